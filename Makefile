@@ -1,0 +1,47 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TRAINER_TELEMETRY_DISABLED := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help setup repro test test-all lint pretrain lock clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "voicetune needs Python 3.11 to 3.13, this is %d.%d; choose one: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
+	dvc repro
+
+test: $(READY) ## the tests, without those that take minutes
+	$(BIN)/python -m pytest -q
+
+test-all: $(READY) ## every test
+	$(BIN)/python -m pytest -q -m ''
+
+lint: $(READY) ## style and types
+	ruff check . && ruff format --check . && mypy
+
+pretrain: $(READY) ## rebuild the tiny base from its sentences (up to 150 minutes on two cores)
+	cd pretrain && dvc repro
+
+lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	  --group dev pyproject.toml -o requirements.lock
+	@grep -v "== 'never'" requirements.lock > requirements.lock.part && mv requirements.lock.part requirements.lock
+
+clean: ## remove what the pipeline made, and the state of unfinished trainings
+	rm -rf data/clips data/codes data/samples models state

@@ -1,0 +1,66 @@
+"""Stages align and settle: the tiny GPT, trained by the library's own loop.
+
+align: a constant learning rate, until text and sound are aligned; settle: a cosine from there down.
+"""
+
+import json
+import sys
+
+import common
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+from TTS.tts.layers.xtts.gpt import GPT
+
+from voicetune.data.codes import Codes
+from voicetune.params import Phase, check
+from voicetune.training import loop
+from voicetune.training.batches import Tokens, measured_recipe
+from voicetune.training.checkpoint import State, locked
+from voicetune.xtts.gpt import TrainingLoss
+from voicetune.xtts.text import Tokenizer
+
+
+def build(sizes: dict, tokenizer: Tokenizer, num_tokens: int) -> GPT:
+    """A GPT with XTTS v2's tables and limits in small."""
+    return GPT(
+        layers=sizes["layers"], model_dim=sizes["width"], heads=sizes["heads"],
+        max_text_tokens=402, max_mel_tokens=605, max_prompt_tokens=70,
+        number_text_tokens=len(tokenizer), start_text_token=tokenizer.special("[START]"),
+        stop_text_token=tokenizer.special("[STOP]"), num_audio_tokens=num_tokens + 2,
+        start_audio_token=num_tokens, stop_audio_token=num_tokens + 1,
+        use_perceiver_resampler=True, code_stride_len=1024,
+    )  # fmt: skip
+
+
+def main() -> None:
+    stage = sys.argv[1]
+    params = common.params()
+    phase: Phase = check(Phase, params[stage], common.HERE / "params.yaml")
+    tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
+    num_tokens = json.loads((common.BUNDLE / "dvae.json").read_text())["num_tokens"]
+    torch.manual_seed(params["seed"])
+    gpt = build(params["gpt"], tokenizer, num_tokens)
+    if stage == "settle":
+        gpt.load_state_dict(load_file(common.WORK / "align.safetensors"))
+    print(f"GPT of {sum(p.numel() for p in gpt.parameters()) / 1e6:.2f} M parameters")
+    codes = Codes(common.WORK / "codes")
+    special = Tokens(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
+    folder = common.WORK / f"state-{stage}"
+    fabric = Fabric(accelerator="auto", devices=1, precision=phase.precision)
+
+    def log(step: int, row: dict, write: bool) -> None:
+        if write:
+            print(step, {name: float(f"{value:.4g}") for name, value in row.items()}, flush=True)
+
+    with locked(folder):
+        best, run = loop.train(
+            TrainingLoss(gpt), codes, special, phase, params["seed"], State(folder), log, fabric, measured_recipe(3.0)
+        )
+    save_file({k: v.contiguous() for k, v in best.items()}, common.WORK / f"{stage}.safetensors")
+    facts = {"best_step": run.best_step, "mel_ce": run.best_mel_ce, "text_ce": run.best_text_ce, "seconds": run.seconds}
+    (common.WORK / f"{stage}.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    common.run(main)

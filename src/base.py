@@ -1,0 +1,17 @@
+"""Stage base: the model that phase 1 starts from, into models/base, in the stock client's layout."""
+
+from pathlib import Path
+
+from voicetune import params, stage
+
+
+def main() -> None:
+    settings = params.load()
+    from voicetune.xtts import origins  # torch and the stock classes: only once the parameters are good
+
+    origins.unfold(settings.base, Path("models/base"), Path("pretrain/bundle"))
+    print(f"models/base is {settings.base}")
+
+
+if __name__ == "__main__":
+    stage.run(main)

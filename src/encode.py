@@ -1,0 +1,41 @@
+"""Stage encode: clips and base into data/codes: text tokens, audio codes, conditioning mels."""
+
+import shutil
+from pathlib import Path
+
+from voicetune import params, stage
+from voicetune.data import clip
+from voicetune.errors import UserError
+
+OUT = Path("data/codes")
+
+
+def main() -> None:
+    settings = params.load()
+    from voicetune.data import codes
+    from voicetune.xtts import encoding, folder
+
+    base, source = Path("models/base"), Path("data/clips")
+    clips = clip.read(source / "clips.csv")
+    words = folder.tokenizer(base)
+    faults = {c.id: fault for c in clips if (fault := encoding.faults(c, words))}
+    for fault in faults.values():
+        print(f"left out: {fault}")
+    if faults and settings.encode.unknown_characters == "fail":
+        raise UserError(
+            f"{len(faults)} of {len(clips)} clips cannot be encoded, first: {next(iter(faults.values()))};"
+            " correct the transcripts, or set encode.unknown_characters to leave_out."
+        )
+    kept = [c for c in clips if c.id not in faults]
+    if not kept:
+        raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
+    dvae, mel_stats = folder.open_dvae(base)
+    shutil.rmtree(OUT, ignore_errors=True)
+    encoded = encoding.encode_clips(kept, source, words, dvae, mel_stats, lambda c: stage.track(c, "encoding"))
+    codes.save(OUT, kept, encoded)
+    count = sum(e.codes.size for e in encoded)
+    print(f"{len(kept)} clips, {count} audio codes, {sum(e.tokens.size for e in encoded)} text tokens")
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,49 @@
+"""Stage synthesize: the lines of params.yaml, spoken by the published model, into data/samples."""
+
+import shutil
+from pathlib import Path
+
+from voicetune import params, stage
+
+OUT = Path("data/samples")
+
+
+def main() -> None:
+    settings = params.load()
+    import soundfile  # sound and torch: only once the parameters are good
+
+    from voicetune.speech.voice import Line, Voice
+    from voicetune.xtts import folder
+
+    model = Path("models") / settings.publish
+    voice = Voice(model, stage.device(settings.device))
+    names = sorted(folder.speakers(model)) or [None]
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    weights = folder.sha256(folder.weights_file(model))
+    manifest = []
+    for name in names:
+        speaker = voice.speaker(name)
+        lines = [Line(text, settings.synthesize.language) for text in settings.synthesize.lines]
+        sounds = voice.speak(lines, [speaker] * len(lines), settings.synthesize.decoding, settings.seed)
+        for number, (line, sound) in enumerate(zip(lines, sounds, strict=True), start=1):
+            file = f"{name}-{number:02d}.wav"
+            soundfile.write(OUT / file, sound, voice.rate, subtype="PCM_16")
+            manifest.append(
+                {
+                    "file": file,
+                    "text": line.text,
+                    "language": line.language,
+                    "speaker": name,
+                    "seconds": round(len(sound) / voice.rate, 3),
+                    "seed": settings.seed,
+                    "model": settings.publish,
+                    "model_sha256": weights,
+                }
+            )
+    stage.write_json(OUT / "manifest.json", manifest)
+    print(f"{len(manifest)} lines in {OUT}, {sum(row['seconds'] for row in manifest):.1f} s")
+
+
+if __name__ == "__main__":
+    stage.run(main)

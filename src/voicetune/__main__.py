@@ -1,0 +1,65 @@
+"""The command line: `python -m voicetune say "..." --out x.wav`."""
+
+import argparse
+from pathlib import Path
+
+from voicetune import stage
+from voicetune.errors import UserError
+
+
+def say(arguments: argparse.Namespace) -> None:
+    """Speak one line with any model folder."""
+    import soundfile  # sound and torch: not needed for --help
+
+    from voicetune.data import audio
+    from voicetune.params import Decoding, check
+    from voicetune.speech.voice import Line, Voice, listen
+
+    if not arguments.text.strip():
+        raise UserError("there is nothing to say; give a text.")
+    if arguments.out.suffix.lower() not in (".wav", ".flac"):
+        raise UserError(f"{arguments.out} should end in .wav or .flac.")
+    if not arguments.out.parent.is_dir():
+        raise UserError(f"the folder {arguments.out.parent} does not exist; make it, or choose another --out.")
+    chosen = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
+    decoding = check(Decoding, chosen, "the command line")
+    voice = Voice(arguments.model, stage.device(arguments.device))
+    if arguments.reference:
+        samples, rate = audio.read(arguments.reference)
+        cleaned = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)
+        speaker = listen(voice.xtts, [cleaned])
+    else:
+        speaker = voice.speaker(arguments.speaker)
+    line = Line(arguments.text, arguments.language)
+    sound = voice.speak([line], [speaker], decoding, arguments.seed)[0]
+    if sound.size == 0:
+        raise UserError("the model said nothing for this line; try another seed or temperature.")
+    soundfile.write(arguments.out, sound, voice.rate, subtype="PCM_16")
+    print(f"{arguments.out}: {len(sound) / voice.rate:.1f} s")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("say", help="speak one line into a sound file")
+    one.add_argument("text")
+    one.add_argument("--out", type=Path, default=Path("said.wav"), help="a .wav or .flac file (said.wav)")
+    one.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
+    one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
+    one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
+    one.add_argument("--language", default="en")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--temperature", type=float, default=0.3, help="0 is greedy")
+    one.add_argument("--repetition-penalty", type=float, default=1.0)
+    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    one.set_defaults(run=say)
+    return top
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    stage.run(lambda: arguments.run(arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Recordings in, clean mono samples out: decoding, resampling, trimming, levels, lossless writing.
+
+Everything downstream works at 22,050 Hz, the rate XTTS listens at. Imports no torch.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from voicetune.errors import UserError
+
+SAMPLE_RATE = 22050
+
+
+def read(path: Path) -> tuple[np.ndarray, int]:
+    """Decode a sound file with soundfile, or with PyAV (FFmpeg inside its wheel) what that cannot read.
+
+    Returns:
+        mono float32 samples, shape (samples,), channels averaged; and the sample rate in Hz.
+
+    Raises:
+        UserError: the file is missing, empty or no sound that either library decodes.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; correct its row in the metadata or add the recording.")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = samples.mean(axis=1)
+    except (soundfile.LibsndfileError, RuntimeError):
+        mono, rate = _read_with_av(path)
+    if mono.size == 0:
+        raise UserError(f"{path} holds no samples; record it again or remove its row.")
+    if not np.isfinite(mono).all():
+        raise UserError(f"{path} holds samples that are not numbers; export it again as 16-bit WAV.")
+    return mono, rate
+
+
+def _read_with_av(path: Path) -> tuple[np.ndarray, int]:
+    import av  # only for what soundfile cannot decode (m4a, webm and the like)
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[0]
+            rate = int(stream.rate)
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+            frames = [out for frame in container.decode(stream) for out in resampler.resample(frame)]
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise UserError(f"{path} cannot be decoded ({error}); convert it to WAV or FLAC.") from None
+    pieces = [frame.to_ndarray().reshape(-1) for frame in frames]
+    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), rate
+
+
+def resample(samples: np.ndarray, rate: int, to: int = SAMPLE_RATE) -> np.ndarray:
+    """Resample with soxr at its highest quality. Shapes (samples,) in and out."""
+    return samples if rate == to else soxr.resample(samples, rate, to, quality="VHQ")
+
+
+def trim(samples: np.ndarray, top_db: float, keep_seconds: float = 0.05) -> np.ndarray:
+    """Cut outer silence: what lies more than `top_db` below the loudest frame, but for a small margin."""
+    from librosa.effects import trim as librosa_trim
+
+    _, (start, end) = librosa_trim(samples, top_db=top_db, frame_length=1024, hop_length=256)
+    margin = int(keep_seconds * SAMPLE_RATE)
+    return samples[max(0, start - margin) : end + margin]
+
+
+def level(samples: np.ndarray, loudness: float, peak: float) -> np.ndarray:
+    """Bring speech to `loudness` LUFS (ITU-R BS.1770), then lower it if it passes `peak` (0 to 1).
+
+    A clip too short to be measured (under 0.4 s) or silent is only held under the peak.
+    """
+    import pyloudnorm
+
+    if samples.size >= 0.4 * SAMPLE_RATE:
+        measured = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(samples.astype(np.float64))
+        if np.isfinite(measured):
+            samples = samples * 10 ** ((loudness - measured) / 20)
+    highest = float(np.abs(samples).max(initial=0.0))
+    return (samples * (peak / highest) if highest > peak else samples).astype(np.float32)
+
+
+def clean(samples: np.ndarray, rate: int, *, trim_db: float, loudness: float, peak: float) -> np.ndarray:
+    """Resample to 22,050 Hz, trim and level. The one path that every recording goes through."""
+    return level(trim(resample(samples, rate), trim_db), loudness, peak)
+
+
+def write(path: Path, samples: np.ndarray) -> None:
+    """Write mono samples losslessly (FLAC, 16 bit, 22,050 Hz)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")

@@ -1,0 +1,8 @@
+"""The one exception that a user is meant to read."""
+
+
+class UserError(Exception):
+    """Bad input. The message is one sentence that names the file or key and the remedy.
+
+    Stage scripts and the command line print it without a traceback and exit with status 1.
+    """

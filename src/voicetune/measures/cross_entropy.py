@@ -1,0 +1,86 @@
+"""Held-out cross entropy: nats per token over all tokens, the same references for every model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voicetune.data.codes import Codes
+from voicetune.training.batches import Recipe, Tokens, assemble
+from voicetune.xtts.gpt import TrainingLoss
+
+_BATCH = 16  # fixed, so that a figure does not depend on the training's batch size
+_STOCK_BATCH = 3  # of the stock recipe, on which its figure depends
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Per clip: sums of nats and numbers of tokens, each (clips,) float64."""
+
+    clips: np.ndarray
+    mel: np.ndarray
+    mel_tokens: np.ndarray
+    text: np.ndarray
+    text_tokens: np.ndarray
+
+    @property
+    def mel_ce(self) -> float:
+        """Nats per audio token, codes and one stop, over all clips."""
+        return float(self.mel.sum() / self.mel_tokens.sum())
+
+    @property
+    def text_ce(self) -> float:
+        """Nats per text token, unscaled, over all clips."""
+        return float(self.text.sum() / self.text_tokens.sum())
+
+
+@torch.no_grad()
+def measure(
+    loss: TrainingLoss, codes: Codes, clips: np.ndarray, tokens: Tokens, seed: int, recipe: Recipe
+) -> CrossEntropy:
+    """Cross entropy of every clip in fp32, dropout off.
+
+    References are drawn from `seed` and the clips alone, so two models given the same are compared on
+    the same task.
+    """
+    was_training = loss.training
+    loss.eval()
+    device = next(loss.parameters()).device
+    order = clips[np.argsort(codes.lengths[clips], kind="stable")]
+    sums = {name: np.zeros(len(codes)) for name in ("mel", "mel_tokens", "text", "text_tokens")}
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        rng = np.random.default_rng([seed, 2, start])
+        batch = assemble(codes, chosen, recipe, tokens, rng).to(device)
+        text, mel = (ce.double().cpu().numpy() for ce in loss(batch))
+        for name, values, of in (("text", text, batch.text_clips), ("mel", mel, batch.mel_clips)):
+            np.add.at(sums[name], chosen[of.cpu().numpy()], values)
+            np.add.at(sums[name + "_tokens"], chosen[of.cpu().numpy()], 1.0)
+    loss.train(was_training)
+    return CrossEntropy(clips=clips, **{name: values[clips] for name, values in sums.items()})
+
+
+@torch.no_grad()
+def measure_stock(
+    loss: TrainingLoss, codes: Codes, clips: np.ndarray, tokens: Tokens, mels: Callable[[int], np.ndarray]
+) -> float:
+    """Held-out mel CE as the stock trainer reports it, to compare with what others read there.
+
+    Each clip is conditioned on its own first seconds, unmasked, so that the answer leaks into the
+    question; four stop targets; the mean of each batch of three counts the same, and the first batch
+    is dropped. Source: coqui-tts `trainer/gpt_trainer.py`, `eval_step`; coqui-tts-trainer `KeepAverage`.
+
+    Args:
+        mels: gives a clip's conditioning mel (80, frames), padded as the stock dataset pads it.
+    """
+    loss.eval()
+    device = next(loss.parameters()).device
+    recipe = Recipe(text_stop_visible=False, stop_targets=4)
+    means = []
+    for start in range(0, len(clips), _STOCK_BATCH):
+        chosen = clips[start : start + _STOCK_BATCH]
+        references = np.stack([mels(clip) for clip in chosen]).astype(np.float32)
+        batch = assemble(codes, chosen, recipe, tokens, np.random.default_rng(0), references)
+        means.append(float(loss(batch.to(device))[1].mean()))
+    return float(np.mean(means[1:] or means))

@@ -1,0 +1,71 @@
+"""SECS: speaker encoder cosine similarity, how much one voice resembles another.
+
+The encoder is Resemblyzer's (https://github.com/resemble-ai/Resemblyzer), trained with the GE2E loss
+(Wan et al. 2018, arXiv:1710.10467); its weights lie in its package. Its embeddings are not negative, so
+the cosine lies in 0 to 1; different voices often reach 0.6.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import soxr
+
+from voicetune.errors import UserError
+
+_RATE = 16000  # resemblyzer.hparams.sampling_rate
+_SHORTEST = 0.25  # seconds; less than a syllable says nothing about a voice
+_SILENCE = 1e-4  # peak; -80 dB of full scale, far below any speech
+
+
+class SpeakerEncoder:
+    """Embeds a voice on the CPU, where the same samples give the same embedding."""
+
+    def __init__(self) -> None:
+        from resemblyzer import VoiceEncoder  # imports torch and librosa: seconds, so only where it is used
+        from resemblyzer.audio import normalize_volume
+        from resemblyzer.hparams import audio_norm_target_dBFS
+
+        self._encoder = VoiceEncoder("cpu", verbose=False)
+        self._levelled = lambda samples: normalize_volume(samples, audio_norm_target_dBFS)
+
+    def embed(self, samples: np.ndarray, rate: int) -> np.ndarray | None:
+        """Embed one utterance.
+
+        Args:
+            samples: float32 in -1 to 1, shape (samples,).
+            rate: samples a second.
+
+        Returns:
+            A float32 unit vector, shape (256,). None for audio that is silent, not finite or below
+            0.25 s: there is no voice in it, and `secs` counts it as 0.
+
+        Resamples and sets the loudness as resemblyzer.audio.preprocess_wav does, with two departures. Loud
+        audio is lowered too, not only quiet audio raised: the embedding depends on the level (one voice at
+        two levels: cosine 0.92), which is no part of a voice. Silence is not cut by voice activity: that
+        detector's verdict on synthetic speech would be part of the figure.
+        """
+        samples = np.asarray(samples, np.float32)
+        if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
+            return None
+        embedding = self._encoder.embed_utterance(self._levelled(soxr.resample(samples, rate, _RATE)))
+        return embedding.astype(np.float32) if np.isfinite(embedding).all() else None
+
+
+def secs(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """Cosine of two embeddings; 0 where one is None, so that speech without a voice costs its full share."""
+    if a is None or b is None:
+        return 0.0
+    return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def reference_embedding(embeddings: Sequence[np.ndarray | None]) -> np.ndarray:
+    """A speaker's embedding from several utterances: their normalised mean, (256,) float32, Nones left out.
+
+    Raises:
+        UserError: not one utterance has an embedding.
+    """
+    voiced = [embedding for embedding in embeddings if embedding is not None]
+    if not voiced:
+        raise UserError("no recording is long and loud enough to hear its speaker; check the clips in data/raw.")
+    mean = np.mean(voiced, axis=0)
+    return (mean / np.linalg.norm(mean)).astype(np.float32)

@@ -1,0 +1,119 @@
+"""All measures of one model on one dataset: held-out cross entropies, then what is heard."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch.nn import functional as F
+
+from voicetune import stage
+from voicetune.data.clip import Clip
+from voicetune.data.codes import Codes
+from voicetune.errors import UserError
+from voicetune.measures import cross_entropy, intelligibility, intervals, similarity
+from voicetune.params import Params
+from voicetune.speech.voice import Line, Voice, listen, recordings
+from voicetune.training.batches import measured_recipe
+from voicetune.xtts import codec, folder
+from voicetune.xtts.gpt import TrainingLoss
+
+_SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
+_STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: 4.5 s heard, padded with silence to 6 s
+
+
+def run(model: Path, data: Path, settings: Params) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Measure one model.
+
+    Args:
+        data: holds `codes` and `clips`.
+
+    Returns:
+        the figures (metrics/evaluate/<model>.json), and per held-out clip its sums of nats and tokens.
+    """
+    codes = Codes(data / "codes")
+    if codes.held_out.size == 0:
+        raise UserError("no clip is held out, so nothing can be measured; raise prepare.held_out.")
+    voice = Voice(model, stage.device(settings.device))
+    figures, rows = _cross_entropies(voice, codes, data / "clips", settings)
+    figures |= _heard(voice, codes, data / "clips", settings)
+    figures["model_sha256"] = folder.sha256(folder.weights_file(model))
+    figures["data_sha256"] = folder.sha256(data / "codes" / "codes.safetensors")
+    return figures, rows
+
+
+def _cross_entropies(voice: Voice, codes: Codes, clips: Path, settings: Params):
+    loss = TrainingLoss(voice.xtts.gpt)
+    tokens = folder.special_tokens(voice.xtts.gpt)
+    recipe = measured_recipe(settings.evaluate.reference_seconds)
+    measured = cross_entropy.measure(loss, codes, codes.held_out, tokens, settings.seed, recipe)
+    figures: dict[str, Any] = {"clips": len(codes.held_out)}
+    for name in ("mel", "text"):
+        sums, counts = getattr(measured, name), getattr(measured, name + "_tokens")
+        interval = intervals.ratio_interval(sums, counts, settings.evaluate.bootstrap, settings.seed)
+        figures |= {f"{name}_ce": interval.mean, f"{name}_ce_low": interval.low, f"{name}_ce_high": interval.high}
+
+    def own_beginning(clip: int) -> np.ndarray:
+        samples = torch.from_numpy(soundfile.read(clips / codes.clips[clip].file, dtype="float32")[0])
+        heard = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
+        padded = F.pad(heard, (0, _STOCK_PADDED - len(heard)))
+        return codec.conditioning_mel(padded[None], voice.mel_stats)[0].numpy()
+
+    figures["mel_ce_stock"] = cross_entropy.measure_stock(loss, codes, codes.held_out, tokens, own_beginning)
+    rows = [
+        {
+            "id": codes.clips[clip].id,
+            "mel_nats": repr(float(measured.mel[i])),
+            "mel_tokens": int(measured.mel_tokens[i]),
+            "text_nats": repr(float(measured.text[i])),
+            "text_tokens": int(measured.text_tokens[i]),
+        }
+        for i, clip in enumerate(measured.clips)
+    ]
+    return figures, rows
+
+
+def _heard(voice: Voice, codes: Codes, clips: Path, settings: Params) -> dict[str, Any]:
+    """CER and SECS of some held-out sentences: synthesised, recorded, and recorded through the codec."""
+    count = min(settings.evaluate.sentences, len(codes.held_out))
+    figures: dict[str, Any] = {"sentences": count}
+    if count == 0:
+        return figures
+    chosen = np.sort(np.random.default_rng([settings.seed, 4]).permutation(codes.held_out)[:count])
+    said = [codes.clips[i] for i in chosen]
+    speakers = {name: listen(voice.xtts, recordings(codes, clips, name)) for name in sorted({c.speaker for c in said})}
+    lines = [Line(clip.text, clip.language) for clip in said]
+    who = [speakers[clip.speaker] for clip in said]
+    recorded = [soundfile.read(clips / clip.file, dtype="float32")[0] for clip in said]
+    own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
+    takes = {
+        "": (voice.speak(lines, who, settings.evaluate.decoding, settings.seed), voice.rate),
+        "_recordings": (recorded, codec.SAMPLE_RATE),
+        "_codec": ([voice.sound(c, line, w) for c, line, w in zip(own, lines, who, strict=True)], voice.rate),
+    }
+    recogniser = {c.language: intelligibility.Recogniser(settings.evaluate.asr, c.language) for c in said}
+    encoder = similarity.SpeakerEncoder()
+    voices = {name: _reference(encoder, codes, clips, name) for name in speakers}
+    for suffix, (sounds, rate) in takes.items():
+        pairs = list(zip(said, sounds, strict=True))
+        figures["cer" + suffix] = _cer(pairs, rate, recogniser)
+        heard = [similarity.secs(encoder.embed(sound, rate), voices[clip.speaker]) for clip, sound in pairs]
+        figures["secs" + suffix] = float(np.mean(heard))
+    return figures
+
+
+def _cer(pairs: list[tuple[Clip, np.ndarray]], rate: int, recognisers: dict) -> float:
+    errors = characters = 0
+    for clip, sound in pairs:
+        heard = recognisers[clip.language].transcribe(sound, rate)
+        wrong, length = intelligibility.character_errors(clip.text, heard, clip.language)
+        errors, characters = errors + wrong, characters + length
+    return errors / max(1, characters)
+
+
+def _reference(encoder: similarity.SpeakerEncoder, codes: Codes, clips: Path, speaker: str):
+    """The speaker's voice from training clips, so that no measured sentence is its own reference."""
+    known = codes.training_clips_of(speaker)[:_SECS_REFERENCES]
+    embedded = [encoder.embed(*soundfile.read(clips / codes.clips[i].file, dtype="float32")) for i in known]
+    return similarity.reference_embedding([e for e in embedded if e is not None])

@@ -1,0 +1,74 @@
+"""What every stage script shares: how it ends, and how it writes its figures."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import track as rich_track
+
+from voicetune.errors import UserError
+
+console = Console()
+T = TypeVar("T")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage script's main; a fault of the input is one sentence and status 1, not a traceback."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped: this stage is not finished; run the same command again.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """Loop with a progress bar on a terminal, silently elsewhere."""
+    return rich_track(items, what, total, console=console, disable=not console.is_terminal, transient=True)
+
+
+@contextmanager
+def curves(folder: Path) -> Iterator[Callable[[int, dict[str, float], bool], None]]:
+    """A dvclive log in a folder of the stage's own: `log(step, values, write_now)`.
+
+    dvclive's defaults would rewrite dvc.yaml in the middle of a run and share one folder between
+    stages; writing at every step would cost 10 ms each.
+    """
+    from dvclive import Live
+
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
+
+        def log(step: int, values: dict[str, float], write_now: bool) -> None:
+            live.step = step
+            for name, value in values.items():
+                live.log_metric(name, value)
+            if write_now:
+                live.make_summary()
+
+        yield log
+
+
+def device(wanted: str) -> str:
+    """`cuda` or `cpu` for the parameter `device`.
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda, but no CUDA device is found here; set device: auto in params.yaml.")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"

