@@ -24,6 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
+	@$(BIN)/python -m voicetune check
 	dvc repro
 
 test: $(READY) ## the tests, without those that take minutes

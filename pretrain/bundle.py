@@ -14,10 +14,10 @@ LIMIT_BYTES = 24_000_000
 
 def main() -> None:
     params = common.params()
-    stage = "settle" if (common.WORK / "settle.safetensors").exists() else "align"
+    stage = [name for name in params["stages"] if (common.WORK / f"{name}.safetensors").exists()][-1]
     weights = load_file(common.WORK / f"{stage}.safetensors")
     save_file({n: v.to(torch.float16).contiguous() for n, v in weights.items()}, common.BUNDLE / "gpt.safetensors")
-    clips = clip.read(common.WORK / "clips" / "clips.csv")
+    clips = clip.read(common.WORK / "wide" / "clips" / "clips.csv")
     facts = {
         "gpt": params["gpt"],
         "dvae": json.loads((common.BUNDLE / "dvae.json").read_text()),
@@ -30,7 +30,7 @@ def main() -> None:
             "clips": len(clips),
             "hours": round(sum(c.seconds for c in clips) / 3600, 2),
             "stages": {
-                s: json.loads(p.read_text()) for s in ("align", "settle") if (p := common.WORK / f"{s}.json").exists()
+                s: json.loads(p.read_text()) for s in params["stages"] if (p := common.WORK / f"{s}.json").exists()
             },
             "sha256": {f: sha256(common.BUNDLE / f) for f in ("gpt.safetensors", "dvae.safetensors", "vocab.json")},
         },

@@ -1,6 +1,10 @@
-"""Stage codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it."""
+"""Stage codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it.
+
+Usage: python codes.py narrow | wide
+"""
 
 import json
+import sys
 
 import common
 import torch
@@ -18,14 +22,14 @@ def main() -> None:
     stats = state.pop("mel_stats")
     dvae.load_state_dict(state, strict=False)
     dvae.eval()
-    folder = common.WORK / "clips"
+    folder = common.WORK / sys.argv[1] / "clips"
     clips = clip.read(folder / "clips.csv")
     tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
     with torch.no_grad():
         encoded = encoding.encode_clips(
             clips, folder, tokenizer, dvae, stats, lambda items: track(items, "encoding", len(clips))
         )
-    codes.save(common.WORK / "codes", clips, encoded)
+    codes.save(folder.parent / "codes", clips, encoded)
 
 
 if __name__ == "__main__":

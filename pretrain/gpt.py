@@ -1,6 +1,6 @@
-"""Stages align and settle: the tiny GPT, trained by the library's own loop.
+"""Stages listen, align and settle: the tiny GPT, trained by the library's own loop.
 
-align: a constant learning rate, until text and sound are aligned; settle: a cosine from there down.
+Usage: python gpt.py STAGE; a stage goes on from the best weights of the one before.
 """
 
 import json
@@ -36,15 +36,19 @@ def build(sizes: dict, tokenizer: Tokenizer, num_tokens: int) -> GPT:
 def main() -> None:
     stage = sys.argv[1]
     params = common.params()
-    phase: Phase = check(Phase, params[stage], common.HERE / "params.yaml")
+    settings = dict(params[stage])
+    data = settings.pop("data")
+    phase: Phase = check(Phase, settings, common.HERE / "params.yaml")
     tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
     num_tokens = json.loads((common.BUNDLE / "dvae.json").read_text())["num_tokens"]
     torch.manual_seed(params["seed"])
     gpt = build(params["gpt"], tokenizer, num_tokens)
-    if stage == "settle":
-        gpt.load_state_dict(load_file(common.WORK / "align.safetensors"))
+    before = params["stages"].index(stage) - 1
+    if before >= 0:
+        gpt.load_state_dict(load_file(common.WORK / f"{params['stages'][before]}.safetensors"))
     print(f"GPT of {sum(p.numel() for p in gpt.parameters()) / 1e6:.2f} M parameters")
-    codes = Codes(common.WORK / "codes")
+    codes = Codes(common.WORK / data / "codes")
+    print(f"{len(codes.training)} clips to train on, {len(codes.held_out)} held out")
     special = Tokens(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
     folder = common.WORK / f"state-{stage}"
     fabric = Fabric(accelerator="auto", devices=1, precision=phase.precision)

@@ -7,6 +7,7 @@ import numpy as np
 
 from voicetune.errors import UserError
 
+STARTS = ("short", "line", "pair", "mix")
 _REFERENCE = re.compile(r"\{(\w+)\}")
 
 
@@ -28,6 +29,11 @@ def read(path: Path) -> dict[str, list[str]]:
         for missing in set(_REFERENCE.findall(" ".join(alternatives))) - rules.keys():
             raise UserError(f"{path}: rule '{name}' refers to '{missing}', which is not there.")
     return rules
+
+
+def narrowed(rules: dict[str, list[str]], alternatives: int | None) -> dict[str, list[str]]:
+    """The first alternatives of each rule, but all of the start symbols'; with None, all of them."""
+    return {name: options if name in STARTS else options[:alternatives] for name, options in rules.items()}
 
 
 def generate(rules: dict[str, list[str]], start: str, rng: np.random.Generator) -> str:

@@ -23,7 +23,7 @@ def main() -> None:
     trainer = trainers.BpeTrainer(
         vocab_size=size - 1, special_tokens=SPECIAL, initial_alphabet=list(LETTERS + MARKS), show_progress=False
     )
-    clips = clip.read(common.WORK / "clips" / "clips.csv")
+    clips = clip.read(common.WORK / "wide" / "clips" / "clips.csv")
     tokenizer.train_from_iterator((c.text.lower() for c in clips if c.split == "train"), trainer)
     tokenizer.add_special_tokens(["[START]"])  # last, as in the published vocabulary
     common.BUNDLE.mkdir(exist_ok=True)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import params, stage
 from voicetune.errors import UserError
 
 
@@ -12,7 +12,6 @@ def say(arguments: argparse.Namespace) -> None:
     import soundfile  # sound and torch: not needed for --help
 
     from voicetune.data import audio
-    from voicetune.params import Decoding, check
     from voicetune.speech.voice import Line, Voice, listen
 
     if not arguments.text.strip():
@@ -22,7 +21,7 @@ def say(arguments: argparse.Namespace) -> None:
     if not arguments.out.parent.is_dir():
         raise UserError(f"the folder {arguments.out.parent} does not exist; make it, or choose another --out.")
     chosen = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
-    decoding = check(Decoding, chosen, "the command line")
+    decoding = params.check(params.Decoding, chosen, "the command line")
     voice = Voice(arguments.model, stage.device(arguments.device))
     if arguments.reference:
         samples, rate = audio.read(arguments.reference)
@@ -38,6 +37,11 @@ def say(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {len(sound) / voice.rate:.1f} s")
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
+    params.load(arguments.params)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -47,12 +51,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
     one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
     one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    one.add_argument("--language", default="en")
+    one.add_argument("--language", choices=sorted(params.CHARACTER_LIMITS), default="en")
     one.add_argument("--seed", type=int, default=1)
     one.add_argument("--temperature", type=float, default=0.3, help="0 is greedy")
     one.add_argument("--repetition-penalty", type=float, default=1.0)
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     one.set_defaults(run=say)
+    two = commands.add_parser("check", help="check params.yaml")
+    two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
+    two.set_defaults(run=check)
     return top
 
 

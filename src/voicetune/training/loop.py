@@ -50,7 +50,7 @@ class Progressed:
     ended: str = ""  # why: "all steps", "target reached", "patience"
 
 
-class Stopped(Exception):
+class Stopped(UserError):
     """SIGTERM or SIGINT came; the state is saved, the phase is not finished."""
 
 

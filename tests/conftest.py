@@ -1,0 +1,76 @@
+"""What the tests of XTTS and of the training share: a base from the bundle, and a small encoded dataset."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicetune.data import audio, clip, espeak
+from voicetune.data.clip import Clip
+
+ROOT = Path(__file__).parents[1]
+BUNDLE = ROOT / "pretrain" / "bundle"
+SPEAKER = "quizmaster"
+TEXTS = (
+    "Good evening.",
+    "Welcome to the show.",
+    "Which river flows through Budapest?",
+    "That is the correct answer.",
+    "No, I am sorry.",
+    "Here comes the next question.",
+    "Who painted this famous picture?",
+    "Take your time.",
+    "The answer is seven.",
+    "How many legs does a spider have?",
+    "Well done.",
+    "Let us hear it again.",
+    "You are in the lead.",
+    "Thank you and good night.",
+)
+TRAINING = 10
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """torch on one thread: models this small gain nothing from two, and sums come out the same on any machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def bundle_base(tmp_path_factory) -> Path:
+    """models/base as the stage `base` makes it of the bundle; tests leave it as it is."""
+    from voicetune.xtts import origins
+
+    out = tmp_path_factory.mktemp("models") / "base"
+    origins.unfold("tiny", out, BUNDLE)
+    return out
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory, bundle_base) -> Path:
+    """A data folder with `clips` and `codes`: 14 short clips of one voice, 10 to train on, 4 held out."""
+    from voicetune.data import codes
+    from voicetune.xtts import encoding, folder
+
+    data = tmp_path_factory.mktemp("data")
+    clips = [_record(data / "clips", i, text) for i, text in enumerate(TEXTS)]
+    clip.write(data / "clips" / "clips.csv", clips)
+    words, (dvae, mel_stats) = folder.tokenizer(bundle_base), folder.open_dvae(bundle_base)
+    codes.save(data / "codes", clips, encoding.encode_clips(clips, data / "clips", words, dvae, mel_stats))
+    return data
+
+
+def _record(folder: Path, number: int, text: str) -> Clip:
+    name = f"clip{number:02d}"
+    spoken: np.ndarray = espeak.speak(text, "en-us+f3")
+    samples = audio.clean(spoken, espeak.SAMPLE_RATE, trim_db=45, loudness=-23, peak=0.95)
+    audio.write(folder / f"{name}.flac", samples)
+    return Clip(
+        id=name, file=f"{name}.flac", text=text, language="en", speaker=SPEAKER, source="espeak",
+        seconds=samples.size / audio.SAMPLE_RATE, split="train" if number < TRAINING else "held_out",
+    )  # fmt: skip

@@ -1,0 +1,515 @@
+"""The training: its order, its loss on the CPU to the digit, its end, and what is left when it is killed."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, SPEAKER
+from lightning_fabric import Fabric
+from TTS.tts.layers.xtts.gpt import GPT
+from TTS.tts.models.xtts import Xtts
+
+from voicetune import params, stage
+from voicetune.data import codes as codes_file
+from voicetune.data.clip import Clip
+from voicetune.data.codes import Codes, Encoded
+from voicetune.errors import UserError
+from voicetune.params import Decoding, Params, Phase
+from voicetune.speech.voice import Line, Voice
+from voicetune.training import batches, checkpoint, loop, phase
+from voicetune.training.batches import Recipe, Tokens
+from voicetune.training.checkpoint import State
+from voicetune.xtts import folder, origins
+from voicetune.xtts.gpt import TrainingLoss
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TOKENS = Tokens(start_text=1, stop_text=0, start_audio=64, stop_audio=65)
+MEASURED = Recipe(reference_seconds=(0.4, 0.4))
+PHASE_FILES = {
+    "config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "best_model.pth", "speakers_xtts.pth", "voicetune.json",
+}  # fmt: skip
+
+
+def phase_with(**changes) -> Phase:
+    """A short phase in fp32 that measures at its end only."""
+    usual = {
+        "lr": 3e-3, "epochs": 100, "max_steps": 6, "batch_size": 4, "reference_seconds": (0.4, 0.4),
+        "precision": "32-true", "eval_every": 1000, "log_every": 1,
+    }  # fmt: skip
+    return params.check(Phase, {**usual, **changes}, "test")
+
+
+# Made-up data and a GPT of 2 layers x 64
+
+
+def small_gpt(seed: int = 1) -> GPT:
+    torch.manual_seed(seed)
+    return GPT(
+        layers=2, model_dim=64, heads=2, max_text_tokens=40, max_mel_tokens=60, number_text_tokens=30,
+        start_text_token=TOKENS.start_text, stop_text_token=TOKENS.stop_text, num_audio_tokens=66,
+        start_audio_token=TOKENS.start_audio, stop_audio_token=TOKENS.stop_audio, use_perceiver_resampler=True,
+    )  # fmt: skip
+
+
+def write_made_up(where: Path, speakers=lambda i: "a", mel=None) -> None:
+    """16 clips to train on and 4 held out; code k follows code k - 1 by a rule, so that there is something to learn."""
+    rng = np.random.default_rng(11)
+    clips, encoded = [], []
+    for i in range(20):
+        count = int(rng.integers(12, 24))
+        split = "train" if i < 16 else "held_out"
+        clips.append(Clip(f"c{i}", f"c{i}.flac", "x", "en", speakers(i), "s", count * 1024 / 22050, split))
+        text = rng.integers(2, 30, int(rng.integers(4, 9))).astype(np.int32)
+        row = (int(text[0]) + 5 * np.arange(count)) % 64
+        frames = rng.standard_normal((4 * count, 80)).astype(np.float16)
+        encoded.append(Encoded(text, row.astype(np.int16), frames if mel is None else mel(i, frames)))
+    codes_file.save(where, clips, encoded)
+
+
+@pytest.fixture
+def made_up(tmp_path) -> Codes:
+    write_made_up(tmp_path / "codes")
+    return Codes(tmp_path / "codes")
+
+
+class Curve(list):
+    """Collects what a training logs: (step, values)."""
+
+    def __call__(self, step: int, values: dict[str, float], _write: bool) -> None:
+        self.append((step, values))
+
+    def of(self, name: str) -> list[float]:
+        return [values[name] for _, values in self if name in values]
+
+
+def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None):
+    """Train the small GPT; returns best weights, facts and curve."""
+    place.mkdir(parents=True, exist_ok=True)
+    curve = Curve()
+
+    def both(*row) -> None:
+        curve(*row)
+        log(*row)
+
+    fabric = Fabric(accelerator="cpu", devices=1, precision=settings.precision)
+    loss = TrainingLoss(small_gpt().eval())  # as `folder.open_xtts` gives it
+    best, run = loop.train(loss, codes, TOKENS, settings, 7, State(place), both, fabric, MEASURED)
+    return best, run, curve
+
+
+# Which clips a step trains on
+
+
+@pytest.mark.parametrize(("clips", "batch"), [(1, 1), (3, 8), (16, 4), (17, 4), (311, 12), (1000, 3)])
+def test_an_epoch_sees_every_clip_once(clips, batch):
+    lengths = np.random.default_rng(0).integers(10, 300, clips)
+    found = batches.epoch(1, 0, lengths, batch)
+    assert len(found) == batches.steps_per_epoch(clips, batch)
+    assert max(len(part) for part in found) <= batch
+    assert sorted(np.concatenate(found).tolist()) == list(range(clips))
+
+
+def test_batches_depend_on_seed_and_number_alone():
+    lengths = np.random.default_rng(0).integers(10, 300, 100)
+
+    def flat(seed: int, number: int) -> list[list[int]]:
+        return [part.tolist() for part in batches.epoch(seed, number, lengths, 8)]
+
+    first = flat(1, 0)
+    np.random.default_rng(3).random(9)
+    np.random.seed(3)
+    assert flat(1, 0) == first
+    assert flat(1, 1) != first
+    assert flat(2, 0) != first
+    steps = [batches.clips_of_step(1, step, lengths, 8).tolist() for step in range(26)]
+    assert steps == first + flat(1, 1)
+
+
+def test_batches_hold_clips_of_near_lengths():
+    lengths = np.random.default_rng(0).integers(10, 300, 320)
+    spread = [np.ptp(lengths[part]) for part in batches.epoch(1, 0, lengths, 8)]
+    assert np.mean(spread) < 0.25 * np.ptp(lengths)
+
+
+# The loop, on made-up data
+
+GOLDEN = [
+    4.352284934303977, 4.308670398800872, 4.297644222483916, 4.1479441324869795, 3.9269756610576922,
+    3.7658003743489585, 3.4097475918856532, 3.211758635764898, 2.9742978182705966, 3.1371374691233918,
+    2.9753133985731335, 2.7572599898937136,
+]  # fmt: skip
+
+
+def test_golden_loss(made_up, tmp_path):
+    """Nothing that decides the loss changes unnoticed: order, references, rows, optimizer, schedule, clipping."""
+    settings = phase_with(max_steps=12, warmup_steps=4, schedule="cosine", reference_seconds=(0.4, 0.6), clip_norm=1.0)
+    _, run, curve = train(made_up, settings, tmp_path / "state")
+    assert run.ended == "all steps"
+    assert curve.of("train/mel_ce") == pytest.approx(GOLDEN, abs=1e-4)
+
+
+def test_two_micro_batches_make_the_step_of_one_big_batch(tmp_path):
+    """A mel that never changes makes every reference the same, however many are drawn, and in whatever order."""
+    frame = np.random.default_rng(2).standard_normal(80).astype(np.float16)
+    write_made_up(tmp_path / "codes", mel=lambda _, frames: np.tile(frame, (len(frames), 1)))
+    codes = Codes(tmp_path / "codes")
+    curves = [
+        train(codes, phase_with(batch_size=size, accumulate=parts, max_steps=5), tmp_path / f"{size}")[2]
+        for size, parts in ((8, 1), (4, 2), (3, 3))
+    ]
+    for name in ("train/mel_ce", "train/text_ce", "held_out/mel_ce"):
+        assert curves[1].of(name) == pytest.approx(curves[0].of(name), abs=1e-5)
+        assert curves[2].of(name) != pytest.approx(curves[0].of(name), abs=1e-5)  # steps of 9 clips: the test can fail
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path):
+    """The poisoned clip is the only one of its speaker that is listened to, by itself."""
+    poisoned = 5
+    write_made_up(
+        tmp_path / "codes",
+        speakers=lambda i: "b" if i == poisoned else "a",
+        mel=lambda i, frames: np.full_like(frames, np.inf) if i == poisoned else frames,
+    )
+    codes = Codes(tmp_path / "codes")
+    settings = phase_with(reference="self", max_steps=50, batch_size=4, eval_every=1)
+    order = [batches.clips_of_step(7, step, codes.lengths[codes.training], 4).tolist() for step in range(50)]
+    bad = next(step for step, clips in enumerate(order) if poisoned in clips)
+    with pytest.raises(UserError, match=rf"step {bad + 1}: the loss is not a finite number") as error:
+        train(codes, settings, tmp_path / "state")
+    for clip in order[bad]:
+        assert codes.clips[clip].id in str(error.value)
+    saved = State(tmp_path / "state").load()
+    assert saved["run"]["step"] == bad
+    assert all(value.isfinite().all() for value in saved["gpt"].values())
+    assert all(math.isfinite(value) for _, row in saved["history"] for value in row.values())
+
+
+class Killed(Exception):
+    pass
+
+
+def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path):
+    """Until the next evaluation too, which puts the model back into the mode that it found."""
+    settings = phase_with(dropout=0.1, max_steps=8, eval_every=4)
+    _, _, whole = train(made_up, settings, tmp_path / "whole")
+
+    def kill(step, *_):
+        if step == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(made_up, settings, tmp_path / "killed", kill)
+    _, _, curve = train(made_up, settings, tmp_path / "killed")
+    assert curve.of("train/mel_ce") == whole.of("train/mel_ce")
+
+
+def scripted(monkeypatch, mel_ces: list[float]) -> list[dict[str, torch.Tensor]]:
+    """Let the held-out mel CEs be these; returns the weights that each was measured on, as they come."""
+    weights: list[dict[str, torch.Tensor]] = []
+
+    def measure(loss, *_):
+        weights.append({name: value.clone() for name, value in loss.gpt.state_dict().items()})
+        return SimpleNamespace(mel_ce=mel_ces[len(weights) - 1], text_ce=1.0 / len(weights))
+
+    monkeypatch.setattr(loop.cross_entropy, "measure", measure)
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("changes", "ended", "steps", "best_step"),
+    [
+        ({"patience": 2}, "patience", 8, 4),
+        ({"patience": 4}, "all steps", 12, 12),
+        ({"target_mel_ce": 3.5}, "target reached", 4, 4),
+        ({}, "all steps", 12, 12),
+    ],
+)
+def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, ended, steps, best_step):
+    values = [5.0, 4.0, 3.0, 3.5, 3.0, 3.2, 2.0]  # at steps 0, 2, 4 and so on; equal is not better
+    weights = scripted(monkeypatch, values)
+    best, run, curve = train(made_up, phase_with(max_steps=12, eval_every=2, **changes), tmp_path / "state")
+    assert (run.ended, run.step, run.best_step) == (ended, steps, best_step)
+    assert curve.of("held_out/mel_ce") == values[: steps // 2 + 1]
+    assert run.best_mel_ce == values[best_step // 2]
+    assert run.start_mel_ce == 5.0
+    assert all(torch.equal(value, weights[best_step // 2][name]) for name, value in best.items())
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"latest.pt", f"best-{best_step}.pt"}
+
+
+def test_learning_rates():
+    def rate(step: int, **changes) -> float:
+        return loop.learning_rate(phase_with(lr=1e-3, **changes), step, 110)
+
+    assert [rate(s, warmup_steps=10) for s in (0, 4, 9, 10, 60, 109)] == pytest.approx([1e-4, 5e-4] + [1e-3] * 4)
+    assert rate(0) == 1e-3
+    falling = {"warmup_steps": 10, "schedule": "cosine"}
+    assert [rate(s, **falling) for s in (0, 9, 10, 60, 110)] == pytest.approx([1e-4, 1e-3, 1e-3, 5.5e-4, 1e-4])
+    assert all(a > b for a, b in pairwise(rate(s, **falling) for s in range(10, 111)))
+
+
+def test_steps_of_a_phase():
+    assert loop.total_steps(phase_with(epochs=3, batch_size=4, max_steps=None), 17) == 15
+    assert loop.total_steps(phase_with(epochs=3, batch_size=4, accumulate=2, max_steps=None), 17) == 9
+    assert loop.total_steps(phase_with(epochs=3, batch_size=4, max_steps=7), 17) == 7
+
+
+def test_weight_decay_is_for_matrices_only():
+    loss = TrainingLoss(small_gpt())
+    names = {id(parameter): name for name, parameter in loss.named_parameters()}
+    decayed, plain = loop.optimizer_for(loss, phase_with(weight_decay=0.05)).param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.05, 0.0)
+    in_decayed, in_plain = ({names[id(p)] for p in group["params"]} for group in (decayed, plain))
+    assert in_decayed | in_plain == set(names.values())
+    assert not in_decayed & in_plain
+    for part in ("embedding", "ln_", "norm", "bias", "gamma"):
+        assert not [name for name in in_decayed if part in name], part
+    for matrix in ("c_attn.weight", "c_fc.weight", "mel_head.weight", "text_head.weight", "to_q.weight"):
+        assert [name for name in in_decayed if name.endswith(matrix)], matrix
+    for vector in ("mel_embedding.weight", "text_pos_embedding.emb.weight", "ln_f.weight", "final_norm.bias"):
+        assert [name for name in in_plain if name.endswith(vector)], vector
+
+
+# A phase, from folder to folder
+
+
+@pytest.fixture(scope="module")
+def small_base(bundle_base, tmp_path_factory) -> Path:
+    """A model folder with a GPT of 2 layers x 64, untrained: the bundle's vocabulary and DVAE."""
+    out = tmp_path_factory.mktemp("models") / "small"
+    shutil.copytree(bundle_base, out, ignore=shutil.ignore_patterns("model.pth"))
+    settings = origins.tiny_config(layers=2, width=64, heads=2, num_tokens=1024, languages=["en", "hu"])
+    torch.manual_seed(3)
+    model = folder.build(settings, folder.tokenizer(out))
+    torch.save({"model": model.state_dict()}, out / "model.pth")
+    settings.save_json(str(out / "config.json"))
+    return out
+
+
+TRAINING = {
+    "lr": 1e-3, "epochs": 100, "max_steps": 14, "batch_size": 4, "warmup_steps": 2, "schedule": "cosine",
+    "dropout": 0.1, "reference_seconds": [0.4, 0.6], "precision": "bf16-mixed", "eval_every": 4, "log_every": 1,
+}  # fmt: skip
+
+
+def settings_with(**changes) -> Params:
+    """Whole parameters whose phase 1 is `TRAINING` with these changes."""
+    source = {"name": "s", "reader": "ljspeech", "path": "p", "speaker": SPEAKER, "language": "en"}
+    raw = {
+        "seed": 1, "device": "cpu", "base": "tiny", "lr": 1e-4, "publish": "phase2",
+        "prepare": {"sources": [source], "held_out": 0.1}, "encode": {},
+        "train_phase1": {**TRAINING, **changes}, "train_phase2": TRAINING,
+        "evaluate": {"reference_seconds": 0.5}, "synthesize": {"lines": ["Hello."], "language": "en"},
+    }  # fmt: skip
+    return params.check(Params, raw, "test")
+
+
+def run_phase(parent: Path, data: Path, out: Path, log=lambda *_: None, **changes) -> None:
+    """`phase.run` as the stage calls it."""
+    settings = settings_with(**changes)
+    phase.run("train_phase1", settings.train_phase1, settings, parent, out, data, log)
+
+
+def main() -> None:
+    """Run in another process: train, and at a step's log send this process a signal."""
+    parent, data, out, step, number = sys.argv[1:]
+    torch.set_num_threads(1)  # as the tests, so that both add up alike
+
+    def log(at: int, values: dict[str, float], _write: bool) -> None:
+        if at == int(step) and "train/mel_ce" in values:
+            os.kill(os.getpid(), int(number))
+
+    stage.run(lambda: run_phase(Path(parent), Path(data), Path(out), log))
+
+
+def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: signal.Signals):
+    """The phase in a process of its own that gets the signal in its given step."""
+    command = [sys.executable, __file__, str(parent), str(data), "out", str(step), str(int(number))]
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    return subprocess.run(
+        command, cwd=where, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def published(one_thread, small_base, dataset, tmp_path_factory):
+    """An uninterrupted phase: its folder and its curve."""
+    where = tmp_path_factory.mktemp("uninterrupted")
+    curve = Curve()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(where)
+        run_phase(small_base, dataset, where / "models" / "phase1", curve)
+    return where / "models" / "phase1", curve
+
+
+def points(curve: Curve) -> list[tuple]:
+    """A curve without what depends on the clock and the machine."""
+    return [(s, {n: v for n, v in row.items() if n not in ("tokens_per_second", "memory_gib")}) for s, row in curve]
+
+
+def state_of(where: Path) -> dict:
+    (place,) = (where / "state").iterdir()
+    return State(place).load()
+
+
+def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatch):
+    killed = run_and_signal(tmp_path, small_base, dataset, 6, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert state_of(tmp_path)["run"]["step"] == 4  # the last evaluation: steps 5 and 6 are lost and done again
+
+    stopped = run_and_signal(tmp_path, small_base, dataset, 10, signal.SIGTERM)
+    assert stopped.returncode > 0, stopped.stderr
+    assert "going on from step 4 of 14" in stopped.stdout
+    assert state_of(tmp_path)["run"]["step"] == 10
+    assert not list(tmp_path.glob("out*"))
+
+    monkeypatch.chdir(tmp_path)
+    curve = Curve()
+    run_phase(small_base, dataset, tmp_path / "out", curve)
+    expected, expected_curve = published
+    assert points(curve) == points(expected_curve)
+    assert [step for step, row in curve if "train/mel_ce" in row] == list(range(1, 15))
+    ours, theirs = (folder.load(f / "best_model.pth")["model"] for f in (tmp_path / "out", expected))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert json.loads((tmp_path / "out" / "voicetune.json").read_text()) == facts_file(expected)
+
+
+def facts_file(path: Path) -> dict:
+    return json.loads((path / "voicetune.json").read_text(encoding="utf-8"))
+
+
+def test_the_published_folder(published, small_base, dataset):
+    path, curve = published
+    assert {file.name for file in path.iterdir()} == PHASE_FILES
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # nothing half written beside it
+    said = facts_file(path)
+    facts = said.pop("facts")
+    assert said == facts_file(small_base)
+    measured = dict(zip((s for s, row in curve if "held_out/mel_ce" in row), curve.of("held_out/mel_ce"), strict=True))
+    assert list(measured) == [0, 4, 8, 12, 14]
+    assert facts["mel_ce_start"] == measured[0]
+    assert facts["mel_ce"] == min(measured.values()) == measured[facts["best_step"]]
+    assert facts["text_ce"] == curve.of("held_out/text_ce")[list(measured).index(facts["best_step"])]
+    codes = Codes(dataset / "codes")
+    assert facts["data_sha256"] == folder.sha256(dataset / "codes" / "codes.safetensors")
+    assert facts["parent_sha256"] == folder.sha256(small_base / "model.pth")
+    assert facts["clip_seconds"] == pytest.approx(sum(codes.clips[i].seconds for i in codes.training), abs=0.06)
+    assert (facts["stage"], facts["ended"], facts["steps"], facts["clips"]) == ("train_phase1", "all steps", 14, 10)
+    assert facts["base_licence"] == said["licence"]
+    assert facts["tokens"] > 14 * 4
+
+
+def test_training_learns_something(published):
+    _, curve = published
+    measured = curve.of("held_out/mel_ce")
+    assert min(measured) < measured[0] - 0.03
+
+
+def test_the_state_is_gone_after_publishing(published):
+    path, _ = published
+    assert not list((path.parents[1] / "state").iterdir())
+
+
+def test_the_stock_client_loads_the_best_model_strictly(published, tmp_path):
+    path = Path(shutil.copytree(published[0], tmp_path / "copy"))
+    config = folder.config(path)
+    client = Xtts(config)
+    client.load_checkpoint(config, checkpoint_path=str(path / "best_model.pth"), strict=True)
+    assert client.speaker_manager.speaker_names == [SPEAKER]
+    voice = client.speaker_manager.speakers[SPEAKER]
+    assert voice["gpt_cond_latent"].shape == (1, 32, 64)
+    assert voice["speaker_embedding"].shape == (1, 512, 1)
+
+
+def test_a_folder_alone_speaks(published, tmp_path):
+    path = Path(shutil.copytree(published[0], tmp_path / "alone"))
+    voice = Voice(path)
+    voice.xtts.gpt.max_gen_mel_tokens = 30  # an untrained one does not stop
+    with torch.no_grad():
+        voice.xtts.gpt.mel_head.bias[voice.xtts.gpt.stop_audio_token] -= 100
+    (sound,) = voice.speak([Line("Good evening.", "en")], [voice.speaker()], Decoding(temperature=0.5), seed=1)
+    assert sound.shape == (30 * 1024,)
+    assert np.isfinite(sound).all()
+    assert np.abs(sound).max() > 0
+
+
+# Its state
+
+
+class Reached(Exception):
+    """The loop is reached; carries the state's folder."""
+
+
+@pytest.fixture
+def place_of(small_base, dataset, tmp_path, monkeypatch):
+    """Which state folder a phase with these changes would use; called as `place_of(lr=1)`."""
+
+    def reached(_loss, _codes, _tokens, _phase, _seed, state, *_):
+        raise Reached(state.folder)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "train", reached)
+
+    def find(**changes) -> Path:
+        with pytest.raises(Reached) as reason:
+            run_phase(small_base, dataset, tmp_path / "out", **changes)
+        return reason.value.args[0]
+
+    return find
+
+
+def test_other_parameters_use_another_state(place_of, tmp_path):
+    usual = place_of()
+    assert usual.parent == tmp_path / "state"
+    assert usual.name.startswith("train_phase1-")
+    assert place_of() == usual
+    assert len({usual, place_of(lr=2e-3), place_of(batch_size=5), place_of(max_steps=15)}) == 4
+
+
+def test_a_second_trainer_is_refused(place_of, small_base, dataset, tmp_path):
+    place = place_of()
+    with checkpoint.locked(place):
+        with pytest.raises(UserError, match=rf"another training \(process {os.getpid()}\) uses"):
+            run_phase(small_base, dataset, tmp_path / "out")
+        assert place_of(lr=2e-3) != place
+    assert place_of() == place
+
+
+def test_states_of_temporary_experiments_lie_in_the_repository(tmp_path):
+    assert checkpoint.root(tmp_path) == tmp_path / "state"
+    assert checkpoint.root(tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc") == tmp_path / "state"
+
+
+def test_a_torn_checkpoint_is_never_seen(tmp_path, monkeypatch):
+    """A save that is cut off leaves the former state, and the best model that it names."""
+    state = State(tmp_path)
+    state.save({"best_step": 1, "value": 1}, {"w": torch.ones(2)})
+
+    def cut_off(value, file):
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.torch, "save", cut_off)
+        with pytest.raises(OSError, match="no space"):
+            state.save({"best_step": 2, "value": 2}, {"w": torch.zeros(2)})
+    assert state.load() == {"best_step": 1, "value": 1}
+    assert torch.equal(state.best(1)["w"], torch.ones(2))
+    state.save({"best_step": 2, "value": 2}, {"w": torch.zeros(2)})
+    assert state.load()["value"] == 2
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["best-2.pt", "latest.pt"]
+
+
+if __name__ == "__main__":
+    main()

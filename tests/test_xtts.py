@@ -1,0 +1,542 @@
+"""Our rows, codes and folders against coqui's own classes, on the committed trained weights.
+
+The bundle may be trained further at any time, so nothing here knows its weights.
+"""
+
+import copy
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import BUNDLE, SPEAKER
+from safetensors.torch import load_file
+from TTS.tts.configs.xtts_config import XttsConfig
+from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
+from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+from TTS.tts.models.xtts import Xtts, wav_to_mel_cloning
+
+from voicetune.data import clip
+from voicetune.data import codes as codes_file
+from voicetune.data.clip import Clip
+from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
+from voicetune.errors import UserError
+from voicetune.params import Decoding
+from voicetune.speech.decode import decode
+from voicetune.speech.voice import listen, recordings
+from voicetune.training.batches import Recipe, Tokens, assemble
+from voicetune.xtts import codec, encoding, folder, origins
+from voicetune.xtts.gpt import TrainingLoss
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+STOCK = Recipe(text_stop_visible=False, stop_targets=4)
+BASE_FILES = {
+    "config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth", "voicetune.json",
+}  # fmt: skip
+TEXTS = ("Which river flows through Budapest?", "Well done.", "That is the correct answer, ladies and gentlemen.")
+SETTINGS = Decoding(temperature=0.8, top_k=50, top_p=0.9, repetition_penalty=2.0)
+LIMIT = 40
+
+
+@pytest.fixture(scope="module")
+def codes(dataset) -> Codes:
+    return Codes(dataset / "codes")
+
+
+@pytest.fixture(scope="module")
+def xtts(bundle_base) -> Xtts:
+    """The base, opened; tests that change it take a copy."""
+    return folder.open_xtts(bundle_base)
+
+
+@pytest.fixture(scope="module")
+def loss(xtts) -> TrainingLoss:
+    return TrainingLoss(copy.deepcopy(xtts.gpt)).eval()
+
+
+@pytest.fixture(scope="module")
+def tokens(xtts) -> Tokens:
+    return folder.special_tokens(xtts.gpt)
+
+
+# The loss
+
+
+@pytest.fixture(scope="module")
+def uneven(codes) -> np.ndarray:
+    """Four clips, the shortest and the longest among them."""
+    order = np.argsort(codes.lengths)
+    return order[[0, 4, -1, 9]]
+
+
+def references_of(codes: Codes, clips: np.ndarray, frames: int = 48) -> np.ndarray:
+    """The first frames of each clip as its conditioning: (clips, 80, frames) float32."""
+    return np.stack([codes.mel(c)[:frames].T for c in clips]).astype(np.float32)
+
+
+def padded(rows: list[np.ndarray]) -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(r.astype(np.int64)) for r in rows], batch_first=True)
+
+
+def stock_losses(gpt, codes: Codes, clips: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Text CE and mel CE of coqui's `GPT.forward`, called as its trainer calls it."""
+    texts, audio = [codes.tokens(c) for c in clips], [codes.codes(c) for c in clips]
+    text, mel, _ = gpt(
+        padded(texts),
+        torch.tensor([len(t) for t in texts]),
+        padded(audio),
+        torch.tensor([len(a) * codec.SAMPLES_PER_CODE for a in audio]),
+        cond_mels=torch.from_numpy(references_of(codes, clips))[:, None],
+        cond_idxs=None,
+    )
+    return text, mel
+
+
+def our_losses(loss, codes, clips, tokens, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(0)
+    text, mel = loss(assemble(codes, clips, recipe, tokens, rng, references_of(codes, clips)))
+    return text.mean(), mel.mean()
+
+
+def test_loss_and_gradients_are_the_stock_ones(xtts, codes, uneven, tokens):
+    stock = copy.deepcopy(xtts.gpt).eval()
+    ours = TrainingLoss(copy.deepcopy(xtts.gpt)).eval()
+    expected, values = stock_losses(stock, codes, uneven), our_losses(ours, codes, uneven, tokens, STOCK)
+    assert [float(v) for v in values] == pytest.approx([float(e) for e in expected], abs=1e-5)
+    (expected[1] + 0.01 * expected[0]).backward()
+    (values[1] + 0.01 * values[0]).backward()
+    theirs = dict(stock.named_parameters())
+    compared = 0
+    for name, parameter in ours.gpt.named_parameters():
+        if theirs[name].grad is None or parameter.grad is None:
+            assert theirs[name].grad is None, name
+            assert parameter.grad is None, name
+            continue
+        # 1e-4 of the tensor's largest gradient; the second term is for those that are zero but for rounding
+        # (a key's bias, or a bias before a norm)
+        allowed = 1e-4 * float(theirs[name].grad.abs().max()) + 1e-6
+        assert float((parameter.grad - theirs[name].grad).abs().max()) <= allowed, name
+        compared += 1
+    assert compared > 100
+
+
+def test_the_parity_test_sees_a_broken_convention(xtts, loss, codes, uneven, tokens):
+    with torch.no_grad():
+        _, expected = stock_losses(copy.deepcopy(xtts.gpt).eval(), codes, uneven)
+        stop_shown = our_losses(loss, codes, uneven, tokens, replace(STOCK, text_stop_visible=True))[1]
+        one_stop = our_losses(loss, codes, uneven, tokens, replace(STOCK, stop_targets=1))[1]
+    assert abs(float(stop_shown - expected)) > 1e-4
+    assert abs(float(one_stop - expected)) > max(1e-3, abs(float(stop_shown - expected)))
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), STOCK], ids=["ours", "stock"])
+def test_a_clip_costs_the_same_alone_and_in_a_batch(loss, codes, uneven, tokens, recipe):
+    rng = np.random.default_rng(0)
+    together = assemble(codes, uneven, recipe, tokens, rng, references_of(codes, uneven))
+    with torch.no_grad():
+        text, mel = loss(together)
+        for i, one in enumerate(uneven):
+            alone = assemble(codes, np.array([one]), recipe, tokens, rng, references_of(codes, [one]))
+            text_alone, mel_alone = loss(alone)
+            torch.testing.assert_close(text[together.text_clips == i], text_alone, rtol=0, atol=1e-5)
+            torch.testing.assert_close(mel[together.mel_clips == i], mel_alone, rtol=0, atol=1e-5)
+            assert len(mel_alone) == len(codes.codes(one)) + recipe.stop_targets
+            assert len(text_alone) == len(codes.tokens(one)) + 1
+
+
+# References and masks
+
+
+def found_at(mel: np.ndarray, reference: np.ndarray) -> list[int]:
+    """Where a reference (80, frames) was cut from a clip's mel (frames, 80)."""
+    want = reference.T
+    return [s for s in range(len(mel) - len(want) + 1) if np.array_equal(mel[s : s + len(want)], want)]
+
+
+def kept_targets(batch, clip_in_batch: int, codes: Codes, position: int) -> set[int]:
+    """Which of a clip's codes (0 to m - 1, m is STOP) are targets."""
+    places = batch.mel_places[batch.mel_clips == clip_in_batch].numpy()
+    width = batch.row_index.shape[1]
+    text = batch.text_places[batch.text_clips == clip_in_batch].numpy().max() + 1  # its STOP, then START of codes
+    kept = places - text - 1
+    assert (places // width == clip_in_batch).all()
+    row = np.append(codes.codes(position), batch.mel_targets.max())
+    np.testing.assert_array_equal(batch.mel_targets[batch.mel_clips == clip_in_batch], row[kept])
+    return set(kept.tolist())
+
+
+def hidden_targets(batch, i: int, codes: Codes, position: int) -> set[int]:
+    return set(range(len(codes.codes(position)) + 1)) - kept_targets(batch, i, codes, position)
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory) -> Codes:
+    """20 clips of two speakers with random mels; every second clip is a whole number of codes long."""
+    rng = np.random.default_rng(5)
+    clips, encoded = [], []
+    for i in range(20):
+        count = int(rng.integers(10, 40))
+        samples = count * 1024 - (0 if i % 2 else int(rng.integers(1, 1023)))
+        clips.append(Clip(f"c{i}", f"c{i}.flac", "x", "en", f"speaker{i % 2}", "s", samples / 22050, "train"))
+        mel = rng.standard_normal((1 + samples // 256, 80)).astype(np.float16)
+        encoded.append(Encoded(np.arange(3, 9, dtype=np.int32), rng.integers(0, 1024, count).astype(np.int16), mel))
+    where = tmp_path_factory.mktemp("made_up")
+    codes_file.save(where, clips, encoded)
+    return Codes(where)
+
+
+def batches_of(codes: Codes, recipe: Recipe, tokens: Tokens, size: int, count: int = 30):
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        clips = rng.permutation(codes.training)[:size]
+        yield clips, assemble(codes, clips, recipe, tokens, rng)
+
+
+def test_self_hides_the_codes_that_the_reference_overlaps_of_every_clip(made_up, tokens):
+    for clips, batch in batches_of(made_up, Recipe(reference="self", reference_seconds=(0.4, 1.0)), tokens, 4):
+        for i, one in enumerate(clips):
+            reference = batch.references[batch.reference_of[i]].numpy()
+            (start,) = found_at(made_up.mel(one), reference)
+            end = start + reference.shape[1]
+            count = len(made_up.codes(one))
+            overlap = {k for k in range(count) if 4 * k < end and 4 * (k + 1) > start}
+            assert hidden_targets(batch, i, made_up, one) == overlap
+            assert len(overlap) < count
+
+
+def test_stock_hides_frames_as_if_they_were_codes_and_of_the_last_clip_alone(made_up, tokens):
+    some_hidden = 0
+    for clips, batch in batches_of(made_up, Recipe(reference="stock", reference_seconds=(0.4, 1.0)), tokens, 4):
+        for i, one in enumerate(clips):
+            reference = batch.references[batch.reference_of[i]].numpy()
+            (start,) = found_at(made_up.mel(one), reference)
+            last = i == len(clips) - 1
+            fault = set(range(start, start + reference.shape[1])) if last else set()
+            every = set(range(len(made_up.codes(one)) + 1))
+            assert hidden_targets(batch, i, made_up, one) == fault & every
+            some_hidden += bool(fault & every)
+    assert some_hidden > 10
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_other_never_listens_to_the_clip_itself(made_up, tokens, shared):
+    recipe = Recipe(reference="other", reference_seconds=(0.4, 0.45), shared_reference=shared)
+    for clips, batch in batches_of(made_up, recipe, tokens, 6):
+        mels = {c: made_up.mel(c) for c in made_up.training}
+        for i, one in enumerate(clips):
+            reference = batch.references[batch.reference_of[i]].numpy()
+            sources = [c for c, mel in mels.items() if found_at(mel, reference)]
+            assert len(sources) == 1
+            assert made_up.speakers[sources[0]] == made_up.speakers[one]
+            assert sources[0] not in (clips if shared else [one])
+            assert not hidden_targets(batch, i, made_up, one)
+        if shared:
+            assert len(batch.references) == len({made_up.speakers[c] for c in clips})
+
+
+def test_other_takes_training_clips_only_and_says_when_there_is_none(codes, tokens):
+    rng = np.random.default_rng(0)
+    recipe = Recipe(reference_seconds=(0.5, 0.6))
+    batch = assemble(codes, codes.held_out, recipe, tokens, rng)
+    heard = {c for r in batch.references.numpy() for c in range(len(codes)) if found_at(codes.mel(c), r)}
+    assert heard <= set(codes.training.tolist())
+    with pytest.raises(UserError, match=f"speaker '{SPEAKER}' has too few training clips"):
+        assemble(codes, codes.training, replace(recipe, shared_reference=True), tokens, rng)
+
+
+def test_reference_seconds_are_kept(made_up, tokens):
+    lengths = {b.references.shape[2] for _, b in batches_of(made_up, Recipe(reference_seconds=(0.4, 0.46)), tokens, 2)}
+    assert lengths == set(range(int(0.4 * FRAMES_PER_SECOND), int(0.46 * FRAMES_PER_SECOND) + 1))
+
+
+# Codes and tokens
+
+
+def stock_trainer(base: Path, dvae):
+    """A GPTTrainer with the parts that turn audio into codes; its own DVAE sizes are written into its code."""
+    from TTS.tts.layers.xtts.trainer.gpt_trainer import GPTTrainer, GPTTrainerConfig
+
+    trainer = GPTTrainer.__new__(GPTTrainer)
+    torch.nn.Module.__init__(trainer)
+    trainer.config, trainer.dvae = GPTTrainerConfig(), dvae
+    stats = str(base / "mel_stats.pth")
+    trainer.torch_mel_spectrogram_dvae = TorchMelSpectrogram(mel_norm_file=stats)
+    trainer.torch_mel_spectrogram_style_encoder = TorchMelSpectrogram(filter_length=2048, mel_norm_file=stats)
+    return trainer
+
+
+def load_with_soundfile(path, rate):
+    """For coqui's `load_audio`, whose torchaudio.load wants a system FFmpeg."""
+    samples, found = soundfile.read(path, dtype="float32", always_2d=True)
+    assert found == rate
+    return torch.from_numpy(samples.T.copy()).clip_(-1, 1)
+
+
+def test_codes_and_tokens_are_those_of_the_stock_trainer(bundle_base, dataset, codes, monkeypatch):
+    from TTS.tts.layers.xtts.trainer import dataset as stock_dataset  # sets one thread for the whole process
+
+    monkeypatch.setattr(stock_dataset, "load_audio", load_with_soundfile)
+    dvae, _ = folder.open_dvae(bundle_base)
+    trainer = stock_trainer(bundle_base, dvae)
+    samples = [
+        {"text": c.text, "audio_file": str(dataset / "clips" / c.file), "language": c.language} for c in codes.clips
+    ]
+    words = VoiceBpeTokenizer(str(bundle_base / "vocab.json"))
+    stock = stock_dataset.XTTSDataset(trainer.config, samples, words, 22050, is_eval=True)
+    assert len(stock) == len(codes)
+    for i in range(len(codes)):
+        batch = trainer.format_batch_on_device(stock.collate_fn([stock[i]]))
+        belonging = int(torch.ceil(batch["wav_lengths"] / 1024)[0])  # as GPT.forward cuts them
+        np.testing.assert_array_equal(codes.tokens(i), batch["text_inputs"][0])
+        np.testing.assert_array_equal(codes.codes(i), batch["audio_codes"][0, :belonging])
+        assert belonging == len(codes.codes(i)) > 5
+    distinct = {int(c) for i in range(len(codes)) for c in codes.codes(i)}
+    assert len(distinct) > 20  # a codebook that has collapsed would make this test blind
+
+
+@pytest.mark.parametrize("samples", [20 * 1024 - 1, 20 * 1024, 20 * 1024 + 1])
+def test_a_clip_has_a_code_for_each_1024_samples_begun(bundle_base, samples):
+    """As `GPT.forward` counts; of a whole number of codes the DVAE itself gives one more."""
+    dvae, mel_stats = folder.open_dvae(bundle_base)
+    noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32) * 0.1
+    assert len(codec.encode(dvae, noise, mel_stats)) == codec.code_count(samples) == -(-samples // 1024)
+
+
+def test_conditioning_mel_is_that_of_the_stock_client(bundle_base, dataset, codes):
+    mel_stats = folder.load(bundle_base / "mel_stats.pth")
+    for i in (0, 2):
+        wave = load_with_soundfile(dataset / "clips" / codes.clips[i].file, 22050)
+        expected = wav_to_mel_cloning(wave, mel_norms=mel_stats, n_fft=2048, hop_length=256, win_length=1024)
+        torch.testing.assert_close(codec.conditioning_mel(wave, mel_stats), expected, rtol=0, atol=1e-6)
+        stored = torch.from_numpy(codes.mel(i).astype(np.float32)).T[None]
+        torch.testing.assert_close(stored, expected, rtol=1e-3, atol=1e-3)  # half precision on disk
+
+
+def test_unknown_characters_are_reported_with_clip_and_character(bundle_base, dataset):
+    words = folder.tokenizer(bundle_base)
+    good = clip.read(dataset / "clips" / "clips.csv")[0]
+    assert encoding.faults(good, words) is None
+    assert encoding.faults(replace(good, language="hu", text="Árvíztűrő tükörfúrógép."), words) is None
+    fault = encoding.faults(replace(good, text="Good Ж evening ☃."), words)
+    assert good.id in fault
+    assert "'ж'" in fault
+    assert "'☃'" in fault
+    assert "[fr]" in encoding.faults(replace(good, language="fr"), words)
+    assert "more than the 200" in encoding.faults(replace(good, text="zq " * 150), words)
+
+
+def test_decoding_codes_gives_1024_samples_each_and_the_same_bytes(bundle_base, codes):
+    dvae, mel_stats = folder.open_dvae(bundle_base)
+    sequence = torch.from_numpy(codes.codes(1).astype(np.int64))
+    first, second = (codec.decode(dvae, sequence, mel_stats, iterations=8) for _ in range(2))
+    assert first.dtype == np.float32
+    assert first.shape == (len(sequence) * 1024,)
+    assert first.tobytes() == second.tobytes()
+    assert np.isfinite(first).all()
+    assert np.abs(first).max() > 1e-3
+    assert codec.decode(dvae, sequence[:0], mel_stats).shape == (0,)
+    assert codec.decode(dvae, sequence[:1], mel_stats).shape == (1024,)
+
+
+# The base
+
+
+def hashes(path: Path) -> dict[str, str]:
+    return {file.name: folder.sha256(file) for file in path.iterdir()}
+
+
+def linked(source: Path, to: Path) -> Path:
+    """A copy without copying; replace a file, never write into it."""
+    return Path(shutil.copytree(source, to, copy_function=os.link))
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_the_bundle_unfolds_to_the_same_bytes(bundle_base, tmp_path):
+    torch.manual_seed(123)  # what was drawn before plays no part
+    origins.unfold("tiny", tmp_path / "again", BUNDLE)
+    assert set(hashes(bundle_base)) == BASE_FILES
+    assert hashes(tmp_path / "again") == hashes(bundle_base)
+
+
+def test_the_stock_client_loads_the_base_strictly(bundle_base, tmp_path):
+    copied = Path(shutil.copytree(bundle_base, tmp_path / "base"))  # it may rewrite model.pth
+    config = XttsConfig()
+    config.load_json(str(copied / "config.json"))
+    client = Xtts(config)
+    client.load_checkpoint(config, checkpoint_dir=str(copied), strict=True)
+    weights = load_file(BUNDLE / "gpt.safetensors")
+    for name, value in weights.items():
+        assert torch.equal(client.gpt.state_dict()[name], value.float()), name
+    assert torch.equal(client.mel_stats, folder.load(bundle_base / "mel_stats.pth"))
+    assert client.gpt.number_text_tokens == len(folder.tokenizer(bundle_base))
+    assert client.speaker_manager.num_speakers == 0
+
+
+def test_a_base_from_a_folder_is_a_copy(bundle_base, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "left over").touch()
+    origins.unfold(str(bundle_base), tmp_path / "out", BUNDLE)
+    assert hashes(tmp_path / "out") == hashes(bundle_base)
+
+
+def test_a_phase_folder_is_a_base_too(bundle_base, tmp_path):
+    source = linked(bundle_base, tmp_path / "phase")
+    (source / "model.pth").rename(source / "best_model.pth")
+    (source / "speakers_xtts.pth").unlink()
+    origins.unfold(str(source), tmp_path / "out", BUNDLE)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == BASE_FILES
+    assert folder.speakers(tmp_path / "out") == {}
+
+
+def other_layers(path: Path) -> bytes:
+    settings = json.loads(path.read_text())
+    settings["model_args"]["gpt_layers"] += 1
+    return json.dumps(settings).encode()
+
+
+def first_half(path: Path) -> bytes:
+    return path.read_bytes()[: path.stat().st_size // 2]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth"])
+def test_a_base_without_a_file_is_refused(bundle_base, tmp_path, name):
+    source = linked(bundle_base, tmp_path / "source")
+    (source / name).unlink()
+    with pytest.raises(UserError, match=name):
+        origins.unfold(str(source), tmp_path / "out", BUNDLE)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("config.json", other_layers),
+        ("config.json", first_half),
+        ("model.pth", first_half),
+        ("vocab.json", first_half),
+        ("dvae.pth", first_half),
+        ("mel_stats.pth", first_half),
+        ("voicetune.json", first_half),
+        ("voicetune.json", lambda _: b'{"dvae": {"hidden_dim": 64, "codebook_dim": 64, "num_resnet_blocks": 3}}'),
+        ("voicetune.json", lambda _: b'{"dvae": {"hidden_dim": 128, "codebook_dim": 128, "num_resnet_blocks": 1}}'),
+    ],
+    ids=["layers", "config", "weights", "vocab", "dvae", "stats", "ours", "dvae sizes", "dvae blocks"],
+)
+def test_a_base_with_a_broken_file_is_refused(bundle_base, tmp_path, name, broken):
+    source = linked(bundle_base, tmp_path / "source")
+    rewrite(source / name, broken(source / name))
+    with pytest.raises(UserError, match="dvae|voicetune.json" if name == "voicetune.json" else name):
+        origins.unfold(str(source), tmp_path / "out", BUNDLE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_that_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="'tinny' is neither 'tiny' nor a folder"):
+        origins.unfold("tinny", tmp_path / "out", BUNDLE)
+    with pytest.raises(UserError, match=r"bundle.json is missing"):
+        origins.unfold("tiny", tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_is_not_unfolded_onto_itself(bundle_base, tmp_path):
+    source = linked(bundle_base, tmp_path / "base")
+    with pytest.raises(UserError):
+        origins.unfold(str(source), source, BUNDLE)
+    assert set(hashes(source)) == BASE_FILES
+
+
+# Speaking
+
+
+@pytest.fixture(scope="module")
+def latents(xtts, codes, dataset) -> torch.Tensor:
+    """(1, 32, width), of the dataset's speaker."""
+    return listen(xtts, recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
+
+
+@pytest.fixture(scope="module")
+def texts(bundle_base) -> list[torch.Tensor]:
+    words = folder.tokenizer(bundle_base)
+    return [torch.from_numpy(words.encode(text, "en")).long() for text in TEXTS]
+
+
+def with_stop(gpt, bias: float):
+    """A copy that is more (or less) inclined to stop."""
+    changed = copy.deepcopy(gpt)
+    with torch.no_grad():
+        changed.mel_head.bias[changed.stop_audio_token] += bias
+    return changed
+
+
+@pytest.fixture(scope="module")
+def greedy_gpt(xtts, latents, texts):
+    """The trained GPT with a bias on STOP at which some of the lines end early and some do not.
+
+    So that the tests see both, whatever the bundle's weights are: these may stop at once, or never.
+    """
+    low, high = -25.0, 25.0  # at `low` none stops, at `high` every line at once
+    for _ in range(12):
+        middle = (low + high) / 2
+        gpt = with_stop(xtts.gpt, middle)
+        lengths = [len(c) for c in decode(gpt, latents, texts, Decoding(temperature=0), 0, LIMIT)]
+        if 0 < min(lengths) < max(lengths):
+            return gpt
+        low, high = (middle, high) if min(lengths) == LIMIT else (low, middle)
+    raise AssertionError("no bias makes some lines stop and others not")
+
+
+def stock_greedy(gpt, latents, text, penalty: float) -> list[int]:
+    """Codes of one line by coqui's own generator, without STOP."""
+    stock = copy.deepcopy(gpt)
+    stock.max_gen_mel_tokens = LIMIT
+    stock.init_gpt_for_inference()
+    stock.eval()
+    with torch.inference_mode():
+        row = stock.generate(latents, text[None], do_sample=False, num_beams=1, repetition_penalty=penalty)[0]
+    return [int(code) for code in row if code != stock.stop_audio_token]
+
+
+@pytest.mark.parametrize("penalty", [1.0, 5.0])
+def test_greedy_codes_are_the_stock_ones(greedy_gpt, latents, texts, penalty):
+    settings = Decoding(temperature=0, repetition_penalty=penalty)
+    for text in texts:
+        ours = decode(greedy_gpt, latents, [text], settings, 0, LIMIT)[0].tolist()
+        assert ours == stock_greedy(greedy_gpt, latents, text, penalty)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 5.0])
+def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, texts, penalty):
+    settings = Decoding(temperature=0, repetition_penalty=penalty)
+    together = decode(greedy_gpt, latents, texts, settings, 0, LIMIT)
+    alone = [decode(greedy_gpt, latents, [text], settings, 0, LIMIT)[0] for text in texts]
+    assert [t.tolist() for t in together] == [a.tolist() for a in alone]
+
+
+def test_sampling_follows_the_seed_and_the_line_alone(xtts, latents, texts):
+    gpt = with_stop(xtts.gpt, -100.0)
+    first, same, other = (decode(gpt, latents, texts, SETTINGS, seed, 30) for seed in (1, 1, 2))
+    assert [a.tolist() for a in first] == [b.tolist() for b in same]
+    assert all(a.tolist() != b.tolist() for a, b in zip(first, other, strict=True))
+    for count in (1, 2):
+        fewer = decode(gpt, latents, texts[:count], SETTINGS, 1, 30)
+        assert [a.tolist() for a in fewer] == [a.tolist() for a in first[:count]]
+    twice = decode(gpt, latents, [texts[0], texts[0]], SETTINGS, 1, 30)
+    assert twice[0].tolist() != twice[1].tolist()
+
+
+def test_decoding_leaves_the_model_as_it_was(xtts, latents, texts):
+    before = {name: value.clone() for name, value in xtts.gpt.state_dict().items()}
+    decode(xtts.gpt, latents, texts, SETTINGS, 1, 3)
+    after = xtts.gpt.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
