@@ -8,6 +8,7 @@ import sys
 
 import common
 import torch
+from guided import GuidedLoss, token_lengths
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from TTS.tts.layers.xtts.gpt import GPT
@@ -17,7 +18,6 @@ from voicetune.params import Phase, check
 from voicetune.training import loop
 from voicetune.training.batches import Tokens, measured_recipe
 from voicetune.training.checkpoint import State, locked
-from voicetune.xtts.gpt import TrainingLoss
 from voicetune.xtts.text import Tokenizer
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     stage = sys.argv[1]
     params = common.params()
     settings = dict(params[stage])
-    data = settings.pop("data")
+    data, weight, sigma = (settings.pop(name) for name in ("data", "guidance", "guidance_codes"))
     phase: Phase = check(Phase, settings, common.HERE / "params.yaml")
     tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
     num_tokens = json.loads((common.BUNDLE / "dvae.json").read_text())["num_tokens"]
@@ -50,6 +50,7 @@ def main() -> None:
     codes = Codes(common.WORK / data / "codes")
     print(f"{len(codes.training)} clips to train on, {len(codes.held_out)} held out")
     special = Tokens(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
+    loss = GuidedLoss(gpt, weight, sigma, token_lengths(codes, len(tokenizer)))
     folder = common.WORK / f"state-{stage}"
     fabric = Fabric(accelerator="auto", devices=1, precision=phase.precision)
 
@@ -59,7 +60,15 @@ def main() -> None:
 
     with locked(folder):
         best, run = loop.train(
-            TrainingLoss(gpt), codes, special, phase, params["seed"], State(folder), log, fabric, measured_recipe(3.0)
+            loss,
+            codes,
+            special,
+            phase,
+            params["seed"],
+            State(folder),
+            log,
+            fabric,
+            measured_recipe(3.0),
         )
     save_file({k: v.contiguous() for k, v in best.items()}, common.WORK / f"{stage}.safetensors")
     facts = {"best_step": run.best_step, "mel_ce": run.best_mel_ce, "text_ce": run.best_text_ce, "seconds": run.seconds}

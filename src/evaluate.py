@@ -4,6 +4,7 @@ Usage: python src/evaluate.py base | phase1 | phase2
 """
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def main() -> None:
     from voicetune.measures import suite  # torch and the stock classes: only once the parameters are good
 
     figures, rows = suite.run(Path("models") / name, Path("data"), settings)
+    figures |= json.loads(Path("metrics/ceiling.json").read_text(encoding="utf-8"))
     out = Path("metrics/evaluate")
     stage.write_json(out / f"{name}.json", figures)
     with (out / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:

@@ -67,7 +67,7 @@ def repository(tmp_path_factory):
     folder = clone(tmp_path_factory.mktemp("pipeline"), small_params())
     output = run(folder, "dvc", "repro")
     assert stages_run(output) == {
-        *("prepare", "base", "encode", "train_phase1", "train_phase2", "compare", "synthesize"),
+        *("prepare", "base", "encode", "train_phase1", "train_phase2", "ceiling", "compare", "synthesize"),
         *("evaluate@base", "evaluate@phase1", "evaluate@phase2"),
     }
     commit(folder, "results")

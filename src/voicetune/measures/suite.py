@@ -32,9 +32,7 @@ def run(model: Path, data: Path, settings: Params) -> tuple[dict[str, Any], list
     Returns:
         the figures (metrics/evaluate/<model>.json), and per held-out clip its sums of nats and tokens.
     """
-    codes = Codes(data / "codes")
-    if codes.held_out.size == 0:
-        raise UserError("no clip is held out, so nothing can be measured; raise prepare.held_out.")
+    codes = _held_out(data)
     voice = Voice(model, stage.device(settings.device))
     figures, rows = _cross_entropies(voice, codes, data / "clips", settings)
     figures |= _heard(voice, codes, data / "clips", settings)
@@ -74,42 +72,79 @@ def _cross_entropies(voice: Voice, codes: Codes, clips: Path, settings: Params):
     return figures, rows
 
 
-def _heard(voice: Voice, codes: Codes, clips: Path, settings: Params) -> dict[str, Any]:
-    """CER and SECS of some held-out sentences: synthesised, recorded, and recorded through the codec."""
-    count = min(settings.evaluate.sentences, len(codes.held_out))
-    figures: dict[str, Any] = {"sentences": count}
-    if count == 0:
-        return figures
-    chosen = np.sort(np.random.default_rng([settings.seed, 4]).permutation(codes.held_out)[:count])
+def ceiling(base: Path, data: Path, settings: Params) -> dict[str, Any]:
+    """CER and SECS of the recordings themselves, and of the recordings through the base's codec: what no
+    model trained from this base can be expected to pass. The same for every model, so measured once."""
+    codes = _held_out(data)
+    chosen = _sentences(codes, settings)
+    if not len(chosen):
+        return {}
+    voice = Voice(base, stage.device(settings.device))
     said = [codes.clips[i] for i in chosen]
-    speakers = {name: listen(voice.xtts, recordings(codes, clips, name)) for name in sorted({c.speaker for c in said})}
+    recorded = [soundfile.read(data / "clips" / clip.file, dtype="float32")[0] for clip in said]
+    speakers = _speakers(voice, codes, data / "clips", said)
+    through = [
+        voice.sound(
+            torch.from_numpy(codes.codes(i).astype(np.int64)), Line(clip.text, clip.language), speakers[clip.speaker]
+        )
+        for i, clip in zip(chosen, said, strict=True)
+    ]
+    ears = _Ears(codes, data / "clips", said, settings)
+    return ears.hear(recorded, codec.SAMPLE_RATE, "_recordings") | ears.hear(through, voice.rate, "_codec")
+
+
+def _heard(voice: Voice, codes: Codes, clips: Path, settings: Params) -> dict[str, Any]:
+    """CER and SECS of some held-out sentences, synthesised in one batch."""
+    chosen = _sentences(codes, settings)
+    figures: dict[str, Any] = {"sentences": len(chosen)}
+    if not len(chosen):
+        return figures
+    said = [codes.clips[i] for i in chosen]
+    speakers = _speakers(voice, codes, clips, said)
     lines = [Line(clip.text, clip.language) for clip in said]
     who = [speakers[clip.speaker] for clip in said]
-    recorded = [soundfile.read(clips / clip.file, dtype="float32")[0] for clip in said]
-    own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
-    takes = {
-        "": (voice.speak(lines, who, settings.evaluate.decoding, settings.seed), voice.rate),
-        "_recordings": (recorded, codec.SAMPLE_RATE),
-        "_codec": ([voice.sound(c, line, w) for c, line, w in zip(own, lines, who, strict=True)], voice.rate),
-    }
-    recogniser = {c.language: intelligibility.Recogniser(settings.evaluate.asr, c.language) for c in said}
-    encoder = similarity.SpeakerEncoder()
-    voices = {name: _reference(encoder, codes, clips, name) for name in speakers}
-    for suffix, (sounds, rate) in takes.items():
-        pairs = list(zip(said, sounds, strict=True))
-        figures["cer" + suffix] = _cer(pairs, rate, recogniser)
-        heard = [similarity.secs(encoder.embed(sound, rate), voices[clip.speaker]) for clip, sound in pairs]
-        figures["secs" + suffix] = float(np.mean(heard))
-    return figures
+    sounds = voice.speak(lines, who, settings.evaluate.decoding, settings.seed)
+    return figures | _Ears(codes, clips, said, settings).hear(sounds, voice.rate)
 
 
-def _cer(pairs: list[tuple[Clip, np.ndarray]], rate: int, recognisers: dict) -> float:
-    errors = characters = 0
-    for clip, sound in pairs:
-        heard = recognisers[clip.language].transcribe(sound, rate)
-        wrong, length = intelligibility.character_errors(clip.text, heard, clip.language)
-        errors, characters = errors + wrong, characters + length
-    return errors / max(1, characters)
+def _held_out(data: Path) -> Codes:
+    codes = Codes(data / "codes")
+    if codes.held_out.size == 0:
+        raise UserError("no clip is held out, so nothing can be measured; raise prepare.held_out.")
+    return codes
+
+
+def _sentences(codes: Codes, settings: Params) -> np.ndarray:
+    """The held-out clips that are spoken: the same for every model, drawn from the seed."""
+    count = min(settings.evaluate.sentences, len(codes.held_out))
+    return np.sort(np.random.default_rng([settings.seed, 4]).permutation(codes.held_out)[:count])
+
+
+def _speakers(voice: Voice, codes: Codes, clips: Path, said: list[Clip]) -> dict[str, dict]:
+    """Each speaker as this model hears the same recordings."""
+    return {name: listen(voice.xtts, recordings(codes, clips, name)) for name in sorted({c.speaker for c in said})}
+
+
+class _Ears:
+    """A recogniser for each language and a voice for each speaker, for the given sentences."""
+
+    def __init__(self, codes: Codes, clips: Path, said: list[Clip], settings: Params):
+        self.said = said
+        asr = settings.evaluate.asr
+        self.recognisers = {c.language: intelligibility.Recogniser(asr, c.language) for c in said}
+        self.encoder = similarity.SpeakerEncoder()
+        self.voices = {name: _reference(self.encoder, codes, clips, name) for name in {c.speaker for c in said}}
+
+    def hear(self, sounds: list[np.ndarray], rate: int, suffix: str = "") -> dict[str, float]:
+        """CER over all characters, and the mean SECS, of one take of the sentences."""
+        errors = characters = 0
+        likeness = []
+        for clip, sound in zip(self.said, sounds, strict=True):
+            text = self.recognisers[clip.language].transcribe(sound, rate)
+            wrong, length = intelligibility.character_errors(clip.text, text, clip.language)
+            errors, characters = errors + wrong, characters + length
+            likeness.append(similarity.secs(self.encoder.embed(sound, rate), self.voices[clip.speaker]))
+        return {"cer" + suffix: errors / max(1, characters), "secs" + suffix: float(np.mean(likeness))}
 
 
 def _reference(encoder: similarity.SpeakerEncoder, codes: Codes, clips: Path, speaker: str):

@@ -106,6 +106,8 @@ def _causal_attention(module, query, key, value, attention_mask, scaling=None, d
     above = _above_diagonal(s, query.dtype, query.device)
     scores = torch.baddbmm(above, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling or d**-0.5)
     weights = scores.softmax(-1)
+    if watch := getattr(module, "watch", None):  # whoever wants to see where text and sound are aligned
+        watch(weights.view(b, heads, s, s))
     if dropout:
         weights = F.dropout(weights, dropout, module.training)
     return torch.bmm(weights, value.flatten(0, 1)).view(b, heads, s, d).transpose(1, 2), None
