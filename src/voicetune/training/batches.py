@@ -159,7 +159,10 @@ def _references(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.
     mels = [codes.mel(s)[start : start + frames].T for s, start in zip(sources, starts, strict=True)]
     hidden = [slice(0, 0)] * len(clips)
     if recipe.reference == "self":
-        hidden = [slice(s // FRAMES_PER_CODE, -(-(s + frames) // FRAMES_PER_CODE)) for s in starts]
+        ends = [
+            min(-(-(s + frames) // FRAMES_PER_CODE), codes.codes(c).size) for s, c in zip(starts, clips, strict=True)
+        ]
+        hidden = [slice(s // FRAMES_PER_CODE, end) for s, end in zip(starts, ends, strict=True)]  # STOP stays a target
     if recipe.reference == "stock":  # the fault: the last clip alone, and frames taken for codes
         hidden[-1] = slice(starts[-1], starts[-1] + frames)
     return np.stack(mels).astype(np.float32), reference_of.astype(np.int64), hidden

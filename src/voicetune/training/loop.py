@@ -117,6 +117,7 @@ def train(
     """
     # 1. The model, the optimizer, the schedule
     set_dropout(loss, phase.dropout)
+    loss.train()  # the GPT comes in eval mode, also when going on from a state
     model, optimizer = fabric.setup(loss, optimizer_for(loss, phase))
     steps = total_steps(phase, len(codes.training))
 
@@ -145,6 +146,8 @@ def train(
     def evaluate() -> None:
         """Held-out cross entropies; keeps the best."""
         held_out = cross_entropy.measure(loss, codes, codes.held_out, tokens, seed, measured)
+        if not math.isfinite(held_out.mel_ce + held_out.text_ce):
+            raise UserError(f"step {run.step}: the held-out loss is not a finite number; lower lr or check the parent.")
         values = {"held_out/mel_ce": held_out.mel_ce, "held_out/text_ce": held_out.text_ce}
         note(values, True)
         if run.step == 0:

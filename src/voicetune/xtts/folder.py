@@ -9,6 +9,8 @@ trained, the licence, and a phase's facts.
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ WEIGHTS = ("best_model.pth", "model.pth")
 SHARED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 OURS = "voicetune.json"
+_CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 
 Speakers = dict[str, dict[str, Tensor]]
 
@@ -65,8 +68,21 @@ def load(path: Path) -> Any:
 def config(folder: Path) -> XttsConfig:
     """The stock configuration, opened with the stock class."""
     opened = XttsConfig()
-    opened.load_json(str(folder / "config.json"))
+    with _readable(folder / "config.json"):
+        opened.load_json(str(folder / "config.json"))
     return opened
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns whatever a damaged file raises while it is opened into one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the stock loaders have no common type
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be read ({reason}); fetch or make it again.") from None
 
 
 def ours(folder: Path) -> dict[str, Any]:
@@ -74,11 +90,13 @@ def ours(folder: Path) -> dict[str, Any]:
     path = folder / OURS
     if not path.is_file():
         return {"dvae": codec.PUBLISHED_SIZES, "vocoder": "hifigan"}
-    return json.loads(path.read_text(encoding="utf-8"))
+    with _readable(path):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def tokenizer(folder: Path) -> Tokenizer:
-    return Tokenizer(folder / "vocab.json")
+    with _readable(folder / "vocab.json"):
+        return Tokenizer(folder / "vocab.json")
 
 
 def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
@@ -108,8 +126,15 @@ def open_xtts(folder: Path) -> Xtts:
 def open_dvae(folder: Path) -> tuple[DiscreteVAE, Tensor]:
     """The DVAE, and mel_stats (80,)."""
     num_tokens = config(folder).model_args.gpt_num_audio_tokens - 2
+    path = folder / "dvae.pth"
     dvae = codec.build_dvae(num_tokens=num_tokens, **ours(folder)["dvae"])
-    dvae.load_state_dict(load(folder / "dvae.pth"), strict=False)
+    try:
+        strange = dvae.load_state_dict(load(path), strict=False)
+        reason = ", ".join(n for n in (*strange.missing_keys, *strange.unexpected_keys) if n.startswith(_CODEC_PARTS))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+    if reason:
+        raise UserError(f"{path} does not fit the sizes in {OURS} ({reason[:200]}); take both from the same model.")
     return dvae.eval(), load(folder / "mel_stats.pth")
 
 

@@ -81,6 +81,8 @@ def from_folder(source: Path, out: Path) -> None:
 
 def unfold(base: str, out: Path, bundle: Path) -> None:
     """Make `out` the base that params.yaml names: `tiny`, or a folder."""
+    if out.resolve().is_relative_to(Path(base).resolve()) and base != "tiny":
+        raise UserError(f"base: '{base}' holds {out}, which is made from it; keep the base elsewhere.")
     shutil.rmtree(out, ignore_errors=True)
     if base == "tiny":
         from_bundle(bundle, out)
