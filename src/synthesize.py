@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from voicetune import params, stage
 
@@ -17,13 +18,12 @@ def main() -> None:
 
     model = Path("models") / settings.publish
     voice = Voice(model, stage.device(settings.device))
-    names = sorted(folder.speakers(model)) or [None]
+    speakers = folder.speakers(model) or _from_recordings(voice)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     weights = folder.sha256(folder.weights_file(model))
-    manifest = []
-    for name in names:
-        speaker = voice.speaker(name)
+    manifest: list[dict[str, Any]] = []
+    for name, speaker in sorted(speakers.items()):
         lines = [Line(text, settings.synthesize.language) for text in settings.synthesize.lines]
         sounds = voice.speak(lines, [speaker] * len(lines), settings.synthesize.decoding, settings.seed)
         for number, (line, sound) in enumerate(zip(lines, sounds, strict=True), start=1):
@@ -43,6 +43,15 @@ def main() -> None:
             )
     stage.write_json(OUT / "manifest.json", manifest)
     print(f"{len(manifest)} lines in {OUT}, {sum(row['seconds'] for row in manifest):.1f} s")
+
+
+def _from_recordings(voice):
+    """A base has no speaker of its own; it speaks as it hears the training's speakers."""
+    from voicetune.data.codes import Codes
+    from voicetune.speech.voice import listen, recordings
+
+    codes = Codes(Path("data/codes"))
+    return {name: listen(voice.xtts, recordings(codes, Path("data/clips"), name)) for name in set(codes.speakers)}
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def learning_rate(phase: Phase, step: int, steps: int) -> float:
 
 def optimizer_for(loss: nn.Module, phase: Phase) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019); decay on matrices only, not on norms, biases, embeddings."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     embeddings = {id(m.weight) for m in loss.modules() if isinstance(m, nn.Embedding)}
     for parameter in loss.parameters():
         (decayed if parameter.ndim > 1 and id(parameter) not in embeddings else plain).append(parameter)
