@@ -1,6 +1,7 @@
 """What every stage script shares: how it ends, and how it writes its figures."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,8 @@ from rich.progress import track as rich_track
 from voicetune.errors import UserError
 
 console = Console()
+# Building XTTS's GPT-2 warns of token ids that it does not use; whoever wants to read it can set this.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 T = TypeVar("T")
 
 
