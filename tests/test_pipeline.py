@@ -149,7 +149,8 @@ def test_the_best_model_from_a_remote_speaks_in_another_clone(repository, tmp_pa
     assert subprocess.run(command, cwd=other, env=env, timeout=300).returncode == 0
     assert said.stat().st_size > 1000
     fetched = tmp_path / "fetched"
-    run(tmp_path, "dvc", "artifacts", "get", str(repository), "voice", "-o", str(fetched))
+    run(repository, "gto", "register", "voice", "--version", "v0.1.0")
+    run(tmp_path, "dvc", "artifacts", "get", str(repository), "voice", "--rev", "v0.1.0", "-o", str(fetched))
     assert (fetched / "best_model.pth").read_bytes() == (other / "models/phase2/best_model.pth").read_bytes()
 
 
