@@ -1,4 +1,4 @@
-"""Stages listen, align and settle: the tiny GPT, trained by the library's own loop.
+"""The five training stages of the tiny GPT (params.yaml, `stages`), in the library's own training loop.
 
 Usage: python gpt.py STAGE; a stage goes on from the best weights of the one before.
 """
