@@ -14,10 +14,11 @@ LIMIT_BYTES = 24_000_000
 
 def main() -> None:
     params = common.params()
-    stage = [name for name in params["stages"] if (common.WORK / f"{name}.safetensors").exists()][-1]
+    stage = params["stages"][-1]
     weights = load_file(common.WORK / f"{stage}.safetensors")
     save_file({n: v.to(torch.float16).contiguous() for n, v in weights.items()}, common.BUNDLE / "gpt.safetensors")
-    clips = clip.read(common.WORK / "wide" / "clips" / "clips.csv")
+    sets = sorted({params[name]["data"] for name in params["stages"]})
+    clips = [c for name in sets for c in clip.read(common.WORK / name / "clips" / "clips.csv")]
     facts = {
         "gpt": params["gpt"],
         "dvae": json.loads((common.BUNDLE / "dvae.json").read_text()),
@@ -29,9 +30,7 @@ def main() -> None:
             "rate": params["speech"]["rate"],
             "clips": len(clips),
             "hours": round(sum(c.seconds for c in clips) / 3600, 2),
-            "stages": {
-                s: json.loads(p.read_text()) for s in params["stages"] if (p := common.WORK / f"{s}.json").exists()
-            },
+            "stages": {name: json.loads((common.WORK / f"{name}.json").read_text()) for name in params["stages"]},
             "sha256": {f: sha256(common.BUNDLE / f) for f in ("gpt.safetensors", "dvae.safetensors", "vocab.json")},
         },
     }

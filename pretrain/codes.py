@@ -1,34 +1,48 @@
-"""Stage codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it.
+"""Stages codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it.
 
-Usage: python codes.py narrow | wide
+Usage: python codes.py short | long
 """
 
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import common
 import torch
 from rich.progress import track
-from safetensors.torch import load_file
 
 from voicetune.data import clip, codes
-from voicetune.xtts import codec, encoding
+from voicetune.data.clip import Clip
+from voicetune.data.codes import Encoded
+from voicetune.xtts import codec, encoding, origins
 from voicetune.xtts.text import Tokenizer
+
+CHUNK = 64
+_OPEN: list = []  # of a worker process: tokenizer, DVAE, mel statistics
+
+
+def start() -> None:
+    """Open the models in a worker; clips are small, so one thread a process is fastest."""
+    torch.set_num_threads(1)
+    dvae = codec.build_dvae(**json.loads((common.BUNDLE / "dvae.json").read_text()))
+    state, stats = origins.bundle_dvae(common.BUNDLE)
+    dvae.load_state_dict(state, strict=False)
+    _OPEN[:] = Tokenizer(common.BUNDLE / "vocab.json"), dvae.eval(), stats
+
+
+def encode(job: tuple[Path, list[Clip]]) -> list[Encoded]:
+    folder, clips = job
+    with torch.no_grad():
+        return encoding.encode_clips(clips, folder, *_OPEN)
 
 
 def main() -> None:
-    dvae = codec.build_dvae(**json.loads((common.BUNDLE / "dvae.json").read_text()))
-    state = {name: value.float() for name, value in load_file(common.BUNDLE / "dvae.safetensors").items()}
-    stats = state.pop("mel_stats")
-    dvae.load_state_dict(state, strict=False)
-    dvae.eval()
     folder = common.WORK / sys.argv[1] / "clips"
     clips = clip.read(folder / "clips.csv")
-    tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
-    with torch.no_grad():
-        encoded = encoding.encode_clips(
-            clips, folder, tokenizer, dvae, stats, lambda items: track(items, "encoding", len(clips))
-        )
+    jobs = [(folder, clips[i : i + CHUNK]) for i in range(0, len(clips), CHUNK)]
+    with ProcessPoolExecutor(initializer=start) as pool:
+        encoded = [e for part in track(pool.map(encode, jobs), "encoding", len(jobs)) for e in part]
     codes.save(folder.parent / "codes", clips, encoded)
 
 

@@ -23,10 +23,10 @@ UNUSED, FRESH = 0.1, 0.3
 
 def log_mels(limit_hours: float = 2.0) -> list[Tensor]:
     """Log mel spectrograms of training clips, each (80, frames) float32."""
-    clips = [c for c in clip.read(common.WORK / "wide" / "clips" / "clips.csv") if c.split == "train"]
+    clips = [c for c in clip.read(common.WORK / "short" / "clips" / "clips.csv") if c.split == "train"]
     mels, seconds = [], 0.0
     for c in track(clips, "mels"):
-        samples, _ = soundfile.read(common.WORK / "wide" / "clips" / c.file, dtype="float32")
+        samples, _ = soundfile.read(common.WORK / "short" / "clips" / c.file, dtype="float32")
         mels.append(codec.log_mel(torch.from_numpy(samples)[None])[0])
         seconds += c.seconds
         if seconds > limit_hours * 3600:

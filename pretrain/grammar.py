@@ -7,12 +7,13 @@ import numpy as np
 
 from voicetune.errors import UserError
 
-STARTS = ("short", "line", "pair", "mix")
 _REFERENCE = re.compile(r"\{(\w+)\}")
 
 
 def read(path: Path) -> dict[str, list[str]]:
     """Read rules: lines of `name: alternative | alternative`; a name given again adds alternatives.
+
+    One more rule comes by itself: `any`, every word that stands in any of the others.
 
     Raises:
         UserError: a line is no rule, or an alternative refers to a rule that does not exist.
@@ -25,20 +26,28 @@ def read(path: Path) -> dict[str, list[str]]:
         if not colon:
             raise UserError(f"{path}, line {number}: expected 'name: alternative | alternative'.")
         rules.setdefault(name.strip(), []).extend(part.strip() for part in body.split("|"))
+    rules = with_any(rules)
     for name, alternatives in rules.items():
         for missing in set(_REFERENCE.findall(" ".join(alternatives))) - rules.keys():
             raise UserError(f"{path}: rule '{name}' refers to '{missing}', which is not there.")
     return rules
 
 
-def narrowed(rules: dict[str, list[str]], alternatives: int | None) -> dict[str, list[str]]:
-    """The first alternatives of each rule, but all of the start symbols'; with None, all of them."""
-    return {name: options if name in STARTS else options[:alternatives] for name, options in rules.items()}
+def with_any(rules: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The rules, and one more: `any`, every word that stands in any of them."""
+    text = " ".join(option for options in rules.values() for option in options)
+    words = re.findall(r"[a-z]+(?:'[a-z]+)?", _REFERENCE.sub(" ", text).lower())
+    return rules | {"any": sorted(set(words))}
 
 
 def generate(rules: dict[str, list[str]], start: str, rng: np.random.Generator) -> str:
     """Expand one rule to a text; every sentence begins with a capital."""
-    text = rules[start][rng.integers(len(rules[start]))]
-    while match := _REFERENCE.search(text):
-        text = text[: match.start()] + generate(rules, match[1], rng) + text[match.end() :]
+    text = _expand(rules, start, rng)
     return re.sub(r"(^|[.!?] )([a-z])", lambda m: m[1] + m[2].upper(), text)
+
+
+def _expand(rules: dict[str, list[str]], name: str, rng: np.random.Generator) -> str:
+    text = rules[name][rng.integers(len(rules[name]))]
+    while match := _REFERENCE.search(text):
+        text = text[: match.start()] + _expand(rules, match[1], rng) + text[match.end() :]
+    return text

@@ -1,8 +1,9 @@
-"""Stage speech: sentences from the grammar, spoken by espeak-ng, as clips with a manifest.
+"""Stages short and long: sentences from the grammar, spoken by espeak-ng, as clips with a manifest.
 
-Usage: python speech.py narrow | wide
+Usage: python speech.py short | long
 """
 
+import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,12 +15,14 @@ from rich.progress import track
 
 from voicetune.data import audio, clip
 from voicetune.data.clip import Clip
-from voicetune.data.espeak import SAMPLE_RATE, speak
+from voicetune.data.espeak import SAMPLE_RATE, speak_timed
+
+TRIM_DB = 45
 
 
 def texts(settings: dict) -> list[str]:
     """Different sentences, drawn from the grammar's start symbols by their shares."""
-    rules = grammar.narrowed(grammar.read(common.HERE / "grammar.txt"), settings["alternatives"])
+    rules = grammar.read(common.HERE / "grammar.txt")
     rng = np.random.default_rng(settings["seed"])
     kinds, shares = list(settings["mix"]), np.array(list(settings["mix"].values()))
     found: dict[str, None] = {}
@@ -28,12 +31,16 @@ def texts(settings: dict) -> list[str]:
     return list(found)
 
 
-def make(job: tuple[Path, int, str, str, str, int]) -> Clip:
+def make(job: tuple[Path, int, str, str, str, int]) -> tuple[Clip, list[list[float]]]:
+    """One clip, and for each word its place in the text and its first moment in the clip (seconds)."""
     out, number, text, voice, split, rate = job
-    samples = audio.clean(speak(text, voice, rate), SAMPLE_RATE, trim_db=45, loudness=-23, peak=0.95)
+    spoken, words = speak_timed(text, voice, rate)
+    begin = audio.trim_bounds(spoken, TRIM_DB)[0]
+    samples = audio.clean(spoken, SAMPLE_RATE, trim_db=TRIM_DB, loudness=-23, peak=0.95)
     name = f"{number:05d}"
     audio.write(out / f"{name}.flac", samples)
-    return Clip(name, f"{name}.flac", text, "en", voice, "grammar", round(samples.size / SAMPLE_RATE, 3), split)
+    timed = [[place, round((sample - begin) / SAMPLE_RATE, 4)] for place, sample in words]
+    return Clip(name, f"{name}.flac", text, "en", voice, "grammar", round(samples.size / SAMPLE_RATE, 3), split), timed
 
 
 def main() -> None:
@@ -47,9 +54,11 @@ def main() -> None:
     ]
     with ProcessPoolExecutor() as pool:
         made = list(track(pool.map(make, jobs, chunksize=32), "speaking", len(jobs)))
-    kept = [c for c in made if 0.5 <= c.seconds <= 11.6]
-    clip.write(out / "clips.csv", kept)
-    print(f"{len(kept)} clips, {sum(c.seconds for c in kept) / 3600:.2f} h, {len(made) - len(kept)} left out")
+    kept = [(c, words) for c, words in made if 0.3 <= c.seconds <= 11.6]
+    clip.write(out / "clips.csv", [c for c, _ in kept])
+    (out / "words.json").write_text(json.dumps({c.id: words for c, words in kept}))
+    hours = sum(c.seconds for c, _ in kept) / 3600
+    print(f"{len(kept)} clips, {hours:.2f} h, {len(made) - len(kept)} left out")
 
 
 if __name__ == "__main__":

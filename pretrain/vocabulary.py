@@ -1,15 +1,14 @@
 """Stage vocabulary: a small BPE vocab.json in XTTS's own format, for English and Hungarian letters.
 
-Merges are few and learned within words: pieces like `th` or `ing` keep the tokens near to sounds,
-which is what a small model can align.
+Merges are few and learned from the grammar's words, each once, not from running text: pieces like `th` or `ing`, which
+are near to sounds, and no piece for a whole phrase's sake; that is what a small model can align.
 """
 
 import json
 
 import common
+import grammar
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-from voicetune.data import clip
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzáéíóöőúüű"
 MARKS = ".,?!'-:;"
@@ -23,8 +22,7 @@ def main() -> None:
     trainer = trainers.BpeTrainer(
         vocab_size=size - 1, special_tokens=SPECIAL, initial_alphabet=list(LETTERS + MARKS), show_progress=False
     )
-    clips = clip.read(common.WORK / "wide" / "clips" / "clips.csv")
-    tokenizer.train_from_iterator((c.text.lower() for c in clips if c.split == "train"), trainer)
+    tokenizer.train_from_iterator(grammar.read(common.HERE / "grammar.txt")["any"], trainer)
     tokenizer.add_special_tokens(["[START]"])  # last, as in the published vocabulary
     common.BUNDLE.mkdir(exist_ok=True)
     text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, indent=1)

@@ -13,12 +13,15 @@ def main() -> None:
     settings = params.load()
     import soundfile  # sound and torch: only once the parameters are good
 
-    from voicetune.speech.voice import Line, Voice
+    from voicetune.data.codes import Codes
+    from voicetune.speech.voice import Line, Voice, heard
     from voicetune.xtts import folder
 
     model = Path("models") / settings.publish
     voice = Voice(model, stage.device(settings.device))
-    speakers = folder.speakers(model) or _from_recordings(voice)
+    codes = Codes(Path("data/codes"))
+    # a base of its own has no speaker; it speaks as it hears the training's
+    speakers = folder.speakers(model) or heard(voice.xtts, codes, Path("data/clips"), codes.speakers)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     weights = folder.sha256(folder.weights_file(model))
@@ -43,15 +46,6 @@ def main() -> None:
             )
     stage.write_json(OUT / "manifest.json", manifest)
     print(f"{len(manifest)} lines in {OUT}, {sum(row['seconds'] for row in manifest):.1f} s")
-
-
-def _from_recordings(voice):
-    """A base has no speaker of its own; it speaks as it hears the training's speakers."""
-    from voicetune.data.codes import Codes
-    from voicetune.speech.voice import listen, recordings
-
-    codes = Codes(Path("data/codes"))
-    return {name: listen(voice.xtts, recordings(codes, Path("data/clips"), name)) for name in set(codes.speakers)}
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ from voicetune.errors import UserError
 from voicetune.params import Decoding, Params, Phase
 from voicetune.speech.voice import Line, Voice
 from voicetune.training import batches, checkpoint, loop, phase
-from voicetune.training.batches import Recipe, Tokens
 from voicetune.training.checkpoint import State
 from voicetune.xtts import folder, origins
-from voicetune.xtts.gpt import TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import Recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

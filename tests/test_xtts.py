@@ -29,9 +29,9 @@ from voicetune.errors import UserError
 from voicetune.params import Decoding
 from voicetune.speech.decode import decode
 from voicetune.speech.voice import listen, recordings
-from voicetune.training.batches import Recipe, Tokens, assemble
 from voicetune.xtts import codec, encoding, folder, origins
-from voicetune.xtts.gpt import TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import Recipe, assemble
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,7 +62,7 @@ def loss(xtts) -> TrainingLoss:
 
 @pytest.fixture(scope="module")
 def tokens(xtts) -> Tokens:
-    return folder.special_tokens(xtts.gpt)
+    return Tokens.of(xtts.gpt)
 
 
 # The loss

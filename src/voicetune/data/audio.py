@@ -57,13 +57,20 @@ def resample(samples: np.ndarray, rate: int, to: int = SAMPLE_RATE) -> np.ndarra
     return samples if rate == to else soxr.resample(samples, rate, to, quality="VHQ")
 
 
-def trim(samples: np.ndarray, top_db: float, keep_seconds: float = 0.05) -> np.ndarray:
-    """Cut outer silence: what lies more than `top_db` below the loudest frame, but for a small margin."""
+def trim_bounds(samples: np.ndarray, top_db: float, keep_seconds: float = 0.05) -> tuple[int, int]:
+    """First and last sample (exclusive) of what is not outer silence: not more than `top_db` below the
+    loudest frame, and a small margin."""
     from librosa.effects import trim as librosa_trim
 
     _, (start, end) = librosa_trim(samples, top_db=top_db, frame_length=1024, hop_length=256)
     margin = int(keep_seconds * SAMPLE_RATE)
-    return samples[max(0, start - margin) : end + margin]
+    return max(0, int(start) - margin), min(samples.size, int(end) + margin)
+
+
+def trim(samples: np.ndarray, top_db: float) -> np.ndarray:
+    """Cut outer silence, see `trim_bounds`."""
+    start, end = trim_bounds(samples, top_db)
+    return samples[start:end]
 
 
 def level(samples: np.ndarray, loudness: float, peak: float) -> np.ndarray:

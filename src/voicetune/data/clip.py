@@ -34,4 +34,4 @@ def write(path: Path, clips: list[Clip]) -> None:
 def read(path: Path) -> list[Clip]:
     """Read a manifest that `write` wrote."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [Clip(**{**row, "seconds": float(row["seconds"])}) for row in csv.DictReader(file)]
+        return [Clip(seconds=float(row.pop("seconds")), **row) for row in csv.DictReader(file)]

@@ -20,11 +20,34 @@ _BUFFER_MS = 200
 _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: a failure is a return value, not an exit()
 _UTF8 = 1
 _RATE, _PITCH = 1, 3  # espeak_PARAMETER
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_WORD = 1  # espeakEVENT_WORD; 0 ends a list of events
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT of speak_lib.h."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 def speak(text: str, voice: str, rate: int = 175, pitch: int = 50) -> np.ndarray:
-    """Speak one text.
+    """Speak one text: float32 samples in -1 to 1, (samples,), at 22,050 Hz. See `speak_timed`."""
+    return speak_timed(text, voice, rate, pitch)[0]
+
+
+def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Speak one text, and say when each word begins.
 
     Args:
         text: what to say, any length.
@@ -33,17 +56,24 @@ def speak(text: str, voice: str, rate: int = 175, pitch: int = 50) -> np.ndarray
         pitch: base pitch, 0 to 100.
 
     Returns:
-        float32 samples in -1 to 1, shape (samples,), at 22,050 Hz.
+        The samples of `speak`, and of each word espeak-ng read its place in the text (characters, from 0)
+        and its first sample.
 
     Raises:
         UserError: the voice is unknown, or espeak-ng cannot be started.
     """
     lib = ctypes.CDLL(espeakng_loader.get_library_path())
     pieces: list[np.ndarray] = []
+    words: list[tuple[int, int]] = []
 
-    def collect(samples, count, _events):  # called by espeak-ng with blocks of int16
+    def collect(samples, count, events):  # called by espeak-ng with blocks of int16 and what begins in them
         if samples and count > 0:
             pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        i = 0
+        while events[i].type != 0:
+            if events[i].type == _WORD:
+                words.append((events[i].text_position - 1, events[i].sample))
+            i += 1
         return 0
 
     callback = _Callback(collect)
@@ -63,6 +93,5 @@ def speak(text: str, voice: str, rate: int = 175, pitch: int = 50) -> np.ndarray
     finally:
         lib.espeak_Terminate()
         _ctypes.dlclose(lib._handle)
-    if not pieces:
-        return np.zeros(0, np.float32)
-    return np.concatenate(pieces).astype(np.float32) / 32768.0
+    spoken = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+    return spoken.astype(np.float32) / 32768.0, words

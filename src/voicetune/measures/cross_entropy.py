@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from voicetune.data.codes import Codes
-from voicetune.training.batches import Recipe, Tokens, assemble
-from voicetune.xtts.gpt import TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import Recipe, assemble
 
 _BATCH = 16  # fixed, so that a figure does not depend on the training's batch size
 _STOCK_BATCH = 3  # of the stock recipe, on which its figure depends

@@ -6,11 +6,13 @@ The recogniser is Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whis
 import importlib.util
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soxr
 
+from voicetune.data.clip import Clip
 from voicetune.errors import UserError
 
 _RATE = 16000
@@ -68,6 +70,22 @@ class Recogniser:
             vad_filter=False,
         )
         return "".join(segment.text for segment in segments).strip()
+
+
+def cer(recognisers: dict[str, Recogniser], said: Sequence[Clip], sounds: Sequence[np.ndarray], rate: int) -> float:
+    """Character errors over characters, of all sentences together.
+
+    Args:
+        recognisers: one for each language.
+        said: what each sound should say.
+        sounds: each (samples,) float32 at `rate` Hz.
+    """
+    errors = characters = 0
+    for clip, sound in zip(said, sounds, strict=True):
+        text = recognisers[clip.language].transcribe(sound, rate)
+        wrong, length = character_errors(clip.text, text, clip.language)
+        errors, characters = errors + wrong, characters + length
+    return errors / max(1, characters)
 
 
 def _load(asr: str):

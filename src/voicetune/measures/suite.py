@@ -14,10 +14,10 @@ from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures import cross_entropy, intelligibility, intervals, similarity
 from voicetune.params import Params
-from voicetune.speech.voice import Line, Voice, listen, recordings
-from voicetune.training.batches import measured_recipe
+from voicetune.speech.voice import Line, Voice, heard
 from voicetune.xtts import codec, folder
-from voicetune.xtts.gpt import TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import measured_recipe
 
 _SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
 _STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: 4.5 s heard, padded with silence to 6 s
@@ -43,7 +43,7 @@ def run(model: Path, data: Path, settings: Params) -> tuple[dict[str, Any], list
 
 def _cross_entropies(voice: Voice, codes: Codes, clips: Path, settings: Params):
     loss = TrainingLoss(voice.xtts.gpt)
-    tokens = folder.special_tokens(voice.xtts.gpt)
+    tokens = Tokens.of(voice.xtts.gpt)
     recipe = measured_recipe(settings.evaluate.reference_seconds)
     measured = cross_entropy.measure(loss, codes, codes.held_out, tokens, settings.seed, recipe)
     figures: dict[str, Any] = {"clips": len(codes.held_out)}
@@ -82,7 +82,7 @@ def ceiling(base: Path, data: Path, settings: Params) -> dict[str, Any]:
     voice = Voice(base, stage.device(settings.device))
     said = [codes.clips[i] for i in chosen]
     recorded = [soundfile.read(data / "clips" / clip.file, dtype="float32")[0] for clip in said]
-    speakers = _speakers(voice, codes, data / "clips", said)
+    speakers = heard(voice.xtts, codes, data / "clips", (c.speaker for c in said))
     through = [
         voice.sound(
             torch.from_numpy(codes.codes(i).astype(np.int64)), Line(clip.text, clip.language), speakers[clip.speaker]
@@ -100,7 +100,7 @@ def _heard(voice: Voice, codes: Codes, clips: Path, settings: Params) -> dict[st
     if not len(chosen):
         return figures
     said = [codes.clips[i] for i in chosen]
-    speakers = _speakers(voice, codes, clips, said)
+    speakers = heard(voice.xtts, codes, clips, (c.speaker for c in said))
     lines = [Line(clip.text, clip.language) for clip in said]
     who = [speakers[clip.speaker] for clip in said]
     sounds = voice.speak(lines, who, settings.evaluate.decoding, settings.seed)
@@ -120,11 +120,6 @@ def _sentences(codes: Codes, settings: Params) -> np.ndarray:
     return np.sort(np.random.default_rng([settings.seed, 4]).permutation(codes.held_out)[:count])
 
 
-def _speakers(voice: Voice, codes: Codes, clips: Path, said: list[Clip]) -> dict[str, dict]:
-    """Each speaker as this model hears the same recordings."""
-    return {name: listen(voice.xtts, recordings(codes, clips, name)) for name in sorted({c.speaker for c in said})}
-
-
 class _Ears:
     """A recogniser for each language and a voice for each speaker, for the given sentences."""
 
@@ -137,14 +132,12 @@ class _Ears:
 
     def hear(self, sounds: list[np.ndarray], rate: int, suffix: str = "") -> dict[str, float]:
         """CER over all characters, and the mean SECS, of one take of the sentences."""
-        errors = characters = 0
-        likeness = []
-        for clip, sound in zip(self.said, sounds, strict=True):
-            text = self.recognisers[clip.language].transcribe(sound, rate)
-            wrong, length = intelligibility.character_errors(clip.text, text, clip.language)
-            errors, characters = errors + wrong, characters + length
-            likeness.append(similarity.secs(self.encoder.embed(sound, rate), self.voices[clip.speaker]))
-        return {"cer" + suffix: errors / max(1, characters), "secs" + suffix: float(np.mean(likeness))}
+        cer = intelligibility.cer(self.recognisers, self.said, sounds, rate)
+        likeness = [
+            similarity.secs(self.encoder.embed(sound, rate), self.voices[clip.speaker])
+            for clip, sound in zip(self.said, sounds, strict=True)
+        ]
+        return {"cer" + suffix: cer, "secs" + suffix: float(np.mean(likeness))}
 
 
 def _reference(encoder: similarity.SpeakerEncoder, codes: Codes, clips: Path, speaker: str):

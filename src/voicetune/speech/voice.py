@@ -1,6 +1,6 @@
 """A model folder that speaks: conditioning latents, decoding, vocoding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,11 @@ def recordings(codes: Codes, clips: Path, speaker: str) -> list[np.ndarray]:
         chosen.append(soundfile.read(clips / clip.file, dtype="float32")[0])
         total += clip.seconds
     return chosen
+
+
+def heard(xtts: Xtts, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    """Speakers of a dataset as a model hears their recordings, by name; see `listen`."""
+    return {name: listen(xtts, recordings(codes, clips, name)) for name in sorted(set(names))}
 
 
 class Voice:

@@ -24,9 +24,9 @@ from voicetune.errors import UserError
 from voicetune.measures import cross_entropy
 from voicetune.params import Phase
 from voicetune.training import batches
-from voicetune.training.batches import Recipe, Tokens
 from voicetune.training.checkpoint import State
-from voicetune.xtts.gpt import TrainingLoss, set_dropout
+from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
+from voicetune.xtts.rows import Recipe, assemble
 
 _SAVE_SECONDS = 60.0
 
@@ -101,6 +101,7 @@ def train(
     log: Log,
     fabric: Fabric,
     measured: Recipe,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> tuple[dict[str, Tensor], Progressed]:
     """Train one phase to its end.
 
@@ -108,6 +109,7 @@ def train(
         loss: wraps the GPT, loaded with the parent's weights; it is trained in place.
         state: where to go on from, and to keep the state; the caller holds its lock.
         measured: how held-out clips are conditioned; the caller gives the same to every phase.
+        optimizer: of the GPT's parameters, if not `optimizer_for`'s.
 
     Returns:
         the best GPT weights by held-out mel CE, and the facts of the run.
@@ -119,7 +121,7 @@ def train(
     # 1. The model, the optimizer, the schedule
     set_dropout(loss, phase.dropout)
     loss.train()  # the GPT comes in eval mode, also when going on from a state
-    model, optimizer = fabric.setup(loss, optimizer_for(loss, phase))
+    model, optimizer = fabric.setup(loss, optimizer or optimizer_for(loss, phase))
     steps = total_steps(phase, len(codes.training))
 
     # 2. Go on from a state, if there is one
@@ -207,7 +209,7 @@ def _step(fabric, model, optimizer, codes, tokens, phase, seed, step, steps) -> 
     clips = codes.training[batches.clips_of_step(seed, step, lengths, phase.batch_size * phase.accumulate)]
     parts = [clips[i : i + phase.batch_size] for i in range(0, len(clips), phase.batch_size)]
     rng = np.random.default_rng([seed, 3, step])
-    built = [batches.assemble(codes, part, recipe_of(phase), tokens, rng).to(fabric.device) for part in parts]
+    built = [assemble(codes, part, recipe_of(phase), tokens, rng).to(fabric.device) for part in parts]
     text_count = sum(batch.text_targets.numel() for batch in built)
     mel_count = sum(batch.mel_targets.numel() for batch in built)
     torch.manual_seed(seed * 1_000_003 + step)  # dropout, derived and not stored

@@ -14,11 +14,11 @@ from voicetune import stage
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params import Params, Phase
-from voicetune.speech.voice import listen, recordings
+from voicetune.speech.voice import heard
 from voicetune.training import checkpoint, loop
-from voicetune.training.batches import measured_recipe
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import measured_recipe
 
 
 def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data: Path, log: loop.Log) -> None:
@@ -47,17 +47,14 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
         xtts = folder.open_xtts(parent)
         loss = TrainingLoss(xtts.gpt)
         best, progressed = loop.train(
-            loss, codes, folder.special_tokens(xtts.gpt), phase, settings.seed, state, log, fabric,
+            loss, codes, Tokens.of(xtts.gpt), phase, settings.seed, state, log, fabric,
             measured_recipe(settings.evaluate.reference_seconds),
         )  # fmt: skip
         xtts.cpu().gpt.load_state_dict(best)
         torch.nn.Module.eval(xtts)
-        voices = {
-            speaker: listen(xtts, recordings(codes, data / "clips", speaker)) for speaker in sorted(set(codes.speakers))
-        }
+        voices = heard(xtts, codes, data / "clips", codes.speakers)
         _publish(out, parent, best, voices, {**facts, **_story(codes, progressed, parent)})
-    # Kept until here: a crash while publishing costs nothing but the publishing.
-    state.remove()
+        state.remove()  # only now: a crash while publishing costs nothing but the publishing
 
 
 def _fabric(device: str, phase: Phase) -> Fabric:

@@ -18,11 +18,9 @@ import torch
 from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
-from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError
-from voicetune.training.batches import Tokens
 from voicetune.xtts import codec
 from voicetune.xtts.text import Tokenizer
 
@@ -54,15 +52,12 @@ def load(path: Path) -> Any:
     """torch.load of tensors alone, onto the CPU.
 
     Raises:
-        UserError: the file is damaged or holds something other than tensors.
+        UserError: the file is missing, damaged, or holds something other than tensors.
     """
-    try:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.")
+    with _readable(path):
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.") from None
-    except Exception as error:  # what torch raises for a torn or foreign file has no common type
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as tensors ({reason}); fetch or make it again.") from None
 
 
 def config(folder: Path) -> XttsConfig:
@@ -136,10 +131,6 @@ def open_dvae(folder: Path) -> tuple[DiscreteVAE, Tensor]:
     if reason:
         raise UserError(f"{path} does not fit the sizes in {OURS} ({reason[:200]}); take both from the same model.")
     return dvae.eval(), load(folder / "mel_stats.pth")
-
-
-def special_tokens(gpt: GPT) -> Tokens:
-    return Tokens(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
 
 
 def speakers(folder: Path) -> Speakers:

@@ -23,6 +23,20 @@ from TTS.tts.layers.xtts.gpt import GPT
 _CAUSAL = "voicetune_causal"
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The GPT's special tokens."""
+
+    start_text: int
+    stop_text: int
+    start_audio: int
+    stop_audio: int
+
+    @classmethod
+    def of(cls, gpt: GPT) -> "Tokens":
+        return cls(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
+
+
 @dataclass  # not frozen: Fabric rebuilds it to convert its precision
 class Batch:
     """One micro-batch of b clips, r conditioning references. All tensors on the model's device.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 
 from voicetune.errors import UserError
@@ -35,8 +36,7 @@ def from_bundle(bundle: Path, out: Path) -> None:
     facts = _bundle_facts(bundle)
     out.mkdir(parents=True)
     shutil.copyfile(bundle / "vocab.json", out / "vocab.json")
-    dvae = {name: value.float() for name, value in load_file(bundle / "dvae.safetensors").items()}
-    stats = dvae.pop("mel_stats")
+    dvae, stats = bundle_dvae(bundle)
     torch.save(dvae, out / "dvae.pth")
     torch.save(stats, out / "mel_stats.pth")
     torch.manual_seed(_FILL_SEED)
@@ -50,6 +50,13 @@ def from_bundle(bundle: Path, out: Path) -> None:
     sizes = {name: value for name, value in facts["dvae"].items() if name != "num_tokens"}
     text = {"base": "tiny", "dvae": sizes, "vocoder": "griffin_lim", "licence": facts["licence"]}
     (out / folder.OURS).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+
+
+def bundle_dvae(bundle: Path) -> tuple[dict[str, Tensor], Tensor]:
+    """The bundle's DVAE: its weights by name, and mel_stats (80,)."""
+    state = {name: value.float() for name, value in load_file(bundle / "dvae.safetensors").items()}
+    stats = state.pop("mel_stats")
+    return state, stats
 
 
 def _bundle_facts(bundle: Path) -> dict:

@@ -1,0 +1,152 @@
+"""Clips to rows of the GPT: what of a clip is fed, what is asked, what it is conditioned on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voicetune.data.codes import FRAMES_PER_SECOND, Codes
+from voicetune.errors import UserError
+from voicetune.xtts.gpt import Batch, Tokens
+
+LATENTS = 32
+FRAMES_PER_CODE = 4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How clips become training rows.
+
+    reference: where the conditioning comes from: `other` clip of the speaker; a slice of the clip
+        it`self`, whose codes are then no targets; `stock`, such a slice with the stock trainer's mask,
+        faults included (shared/facts: only the last clip of a batch, in the wrong unit).
+    reference_seconds: shortest and longest reference.
+    shared_reference: one reference a speaker and micro-batch instead of one a clip (`other` only).
+    text_stop_visible: whether audio attends to the text's STOP, as it does when speaking; the stock
+        trainer hides it.
+    stop_targets: how many STOPs close the codes: 1, or the stock trainer's 4.
+    """
+
+    reference: str = "other"
+    reference_seconds: tuple[float, float] = (3.0, 6.0)
+    shared_reference: bool = False
+    text_stop_visible: bool = True
+    stop_targets: int = 1
+
+
+def measured_recipe(reference_seconds: float) -> Recipe:
+    """How held-out clips are conditioned and counted, for every model and phase: another clip of the
+    speaker, the text's STOP visible as when speaking, one stop target."""
+    return Recipe(reference="other", reference_seconds=(reference_seconds, reference_seconds))
+
+
+def assemble(
+    codes: Codes,
+    clips: np.ndarray,
+    recipe: Recipe,
+    tokens: Tokens,
+    rng: np.random.Generator,
+    references: np.ndarray | None = None,
+) -> Batch:
+    """Build the rows of one micro-batch.
+
+    Args:
+        codes: the encoded dataset; references are drawn from its training clips.
+        clips: positions in `codes`.
+        rng: draws references; the caller derives it from (seed, step).
+        references: conditioning mels of the caller's own, (clips, 80, frames), one a clip.
+    """
+    if references is None:
+        references, reference_of, hidden = _references(codes, clips, recipe, rng)
+    else:
+        reference_of, hidden = np.arange(len(clips)), [slice(0, 0)] * len(clips)
+    texts, rows = [], []
+    for clip in clips:
+        stop = [tokens.stop_text] if recipe.text_stop_visible else []
+        texts.append(np.concatenate([[tokens.start_text], codes.tokens(clip), stop]).astype(np.int64))
+        tail = [tokens.stop_audio] * (recipe.stop_targets - 1)
+        rows.append(np.concatenate([[tokens.start_audio], codes.codes(clip), tail]).astype(np.int64))
+    text, mel = _pad(texts), _pad(rows)
+    width = max(LATENTS + t.size + m.size for t, m in zip(texts, rows, strict=True))
+    packed: dict[str, list[np.ndarray]] = {name: [] for name in ("index", "tp", "tt", "tc", "mp", "mt", "mc")}
+    for i, (t, m) in enumerate(zip(texts, rows, strict=True)):
+        start = i * width + LATENTS
+        place = np.arange(width)
+        index = np.where(place < LATENTS + t.size, place, place - t.size + text.shape[1])
+        packed["index"].append(np.minimum(index, LATENTS + text.shape[1] + mel.shape[1] - 1))
+        n = t.size if not recipe.text_stop_visible else t.size - 1  # START and tokens predict
+        _targets(packed, "t", i, start, np.concatenate([t[1:n], [tokens.stop_text]]))
+        _targets(packed, "m", i, start + t.size, np.concatenate([m[1:], [tokens.stop_audio]]), hidden[i])
+    flat = {name: np.concatenate(parts) for name, parts in packed.items() if name != "index"}
+    return Batch(
+        text=torch.from_numpy(text),
+        codes=torch.from_numpy(mel),
+        references=torch.from_numpy(references),
+        reference_of=torch.from_numpy(reference_of),
+        row_index=torch.from_numpy(np.stack(packed["index"])),
+        text_places=torch.from_numpy(flat["tp"]),
+        text_targets=torch.from_numpy(flat["tt"]),
+        text_clips=torch.from_numpy(flat["tc"]),
+        mel_places=torch.from_numpy(flat["mp"]),
+        mel_targets=torch.from_numpy(flat["mt"]),
+        mel_clips=torch.from_numpy(flat["mc"]),
+    )
+
+
+def _targets(packed, kind: str, clip: int, start: int, targets: np.ndarray, hidden=slice(0, 0)) -> None:
+    keep = np.ones(targets.size, bool)
+    keep[hidden] = False
+    packed[kind + "p"].append(start + np.flatnonzero(keep))
+    packed[kind + "t"].append(targets[keep])
+    packed[kind + "c"].append(np.full(int(keep.sum()), clip, np.int64))
+
+
+def _pad(rows: list[np.ndarray]) -> np.ndarray:
+    out = np.zeros((len(rows), max(row.size for row in rows)), np.int64)
+    for i, row in enumerate(rows):
+        out[i, : row.size] = row
+    return out
+
+
+def _references(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator):
+    """Conditioning mels (r, 80, frames), which one each clip uses, and each clip's hidden targets."""
+    low, high = (int(seconds * FRAMES_PER_SECOND) for seconds in recipe.reference_seconds)
+    frames = int(rng.integers(low, high + 1))
+    if recipe.reference == "other":
+        sources, reference_of = _others(codes, clips, recipe.shared_reference, rng)
+    else:
+        sources, reference_of = clips, np.arange(len(clips))
+        shortest = min(codes.mel(clip).shape[0] for clip in clips)
+        frames = min(frames, shortest // 2)  # the rest of the clip must remain a target
+    frames = min([frames, *(codes.mel(source).shape[0] for source in sources)])
+    starts = [int(rng.integers(codes.mel(source).shape[0] - frames + 1)) for source in sources]
+    mels = [codes.mel(s)[start : start + frames].T for s, start in zip(sources, starts, strict=True)]
+    hidden = [slice(0, 0)] * len(clips)
+    if recipe.reference == "self":
+        ends = [
+            min(-(-(s + frames) // FRAMES_PER_CODE), codes.codes(c).size) for s, c in zip(starts, clips, strict=True)
+        ]
+        hidden = [slice(s // FRAMES_PER_CODE, end) for s, end in zip(starts, ends, strict=True)]  # STOP stays a target
+    if recipe.reference == "stock":  # the fault: the last clip alone, and frames taken for codes
+        hidden[-1] = slice(starts[-1], starts[-1] + frames)
+    return np.stack(mels).astype(np.float32), reference_of.astype(np.int64), hidden
+
+
+def _others(codes: Codes, clips: np.ndarray, shared: bool, rng: np.random.Generator):
+    """Reference clips of the same speaker, never the clip itself (nor, if shared, any of the batch)."""
+    sources: list[int] = []
+    reference_of = np.zeros(len(clips), np.int64)
+    groups: dict[tuple, list[int]] = {}
+    for i, clip in enumerate(clips):
+        groups.setdefault((codes.speakers[clip], 0 if shared else i), []).append(i)
+    for (speaker, _), members in groups.items():
+        pool = codes.training_clips_of(speaker)
+        free = np.setdiff1d(pool, clips[members])
+        if free.size == 0:
+            raise UserError(
+                f"speaker '{speaker}' has too few training clips ({pool.size}) for a reference outside"
+                f" the batch; add recordings, lower batch_size or set reference: self."
+            )
+        reference_of[members] = len(sources)
+        sources.append(int(rng.choice(free)))
+    return np.array(sources), reference_of
