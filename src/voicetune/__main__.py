@@ -1,4 +1,4 @@
-"""The command line: `python -m voicetune say "..." --out x.wav`."""
+"""The command line: `python -m voicetune say "..." --out x.wav`, and what else is done with a model folder."""
 
 import argparse
 from pathlib import Path
@@ -37,6 +37,14 @@ def say(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {len(sound) / voice.rate:.1f} s")
 
 
+def export(arguments: argparse.Namespace) -> None:
+    """Copy a model folder so that it can be given away."""
+    from voicetune.xtts import export  # torch: not needed for --help
+
+    export.export(arguments.model, arguments.out, arguments.consent)
+    print(f"{arguments.out}: see {export.CARD} there" + ("" if arguments.consent else ", and fill in who agreed"))
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
     params.load(arguments.params)
@@ -57,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--repetition-penalty", type=float, default=1.0)
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     one.set_defaults(run=say)
+    three = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
+    three.add_argument("out", type=Path, help="a folder to be made")
+    three.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
+    three.add_argument("--consent", help="who agreed, when, and to what: one line for the model's README")
+    three.set_defaults(run=export)
     two = commands.add_parser("check", help="check params.yaml")
     two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     two.set_defaults(run=check)

@@ -135,11 +135,14 @@ class Voice:
         if self.vocoder != "hifigan":
             return codec.decode(self.dvae, codes.cpu(), self.mel_stats)
         text = self.tokens(line)[None].to(self.device)
+        codes = codes.to(self.device)
+        if codes.numel() < self.xtts.gpt.max_gen_mel_tokens:  # it stopped; the stock client voices its STOP too
+            codes = torch.cat([codes, codes.new_tensor([self.xtts.gpt.stop_audio_token])])
         with torch.inference_mode():
             latents = self.xtts.gpt(
                 text,
                 torch.tensor([text.shape[1]], device=self.device),
-                codes[None].to(self.device),
+                codes[None],
                 torch.tensor([codes.numel() * codec.SAMPLES_PER_CODE], device=self.device),
                 cond_latents=speaker["gpt_cond_latent"].to(self.device),
                 return_latent=True,

@@ -17,7 +17,22 @@ SAMPLE_RATE = 22050
 HOP = 256
 FRAMES_PER_CODE = 4
 SAMPLES_PER_CODE = HOP * FRAMES_PER_CODE
-PUBLISHED_SIZES = {"hidden_dim": 512, "codebook_dim": 512, "num_resnet_blocks": 3}
+
+
+def sizes_of(weights: dict[str, Tensor]) -> dict[str, int]:
+    """The arguments of `build_dvae` that fit a DVAE's weights.
+
+    Raises:
+        KeyError: they are not a DVAE's.
+    """
+    codebook_dim, num_tokens = weights["codebook.embed"].shape
+    blocks = sum(name.startswith("encoder.") and name.endswith(".net.0.weight") for name in weights)
+    return {
+        "num_tokens": num_tokens,
+        "hidden_dim": weights["encoder.0.0.weight"].shape[0],
+        "codebook_dim": codebook_dim,
+        "num_resnet_blocks": blocks,
+    }
 
 
 def build_dvae(num_tokens: int, hidden_dim: int, codebook_dim: int, num_resnet_blocks: int) -> DiscreteVAE:

@@ -2,12 +2,13 @@
 
 A folder has the files that the stock client (`TTS.tts.models.xtts.Xtts`) reads: config.json, the
 weights (model.pth, or best_model.pth of a phase), vocab.json, dvae.pth, mel_stats.pth,
-speakers_xtts.pth; and voicetune.json with what is ours: the DVAE's sizes, whether the HiFi-GAN is
-trained, the licence, and a phase's facts.
+speakers_xtts.pth; and voicetune.json with what is ours: whether the HiFi-GAN is trained, the origin,
+the licence, and a phase's facts; LICENSE.txt is handed on from parent to child.
 """
 
 import hashlib
 import json
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
-from TTS.tts.models.xtts import Xtts
+from TTS.tts.models.xtts import Xtts, _legacy_safe_globals
 
 from voicetune.errors import UserError
 from voicetune.xtts import codec
@@ -28,7 +29,13 @@ WEIGHTS = ("best_model.pth", "model.pth")
 SHARED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 OURS = "voicetune.json"
+LICENCE = "LICENSE.txt"
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
+# In checkpoints of the stock trainer, and of XTTS v1 (its generator, a second name of the GPT's own tensors).
+_NOT_XTTS = (
+    "torch_mel_spectrogram_style_encoder.", "torch_mel_spectrogram_dvae.", "dvae.", "gpt.gpt_inference.",
+    "gpt.gpt.wte.",
+)  # fmt: skip
 
 Speakers = dict[str, dict[str, Tensor]]
 
@@ -49,27 +56,57 @@ def weights_file(folder: Path) -> Path:
 
 
 def load(path: Path) -> Any:
-    """torch.load of tensors alone, onto the CPU.
+    """torch.load of tensors alone, onto the CPU; and of the configuration objects beside them in older checkpoints.
 
     Raises:
-        UserError: the file is missing, damaged, or holds something other than tensors.
+        UserError: the file is missing, damaged, or holds something else.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.")
-    with _readable(path):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    with readable(path):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            with _legacy_safe_globals():
+                return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def state(path: Path) -> dict[str, Tensor]:
+    """The weights in a checkpoint, under every name that they have there.
+
+    Raises:
+        UserError: see `load`; or it is no checkpoint.
+    """
+    loaded = load(path)
+    found = loaded.get("model", loaded) if isinstance(loaded, dict) else None
+    if not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise UserError(f"{path} holds no weights; take the checkpoint of a model.")
+    return found
+
+
+def xtts_names(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the stock `Xtts` alone, by its own names, whichever trainer wrote them."""
+    named = {name.removeprefix("xtts."): value for name, value in found.items()}
+    return {name: value for name, value in named.items() if not name.startswith(_NOT_XTTS)}
+
+
+def is_plain(path: Path, xtts: Xtts) -> bool:
+    """Whether a checkpoint holds the stock model's weights by its own names and nothing else; the stock client
+    rewrites some others when it loads them."""
+    loaded = load(path)
+    return set(loaded) == {"model"} and set(loaded["model"]) == set(xtts.state_dict())
 
 
 def config(folder: Path) -> XttsConfig:
     """The stock configuration, opened with the stock class."""
     opened = XttsConfig()
-    with _readable(folder / "config.json"):
+    with readable(folder / "config.json"):
         opened.load_json(str(folder / "config.json"))
     return opened
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns whatever a damaged file raises while it is opened into one sentence."""
     try:
         yield
@@ -84,13 +121,13 @@ def ours(folder: Path) -> dict[str, Any]:
     """What voicetune.json says; for a folder without one, what holds of the published XTTS v2."""
     path = folder / OURS
     if not path.is_file():
-        return {"dvae": codec.PUBLISHED_SIZES, "vocoder": "hifigan"}
-    with _readable(path):
+        return {"vocoder": "hifigan"}
+    with readable(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 def tokenizer(folder: Path) -> Tokenizer:
-    with _readable(folder / "vocab.json"):
+    with readable(folder / "vocab.json"):
         return Tokenizer(folder / "vocab.json")
 
 
@@ -108,9 +145,8 @@ def open_xtts(folder: Path) -> Xtts:
     """The whole stock model with its weights, strictly loaded, in eval mode; not set up for generating."""
     path = weights_file(folder)
     model = build(config(folder), tokenizer(folder))
-    state = load(path)["model"]
     try:
-        model.load_state_dict(state, strict=True)
+        model.load_state_dict(xtts_names(state(path)), strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit its config.json ({reason}); take both from the same model.") from None
@@ -119,17 +155,26 @@ def open_xtts(folder: Path) -> Xtts:
 
 
 def open_dvae(folder: Path) -> tuple[DiscreteVAE, Tensor]:
-    """The DVAE, and mel_stats (80,)."""
-    num_tokens = config(folder).model_args.gpt_num_audio_tokens - 2
+    """The DVAE, in the sizes that its weights have, and mel_stats (80,).
+
+    Raises:
+        UserError: the weights are no DVAE's, or have another number of codes than config.json.
+    """
     path = folder / "dvae.pth"
-    dvae = codec.build_dvae(num_tokens=num_tokens, **ours(folder)["dvae"])
+    weights = state(path)
     try:
-        strange = dvae.load_state_dict(load(path), strict=False)
+        dvae = codec.build_dvae(**codec.sizes_of(weights))
+        strange = dvae.load_state_dict(weights, strict=False)  # counters of its training may be there or not
         reason = ", ".join(n for n in (*strange.missing_keys, *strange.unexpected_keys) if n.startswith(_CODEC_PARTS))
-    except RuntimeError as error:
+    except (KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
     if reason:
-        raise UserError(f"{path} does not fit the sizes in {OURS} ({reason[:200]}); take both from the same model.")
+        raise UserError(f"{path} is not a DVAE of XTTS ({reason[:200]}); take the one that belongs to the model.")
+    num_tokens = config(folder).model_args.gpt_num_audio_tokens - 2
+    if dvae.num_tokens != num_tokens:
+        raise UserError(
+            f"{path} has {dvae.num_tokens} codes and config.json {num_tokens}; take both from the same model."
+        )
     return dvae.eval(), load(folder / "mel_stats.pth")
 
 
@@ -147,11 +192,12 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
         facts: put into voicetune.json under `facts`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SHARED:
-        shutil.copyfile(parent / name, folder / name)
-    state = load(weights_file(parent))["model"]
-    state.update({f"gpt.{name}": value for name, value in gpt.items()})
-    torch.save({"model": state}, folder / WEIGHTS[0])
+    for name in (*SHARED, LICENCE):
+        if (parent / name).is_file():
+            shutil.copyfile(parent / name, folder / name)
+    weights = xtts_names(state(weights_file(parent)))
+    weights.update({f"gpt.{name}": value for name, value in gpt.items()})
+    torch.save({"model": weights}, folder / WEIGHTS[0])
     torch.save(voices, folder / SPEAKERS)
     text = json.dumps({**ours(parent), "facts": facts}, indent=2, ensure_ascii=False)
     (folder / OURS).write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Where a base comes from: the tiny bundle of this repository, or a folder in XTTS's own layout."""
+"""Where a base comes from: the tiny bundle of this repository, the published XTTS v2, or a model of yours."""
 
 import json
 import shutil
@@ -10,9 +10,11 @@ from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 
 from voicetune.errors import UserError
-from voicetune.xtts import folder
+from voicetune.xtts import folder, hub, starts
 from voicetune.xtts.text import Tokenizer
 
+NAMED = ("tiny", "xtts_v2")
+CPML = f"Coqui Public Model License, no commercial use, {hub.LICENCE}"
 _FILL_SEED = 20240607  # of the parts that the bundle does not carry; never trained, never changed
 
 
@@ -47,9 +49,8 @@ def from_bundle(bundle: Path, out: Path) -> None:
     torch.save({"model": model.state_dict()}, out / "model.pth")
     torch.save({}, out / folder.SPEAKERS)
     settings.save_json(str(out / "config.json"))
-    sizes = {name: value for name, value in facts["dvae"].items() if name != "num_tokens"}
-    text = {"base": "tiny", "dvae": sizes, "vocoder": "griffin_lim", "licence": facts["licence"]}
-    (out / folder.OURS).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+    shutil.copyfile(bundle.parents[1] / "LICENSE", out / folder.LICENCE)
+    _describe(out, {"base": "tiny", "vocoder": "griffin_lim", "licence": facts["licence"]})
 
 
 def bundle_dvae(bundle: Path) -> tuple[dict[str, Tensor], Tensor]:
@@ -66,32 +67,89 @@ def _bundle_facts(bundle: Path) -> dict:
         raise UserError(f"{bundle}/bundle.json is missing; restore it with `git checkout {bundle}`.") from None
 
 
-def from_folder(source: Path, out: Path) -> None:
-    """Copy a folder in XTTS's own layout; it is opened once, so that a fault shows here.
+def from_hub(out: Path) -> None:
+    """The published XTTS v2, from the hub or its cache; see `hub.fetch`."""
+    files = hub.fetch()
+    from_start(files["model.pth"].parent, out)
+    shutil.copyfile(hub.fetch_licence(), out / folder.LICENCE)
+    _describe(out, {"base": "xtts_v2", "origin": hub.XTTS_V2.name, "vocoder": "hifigan", "licence": CPML})
+
+
+def from_start(place: Path, out: Path) -> None:
+    """Put a model that lies somewhere else (see `starts.recognise`) into XTTS's own layout.
+
+    It is opened, so that a fault shows here, and written anew where the stock loader would otherwise rewrite it.
 
     Raises:
-        UserError: a file is missing, damaged or does not fit the others.
+        UserError: a part is missing, damaged or does not fit the others.
     """
-    if not source.is_dir():
-        raise UserError(f"base: '{source}' is neither 'tiny' nor a folder; correct `base` in params.yaml.")
-    weights = folder.weights_file(source)
-    folder.open_xtts(source)
-    folder.open_dvae(source)
+    start = starts.recognise(place)
+    dvae, mel_stats = start.dvae, start.mel_stats
+    if dvae is None or mel_stats is None:
+        published = _published_codec(start)
+        dvae = published["dvae.pth"] if dvae is None else dvae
+        mel_stats = published["mel_stats.pth"] if mel_stats is None else mel_stats
     out.mkdir(parents=True)
-    for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, out / name)
-    shutil.copyfile(weights, out / "model.pth")
+    start.config.save_json(str(out / "config.json"))
+    shutil.copyfile(start.vocab, out / "vocab.json")
+    shutil.copyfile(start.weights, out / "model.pth")
+    _put(dvae, out / "dvae.pth")
+    _put(mel_stats, out / "mel_stats.pth")
+    for name in (folder.SPEAKERS, folder.OURS, folder.LICENCE):
+        if (start.beside / name).is_file():
+            shutil.copyfile(start.beside / name, out / name)
     if not (out / folder.SPEAKERS).is_file():
         torch.save({}, out / folder.SPEAKERS)
+    xtts = folder.open_xtts(out)
+    if not folder.is_plain(out / "model.pth", xtts):
+        torch.save({"model": xtts.state_dict()}, out / "model.pth")
+    folder.open_dvae(out)
+    folder.ours(out)
+
+
+def _published_codec(start: starts.Start) -> dict[str, Path]:
+    """XTTS v2's own DVAE, which whoever fine-tunes it leaves as it is."""
+    lack = f"{start.weights} has no dvae.pth or no mel_stats.pth beside it, nor inside"
+    if (start.beside / folder.OURS).is_file():
+        raise UserError(f"{lack}; take the whole folder that it came from.")
+    try:
+        return hub.fetch(("dvae.pth", "mel_stats.pth"))
+    except UserError as error:
+        raise UserError(f"{lack}, so XTTS v2's are needed: {error}") from None
+
+
+def _put(part: Path | dict[str, Tensor] | Tensor, out: Path) -> None:
+    if isinstance(part, Path):
+        shutil.copyfile(part, out)
+    else:
+        torch.save(part, out)
+
+
+def _describe(out: Path, facts: dict[str, str]) -> None:
+    (out / folder.OURS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def unfold(base: str, out: Path, bundle: Path) -> None:
-    """Make `out` the base that params.yaml names: `tiny`, or a folder."""
-    if out.resolve().is_relative_to(Path(base).resolve()) and base != "tiny":
+    """Make `out` the base that params.yaml names: `tiny`, `xtts_v2`, or a path.
+
+    Raises:
+        UserError: nothing is there, or see `hub.fetch` and `from_start`; `out` is then as it was.
+    """
+    place = Path(base)
+    if base not in NAMED and not place.exists():
+        raise UserError(f"base: '{base}' is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml.")
+    if base not in NAMED and out.resolve().is_relative_to(place.resolve()):
         raise UserError(f"base: '{base}' holds {out}, which is made from it; keep the base elsewhere.")
-    shutil.rmtree(out, ignore_errors=True)
-    if base == "tiny":
-        from_bundle(bundle, out)
-    else:
-        from_folder(Path(base), out)
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        if base == "tiny":
+            from_bundle(bundle, part)
+        elif base == "xtts_v2":
+            from_hub(part)
+        else:
+            from_start(place, part)
+        shutil.rmtree(out, ignore_errors=True)
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

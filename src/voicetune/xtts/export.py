@@ -1,0 +1,67 @@
+"""A model folder made ready to give away: loadable by the stock client alone, with licence, origin and consent."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from voicetune.errors import UserError
+from voicetune.xtts import folder
+
+CARD = "README.md"
+_UNSIGNED = "______ (who agreed, when, and to what: fill this in before you give the model to anybody)"
+_UNKNOWN_LICENCE = """\
+The folder that this model was trained from had no licence text. If it descends from the published XTTS v2, it is
+under the Coqui Public Model License, which allows no commercial use of the model and of what it says, and whose text
+is to be handed on with every copy: https://coqui.ai/cpml.txt
+"""
+
+
+def export(model: Path, out: Path, consent: str | None) -> None:
+    """Copy a model folder with its weights as model.pth, where `TTS(model_path=...)` looks for them.
+
+    Args:
+        consent: one line that says who agreed to what; without it the card leaves a line to fill in.
+
+    Raises:
+        UserError: `out` exists already, or `model` is no model folder.
+    """
+    weights = folder.weights_file(model)
+    if out.exists():
+        raise UserError(f"{out} exists already; choose another folder, or remove it.")
+    out.mkdir(parents=True)
+    for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS, folder.LICENCE):
+        if (model / name).is_file():
+            shutil.copyfile(model / name, out / name)
+    shutil.copyfile(weights, out / "model.pth")
+    if not (out / folder.LICENCE).is_file():
+        (out / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8")
+    text = card(out.name, folder.ours(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
+    (out / CARD).write_text(text, encoding="utf-8")
+
+
+def card(name: str, ours: dict[str, Any], speakers: list[str], consent: str) -> str:
+    """What somebody who gets the folder should know, in Markdown."""
+    facts = {key: value for key, value in ours.get("facts", {}).items() if not key.endswith("_sha256")}
+    hashes = {key: value for key, value in ours.get("facts", {}).items() if key.endswith("_sha256")}
+    rows = "\n".join(f"| {key} | {_figure(value)} |" for key, value in (facts | hashes).items())
+    table = f"\n## How it was trained\n\n| | |\n| --- | --- |\n{rows}\n" if rows else ""
+    return f"""\
+# {name}
+
+A voice for XTTS v2's classes, fine-tuned with voicetune. Origin: {ours.get("origin", ours.get("base", "unknown"))}.
+Licence: {ours.get("licence", "see LICENSE.txt")}; its text is in LICENSE.txt and has to be handed on with every copy.
+
+Speaker: {", ".join(speakers) or "none saved"}
+Consent: {consent}
+
+```python
+from TTS.api import TTS
+tts = TTS(model_path="{name}", config_path="{name}/config.json")
+tts.tts_to_file("...", speaker="{speakers[0] if speakers else "..."}", language="en", file_path="said.wav")
+```
+{table}"""
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')

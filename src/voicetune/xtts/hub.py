@@ -1,0 +1,138 @@
+"""The published XTTS v2 from the hub: its files, pinned and checked, into huggingface_hub's own cache.
+
+A download that was cut off goes on at the next call; a file whose hash is wrong is thrown away. Where the
+hub is, and whether it may be asked at all, is what huggingface_hub's variables say (HF_ENDPOINT, HF_HOME,
+HF_HUB_OFFLINE).
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+from voicetune.errors import UserError
+
+AGREED = "COQUI_TOS_AGREED"
+LICENCE = "https://coqui.ai/cpml"
+_SPARE_BYTES = 500_000_000  # left free beside what is downloaded
+
+
+@dataclass(frozen=True)
+class File:
+    """A published file: bytes and SHA-256."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model on the hub, at one revision."""
+
+    repository: str
+    revision: str
+    files: dict[str, File]
+
+    @property
+    def name(self) -> str:
+        return f"{self.repository}@{self.revision}"
+
+
+XTTS_V2 = Published(
+    "coqui/XTTS-v2",
+    "6c2b0d75eae4b7047358e3b6bd9325f857d43f77",
+    {
+        "config.json": File(4368, "ef262b1454dd2a77e1461b0b2cd53e19b8a7624cc131b837d36df67356bc75e8"),
+        "vocab.json": File(361219, "928260878a59da8a72a2a5b7687fea29d5106137669d90945430fe17e415304a"),
+        "mel_stats.pth": File(1067, "1f69422a8a8f344c4fca2f0c6b8d41d2151d6615b7321e48e6bb15ae949b119c"),
+        "speakers_xtts.pth": File(7754818, "f0f6137c19a4eab0cbbe4c99b5babacf68b1746e50da90807708c10e645b943b"),
+        "dvae.pth": File(210514388, "b29bc227d410d4991e0a8c09b858f77415013eeb9fba9650258e96095557d97a"),
+        "model.pth": File(1867929118, "c7ea20001c6a0a841c77e252d8409f6a74fb423e79b3206a0771ba5989776187"),
+    },
+)
+
+
+def fetch(names: Collection[str] = (), model: Published = XTTS_V2) -> dict[str, Path]:
+    """A published model's files, downloaded where the cache lacks them, and checked.
+
+    Args:
+        names: those files alone; without, every one.
+
+    Raises:
+        UserError: the licence is not agreed to, the disk is too small, the hub cannot be reached, refuses,
+            or gives something else than what was published.
+    """
+    _agreed()
+    wanted = {name: file for name, file in model.files.items() if not names or name in names}
+    _room(sum(file.size for name, file in wanted.items() if not _cached(model, name)))
+    return {name: _checked(_download(model, name), file) for name, file in wanted.items()}
+
+
+def fetch_licence(model: Published = XTTS_V2) -> Path:
+    """The licence's text, of the same revision."""
+    return _download(model, "LICENSE.txt")
+
+
+def _agreed() -> None:
+    if os.environ.get(AGREED) != "1":
+        raise UserError(
+            f"the published XTTS v2 is under the Coqui Public Model License, which allows no commercial use; read it"
+            f" at {LICENCE}, and if you agree, set {AGREED}=1 and run this again."
+        )
+
+
+def _cached(model: Published, name: str) -> bool:
+    return isinstance(try_to_load_from_cache(model.repository, name, revision=model.revision), str)
+
+
+def _room(needed: int) -> None:
+    cache = Path(constants.HF_HUB_CACHE)
+    standing = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(standing).free
+    if needed and free < needed + _SPARE_BYTES:
+        raise UserError(
+            f"{cache} has {free / 1e9:.1f} GB free and XTTS v2 needs {(needed + _SPARE_BYTES) / 1e9:.1f} GB;"
+            " free some, or set HF_HOME to a folder on a larger disk."
+        )
+
+
+def _download(model: Published, name: str) -> Path:
+    where = f"{model.repository} at {constants.ENDPOINT}"
+    try:
+        return Path(hf_hub_download(model.repository, name, revision=model.revision))
+    except (EntryNotFoundError, HfHubHTTPError) as error:
+        refusal = error if isinstance(error, HfHubHTTPError) else error.__cause__
+        answer = getattr(refusal, "response", None)
+        if answer is not None and answer.status_code == 404:
+            raise UserError(f"{where} has no {name} at revision {model.revision[:8]}; is HF_ENDPOINT right?") from None
+        if answer is not None:
+            raise UserError(
+                f"{where} answered {answer.status_code} for {name}; wait if it is busy (429, 5xx), or log in with"
+                " `hf auth login` if it refuses (401, 403)."
+            ) from None
+        raise UserError(  # no network, or none allowed
+            f"{name} is not in {constants.HF_HUB_CACHE}, and {where} cannot be reached; connect, or put the model's"
+            " files into a folder and let `base` in params.yaml name it."
+        ) from None
+    except (httpx.HTTPError, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{name} did not come whole from {where} ({reason}); run this again to go on.") from None
+
+
+def _checked(path: Path, file: File) -> Path:
+    size = path.stat().st_size
+    with path.open("rb") as opened:
+        if size == file.size and hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256:
+            return path
+    path.resolve().unlink()  # the blob that the name in the cache points to
+    path.unlink(missing_ok=True)
+    raise UserError(
+        f"{path.name} from the hub is not the published file ({size} bytes, {file.size} expected, or another hash);"
+        " it is thrown away: run this again, and if it stays so, check HF_ENDPOINT."
+    )

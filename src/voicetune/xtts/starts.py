@@ -1,0 +1,98 @@
+"""Recognises by looking what a model to start from is made of, and where its parts lie.
+
+What is known: a folder in XTTS's own layout, voicetune's included; a training folder of the stock trainer
+(`best_model_1901.pth` with its config.json, the other files where that names them); the `ready` folder of
+xtts-finetune-webui; or one checkpoint of these by its path. The stock trainer's checkpoints hold the DVAE
+and mel_stats as well (`TTS.tts.layers.xtts.trainer.gpt_trainer.GPTTrainer`).
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from TTS.tts.configs.xtts_config import XttsConfig
+
+from voicetune.errors import UserError
+from voicetune.xtts import folder
+
+_WEIGHTS = (*folder.WEIGHTS, "unoptimize_model.pth")  # the last is xtts-finetune-webui's, before it removes the DVAE
+_NUMBERED = re.compile(r"(best_model|checkpoint)_(\d+)\.pth")
+_STOCK_FILES = "XTTS_v2.0_original_model_files"  # the stock recipe keeps a base's files there, beside its runs
+_DVAE = "dvae."
+_MEL_STATS = "mel_stats"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model's parts: files, or what the checkpoint itself holds of them.
+
+    dvae, mel_stats: a file; tensors; or None where neither is there.
+    beside: the folder that the weights lie in.
+    """
+
+    weights: Path
+    config: XttsConfig
+    vocab: Path
+    dvae: Path | dict[str, Tensor] | None
+    mel_stats: Path | Tensor | None
+    beside: Path
+
+
+def recognise(place: Path) -> Start:
+    """Find a model's parts.
+
+    Args:
+        place: a folder, or a checkpoint.
+
+    Raises:
+        UserError: there is no checkpoint, no config.json beside it, or no vocabulary.
+    """
+    weights = place if place.is_file() else _newest(place)
+    beside = weights.parent
+    config, named = _config(weights)
+    vocab = _find(beside, "vocab.json", named["tokenizer_file"])
+    if vocab is None:
+        raise UserError(
+            f"{weights} has no vocab.json beside it; copy the one that it was trained with into {beside}"
+            " (the stock recipe downloads it with the base)."
+        )
+    dvae: Path | dict[str, Tensor] | None = _find(beside, "dvae.pth", named["dvae_checkpoint"])
+    stats: Path | Tensor | None = _find(beside, "mel_stats.pth", named["mel_norm_file"])
+    if dvae is None or stats is None:
+        held = folder.state(weights)
+        inside = {name.removeprefix(_DVAE): value for name, value in held.items() if name.startswith(_DVAE)}
+        dvae = dvae or inside or None
+        stats = folder.xtts_names(held).get(_MEL_STATS) if stats is None else stats
+    return Start(weights, config, vocab, dvae, stats, beside)
+
+
+def _newest(place: Path) -> Path:
+    """A folder's weights: the best, else the best or the checkpoint of the highest step."""
+    for name in _WEIGHTS:
+        if (place / name).is_file():
+            return place / name
+    found = [match for path in place.glob("*.pth") if (match := _NUMBERED.fullmatch(path.name))]
+    if not found:
+        inside = [path.parent for path in sorted(place.glob("**/best_model*.pth"))[-1:]]
+        hint = f"; did you mean {inside[0]}?" if inside else "."
+        raise UserError(f"base: '{place}' has no model.pth, best_model.pth or checkpoint{hint}")
+    return place / max(found, key=lambda match: (match[1] == "best_model", int(match[2])))[0]
+
+
+def _config(weights: Path) -> tuple[XttsConfig, dict[str, str]]:
+    """The configuration beside a checkpoint, and the files that a trainer's names."""
+    if not (weights.parent / "config.json").is_file():
+        raise UserError(f"{weights} has no config.json beside it; copy the one that it was trained with there.")
+    config = folder.config(weights.parent)
+    config.model_args.tokenizer_file, config.output_path, config.datasets = "", "output", []  # where it was trained
+    # by hand, as importing the stock trainer's own class would set torch to one thread
+    named = json.loads((weights.parent / "config.json").read_text(encoding="utf-8")).get("model_args", {})
+    return config, {name: str(named.get(name) or "") for name in ("tokenizer_file", "dvae_checkpoint", "mel_norm_file")}
+
+
+def _find(beside: Path, name: str, named: str) -> Path | None:
+    """A file beside the weights, where the configuration says, or among the stock recipe's files."""
+    places = [beside / name, *([Path(named)] if named else []), beside.parent / _STOCK_FILES / name]
+    return next((path for path in places if path.is_file()), None)

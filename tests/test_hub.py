@@ -1,0 +1,206 @@
+"""The published base's way from the hub, on a small hub on loopback that stands in for the real one.
+
+It answers as the hub does for a file of a pinned revision: HEAD and GET of /<repository>/resolve/<revision>/<file>
+with X-Repo-Commit and ETag, ranges included. What it cannot stand in for: redirects to the hub's store, Xet,
+and the real files' size.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REPOSITORY, REVISION = "someone/some-model", "0123456789abcdef0123456789abcdef01234567"
+CONTENT = {"config.json": b'{"a": 1}\n', "model.pth": bytes(range(256)) * 100_000}  # 25 MB: it is kept in pieces of 10
+
+FETCH = """
+import json, sys
+from voicetune.errors import UserError
+from voicetune.xtts import hub
+given = json.loads(sys.argv[1])
+files = {name: hub.File(*file) for name, file in given["files"].items()}
+if "free" in given:
+    usage = hub.shutil._ntuple_diskusage(0, 0, given["free"])
+    hub.shutil.disk_usage = lambda path: usage
+try:
+    found = hub.fetch(model=hub.Published(given["repository"], given["revision"], files))
+except UserError as error:
+    sys.exit(f"error: {error}")
+print(json.dumps({name: str(path) for name, path in found.items()}))
+"""
+
+
+class Hub(ThreadingHTTPServer):
+    """A hub with one model. faults: by file name, what goes wrong with it."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.faults = dict(CONTENT), {}
+        self.asked: list[tuple[str, str, str | None]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def answer(self, body: bool) -> None:
+        name = self.path.rsplit("/", 1)[1]
+        fault, data = self.server.faults.get(name), self.server.content.get(name)
+        self.server.asked.append((self.command, name, self.headers.get("Range")))
+        if fault == "refused":
+            return self.head(403, b"")
+        if data is None:
+            return self.head(404, b"", {"X-Error-Code": "EntryNotFound"})
+        etag = hashlib.sha256(data).hexdigest()
+        begin = int((self.headers.get("Range") or "bytes=0-")[6:].rstrip("-").split("-")[0])
+        sent = data[begin:]
+        extra = {"ETag": f'"{etag}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
+        if begin:
+            extra["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        self.head(206 if begin else 200, sent, extra)
+        if not body:
+            return None
+        if fault == "cut off":  # once: half of it, then the line is dead
+            del self.server.faults[name]
+            sent = sent[: len(sent) // 2]
+        elif fault == "truncated":  # always: what is sent ends too early
+            sent = sent[: len(sent) // 2]
+        self.wfile.write(sent)
+        return None
+
+    def head(self, status: int, sent: bytes, extra: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(sent)))
+        for name, value in (extra or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub():
+    server = Hub()
+    yield server
+    server.shutdown()
+
+
+def published(**changed: tuple[int, str]) -> dict[str, tuple[int, str]]:
+    return {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items()} | changed
+
+
+def fetch(hub: Hub | str, home: Path, agreed: str = "1", free: int | None = None, **environment: str):
+    """`hub.fetch` in a process of its own, as huggingface_hub reads its variables once: (code, out, err)."""
+    address = hub if isinstance(hub, str) else hub.address
+    given = {"repository": REPOSITORY, "revision": REVISION, "files": published()}
+    given |= {} if free is None else {"free": free}
+    env = {
+        **os.environ, "PYTHONPATH": str(ROOT / "src"), "HF_ENDPOINT": address, "HF_HOME": str(home),
+        "COQUI_TOS_AGREED": agreed, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+        **environment,
+    }  # fmt: skip
+    result = subprocess.run(
+        [sys.executable, "-c", FETCH, json.dumps(given)], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    return result.returncode, result.stdout, result.stderr
+
+
+def test_all_files_come_and_a_second_time_nothing_is_asked_for(hub, tmp_path):
+    code, out, err = fetch(hub, tmp_path)
+    assert code == 0, err
+    assert {name: Path(path).read_bytes() for name, path in json.loads(out).items()} == CONTENT
+    hub.asked.clear()
+    assert fetch(hub, tmp_path)[0] == 0
+    assert hub.asked == []  # the revision is pinned, so what is in the cache is known to be it
+
+
+def test_a_download_that_is_cut_off_goes_on(hub, tmp_path):
+    hub.faults["model.pth"] = "cut off"
+    code, out, err = fetch(hub, tmp_path)
+    if code:  # the library gave up at once: the next call goes on
+        code, out, err = fetch(hub, tmp_path)
+    assert code == 0, err
+    assert Path(json.loads(out)["model.pth"]).read_bytes() == CONTENT["model.pth"]
+    ranges = [wanted for command, name, wanted in hub.asked if command == "GET" and name == "model.pth"]
+    assert any(wanted and wanted != "bytes=0-" for wanted in ranges), "the second half alone was asked for"
+
+
+def test_a_truncated_file_is_one_sentence_and_no_file(hub, tmp_path):
+    hub.content["model.pth"] = CONTENT["model.pth"][:1000]
+    code, _, err = fetch(hub, tmp_path)
+    assert code == 1
+    assert "not the published file (1000 bytes" in err
+    assert not list(tmp_path.rglob("model.pth"))
+
+
+def test_a_tampered_file_is_thrown_away(hub, tmp_path):
+    hub.content["model.pth"] = b"x" + CONTENT["model.pth"][1:]
+    code, _, err = fetch(hub, tmp_path)
+    assert code == 1
+    assert "thrown away" in err
+    assert not list(tmp_path.rglob("model.pth"))
+    assert not [path for path in tmp_path.rglob("blobs/*") if path.stat().st_size > 1000]
+    hub.content["model.pth"] = CONTENT["model.pth"]
+    assert fetch(hub, tmp_path)[0] == 0
+
+
+def test_a_missing_file_names_it(hub, tmp_path):
+    del hub.content["model.pth"]
+    code, _, err = fetch(hub, tmp_path)
+    assert code == 1
+    assert "has no model.pth at revision 01234567" in err
+
+
+def test_a_refusal_says_so(hub, tmp_path):
+    hub.faults["config.json"] = "refused"
+    code, _, err = fetch(hub, tmp_path)
+    assert code == 1
+    assert "403" in err
+    assert "config.json" in err
+
+
+def test_no_network_and_an_empty_cache(tmp_path):
+    code, _, err = fetch("http://127.0.0.1:9", tmp_path)
+    assert code == 1
+    assert "cannot be reached" in err
+    assert "folder" in err
+
+
+def test_offline_with_a_full_cache_works(hub, tmp_path):
+    assert fetch(hub, tmp_path)[0] == 0
+    code, _, err = fetch("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
+    assert code == 0, err
+
+
+def test_the_licence_is_asked_for_first(hub, tmp_path):
+    code, _, err = fetch(hub, tmp_path, agreed="")
+    assert code == 1
+    assert "COQUI_TOS_AGREED=1" in err
+    assert "no commercial use" in err
+    assert hub.asked == []
+
+
+def test_a_full_disk_is_seen_before_anything_is_fetched(hub, tmp_path):
+    code, _, err = fetch(hub, tmp_path, free=1000)
+    assert code == 1
+    assert "HF_HOME" in err
+    assert hub.asked == []
