@@ -30,10 +30,20 @@ if "free" in given:
     usage = hub.shutil._ntuple_diskusage(0, 0, given["free"])
     hub.shutil.disk_usage = lambda path: usage
 try:
-    found = hub.fetch(model=hub.Published(given["repository"], given["revision"], files))
+    found = hub.fetch(hub.Published(given["repository"], given["revision"], files))
 except UserError as error:
     sys.exit(f"error: {error}")
 print(json.dumps({name: str(path) for name, path in found.items()}))
+"""
+
+UNFOLD = """
+import json, sys
+from pathlib import Path
+from voicetune.xtts import hub, origins
+given = json.loads(sys.argv[1])
+files = {name: hub.File(*file) for name, file in given["files"].items()}
+hub.XTTS_V2 = hub.Published(given["repository"], given["revision"], files)
+origins.unfold("xtts_v2", Path(given["out"]), Path("no bundle"))
 """
 
 
@@ -103,22 +113,26 @@ def hub():
     server.shutdown()
 
 
-def published(**changed: tuple[int, str]) -> dict[str, tuple[int, str]]:
-    return {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items()} | changed
+def published(content: dict[str, bytes]) -> dict[str, tuple[int, str]]:
+    return {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items()}
 
 
 def fetch(hub: Hub | str, home: Path, agreed: str = "1", free: int | None = None, **environment: str):
     """`hub.fetch` in a process of its own, as huggingface_hub reads its variables once: (code, out, err)."""
     address = hub if isinstance(hub, str) else hub.address
-    given = {"repository": REPOSITORY, "revision": REVISION, "files": published()}
+    given = {"repository": REPOSITORY, "revision": REVISION, "files": published(CONTENT)}
     given |= {} if free is None else {"free": free}
+    return python(FETCH, given, address, home, agreed, environment)
+
+
+def python(script: str, given: dict, address: str, home: Path, agreed: str, environment: dict[str, str]):
     env = {
         **os.environ, "PYTHONPATH": str(ROOT / "src"), "HF_ENDPOINT": address, "HF_HOME": str(home),
         "COQUI_TOS_AGREED": agreed, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
         **environment,
     }  # fmt: skip
     result = subprocess.run(
-        [sys.executable, "-c", FETCH, json.dumps(given)], env=env, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, json.dumps(given)], env=env, capture_output=True, text=True, timeout=120
     )
     assert "Traceback" not in result.stderr, result.stderr
     return result.returncode, result.stdout, result.stderr
@@ -204,3 +218,21 @@ def test_a_full_disk_is_seen_before_anything_is_fetched(hub, tmp_path):
     assert code == 1
     assert "HF_HOME" in err
     assert hub.asked == []
+
+
+def test_a_base_from_the_hub_lies_in_the_stock_layout_with_its_licence(hub, bundle_base, tmp_path):
+    """The stage's own door, `base: xtts_v2`, with the tiny model's files in the published one's place."""
+    names = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth")
+    content = {name: (bundle_base / name).read_bytes() for name in names}
+    hub.content = content | {"LICENSE.txt": b"Coqui Public Model License\n"}
+    out = tmp_path / "models" / "base"
+    given = {"repository": REPOSITORY, "revision": REVISION, "files": published(content), "out": str(out)}
+    code, _, err = python(UNFOLD, given, hub.address, tmp_path / "home", "1", {})
+    assert code == 0, err
+    assert {path.name for path in out.iterdir()} == {*names, "LICENSE.txt", "voicetune.json"}
+    assert (out / "LICENSE.txt").read_bytes() == b"Coqui Public Model License\n"
+    assert (out / "model.pth").read_bytes() == content["model.pth"]
+    ours = json.loads((out / "voicetune.json").read_text())
+    assert ours["origin"] == f"{REPOSITORY}@{REVISION}"
+    assert ours["vocoder"] == "hifigan"
+    assert "no commercial use" in ours["licence"]

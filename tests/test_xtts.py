@@ -28,8 +28,8 @@ from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
 from voicetune.errors import UserError
 from voicetune.params import Decoding
 from voicetune.speech.decode import decode
-from voicetune.speech.voice import listen, recordings
-from voicetune.xtts import codec, encoding, folder, origins
+from voicetune.speech.voice import Line, Voice, listen, recordings
+from voicetune.xtts import codec, encoding, export, folder, origins
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import Recipe, assemble
 
@@ -415,7 +415,14 @@ def first_half(path: Path) -> bytes:
     return path.read_bytes()[: path.stat().st_size // 2]
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth"])
+def test_mel_stats_are_also_in_the_weights(bundle_base, tmp_path):
+    source = linked(bundle_base, tmp_path / "source")
+    (source / "mel_stats.pth").unlink()
+    origins.unfold(str(source), tmp_path / "out", BUNDLE)
+    assert torch.equal(folder.load(tmp_path / "out/mel_stats.pth"), folder.load(bundle_base / "mel_stats.pth"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.pth", "vocab.json", "dvae.pth"])
 def test_a_base_without_a_file_is_refused(bundle_base, tmp_path, name):
     source = linked(bundle_base, tmp_path / "source")
     (source / name).unlink()
@@ -458,6 +465,33 @@ def test_a_base_is_not_unfolded_onto_itself(bundle_base, tmp_path):
     with pytest.raises(UserError):
         origins.unfold(str(source), source, BUNDLE)
     assert set(hashes(source)) == BASE_FILES
+
+
+# Giving away
+
+
+def test_an_exported_folder_is_loaded_by_the_stock_client_and_says_who_agreed(bundle_base, tmp_path):
+    phase, out = tmp_path / "phase", tmp_path / "anna"
+    weights = {name: value + 0.5 for name, value in folder.open_xtts(bundle_base).gpt.state_dict().items()}
+    voices = {"anna": {"gpt_cond_latent": torch.zeros(1, 32, 192), "speaker_embedding": torch.zeros(1, 512, 1)}}
+    folder.close(phase, bundle_base, weights, voices, {"mel_ce": 2.34567, "clips": 10})
+    export.export(phase, out, None)
+    assert {path.name for path in out.iterdir()} == BASE_FILES | {"README.md"}
+    config = XttsConfig()
+    config.load_json(str(out / "config.json"))
+    client = Xtts(config)
+    client.load_checkpoint(config, checkpoint_dir=str(out), strict=True)
+    assert torch.equal(client.gpt.mel_head.bias, weights["mel_head.bias"])
+    assert client.speaker_manager.speaker_names == ["anna"]
+    text = (out / "README.md").read_text()
+    assert "Speaker: anna" in text
+    assert "Consent: ______" in text
+    assert "| mel_ce | 2.3457 |" in text
+    assert "Mozilla Public License" in (out / "LICENSE.txt").read_text()
+    with pytest.raises(UserError, match="exists already"):
+        export.export(phase, out, None)
+    export.export(phase, tmp_path / "signed", "Anna Kis, 2026-11-01, for this show")
+    assert "Consent: Anna Kis, 2026-11-01, for this show\n" in (tmp_path / "signed/README.md").read_text()
 
 
 # Speaking
@@ -525,6 +559,26 @@ def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, tex
     together = decode(greedy_gpt, latents, texts, settings, 0, LIMIT)
     alone = [decode(greedy_gpt, latents, [text], settings, 0, LIMIT)[0] for text in texts]
     assert [t.tolist() for t in together] == [a.tolist() for a in alone]
+
+
+def test_the_hifigan_gives_the_stock_clients_waveform(bundle_base, greedy_gpt, latents):
+    """Also where a line stops by itself, as the stock client voices the STOP too."""
+    voice = Voice(bundle_base)
+    voice.vocoder, voice.xtts.gpt = "hifigan", greedy_gpt  # untrained, but the same for both
+    stock = copy.deepcopy(voice.xtts)
+    stock.gpt.max_gen_mel_tokens = voice.xtts.gpt.max_gen_mel_tokens = LIMIT
+    stock.gpt.init_gpt_for_inference()
+    stock.eval()
+    speaker = {"gpt_cond_latent": latents, "speaker_embedding": torch.randn(1, 512, 1)}
+    lengths = set()
+    for text in TEXTS:
+        theirs = stock.inference(text, "en", **speaker, do_sample=False, repetition_penalty=1.0)["wav"]
+        codes = voice.codes([Line(text, "en")], [speaker], Decoding(temperature=0, repetition_penalty=1.0), 1)[0]
+        ours = voice.sound(codes, Line(text, "en"), speaker)
+        assert ours.shape == theirs.shape
+        assert float(np.abs(ours - theirs).max()) <= 1e-4
+        lengths.add(len(codes) < LIMIT)
+    assert lengths == {True, False}
 
 
 def test_sampling_follows_the_seed_and_the_line_alone(xtts, latents, texts):

@@ -58,7 +58,7 @@ XTTS_V2 = Published(
 )
 
 
-def fetch(names: Collection[str] = (), model: Published = XTTS_V2) -> dict[str, Path]:
+def fetch(model: Published, names: Collection[str] = ()) -> dict[str, Path]:
     """A published model's files, downloaded where the cache lacks them, and checked.
 
     Args:
@@ -74,7 +74,7 @@ def fetch(names: Collection[str] = (), model: Published = XTTS_V2) -> dict[str, 
     return {name: _checked(_download(model, name), file) for name, file in wanted.items()}
 
 
-def fetch_licence(model: Published = XTTS_V2) -> Path:
+def fetch_licence(model: Published) -> Path:
     """The licence's text, of the same revision."""
     return _download(model, "LICENSE.txt")
 

@@ -69,9 +69,9 @@ def _bundle_facts(bundle: Path) -> dict:
 
 def from_hub(out: Path) -> None:
     """The published XTTS v2, from the hub or its cache; see `hub.fetch`."""
-    files = hub.fetch()
+    files = hub.fetch(hub.XTTS_V2)
     from_start(files["model.pth"].parent, out)
-    shutil.copyfile(hub.fetch_licence(), out / folder.LICENCE)
+    shutil.copyfile(hub.fetch_licence(hub.XTTS_V2), out / folder.LICENCE)
     _describe(out, {"base": "xtts_v2", "origin": hub.XTTS_V2.name, "vocoder": "hifigan", "licence": CPML})
 
 
@@ -113,7 +113,7 @@ def _published_codec(start: starts.Start) -> dict[str, Path]:
     if (start.beside / folder.OURS).is_file():
         raise UserError(f"{lack}; take the whole folder that it came from.")
     try:
-        return hub.fetch(("dvae.pth", "mel_stats.pth"))
+        return hub.fetch(hub.XTTS_V2, ("dvae.pth", "mel_stats.pth"))
     except UserError as error:
         raise UserError(f"{lack}, so XTTS v2's are needed: {error}") from None
 

@@ -1,0 +1,138 @@
+"""The whole pipeline at XTTS v2's true size, on the CPU, from a generated base (see full_size.py).
+
+`make test-full`: minutes, some 10 GB of memory and 25 GB of disk.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import full_size
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from test_pipeline import ENVIRONMENT, ROOT, clone, run
+from TTS.tts.configs.xtts_config import XttsConfig
+from TTS.tts.models.xtts import Xtts
+
+from voicetune.params import Decoding
+from voicetune.speech.voice import Line, Voice
+from voicetune.xtts import folder
+
+pytestmark = pytest.mark.full
+MEMORY_GIB = 20
+LINES = 10
+TEXT = "That is the correct answer."
+GREEDY = 12  # codes compared with the stock client's
+
+
+def parameters(base: Path) -> str:
+    """presets/xtts_v2.yaml on ten English lines and a CPU: two steps a phase, one spoken sentence."""
+    settings = yaml.safe_load((ROOT / "presets/xtts_v2.yaml").read_text(encoding="utf-8"))
+    source = {"name": "few", "reader": "espeak", "path": "data/scripts/questions.txt", "speaker": "someone"}
+    settings |= {"base": str(base), "device": "cpu"}
+    settings["prepare"] |= {"sources": [{**source, "language": "en", "voice": "en-us+m1"}], "held_out": 0.2}
+    for phase in ("train_phase1", "train_phase2"):
+        settings[phase] |= {"epochs": 1, "max_steps": 2, "batch_size": 2, "eval_every": 2, "log_every": 1}
+        settings[phase] |= {"target_mel_ce": None}
+    settings["evaluate"] |= {"sentences": 1, "bootstrap": 100, "asr": "tiny.en"}
+    settings["synthesize"] |= {"language": "en", "lines": [TEXT]}
+    return yaml.safe_dump(settings, sort_keys=False)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    place = tmp_path_factory.mktemp("full")
+    assert full_size.make(place / "xtts_v2") == full_size.PARAMETERS
+    repository = clone(place / "repository", parameters(place / "xtts_v2"))
+    script = repository / "data/scripts/questions.txt"
+    script.write_text("".join(script.read_text(encoding="utf-8").splitlines(keepends=True)[:LINES]), encoding="utf-8")
+    run(repository, "dvc", "config", "cache.type", "hardlink,copy")  # three models of 2 GB, each but once on the disk
+    run(repository, "dvc", "repro")
+    yield repository
+    shutil.rmtree(place)  # pytest would keep it
+
+
+@pytest.fixture(scope="module")
+def exported(repository) -> Path:
+    out = repository / "exported"
+    env = {**ENVIRONMENT, "PYTHONPATH": str(repository / "src")}
+    command = [sys.executable, "-m", "voicetune", "export", str(out)]
+    subprocess.run(command, cwd=repository, env=env, check=True, timeout=600)
+    return out
+
+
+@pytest.fixture(scope="module")
+def client(exported) -> Xtts:
+    """The stock client, on the exported folder alone, with a STOP that does not come before GREEDY codes."""
+    config = XttsConfig()
+    config.load_json(str(exported / "config.json"))
+    stock = Xtts(config)
+    stock.load_checkpoint(config, checkpoint_dir=str(exported), strict=True)
+    stock.gpt.max_gen_mel_tokens = GREEDY
+    with torch.no_grad():
+        stock.gpt.mel_head.bias[stock.gpt.stop_audio_token] = -100.0
+    return stock
+
+
+def test_every_stage_ran_and_the_phases_changed_the_weights(repository):
+    figures = {m: json.loads((repository / f"metrics/evaluate/{m}.json").read_text()) for m in ("base", "phase2")}
+    assert all(np.isfinite(f["mel_ce"]) and np.isfinite(f["secs"]) for f in figures.values())
+    assert figures["base"]["mel_ce"] != figures["phase2"]["mel_ce"]
+    facts = json.loads((repository / "models/phase2/voicetune.json").read_text())["facts"]
+    assert facts["steps"] == 2
+    assert not any((repository / "state").glob("*/latest.pt"))
+
+
+def test_it_stays_below_the_memory_of_a_desk(repository):
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(f"largest process: {peak:.1f} GiB")
+    assert peak < MEMORY_GIB
+
+
+def test_the_sample_is_spoken_by_the_hifigan(repository):
+    row = json.loads((repository / "data/samples/manifest.json").read_text())[0]
+    sound, rate = soundfile.read(repository / "data/samples" / row["file"])
+    assert rate == 24_000
+    assert len(sound) / rate == pytest.approx(row["seconds"], abs=1e-3)
+
+
+def test_the_export_is_what_the_stock_client_needs_and_what_the_law_asks_for(exported):
+    assert {path.name for path in exported.iterdir()} == {
+        *("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth"),
+        *("LICENSE.txt", "README.md"),
+        "voicetune.json",
+    }
+    assert "coqui.ai/cpml" in (exported / "LICENSE.txt").read_text()
+    assert "Consent: ______" in (exported / "README.md").read_text()
+
+
+def test_codes_and_sound_are_the_stock_clients(exported, client):
+    voice = Voice(exported)
+    voice.xtts.gpt.max_gen_mel_tokens = GREEDY
+    with torch.no_grad():
+        voice.xtts.gpt.mel_head.bias[voice.xtts.gpt.stop_audio_token] = -100.0
+    speaker, line = voice.speaker(), Line(TEXT, "en")
+    saved = client.speaker_manager.speakers["someone"]
+    assert torch.equal(saved["gpt_cond_latent"], speaker["gpt_cond_latent"])
+    theirs = client.inference(
+        TEXT, "en", saved["gpt_cond_latent"], saved["speaker_embedding"], do_sample=False, repetition_penalty=2.0
+    )
+    codes = voice.codes([line], [speaker], Decoding(temperature=0, repetition_penalty=2.0), 1)[0]
+    assert len(codes) == GREEDY
+    ours = voice.sound(codes, line, speaker)
+    assert ours.shape == theirs["wav"].shape
+    assert float(np.abs(ours - theirs["wav"]).max()) <= 1e-4
+
+
+def test_the_original_base_was_not_touched(repository):
+    """The stock loader would have rewritten its checkpoint in place; what lies in models/base it leaves alone."""
+    assert os.stat(repository.parent / "xtts_v2/model.pth").st_size > 1.8e9
+    assert set(folder.load(repository.parent / "xtts_v2/model.pth")) == {"config", "model"}
+    assert set(folder.load(repository / "models/base/model.pth")) == {"model"}
