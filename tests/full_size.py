@@ -8,6 +8,7 @@ anything that was learned, so its figures and its voice mean nothing.
 
 import itertools
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -80,3 +81,7 @@ def make(out: Path, seed: int = 1) -> int:
     torch.save({}, out / "speakers_xtts.pth")
     config.save_json(str(out / "config.json"))
     return sum(p.numel() for model in (xtts, dvae) for p in model.parameters())
+
+
+if __name__ == "__main__":
+    print(f"{make(Path(sys.argv[1])):,} parameters in {sys.argv[1]}")

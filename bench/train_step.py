@@ -1,0 +1,101 @@
+"""What a training step costs: seconds, tokens a second, memory, and how far bf16 is from fp32.
+
+    python tests/full_size.py /tmp/xtts_v2                  # or the published model's folder
+    python bench/train_step.py /tmp/xtts_v2 --batch 3       # on the clips that `make repro` encoded
+
+Prints one JSON line. It times the library's own loop; nothing is saved.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from lightning_fabric import Fabric
+
+from voicetune import params, stage
+from voicetune.data.codes import Codes
+from voicetune.training import loop
+from voicetune.xtts import folder
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import assemble, measured_recipe
+
+
+class Nowhere:
+    """A state that is not kept."""
+
+    def load(self):
+        return None
+
+    def save(self, value, best):
+        pass
+
+    def best(self, step):
+        return {}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--codes", type=Path, default=Path("data/codes"))
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=3)
+    parser.add_argument("--precision", choices=("bf16-mixed", "32-true"), default="bf16-mixed")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    device = stage.device(given.device)
+    preset = params.load(Path("presets/xtts_v2.yaml")).train_phase1
+    chosen = {"batch_size": given.batch, "precision": given.precision, "max_steps": given.steps, "log_every": 1}
+    phase = preset.model_copy(update={**chosen, "eval_every": 10**9, "target_mel_ce": None, "warmup_steps": 0})
+    codes = Codes(given.codes)
+    few = codes.held_out[:2]
+    loss = TrainingLoss(folder.open_xtts(given.model).gpt)
+    tokens = Tokens.of(loss.gpt)
+    fabric = Fabric(accelerator=device, devices=1, precision=given.precision)
+    loss.to(fabric.device)
+    gap = precision_gap(loss, codes, few, tokens, fabric)
+    codes.held_out = few  # the loop measures before and after; two clips are enough to show that it works
+    marks: list[float] = []
+    rates: list[float] = []
+
+    def log(step: int, row: dict, write: bool) -> None:
+        if "tokens_per_second" in row:
+            marks.append(time.monotonic())
+            rates.append(row["tokens_per_second"])
+
+    loop.train(loss, codes, tokens, phase, 1, Nowhere(), log, fabric, measured_recipe(3.0))
+    seconds = np.diff(marks[1:]) if len(marks) > 3 else np.diff(marks)  # the first step also allocates
+    cuda = device == "cuda"
+    memory = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
+    name = torch.cuda.get_device_name() if cuda else f"{platform.machine()}, {torch.get_num_threads()} threads"
+    figures = {
+        "device": name, "parameters_m": round(sum(p.numel() for p in loss.parameters()) / 1e6, 1),
+        "batch": given.batch, "precision": given.precision, "steps": given.steps,
+        "seconds_a_step": round(statistics.median(seconds), 3), "tokens_per_second": round(statistics.median(rates)),
+        "memory_gib": round(memory / 2**30, 2), "mel_ce_off_fp32": gap,
+    }  # fmt: skip
+    print(json.dumps(figures))
+
+
+@torch.no_grad()
+def precision_gap(loss, codes, clips, tokens, fabric) -> float:
+    """Relative difference of the mel CE in the chosen precision from that in fp32, on the same clips."""
+    loss.eval()
+    batch = assemble(codes, clips, measured_recipe(3.0), tokens, np.random.default_rng(0)).to(fabric.device)
+    exact = loss(batch)[1].mean().item()
+    with fabric.autocast():
+        cast = loss(batch)[1].mean().item()
+    return float(f"{(cast - exact) / exact:.2g}")
+
+
+if __name__ == "__main__":
+    stage.run(main)
