@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 TOKENS = Tokens(start_text=1, stop_text=0, start_audio=64, stop_audio=65)
 MEASURED = Recipe(reference_seconds=(0.4, 0.4))
 PHASE_FILES = {
-    "config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "best_model.pth", "speakers_xtts.pth", "voicetune.json",
+    "config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "best_model.pth", "speakers_xtts.pth", "voicetune.json", "LICENSE.txt",
 }  # fmt: skip
 
 
