@@ -21,18 +21,16 @@ from lightning_fabric import Fabric
 from voicetune import params, stage
 from voicetune.data.codes import Codes
 from voicetune.training import loop
+from voicetune.training.checkpoint import State
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import assemble, measured_recipe
 
 
-class Nowhere:
+class Nowhere(State):
     """A state that is not kept."""
 
-    def load(self):
-        return None
-
-    def save(self, value, best):
+    def save(self, state, best):
         pass
 
     def best(self, step):
@@ -72,7 +70,7 @@ def main() -> None:
             marks.append(time.monotonic())
             rates.append(row["tokens_per_second"])
 
-    loop.train(loss, codes, tokens, phase, 1, Nowhere(), log, fabric, measured_recipe(3.0))
+    loop.train(loss, codes, tokens, phase, 1, Nowhere(Path("nowhere")), log, fabric, measured_recipe(3.0))
     seconds = np.diff(marks[1:]) if len(marks) > 3 else np.diff(marks)  # the first step also allocates
     cuda = device == "cuda"
     memory = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss

@@ -87,7 +87,7 @@ def test_every_stage_ran_and_the_phases_changed_the_weights(repository):
     assert figures["base"]["mel_ce"] != figures["phase2"]["mel_ce"]
     facts = json.loads((repository / "models/phase2/voicetune.json").read_text())["facts"]
     assert facts["steps"] == 2
-    assert not any((repository / "state").glob("*/latest.pt"))
+    assert not any((repository / "state").glob("*/step-*"))
 
 
 def test_it_stays_below_the_memory_of_a_desk(repository):

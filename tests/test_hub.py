@@ -192,7 +192,16 @@ def test_a_refusal_says_so(hub, tmp_path):
     assert "config.json" in err
 
 
+def test_a_network_that_may_not_be_asked_and_an_empty_cache(tmp_path):
+    code, _, err = fetch("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
+    assert code == 1
+    assert "cannot be reached" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_no_network_and_an_empty_cache(tmp_path):
+    """The library tries again for some twenty seconds."""
     code, _, err = fetch("http://127.0.0.1:9", tmp_path)
     assert code == 1
     assert "cannot be reached" in err

@@ -45,6 +45,29 @@ def export(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: see {export.CARD} there" + ("" if arguments.consent else ", and fill in who agreed"))
 
 
+def states(arguments: argparse.Namespace) -> None:
+    """List the states of unfinished trainings, or remove some."""
+    from voicetune.training import checkpoint  # torch: not needed for --help
+
+    known = {one.folder.name: one for one in checkpoint.kept(checkpoint.root(Path.cwd()))}
+    chosen = list(known) if arguments.remove == ["all"] else arguments.remove
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"there is no state '{name}'; `python -m voicetune states` lists what there is.")
+        if known[name].used:
+            raise UserError(f"the state '{name}' is in use by a training; stop that first.")
+    for name in chosen:
+        checkpoint.State(known[name].folder).remove()
+        print(f"removed {name}")
+    for name, one in known.items():
+        if name not in chosen:
+            at = "no step yet" if one.step is None else f"step {one.step}"
+            use = "in use" if one.used else f"last written {one.days:.1f} days ago"
+            print(f"{name}  {at}  {one.bytes / 1e6:.0f} MB  {use}")
+    if not known:
+        print("no training was left unfinished")
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
     params.load(arguments.params)
@@ -70,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
     three.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
     three.add_argument("--consent", help="who agreed, when, and to what: one line for the model's README")
     three.set_defaults(run=export)
+    four = commands.add_parser("states", help="list or remove the states of unfinished trainings")
+    four.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
+    four.set_defaults(run=states)
     two = commands.add_parser("check", help="check params.yaml")
     two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     two.set_defaults(run=check)

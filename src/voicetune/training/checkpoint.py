@@ -1,25 +1,37 @@
-"""A phase's resumable state: the latest step and the best weights, never half written.
+"""A phase's resumable state: its last steps and the best weights, never half written, never silently damaged.
 
 A state folder belongs to one phase with one set of parameters, data and parent model: its name is a
 hash of them. It lies outside DVC's outs, survives a crash and `dvc exp run --temp`, and is locked
 while a training uses it.
+
+In it, for each of the last two states that were saved: step-<n>.pt (weights, optimizer, curves),
+best-<m>.pt (the best weights by then), and step-<n>.json, written last, with the size and the SHA-256
+of both. What its json does not vouch for does not count.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
+from torch import Tensor
 
 from voicetune.errors import UserError
 
-_LATEST = "latest.pt"
+_KEPT = 2  # states; a second one, should the last be damaged
+_SPARE_BYTES = 50_000_000
+_DAYS, _COUNT = 30, 8  # states of other trainings that nobody came back to go after so many days, or beyond so many
 
 
 def root(workspace: Path) -> Path:
@@ -59,50 +71,226 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_beside(path: Path, value: Any) -> None:
-    """torch.save to a file beside, fsync, rename: a reader sees the old file or the new one, whole."""
+class _Hashing:
+    """A file to write to that hashes on the way, so that nothing is read again."""
+
+    def __init__(self, file):
+        self.file, self.digest, self.bytes = file, hashlib.sha256(), 0
+
+    def write(self, data) -> int:
+        self.digest.update(data)
+        self.bytes += len(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def write_beside(path: Path, value: Any) -> dict[str, Any]:
+    """torch.save to a file beside, fsync, rename: a reader sees the old file or the new one, whole.
+
+    Returns:
+        its `bytes` and `sha256`.
+    """
     beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        torch.save(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with beside.open("wb") as file:
+            hashing = _Hashing(file)
+            torch.save(value, cast(IO[bytes], hashing))
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     os.replace(beside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+    return {"bytes": hashing.bytes, "sha256": hashing.digest.hexdigest()}
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
 
 
 class State:
-    """The two checkpoints of one training: the latest, and the best model that it names."""
+    """The checkpoints of one training. `save` returns once the values are copied; a thread writes them."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future | None = None
+        self._best_entry: dict[str, Any] | None = None
 
     def load(self) -> dict[str, Any] | None:
-        """The latest state, or None when there is none to go on from."""
-        path = self.folder / _LATEST
-        if not path.is_file():
-            return None
-        return torch.load(path, map_location="cpu", weights_only=True)
+        """The last state that is whole, best weights included, or None when there is none to go on from."""
+        self.flush()
+        for manifest in self._manifests():
+            described = json.loads(manifest.read_text(encoding="utf-8"))
+            damaged = [name for name, entry in described["files"].items() if not _intact(self.folder / name, entry)]
+            if not damaged:
+                self._best_entry = described["files"][self._best(described["best_step"]).name]
+                return torch.load(self.folder / f"{manifest.stem}.pt", map_location="cpu", weights_only=True)
+            print(f"{self.folder / damaged[0]} is damaged; going on from an earlier state, or from the start")
+            manifest.unlink()  # so that it is not counted among those that are kept
+        return None
 
-    def save(self, state: dict[str, Any], best: dict[str, torch.Tensor] | None) -> None:
-        """Write the latest state; with `best`, first the weights that `state['best_step']` names.
+    def save(self, state: dict[str, Any], best: bool) -> None:
+        """Write a state; if it is the best, its weights (`gpt`) also as those that `best_step` names.
 
-        The old best goes only after the state that no longer needs it is on disk.
+        Waits for the write before it, if that is still going on.
+
+        Raises:
+            UserError: this state does not fit on the disk, or the one before could not be written.
         """
-        if best is not None:
-            write_beside(self._best(state["best_step"]), best)
-        write_beside(self.folder / _LATEST, state)
-        for path in self.folder.glob("best-*.pt"):
-            if path != self._best(state["best_step"]):
-                path.unlink()
+        self.flush()
+        self._room(_bytes(state) + _bytes(state["gpt"]))
+        self._pending = self._writer.submit(self._write, _snapshot(state), best)
 
-    def best(self, step: int) -> dict[str, torch.Tensor]:
+    @contextmanager
+    def flushed(self) -> Iterator[None]:
+        """Whatever ends the block, what was saved in it is then on the disk."""
+        try:
+            yield
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until what was saved is on the disk.
+
+        Raises:
+            UserError: it could not be written; what was there before is intact.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            pending.result()
+        except OSError as error:
+            why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+            raise UserError(
+                f"{self.folder} cannot be written ({why}); make room and run this again:"
+                " it goes on from the last state, and the best model is intact."
+            ) from None
+
+    def best(self, step: int) -> dict[str, Tensor]:
         """The best weights, as saved with `best_step == step`."""
+        self.flush()
         return torch.load(self._best(step), map_location="cpu", weights_only=True)
 
     def remove(self) -> None:
+        self.flush()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, state: dict[str, Any], best: bool) -> None:
+        """Best weights, state, manifest, in this order; then what no kept manifest names goes."""
+        step, best_file = state["run"]["step"], self._best(state["best_step"])
+        if best:
+            self._best_entry = write_beside(best_file, state["gpt"])
+        place = self.folder / f"step-{step}.pt"
+        files = {place.name: write_beside(place, state), best_file.name: self._best_entry}
+        beside = self.folder / f"step-{step}.json.part"
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump({"step": step, "best_step": state["best_step"], "files": files}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, place.with_suffix(".json"))
+        _sync_folder(self.folder)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        keep, gone = self._manifests()[:_KEPT], self._manifests()[_KEPT:]
+        named = {name for path in keep for name in json.loads(path.read_text(encoding="utf-8"))["files"]}
+        for path in gone:
+            path.unlink()
+        for path in self.folder.glob("*.pt"):
+            if path.name not in named:
+                path.unlink()
+
+    def _manifests(self) -> list[Path]:
+        """The newest step first."""
+        found = [path for path in self.folder.glob("step-*.json") if re.fullmatch(r"step-\d+", path.stem)]
+        return sorted(found, key=lambda path: -int(path.stem.split("-")[1]))
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step}.pt"
+
+    def _room(self, one: int) -> None:
+        """At the beginning, room for everything that will lie here at once; later, for what is written now."""
+        needed = one if self._manifests() else (_KEPT + 1) * one
+        free = shutil.disk_usage(self.folder).free
+        if free < needed + _SPARE_BYTES:
+            raise UserError(
+                f"{self.folder} has {free / 1e9:.1f} GB free and the state of this training needs"
+                f" {(needed + _SPARE_BYTES) / 1e9:.1f} GB; make room and run this again: nothing is lost."
+            )
+
+
+def _intact(path: Path, entry: dict[str, Any]) -> bool:
+    if not path.is_file() or path.stat().st_size != entry["bytes"]:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
+
+
+def _snapshot(value: Any) -> Any:
+    """A copy on the CPU that the training no longer changes."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {name: _snapshot(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_snapshot(part) for part in value)
+    return value
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(_bytes(part) for part in parts)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What lies in one state folder. days: since it was last written."""
+
+    folder: Path
+    step: int | None
+    bytes: int
+    days: float
+    used: bool
+
+
+def kept(root: Path) -> list[Kept]:
+    """The states of every training, the newest first."""
+    folders = [path for path in root.glob("*") if path.is_dir()]
+    return sorted((_look(path) for path in folders), key=lambda one: one.days)
+
+
+def _look(folder: Path) -> Kept:
+    stats = [path.stat() for path in folder.iterdir()]
+    steps = [int(match[1]) for path in folder.glob("*.json") if (match := re.fullmatch(r"step-(\d+)", path.stem))]
+    newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
+    days = max(0.0, time.time() - newest) / 86400
+    return Kept(folder, max(steps, default=None), sum(stat.st_size for stat in stats), days, _is_used(folder))
+
+
+def _is_used(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def tidy(root: Path) -> None:
+    """Remove the states that nobody came back to: those of long ago, and all but the newest few."""
+    unused = [one for one in kept(root) if not one.used]
+    for number, one in enumerate(unused):
+        if one.days > _DAYS or number >= _COUNT:
+            print(f"removing the state {one.folder.name}, last used {one.days:.0f} days ago")
+            shutil.rmtree(one.folder, ignore_errors=True)

@@ -135,12 +135,11 @@ def train(
         log(step, row, False)
 
     def save(best: bool) -> None:
-        weights = {name: value.detach().cpu() for name, value in loss.gpt.state_dict().items()}
         value = {
-            "gpt": weights, "optimizer": optimizer.state_dict(), "run": asdict(run), "history": history,
+            "gpt": loss.gpt.state_dict(), "optimizer": optimizer.state_dict(), "run": asdict(run), "history": history,
             "best_step": run.best_step,
         }  # fmt: skip
-        state.save(value, weights if best else None)
+        state.save(value, best)
 
     def note(values: Row, write: bool) -> None:
         history.append([run.step, values])
@@ -178,7 +177,7 @@ def train(
     # 4. Steps
     last_save = last_log = time.monotonic()
     seen = run.tokens
-    with _signals() as stopped, _progress(steps) as bar:
+    with _signals() as stopped, _progress(steps) as bar, state.flushed():
         while not run.ended:
             started = time.monotonic()
             mel_ce, text_ce, count = _step(fabric, model, optimizer, codes, tokens, phase, seed, run.step, steps)

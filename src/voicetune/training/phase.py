@@ -42,6 +42,7 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
     }
     identity = {**facts, "device": fabric.device.type, "reference_seconds": settings.evaluate.reference_seconds}
     place = checkpoint.root(Path.cwd()) / f"{name}-{checkpoint.key(identity)}"
+    checkpoint.tidy(place.parent)
     with checkpoint.locked(place):
         state = checkpoint.State(place)
         xtts = folder.open_xtts(parent)
