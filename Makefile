@@ -9,7 +9,7 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full lint pretrain lock clean
+.PHONY: help setup repro test test-all test-full chaos lint pretrain lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-all: $(READY) ## also those that take minutes
 
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 10 GB of memory, 25 GB of disk)
 	$(BIN)/python -m pytest -q -m full
+
+chaos: $(READY) ## disturb a small training 50 times; it must end in the same bits (after `make repro`; 15 minutes)
+	$(BIN)/python bench/chaos.py --times 50
 
 lint: $(READY) ## style and types
 	ruff check . && ruff format --check . && mypy
