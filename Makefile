@@ -33,7 +33,7 @@ test: $(READY) ## the tests, without those that take minutes
 test-all: $(READY) ## also those that take minutes
 	$(BIN)/python -m pytest -q -m 'not full'
 
-test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 10 GB of memory, 30 GB of disk)
+test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full
 
 chaos: $(READY) ## disturb a small training 50 times; it must end in the same bits (after `make repro`; 15 minutes)
