@@ -99,12 +99,17 @@ def damage(state: Path, kind: str) -> None:
 
 
 def best_is_whole(state: Path) -> bool:
-    """Whether the best model that the newest whole state names can be had."""
+    """Whether a state that was saved can be had, with its best model.
+
+    Looked at in a copy: going round a damaged state, which loading also does, is for the training to do.
+    """
     from voicetune.training.checkpoint import State
 
-    for place in state.glob("train_phase1-*"):
-        if list(place.glob("step-*.json")) and State(place).load() is None:
-            return False
+    with tempfile.TemporaryDirectory() as temporary:
+        for place in state.glob("train_phase1-*"):
+            copied = Path(shutil.copytree(place, Path(temporary) / place.name))
+            if list(copied.glob("step-*.json")) and State(copied).load() is None:
+                return False
     return True
 
 
