@@ -23,7 +23,7 @@ from voicetune.training import loop
 from voicetune.training.checkpoint import State
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import assemble, measured_recipe
+from voicetune.xtts.rows import assemble, draw, measured_recipe
 
 
 class Nowhere(State):
@@ -87,7 +87,8 @@ def main() -> None:
 def precision_gap(loss, codes, clips, tokens, fabric) -> float:
     """Relative difference of the mel CE in the chosen precision from that in fp32, on the same clips."""
     loss.eval()
-    batch = assemble(codes, clips, measured_recipe(3.0), tokens, np.random.default_rng(0)).to(fabric.device)
+    recipe = measured_recipe(3.0)
+    batch = assemble(codes, draw(codes, clips, recipe, np.random.default_rng(0)), recipe, tokens).to(fabric.device)
     exact = loss(batch)[1].mean().item()
     with fabric.autocast():
         cast = loss(batch)[1].mean().item()

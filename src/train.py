@@ -4,6 +4,7 @@ Usage: python src/train.py train_phase1 | train_phase2
 """
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from voicetune import params, stage
@@ -18,10 +19,16 @@ def main() -> None:
         raise UserError("which phase? `python src/train.py train_phase1` or `python src/train.py train_phase2`.")
     settings = params.load()
     parent, out = (Path(folder) for folder in PHASES[name])
-    from voicetune.training import phase  # torch and the stock classes: only once the parameters are good
+    from voicetune.training import agent, phase  # torch and the stock classes: only once the parameters are good
 
-    with stage.curves(Path("metrics") / name) as curves:
-        phase.run(name, getattr(settings, name), settings, parent, out, Path("data"), curves)
+    chosen = getattr(settings, name)
+
+    def work() -> None:
+        with stage.curves(Path("metrics") / name) if agent.is_first() else nullcontext(lambda *_: None) as curves:
+            phase.run(name, chosen, settings, parent, out, Path("data"), curves)
+
+    halvings = agent.halvings(chosen.batch_size)
+    agent.run(work, settings.devices, settings.num_nodes, settings.max_restarts, halvings)
     print(f"{out} is ready")
 
 

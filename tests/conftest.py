@@ -1,5 +1,6 @@
 """What the tests of XTTS and of the training share: a base from the bundle, and a small encoded dataset."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,20 @@ def _record(folder: Path, number: int, text: str) -> Clip:
         id=name, file=f"{name}.flac", text=text, language="en", speaker=SPEAKER, source="espeak",
         seconds=samples.size / audio.SAMPLE_RATE, split="train" if number < TRAINING else "held_out",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_base(bundle_base, tmp_path_factory) -> Path:
+    """A model folder with a GPT of 2 layers x 64, untrained: the bundle's vocabulary and DVAE."""
+    import torch
+
+    from voicetune.xtts import folder, origins
+
+    out = tmp_path_factory.mktemp("models") / "small"
+    shutil.copytree(bundle_base, out, ignore=shutil.ignore_patterns("model.pth"))
+    settings = origins.tiny_config(layers=2, width=64, heads=2, num_tokens=1024, languages=["en", "hu"])
+    torch.manual_seed(3)
+    model = folder.build(settings, folder.tokenizer(out))
+    torch.save({"model": model.state_dict()}, out / "model.pth")
+    settings.save_json(str(out / "config.json"))
+    return out

@@ -31,7 +31,7 @@ from voicetune.speech.decode import decode
 from voicetune.speech.voice import Line, Voice, listen, recordings
 from voicetune.xtts import codec, encoding, export, folder, origins
 from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import Recipe, assemble
+from voicetune.xtts.rows import Recipe, assemble, draw, given
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,8 +100,7 @@ def stock_losses(gpt, codes: Codes, clips: np.ndarray) -> tuple[torch.Tensor, to
 
 
 def our_losses(loss, codes, clips, tokens, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    rng = np.random.default_rng(0)
-    text, mel = loss(assemble(codes, clips, recipe, tokens, rng, references_of(codes, clips)))
+    text, mel = loss(assemble(codes, given(clips, references_of(codes, clips)), recipe, tokens))
     return text.mean(), mel.mean()
 
 
@@ -144,12 +143,11 @@ def test_the_parity_test_sees_a_broken_convention(xtts, loss, codes, uneven, tok
 
 @pytest.mark.parametrize("recipe", [Recipe(), STOCK], ids=["ours", "stock"])
 def test_a_clip_costs_the_same_alone_and_in_a_batch(loss, codes, uneven, tokens, recipe):
-    rng = np.random.default_rng(0)
-    together = assemble(codes, uneven, recipe, tokens, rng, references_of(codes, uneven))
+    together = assemble(codes, given(uneven, references_of(codes, uneven)), recipe, tokens)
     with torch.no_grad():
         text, mel = loss(together)
         for i, one in enumerate(uneven):
-            alone = assemble(codes, np.array([one]), recipe, tokens, rng, references_of(codes, [one]))
+            alone = assemble(codes, given(np.array([one]), references_of(codes, [one])), recipe, tokens)
             text_alone, mel_alone = loss(alone)
             torch.testing.assert_close(text[together.text_clips == i], text_alone, rtol=0, atol=1e-5)
             torch.testing.assert_close(mel[together.mel_clips == i], mel_alone, rtol=0, atol=1e-5)
@@ -202,7 +200,7 @@ def batches_of(codes: Codes, recipe: Recipe, tokens: Tokens, size: int, count: i
     for seed in range(count):
         rng = np.random.default_rng(seed)
         clips = rng.permutation(codes.training)[:size]
-        yield clips, assemble(codes, clips, recipe, tokens, rng)
+        yield clips, assemble(codes, draw(codes, clips, recipe, rng), recipe, tokens)
 
 
 def test_self_hides_the_codes_that_the_reference_overlaps_of_every_clip(made_up, tokens):
@@ -250,11 +248,11 @@ def test_other_never_listens_to_the_clip_itself(made_up, tokens, shared):
 def test_other_takes_training_clips_only_and_says_when_there_is_none(codes, tokens):
     rng = np.random.default_rng(0)
     recipe = Recipe(reference_seconds=(0.5, 0.6))
-    batch = assemble(codes, codes.held_out, recipe, tokens, rng)
+    batch = assemble(codes, draw(codes, codes.held_out, recipe, rng), recipe, tokens)
     heard = {c for r in batch.references.numpy() for c in range(len(codes)) if found_at(codes.mel(c), r)}
     assert heard <= set(codes.training.tolist())
     with pytest.raises(UserError, match=f"speaker '{SPEAKER}' has too few training clips"):
-        assemble(codes, codes.training, replace(recipe, shared_reference=True), tokens, rng)
+        draw(codes, codes.training, replace(recipe, shared_reference=True), rng)
 
 
 def test_reference_seconds_are_kept(made_up, tokens):

@@ -132,6 +132,10 @@ class Synthesize(_Section):
 class Params(_Section):
     seed: int = Field(ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1, le=64, description="of one node; on a CPU, processes")
+    num_nodes: int = Field(1, ge=1, le=64)
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    max_restarts: int = Field(3, ge=0, le=100)
     base: str = Field(min_length=1)
     lr: LearningRate
     publish: ModelName

@@ -8,7 +8,7 @@ import torch
 
 from voicetune.data.codes import Codes
 from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import Recipe, assemble
+from voicetune.xtts.rows import Recipe, assemble, draw, given
 
 _BATCH = 16  # fixed, so that a figure does not depend on the training's batch size
 _STOCK_BATCH = 3  # of the stock recipe, on which its figure depends
@@ -52,7 +52,7 @@ def measure(
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH]
         rng = np.random.default_rng([seed, 2, start])
-        batch = assemble(codes, chosen, recipe, tokens, rng).to(device)
+        batch = assemble(codes, draw(codes, chosen, recipe, rng), recipe, tokens).to(device)
         text, mel = (ce.double().cpu().numpy() for ce in loss(batch))
         for name, values, of in (("text", text, batch.text_clips), ("mel", mel, batch.mel_clips)):
             np.add.at(sums[name], chosen[of.cpu().numpy()], values)
@@ -81,6 +81,6 @@ def measure_stock(
     for start in range(0, len(clips), _STOCK_BATCH):
         chosen = clips[start : start + _STOCK_BATCH]
         references = np.stack([mels(clip) for clip in chosen]).astype(np.float32)
-        batch = assemble(codes, chosen, recipe, tokens, np.random.default_rng(0), references)
+        batch = assemble(codes, given(chosen, references), recipe, tokens)
         means.append(float(loss(batch.to(device))[1].mean()))
     return float(np.mean(means[1:] or means))

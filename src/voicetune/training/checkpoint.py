@@ -31,6 +31,7 @@ from voicetune.errors import UserError
 
 _KEPT = 2  # states; a second one, should the last be damaged
 _SPARE_BYTES = 50_000_000
+_LOCK_TRIES, _LOCK_SECONDS = 10, 0.1
 _DAYS, _COUNT = 30, 8  # states of other trainings that nobody came back to go after so many days, or beyond so many
 
 
@@ -57,18 +58,27 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _lock(file):
             file.seek(0)
             raise UserError(
                 f"another training (process {file.read().strip() or 'unknown'}) uses {folder};"
                 " wait for it or stop it, then run this again."
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _lock(file: IO) -> bool:
+    """Takes the lock; waits a little, for a process that was killed a moment ago may still be going."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(_LOCK_SECONDS)
+    return False
 
 
 class _Hashing:
@@ -86,17 +96,13 @@ class _Hashing:
         self.file.flush()
 
 
-def write_beside(path: Path, value: Any) -> dict[str, Any]:
-    """torch.save to a file beside, fsync, rename: a reader sees the old file or the new one, whole.
-
-    Returns:
-        its `bytes` and `sha256`.
-    """
+@contextmanager
+def _beside(path: Path) -> Iterator[_Hashing]:
+    """A file beside, then fsync and rename: a reader sees the old file or the new one, whole."""
     beside = path.with_name(path.name + ".part")
     try:
         with beside.open("wb") as file:
-            hashing = _Hashing(file)
-            torch.save(value, cast(IO[bytes], hashing))
+            yield _Hashing(file)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -104,7 +110,17 @@ def write_beside(path: Path, value: Any) -> dict[str, Any]:
         raise
     os.replace(beside, path)
     _sync_folder(path.parent)
-    return {"bytes": hashing.bytes, "sha256": hashing.digest.hexdigest()}
+
+
+def write_beside(path: Path, value: Any) -> dict[str, Any]:
+    """torch.save, whole or not at all.
+
+    Returns:
+        its `bytes` and `sha256`.
+    """
+    with _beside(path) as file:
+        torch.save(value, cast(IO[bytes], file))
+    return {"bytes": file.bytes, "sha256": file.digest.hexdigest()}
 
 
 def _sync_folder(path: Path) -> None:
@@ -124,16 +140,25 @@ class State:
 
     def load(self) -> dict[str, Any] | None:
         """The last state that is whole, best weights included, or None when there is none to go on from."""
+        step = self.newest()
+        return None if step is None else self.read(step)
+
+    def newest(self) -> int | None:
+        """The step of the last state that is whole; what is newer and damaged is forgotten."""
         self.flush()
-        for manifest in self._manifests():
+        for step, manifest in _manifests(self.folder):
             described = json.loads(manifest.read_text(encoding="utf-8"))
             damaged = [name for name, entry in described["files"].items() if not _intact(self.folder / name, entry)]
             if not damaged:
                 self._best_entry = described["files"][self._best(described["best_step"]).name]
-                return torch.load(self.folder / f"{manifest.stem}.pt", map_location="cpu", weights_only=True)
+                return step
             print(f"{self.folder / damaged[0]} is damaged; going on from an earlier state, or from the start")
             manifest.unlink()  # so that it is not counted among those that are kept
         return None
+
+    def read(self, step: int) -> dict[str, Any]:
+        """The state of a step, as it was saved, on the CPU."""
+        return torch.load(self._state(step), map_location="cpu", weights_only=True)
 
     def save(self, state: dict[str, Any], best: bool) -> None:
         """Write a state; if it is the best, its weights (`gpt`) also as those that `best_step` names.
@@ -187,19 +212,15 @@ class State:
         step, best_file = state["run"]["step"], self._best(state["best_step"])
         if best:
             self._best_entry = write_beside(best_file, state["gpt"])
-        place = self.folder / f"step-{step}.pt"
+        place = self._state(step)
         files = {place.name: write_beside(place, state), best_file.name: self._best_entry}
-        beside = self.folder / f"step-{step}.json.part"
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump({"step": step, "best_step": state["best_step"], "files": files}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, place.with_suffix(".json"))
-        _sync_folder(self.folder)
+        with _beside(place.with_suffix(".json")) as file:
+            file.write(json.dumps({"step": step, "best_step": state["best_step"], "files": files}).encode())
         self._tidy()
 
     def _tidy(self) -> None:
-        keep, gone = self._manifests()[:_KEPT], self._manifests()[_KEPT:]
+        found = [manifest for _, manifest in _manifests(self.folder)]
+        keep, gone = found[:_KEPT], found[_KEPT:]
         named = {name for path in keep for name in json.loads(path.read_text(encoding="utf-8"))["files"]}
         for path in gone:
             path.unlink()
@@ -207,23 +228,27 @@ class State:
             if path.name not in named:
                 path.unlink()
 
-    def _manifests(self) -> list[Path]:
-        """The newest step first."""
-        found = [path for path in self.folder.glob("step-*.json") if re.fullmatch(r"step-\d+", path.stem)]
-        return sorted(found, key=lambda path: -int(path.stem.split("-")[1]))
+    def _state(self, step: int) -> Path:
+        return self.folder / f"step-{step}.pt"
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step}.pt"
 
     def _room(self, one: int) -> None:
         """At the beginning, room for everything that will lie here at once; later, for what is written now."""
-        needed = one if self._manifests() else (_KEPT + 1) * one
+        needed = one if _manifests(self.folder) else (_KEPT + 1) * one
         free = shutil.disk_usage(self.folder).free
         if free < needed + _SPARE_BYTES:
             raise UserError(
                 f"{self.folder} has {free / 1e9:.1f} GB free and the state of this training needs"
                 f" {(needed + _SPARE_BYTES) / 1e9:.1f} GB; make room and run this again: nothing is lost."
             )
+
+
+def _manifests(folder: Path) -> list[tuple[int, Path]]:
+    """Steps and their manifests, the newest first."""
+    matches = ((path, re.fullmatch(r"step-(\d+)\.json", path.name)) for path in folder.iterdir())
+    return sorted(((int(match[1]), path) for path, match in matches if match), reverse=True)
 
 
 def _intact(path: Path, entry: dict[str, Any]) -> bool:
@@ -270,10 +295,10 @@ def kept(root: Path) -> list[Kept]:
 
 def _look(folder: Path) -> Kept:
     stats = [path.stat() for path in folder.iterdir()]
-    steps = [int(match[1]) for path in folder.glob("*.json") if (match := re.fullmatch(r"step-(\d+)", path.stem))]
     newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
     days = max(0.0, time.time() - newest) / 86400
-    return Kept(folder, max(steps, default=None), sum(stat.st_size for stat in stats), days, _is_used(folder))
+    step = next((step for step, _ in _manifests(folder)), None)
+    return Kept(folder, step, sum(stat.st_size for stat in stats), days, _is_used(folder))
 
 
 def _is_used(folder: Path) -> bool:

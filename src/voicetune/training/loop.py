@@ -11,22 +11,24 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
 import psutil
 import torch
 from lightning_fabric import Fabric
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import Tensor
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures import cross_entropy
 from voicetune.params import Phase
-from voicetune.training import batches
+from voicetune.training import gather
 from voicetune.training.checkpoint import State
+from voicetune.training.optimization import optimizer_for, total_steps
+from voicetune.training.step import Stepper
 from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
-from voicetune.xtts.rows import Recipe, assemble
+from voicetune.xtts.rows import Recipe
 
 _SAVE_SECONDS = 60.0
 
@@ -54,43 +56,6 @@ class Stopped(UserError):
     """SIGTERM or SIGINT came; the state is saved, the phase is not finished."""
 
 
-def recipe_of(phase: Phase) -> Recipe:
-    return Recipe(
-        reference=phase.reference,
-        reference_seconds=phase.reference_seconds,
-        shared_reference=phase.shared_reference,
-        text_stop_visible=phase.text_stop_visible,
-        stop_targets=phase.stop_targets,
-    )
-
-
-def total_steps(phase: Phase, clips: int) -> int:
-    """Optimizer steps of the whole phase."""
-    steps = phase.epochs * batches.steps_per_epoch(clips, phase.batch_size * phase.accumulate)
-    return min(steps, phase.max_steps or steps)
-
-
-def learning_rate(phase: Phase, step: int, steps: int) -> float:
-    """Linear warm-up, then constant, or a cosine to a tenth (Loshchilov & Hutter 2017)."""
-    if step < phase.warmup_steps:
-        return phase.lr * (step + 1) / phase.warmup_steps
-    if phase.schedule == "constant":
-        return phase.lr
-    done = (step - phase.warmup_steps) / max(1, steps - phase.warmup_steps)
-    return phase.lr * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def optimizer_for(loss: nn.Module, phase: Phase) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019); decay on matrices only, not on norms, biases, embeddings."""
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    embeddings = {id(m.weight) for m in loss.modules() if isinstance(m, nn.Embedding)}
-    for parameter in loss.parameters():
-        (decayed if parameter.ndim > 1 and id(parameter) not in embeddings else plain).append(parameter)
-    groups = [{"params": decayed, "weight_decay": phase.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=phase.lr, betas=(0.9, 0.96), eps=1e-8, fused=True)
-
-
 def train(
     loss: TrainingLoss,
     codes: Codes,
@@ -102,6 +67,9 @@ def train(
     fabric: Fabric,
     measured: Recipe,
     optimizer: torch.optim.Optimizer | None = None,
+    before_step: Callable[[int], None] = lambda step: None,
+    restarts: int = 0,
+    pieces: int = 1,
 ) -> tuple[dict[str, Tensor], Progressed]:
     """Train one phase to its end.
 
@@ -110,43 +78,48 @@ def train(
         state: where to go on from, and to keep the state; the caller holds its lock.
         measured: how held-out clips are conditioned; the caller gives the same to every phase.
         optimizer: of the GPT's parameters, if not `optimizer_for`'s.
+        before_step: called with the number of each optimizer step (from 0) before it.
+        restarts: how many processes this training has lost so far; it becomes a point of the curve.
+        pieces: in how many each micro-batch goes through the model, for want of memory; the sums are the same.
 
     Returns:
-        the best GPT weights by held-out mel CE, and the facts of the run.
+        the best GPT weights by held-out mel CE, on the first device of all, and the facts of the run.
 
     Raises:
         Stopped: a signal came; the state is saved.
         UserError: the loss is not finite (nothing of it is saved).
     """
-    # 1. The model, the optimizer, the schedule
-    set_dropout(loss, phase.dropout)
-    loss.train()  # the GPT comes in eval mode, also when going on from a state
-    model, optimizer = fabric.setup(loss, optimizer or optimizer_for(loss, phase))
+    # 1. The model, the optimizer, the schedule; a state to go on from, if there is one
     steps = total_steps(phase, len(codes.training))
-
-    # 2. Go on from a state, if there is one
     run, history = Progressed(), []
-    if saved := state.load():
+    if saved := gather.load(state, fabric):
         loss.gpt.load_state_dict(saved["gpt"])
-        optimizer.load_state_dict(saved["optimizer"])
         run, history = Progressed(**saved["run"]), saved["history"]
         fabric.print(f"going on from step {run.step} of {steps}")
+    set_dropout(loss, phase.dropout)
+    loss.train()  # the GPT comes in eval mode, also when going on from a state
+    model = fabric.setup_module(loss)
+    optimizer = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
+    if saved:
+        gather.restore(loss, optimizer, fabric, saved)
     for step, row in history:
         log(step, row, False)
 
+    # 2. What is done now and then
     def save(best: bool) -> None:
         value = {
-            "gpt": loss.gpt.state_dict(), "optimizer": optimizer.state_dict(), "run": asdict(run), "history": history,
+            **gather.snapshot(loss, optimizer, fabric), "run": asdict(run), "history": history,
             "best_step": run.best_step,
         }  # fmt: skip
-        state.save(value, best)
+        if fabric.is_global_zero:
+            state.save(value, best)
 
     def note(values: Row, write: bool) -> None:
         history.append([run.step, values])
         log(run.step, values, write)
 
     def evaluate() -> None:
-        """Held-out cross entropies; keeps the best."""
+        """Held-out cross entropies, the same on every device; keeps the best."""
         held_out = cross_entropy.measure(loss, codes, codes.held_out, tokens, seed, measured)
         if not math.isfinite(held_out.mel_ce + held_out.text_ce):
             raise UserError(f"step {run.step}: the held-out loss is not a finite number; lower lr or check the parent.")
@@ -170,67 +143,61 @@ def train(
             f"  best {run.best_mel_ce:.4f} at {run.best_step}"
         )
 
-    # 3. Before the first step: what the parent is worth
-    if not saved:
-        evaluate()
+    # 3. Before the first step: what the parent is worth; before any other: what was lost
+    with _signals() as stopped, _progress(steps, fabric) as bar, state.flushed():
+        if not saved:
+            evaluate()
+        if restarts != _last(history, "restarts"):
+            note({"restarts": float(restarts)}, True)
 
-    # 4. Steps
-    last_save = last_log = time.monotonic()
-    seen = run.tokens
-    with _signals() as stopped, _progress(steps) as bar, state.flushed():
+        # 4. Steps
+        stepper = Stepper(fabric, model, optimizer, codes, tokens, phase, seed, steps, pieces)
+        last_save = last_log = time.monotonic()
+        seen = run.tokens
         while not run.ended:
             started = time.monotonic()
-            mel_ce, text_ce, count = _step(fabric, model, optimizer, codes, tokens, phase, seed, run.step, steps)
+            before_step(run.step)
+            run.tokens += stepper.step(run.step)
             run.step += 1
-            run.tokens += count
+            to_log = run.step % phase.log_every == 0
+            to_evaluate = run.step % phase.eval_every == 0 or run.step == steps
+            if to_log or fabric.device.type == "cpu":  # a GPU is not waited for in each step
+                mel_ce, text_ce = stepper.losses()
+                bar(run, mel_ce)
             run.seconds += time.monotonic() - started
-            if run.step % phase.log_every == 0:
+            if to_log:
                 now = time.monotonic()
                 rate, seen, last_log = (run.tokens - seen) / (now - last_log), run.tokens, now
                 note(_row(optimizer, mel_ce, text_ce, rate), run.step % (10 * phase.log_every) == 0)
-            if run.step % phase.eval_every == 0 or run.step == steps:
+            to_stop, to_save = _agreed(fabric, to_log, [bool(stopped), time.monotonic() - last_save > _SAVE_SECONDS])
+            if to_evaluate or to_stop or to_save:
+                stepper.losses()  # so that nothing is saved that is not finite
+            if to_evaluate:
                 evaluate()
-                last_save = time.monotonic()
-            elif stopped or time.monotonic() - last_save > _SAVE_SECONDS:
+            elif to_stop or to_save:
                 save(False)
+            if to_evaluate or to_save:
                 last_save = time.monotonic()
-            bar(run, mel_ce)
-            if stopped and not run.ended:
-                raise Stopped(f"stopped by {signal.Signals(stopped[0]).name} at step {run.step} of {steps}")
+            if to_stop and not run.ended:
+                which = signal.Signals(stopped[0]).name if stopped else "a signal"
+                raise Stopped(f"stopped by {which} at step {run.step} of {steps}")
 
     # 5. The best model
-    return state.best(run.best_step), run
+    return state.best(run.best_step) if fabric.is_global_zero else {}, run
 
 
-def _step(fabric, model, optimizer, codes, tokens, phase, seed, step, steps) -> tuple[float, float, int]:
-    """One optimizer step; returns mel CE, text CE (nats per token) and the number of tokens."""
-    lengths = codes.lengths[codes.training]
-    clips = codes.training[batches.clips_of_step(seed, step, lengths, phase.batch_size * phase.accumulate)]
-    parts = [clips[i : i + phase.batch_size] for i in range(0, len(clips), phase.batch_size)]
-    rng = np.random.default_rng([seed, 3, step])
-    built = [assemble(codes, part, recipe_of(phase), tokens, rng).to(fabric.device) for part in parts]
-    text_count = sum(batch.text_targets.numel() for batch in built)
-    mel_count = sum(batch.mel_targets.numel() for batch in built)
-    torch.manual_seed(seed * 1_000_003 + step)  # dropout, derived and not stored
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(phase, step, steps)
-    text_sum = mel_sum = torch.zeros((), device=fabric.device)
-    for batch in built:
-        text, mel = model(batch)
-        objective = mel.sum() / mel_count + phase.text_weight * text.sum() / text_count
-        fabric.backward(objective)
-        text_sum, mel_sum = text_sum + text.detach().sum(), mel_sum + mel.detach().sum()
-    norm = fabric.clip_gradients(model, optimizer, max_norm=phase.clip_norm, error_if_nonfinite=False)
-    mel_ce, text_ce = float(mel_sum) / max(1, mel_count), float(text_sum) / max(1, text_count)
-    if not (math.isfinite(mel_ce) and math.isfinite(text_ce) and math.isfinite(float(norm))):
-        names = ", ".join(codes.clips[i].id for i in clips)
-        raise UserError(
-            f"step {step + 1}: the loss is not a finite number (mel CE {mel_ce}, text CE {text_ce}) on the clips"
-            f" {names}; lower lr or leave these clips out. The last state before it is kept."
-        )
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return mel_ce, text_ce, mel_count + text_count
+def _last(history: list, name: str) -> float:
+    return next((row[name] for _, row in reversed(history) if name in row), 0)
+
+
+def _agreed(fabric: Fabric, may_ask: bool, wishes: list[bool]) -> list[bool]:
+    """What any device wishes, all do in the same step. Asking the others costs a moment: so not in each."""
+    if fabric.world_size == 1:
+        return wishes
+    if not may_ask:
+        return [False] * len(wishes)
+    told: Any = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="max")
+    return told.bool().tolist()
 
 
 def _row(optimizer, mel_ce: float, text_ce: float, rate: float) -> Row:
@@ -246,13 +213,13 @@ def _row(optimizer, mel_ce: float, text_ce: float, rate: float) -> Row:
 
 @contextmanager
 def _signals():
-    """Collects SIGTERM and SIGINT, so that a step ends and its state is saved; a second one kills."""
+    """Collects SIGTERM and SIGINT, so that a step ends and its state is saved; a second SIGINT is impatience."""
     caught: list[int] = []
 
     def handler(number, _frame):
-        if caught:
+        if number == signal.SIGINT and number in caught:
             raise KeyboardInterrupt
-        caught.append(number)
+        caught.append(number)  # after a SIGINT, the agent sends a SIGTERM of its own
 
     old = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -263,7 +230,7 @@ def _signals():
 
 
 @contextmanager
-def _progress(steps: int):
+def _progress(steps: int, fabric: Fabric):
     """A bar with step, mel CE, best and time left; silent where there is no terminal."""
     columns = [
         TextColumn("step {task.completed}/{task.total}"),
@@ -271,7 +238,7 @@ def _progress(steps: int):
         TextColumn("{task.fields[state]}"),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, transient=True) as progress:
+    with Progress(*columns, transient=True, disable=not fabric.is_global_zero) as progress:
         task = progress.add_task("", total=steps, state="")
 
         def show(run: Progressed, mel_ce: float) -> None:

@@ -4,18 +4,18 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
-from voicetune import stage
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params import Params, Phase
 from voicetune.speech.voice import heard
-from voicetune.training import checkpoint, loop
+from voicetune.training import agent, checkpoint, devices, loop
+from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import measured_recipe
@@ -30,9 +30,9 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
         data: holds `codes` and `clips`.
 
     Raises:
-        UserError: see `loop.train`, `folder.open_xtts`, `checkpoint.locked`.
+        UserError: see `loop.train`, `folder.open_xtts`, `checkpoint.locked`, `Attempts.check`.
     """
-    fabric = _fabric(settings.device, phase)
+    fabric = devices.fabric_for(settings, phase)
     codes = Codes(data / "codes")
     facts = {
         "stage": name,
@@ -40,30 +40,47 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
         "data_sha256": folder.sha256(data / "codes" / "codes.safetensors"),
         "parent_sha256": folder.sha256(folder.weights_file(parent)),
     }
-    identity = {**facts, "device": fabric.device.type, "reference_seconds": settings.evaluate.reference_seconds}
+    spread = {"devices": fabric.world_size, "strategy": settings.strategy} if fabric.world_size > 1 else {}
+    identity = {
+        **facts, **spread, "device": fabric.device.type, "reference_seconds": settings.evaluate.reference_seconds,
+    }  # fmt: skip
     place = checkpoint.root(Path.cwd()) / f"{name}-{checkpoint.key(identity)}"
-    checkpoint.tidy(place.parent)
-    with checkpoint.locked(place):
-        state = checkpoint.State(place)
-        xtts = folder.open_xtts(parent)
-        loss = TrainingLoss(xtts.gpt)
-        best, progressed = loop.train(
-            loss, codes, Tokens.of(xtts.gpt), phase, settings.seed, state, log, fabric,
-            measured_recipe(settings.evaluate.reference_seconds),
-        )  # fmt: skip
-        xtts.cpu().gpt.load_state_dict(best)
-        torch.nn.Module.eval(xtts)
-        voices = heard(xtts, codes, data / "clips", codes.speakers)
-        _publish(out, parent, best, voices, {**facts, **_story(codes, progressed, parent)})
-        state.remove()  # only now: a crash while publishing costs nothing but the publishing
+    first = fabric.is_global_zero
+    if first:
+        checkpoint.tidy(place.parent)
+    with checkpoint.locked(place) if first else nullcontext():
+        attempts = Attempts(place, agent.attempt(), first)
+        if first:
+            attempts.begin()
+        fabric.barrier()
+        attempts.check()
+        with attempts.recorded():
+            loss = TrainingLoss(folder.open_xtts(parent).gpt)
+            state = checkpoint.State(place)
+            best, progressed = loop.train(
+                loss, codes, Tokens.of(loss.gpt), phase, settings.seed, state, log, fabric,
+                measured_recipe(settings.evaluate.reference_seconds), before_step=attempts.at,
+                restarts=len(attempts.failures()), pieces=_pieces(attempts, phase),
+            )  # fmt: skip
+            if first:
+                story = {**facts, **_story(codes, progressed, parent), "restarts": attempts.told()}
+                _publish(out, parent, best, codes, data, story)
+        if first:
+            state.remove()  # only now: a crash while publishing costs nothing but the publishing
 
 
-def _fabric(device: str, phase: Phase) -> Fabric:
-    accelerator = stage.device(device)
-    if accelerator == "cpu" and phase.precision == "16-mixed":
-        raise UserError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true in params.yaml.")
-    torch.backends.cuda.matmul.allow_tf32 = True
-    return Fabric(accelerator=accelerator, devices=1, precision=phase.precision)
+def _pieces(attempts: Attempts, phase: Phase) -> int:
+    """In how many each micro-batch is cut, for those that did not fit into memory."""
+    pieces = 2 ** sum(failure.why == OUT_OF_MEMORY for failure in attempts.failures())
+    if pieces >= 2 * phase.batch_size:
+        raise UserError(
+            "one clip at a time does not fit into memory; lower prepare.max_seconds,"
+            " or see docs/gpu.md for what needs less."
+        )
+    if pieces > 1:
+        size = -(-phase.batch_size // pieces)
+        print(f"out of memory before: {size} clips at a time instead of {phase.batch_size}, the same step in all")
+    return pieces
 
 
 def _story(codes: Codes, run: loop.Progressed, parent: Path) -> dict[str, Any]:
@@ -84,7 +101,12 @@ def _story(codes: Codes, run: loop.Progressed, parent: Path) -> dict[str, Any]:
     }
 
 
-def _publish(out: Path, parent: Path, gpt: dict, voices: folder.Speakers, facts: dict[str, Any]) -> None:
+def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts: dict[str, Any]) -> None:
+    """The parent with the best weights and its speakers' voices, opened anew: the trained one may be in parts."""
+    xtts = folder.open_xtts(parent)
+    xtts.gpt.load_state_dict(gpt)
+    torch.nn.Module.eval(xtts)
+    voices = heard(xtts, codes, data / "clips", codes.speakers)
     beside = out.with_name(out.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
     folder.close(beside, parent, gpt, voices, facts)

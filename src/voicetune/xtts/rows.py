@@ -40,28 +40,54 @@ def measured_recipe(reference_seconds: float) -> Recipe:
     return Recipe(reference="other", reference_seconds=(reference_seconds, reference_seconds))
 
 
-def assemble(
-    codes: Codes,
-    clips: np.ndarray,
-    recipe: Recipe,
-    tokens: Tokens,
-    rng: np.random.Generator,
-    references: np.ndarray | None = None,
-) -> Batch:
-    """Build the rows of one micro-batch.
+@dataclass(frozen=True)
+class Drawn:
+    """A micro-batch before its rows are built: all that chance decides.
+
+    clips: (b,) positions in the dataset.
+    references: (r, 80, frames) float32, conditioning mels.
+    reference_of: (b,) int64, which reference each clip is conditioned on.
+    hidden: for each clip, the slice of its codes that are no targets.
+    """
+
+    clips: np.ndarray
+    references: np.ndarray
+    reference_of: np.ndarray
+    hidden: list[slice]
+
+    def part(self, rows: slice) -> "Drawn":
+        """Some of its clips, each conditioned as it is in the whole."""
+        used, reference_of = np.unique(self.reference_of[rows], return_inverse=True)
+        return Drawn(self.clips[rows], self.references[used], reference_of.astype(np.int64), self.hidden[rows])
+
+    def targets(self, codes: Codes, recipe: Recipe) -> tuple[int, int]:
+        """How many text and audio tokens are asked for."""
+        text = sum(codes.tokens(clip).size + 1 for clip in self.clips)
+        sizes = [codes.codes(clip).size + recipe.stop_targets for clip in self.clips]
+        kept = [size - len(range(*part.indices(size))) for size, part in zip(sizes, self.hidden, strict=True)]
+        return text, sum(kept)
+
+
+def draw(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> Drawn:
+    """Draw what each clip is conditioned on.
 
     Args:
         codes: the encoded dataset; references are drawn from its training clips.
         clips: positions in `codes`.
-        rng: draws references; the caller derives it from (seed, step).
-        references: conditioning mels of the caller's own, (clips, 80, frames), one a clip.
+        rng: the caller derives it from (seed, step).
     """
-    if references is None:
-        references, reference_of, hidden = _references(codes, clips, recipe, rng)
-    else:
-        reference_of, hidden = np.arange(len(clips)), [slice(0, 0)] * len(clips)
+    return Drawn(clips, *_references(codes, clips, recipe, rng))
+
+
+def given(clips: np.ndarray, references: np.ndarray) -> Drawn:
+    """Clips that are conditioned on mels of the caller's own: (clips, 80, frames), one a clip."""
+    return Drawn(clips, references, np.arange(len(clips)), [slice(0, 0)] * len(clips))
+
+
+def assemble(codes: Codes, drawn: Drawn, recipe: Recipe, tokens: Tokens) -> Batch:
+    """Build the rows of one micro-batch, or of a part of it."""
     texts, rows = [], []
-    for clip in clips:
+    for clip in drawn.clips:
         stop = [tokens.stop_text] if recipe.text_stop_visible else []
         texts.append(np.concatenate([[tokens.start_text], codes.tokens(clip), stop]).astype(np.int64))
         tail = [tokens.stop_audio] * (recipe.stop_targets - 1)
@@ -76,13 +102,13 @@ def assemble(
         packed["index"].append(np.minimum(index, LATENTS + text.shape[1] + mel.shape[1] - 1))
         n = t.size if not recipe.text_stop_visible else t.size - 1  # START and tokens predict
         _targets(packed, "t", i, start, np.concatenate([t[1:n], [tokens.stop_text]]))
-        _targets(packed, "m", i, start + t.size, np.concatenate([m[1:], [tokens.stop_audio]]), hidden[i])
+        _targets(packed, "m", i, start + t.size, np.concatenate([m[1:], [tokens.stop_audio]]), drawn.hidden[i])
     flat = {name: np.concatenate(parts) for name, parts in packed.items() if name != "index"}
     return Batch(
         text=torch.from_numpy(text),
         codes=torch.from_numpy(mel),
-        references=torch.from_numpy(references),
-        reference_of=torch.from_numpy(reference_of),
+        references=torch.from_numpy(drawn.references),
+        reference_of=torch.from_numpy(drawn.reference_of),
         row_index=torch.from_numpy(np.stack(packed["index"])),
         text_places=torch.from_numpy(flat["tp"]),
         text_targets=torch.from_numpy(flat["tt"]),

@@ -1,0 +1,101 @@
+"""A training in processes of its own, brought up again when one of them dies: torchrun's elastic agent.
+
+The stage's process is the agent. It has imported everything and touched no GPU, so that its child is
+there at once, and again after a CUDA error, which no process survives. Under `torchrun`, on several
+nodes, that one is the agent, and this file only runs the work.
+"""
+
+import ctypes
+import logging
+import math
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from voicetune.errors import UserError
+
+_MONITOR_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+Work = Callable[[], None]
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes: rank 0 of all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def attempt() -> str:
+    """A name for this process's run of the work: the same in all its ranks, another after a restart."""
+    launch = os.environ.get("TORCHELASTIC_RUN_ID", str(os.getpid()))
+    return f"{launch}.{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+
+
+def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) -> None:
+    """Run `work` in one process a device, again from the start in fresh ones whenever one dies.
+
+    Args:
+        work: goes on from what it finds on the disk. A UserError of its own is the end, not a reason to restart.
+        restarts: how often, after that it is given up.
+        halvings: how many restarts more, for batches that did not fit into memory.
+
+    Raises:
+        UserError: of the work; or given up; or a signal came.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return work()
+    if num_nodes > 1:
+        raise UserError(
+            f"num_nodes is {num_nodes}: start this stage with torchrun on every node (docs/several-gpus.md),"
+            " or set num_nodes: 1 in params.yaml."
+        )
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what happened is said below
+    with tempfile.TemporaryDirectory(prefix="voicetune-") as logs:
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0", max_restarts=restarts + halvings, monitor_interval=_MONITOR_SECONDS,
+            start_method="fork", logs_specs=DefaultLogsSpecs(log_dir=logs),
+        )  # fmt: skip
+        sys.stdout.flush()  # or the child would write it a second time
+        try:
+            ended = elastic_launch(config, _process)(work)
+        except SignalException as error:
+            name = signal.Signals(error.sigval).name
+            raise UserError(f"stopped by {name}; run the same command again: it goes on from the last state.") from None
+        except ChildFailedError as error:
+            raise UserError(f"given up after {_described(error)}; run the same command to try again.") from None
+    for sentence in ended.values():
+        if sentence is not None:
+            raise UserError(sentence)
+
+
+def halvings(batch_size: int) -> int:
+    """How often a batch can be halved before each clip is alone."""
+    return math.ceil(math.log2(batch_size))
+
+
+def _process(work: Work) -> str | None:
+    """What a fresh process does: the work; returns the sentence of its UserError."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the agent's, which it was born with
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody trains on behind a dead stage
+    try:
+        work()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _described(error: ChildFailedError) -> str:
+    _, failure = error.get_first_failure()
+    if failure.exitcode < 0:
+        return f"{failure.signal_name()} ended the training"
+    return "the training failed: " + " ".join(str(failure.message).split())[:300]

@@ -1,0 +1,54 @@
+"""On what a phase trains: one device or several, how they share the work, in which precision."""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+
+from voicetune import stage
+from voicetune.errors import UserError
+from voicetune.params import Params, Phase
+from voicetune.xtts.gpt import TrainingLoss
+
+
+def fabric_for(settings: Params, phase: Phase) -> Fabric:
+    """Fabric, launched: this process is then one of all the ranks.
+
+    Raises:
+        UserError: params.yaml asks for devices, or a precision, that are not to be had here.
+    """
+    accelerator = stage.device(settings.device)
+    if accelerator == "cpu" and phase.precision == "16-mixed":
+        raise UserError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true in params.yaml.")
+    if accelerator == "cuda" and settings.devices > torch.cuda.device_count():
+        raise UserError(
+            f"devices is {settings.devices}, but {torch.cuda.device_count()} GPUs are found here; lower it in params.yaml."
+        )
+    ranks = settings.devices * settings.num_nodes
+    if ranks > 1 and settings.strategy == "fsdp" and phase.precision == "16-mixed":
+        raise UserError("strategy: fsdp does not train in 16-mixed; set precision to bf16-mixed or 32-true.")
+    if accelerator == "cpu" and settings.devices > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.devices))
+    torch.backends.cuda.matmul.allow_tf32 = True
+    fabric = Fabric(
+        accelerator=accelerator, devices=settings.devices, num_nodes=settings.num_nodes,
+        strategy=_strategy(settings.strategy, ranks) if ranks > 1 else "auto", precision=phase.precision,
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
+def _strategy(name: str, ranks: int) -> Strategy:
+    if name == "fsdp":
+        return ModelParallelStrategy(_shard, data_parallel_size=ranks, tensor_parallel_size=1)
+    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def _shard(loss: TrainingLoss, mesh: DeviceMesh) -> TrainingLoss:
+    """FSDP2: each layer of the transformer by itself, all the rest together."""
+    for block in loss.gpt.gpt.h:
+        fully_shard(block, mesh=mesh["data_parallel"])
+    return fully_shard(loss, mesh=mesh["data_parallel"])

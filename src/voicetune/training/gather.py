@@ -1,0 +1,54 @@
+"""Weights and optimizer of a training that may be spread over devices, as one state, and back.
+
+One device, or DDP: what each holds is the whole. FSDP: each holds a part; they are brought together on
+the first one's CPU, under the names that a single device would use.
+"""
+
+from typing import Any
+
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import ModelParallelStrategy
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.optim import Optimizer
+
+from voicetune.training.checkpoint import State
+from voicetune.xtts.gpt import TrainingLoss
+
+
+def load(state: State, fabric: Fabric) -> dict[str, Any] | None:
+    """The last whole state, the same on every device. The folder is one that all can read."""
+    step = state.newest() if fabric.is_global_zero else None
+    step = fabric.broadcast(step)
+    return None if step is None else state.read(step)
+
+
+def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[str, Any]:
+    """`gpt`, `optimizer` and `precision`; to be called on every device, and whole on the first."""
+    precision = fabric.strategy.precision.state_dict()  # the scale of 16-mixed
+    if not _is_sharded(fabric):
+        return {"gpt": loss.gpt.state_dict(), "optimizer": optimizer.state_dict(), "precision": precision}
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = get_model_state_dict(loss, options=options)
+    return {
+        "gpt": {name.removeprefix("gpt."): value for name, value in weights.items()},
+        "optimizer": get_optimizer_state_dict(loss, optimizer, options=options),
+        "precision": precision,
+    }
+
+
+def restore(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:
+    """Optimizer and precision from a snapshot; the weights were loaded before the model was spread."""
+    fabric.strategy.precision.load_state_dict(saved["precision"])
+    if _is_sharded(fabric):
+        set_optimizer_state_dict(loss, optimizer, saved["optimizer"], options=StateDictOptions(full_state_dict=True))
+    else:
+        optimizer.load_state_dict(saved["optimizer"])
+
+
+def _is_sharded(fabric: Fabric) -> bool:
+    return isinstance(fabric.strategy, ModelParallelStrategy)

@@ -1,0 +1,125 @@
+"""One optimizer step, on as many devices and in as many pieces as there are: always the same sum.
+
+A step's batch is drawn whole, from (seed, step) alone; then each device takes its rows of it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from voicetune.data.codes import Codes
+from voicetune.errors import UserError
+from voicetune.params import Phase
+from voicetune.training import batches
+from voicetune.training.optimization import learning_rate
+from voicetune.xtts.gpt import Tokens
+from voicetune.xtts.rows import Drawn, Recipe, assemble, draw
+
+
+def recipe_of(phase: Phase) -> Recipe:
+    return Recipe(
+        reference=phase.reference,
+        reference_seconds=phase.reference_seconds,
+        shared_reference=phase.shared_reference,
+        text_stop_visible=phase.text_stop_visible,
+        stop_targets=phase.stop_targets,
+    )
+
+
+def drawn_of_step(codes: Codes, phase: Phase, seed: int, step: int) -> list[Drawn]:
+    """The micro-batches of optimizer step `step` (0-based)."""
+    lengths = codes.lengths[codes.training]
+    clips = codes.training[batches.clips_of_step(seed, step, lengths, phase.batch_size * phase.accumulate)]
+    parts = [clips[i : i + phase.batch_size] for i in range(0, len(clips), phase.batch_size)]
+    rng = np.random.default_rng([seed, 3, step])
+    return [draw(codes, part, recipe_of(phase), rng) for part in parts]
+
+
+def share(drawn: list[Drawn], rank: int, ranks: int, pieces: int) -> list[tuple[Drawn, bool]]:
+    """What one of `ranks` devices takes of a step, each micro-batch in `pieces`; every clip goes to one of them.
+
+    All take equally many parts. One for which no clip is left takes the first once more, and does not count it.
+    """
+    parts = []
+    for whole in drawn:
+        for piece in range(pieces):
+            part = whole.part(slice(piece * ranks + rank, None, pieces * ranks))
+            parts.append((part, True) if len(part.clips) else (whole.part(slice(0, 1)), False))
+    return parts if ranks > 1 else [(part, counts) for part, counts in parts if counts]
+
+
+class Stepper:
+    """Takes the steps of one phase, and keeps what they cost until somebody asks: no waiting for the device between.
+
+    Args:
+        model, optimizer: as Fabric set them up.
+        steps: of the whole phase.
+        pieces: in how many each micro-batch goes through the model, for want of memory.
+    """
+
+    def __init__(
+        self, fabric: Fabric, model: nn.Module, optimizer, codes: Codes, tokens: Tokens, phase: Phase, seed: int,
+        steps: int, pieces: int,
+    ):  # fmt: skip
+        self.fabric, self.model, self.optimizer = fabric, model, optimizer
+        self.codes, self.tokens, self.phase, self.seed = codes, tokens, phase, seed
+        self.steps, self.pieces = steps, pieces
+        self._waiting: list[tuple[int, Tensor, Tensor]] = []
+        self._last = math.nan, math.nan
+
+    def step(self, step: int) -> int:
+        """Optimizer step `step` (0-based); returns the number of tokens in it, of all devices."""
+        fabric, ranks = self.fabric, self.fabric.world_size
+        drawn = drawn_of_step(self.codes, self.phase, self.seed, step)
+        recipe = recipe_of(self.phase)
+        counts = np.array([part.targets(self.codes, recipe) for part in drawn]).sum(0)
+        text_count, mel_count = (max(1, int(count)) for count in counts)
+        torch.manual_seed(self.seed * 1_000_003 + step + (fabric.global_rank << 40))  # dropout, derived and not stored
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.phase, step, self.steps)
+        sums = torch.zeros(2, device=fabric.device)
+        parts = share(drawn, fabric.global_rank, ranks, self.pieces)
+        for number, (part, counted) in enumerate(parts, start=1):
+            batch = assemble(self.codes, part, recipe, self.tokens).to(fabric.device)
+            with fabric.no_backward_sync(self.model, enabled=number < len(parts)):
+                text, mel = self.model(batch)
+                both = torch.stack([mel.sum() / mel_count, text.sum() / text_count]) * counted
+                # times the devices: what is to be summed over them is averaged
+                fabric.backward((both[0] + self.phase.text_weight * both[1]) * ranks)
+            sums = sums + both.detach()
+        clipped = {"max_norm": self.phase.clip_norm, "error_if_nonfinite": False}
+        norm = fabric.clip_gradients(self.model, self.optimizer, **clipped)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._waiting.append((step, sums, torch.as_tensor(norm).detach()))
+        return text_count + mel_count
+
+    def losses(self) -> tuple[float, float]:
+        """mel CE and text CE of the last step, nats per token; looks at all those before it that nobody looked at.
+
+        Raises:
+            UserError: one is not a finite number, nor are then the weights.
+        """
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return self._last
+        sums = self.fabric.all_reduce(torch.stack([sums for _, sums, _ in waiting]), reduce_op="sum").cpu()
+        norms = torch.stack([norm for _, _, norm in waiting]).cpu()
+        if self.phase.precision == "16-mixed":  # its scaler leaves out steps whose gradient overflowed
+            norms = torch.zeros_like(norms)
+        for (step, _, _), (mel_ce, text_ce), norm in zip(waiting, sums.tolist(), norms.tolist(), strict=True):
+            if not math.isfinite(mel_ce + text_ce + norm):
+                raise UserError(self._not_finite(step, mel_ce, text_ce))
+        self._last = sums[-1, 0].item(), sums[-1, 1].item()
+        return self._last
+
+    def _not_finite(self, step: int, mel_ce: float, text_ce: float) -> str:
+        drawn = drawn_of_step(self.codes, self.phase, self.seed, step)
+        names = ", ".join(self.codes.clips[i].id for part in drawn for i in part.clips)
+        return (
+            f"step {step + 1}: the loss is not a finite number (mel CE {mel_ce}, text CE {text_ce}) on the clips"
+            f" {names}; lower lr or leave these clips out. The last state before it is kept."
+        )

@@ -1,0 +1,208 @@
+"""A training that loses its processes: it goes on in fresh ones, on one device or two, and ends as if nothing had been."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from test_training import Curve, points, settings_with
+
+from voicetune.errors import UserError
+from voicetune.training import agent, phase
+from voicetune.training.attempts import KILLED, OUT_OF_MEMORY, Attempts
+from voicetune.training.checkpoint import State
+from voicetune.xtts import folder
+
+pytestmark = pytest.mark.usefixtures("one_thread", "own_signals")
+
+EXACT = {"precision": "32-true", "dropout": 0.0, "max_steps": 8, "eval_every": 2, "batch_size": 3, "accumulate": 2}
+
+
+@pytest.fixture
+def own_signals():
+    """The agent's signal handlers go again with each test."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def cuda_error() -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def out_of_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+class Striking(Attempts):
+    """What befalls which process at which step (from 0): {(restart, rank): (step, what)}."""
+
+    plan: dict = {}  # noqa: RUF012 - set by the test, read by the processes that it forks
+
+    def at(self, step: int) -> None:
+        super().at(step)
+        key = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)), int(os.environ.get("RANK", 0))
+        if key in self.plan and self.plan[key][0] == step and step:
+            self.plan[key][1]()
+
+
+@pytest.fixture
+def trained(small_base, dataset, tmp_path, monkeypatch):
+    """Train under the agent while the plan strikes; returns curve, facts and weights of what came out."""
+    monkeypatch.setattr(phase, "Attempts", Striking)
+
+    def train(plan=None, devices=1, strategy="ddp", restarts=3, where="here", **changes):
+        place = tmp_path / where
+        place.mkdir(exist_ok=True)
+        monkeypatch.chdir(place)
+        monkeypatch.setattr(Striking, "plan", plan or {})
+        settings = settings_with(**{**EXACT, **changes}).model_copy(update={"devices": devices, "strategy": strategy})
+
+        def work() -> None:
+            curve = Curve()
+            chosen = settings.train_phase1
+            phase.run("train_phase1", chosen, settings, small_base, place / "out", dataset, curve)
+            if agent.is_first():
+                Path("curve.json").write_text(json.dumps(curve))
+
+        agent.run(work, devices, 1, restarts, agent.halvings(EXACT["batch_size"]))
+        curve = Curve((step, row) for step, row in json.loads(Path("curve.json").read_text()))
+        return curve, facts_of(place / "out"), folder.load(place / "out" / "best_model.pth")["model"]
+
+    return train
+
+
+def facts_of(out: Path) -> dict:
+    return json.loads((out / "voicetune.json").read_text())["facts"]
+
+
+def same(one: dict, other: dict, **tolerance: float) -> bool:
+    return one.keys() == other.keys() and all(torch.allclose(one[name], other[name], **tolerance) for name in one)
+
+
+BITS = {"rtol": 0.0, "atol": 0.0}
+
+
+def test_a_killed_process_and_a_cuda_error_leave_no_trace_but_in_what_is_told(trained):
+    usual, usual_facts, usual_weights = trained(where="usual")
+    curve, facts, weights = trained({(0, 0): (3, kill), (1, 0): (5, cuda_error)}, where="struck")
+    assert points(curve) == points(usual)
+    assert same(weights, usual_weights, **BITS)
+    assert usual_facts.pop("restarts") == []
+    why = "RuntimeError: CUDA error: an illegal memory access was encountered"
+    assert facts.pop("restarts") == [{"step": 4, "why": KILLED}, {"step": 6, "why": why}]
+    assert facts == usual_facts
+    assert curve.of("restarts") == [1.0, 2.0]
+    assert usual.of("restarts") == []
+
+
+def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
+    again = {(attempt, 0): (5, cuda_error) for attempt in range(9)}
+    with pytest.raises(UserError, match=r"step 6 failed twice \(RuntimeError: CUDA error.*crash\.log"):
+        trained(again, restarts=8)
+    (place,) = (tmp_path / "here" / "state").iterdir()
+    assert len((place / "failures.jsonl").read_text().splitlines()) == 2
+    assert (place / "crash.log").read_text().count("Traceback") == 2
+    assert State(place).newest() == 4
+    assert trained()[1]["steps"] == 8  # started by hand once more, it is tried again, and goes on
+
+
+def test_there_is_an_end_to_restarts(trained):
+    ever = {(attempt, 0): (2 + attempt % 2, kill) for attempt in range(9)}
+    with pytest.raises(UserError, match=r"given up after SIGKILL ended the training; run the same command"):
+        trained(ever, restarts=0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained, capfd, accumulate):
+    usual, *_ = trained(where="usual", accumulate=accumulate)
+    short = {(0, 0): (1, out_of_memory), (1, 0): (3, out_of_memory)}
+    curve, facts, _ = trained(short, where="short", accumulate=accumulate)
+    assert [told["why"] for told in facts["restarts"]] == [OUT_OF_MEMORY] * 2
+    said = capfd.readouterr().out
+    assert "2 clips at a time instead of 3" in said
+    assert "1 clips at a time instead of 3" in said
+    for name in ("train/mel_ce", "train/text_ce", "held_out/mel_ce"):
+        assert curve.of(name) == pytest.approx(usual.of(name), abs=1e-5)
+
+
+def test_one_clip_that_does_not_fit_is_the_end(trained):
+    ever = {(attempt, 0): (1, out_of_memory) for attempt in range(9)}
+    with pytest.raises(UserError, match="one clip at a time does not fit into memory"):
+        trained(ever)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_train_as_one(trained, strategy):
+    """Batches of 3, 3, 3 and 1: the last leaves the second process without a clip."""
+    one, _, _ = trained(where="one", accumulate=1)
+    two, _, _ = trained(where="two", accumulate=1, devices=2, strategy=strategy)
+    for name in ("train/mel_ce", "train/text_ce", "held_out/mel_ce", "held_out/text_ce"):
+        assert two.of(name) == pytest.approx(one.of(name), abs=1e-5)
+        assert len(two.of(name)) > 4
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strategy):
+    usual, _, usual_weights = trained(where="usual", devices=2, strategy=strategy)
+    curve, facts, weights = trained({(0, 1): (3, kill)}, where="struck", devices=2, strategy=strategy)
+    assert points(curve) == points(usual)
+    assert same(weights, usual_weights, **BITS)
+    assert len(facts["restarts"]) == 1
+
+
+def test_several_nodes_want_torchrun():
+    with pytest.raises(UserError, match=r"num_nodes is 2: start this stage with torchrun"):
+        agent.run(lambda: None, 1, 2, 0, 0)
+
+
+# The stage's own process gets a signal
+
+
+def begun(target, place: Path):
+    """A stage's process, once its training has taken steps."""
+    process = multiprocessing.get_context("fork").Process(target=target)
+    process.start()
+    for _ in range(600):
+        if (found := list(place.glob("state/*/at"))) and found[0].read_text().split()[1:] > ["2"]:
+            return process
+        time.sleep(0.05)
+    raise AssertionError("no training began")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, number):
+    def stage() -> None:
+        with pytest.raises(UserError) as error:
+            trained(max_steps=5000, eval_every=5000)
+        print(error.value, flush=True)
+
+    process = begun(stage, tmp_path / "here")
+    os.kill(process.pid, number)
+    process.join(30)
+    assert not process.exitcode
+    assert f"stopped by {number.name}; run the same command again" in capfd.readouterr().out
+    (place,) = (tmp_path / "here" / "state").iterdir()
+    assert State(place).newest() > 1
+    assert not (place / "at").exists()
+
+
+def test_nobody_trains_on_behind_a_stage_that_was_killed(trained, tmp_path):
+    process = begun(lambda: trained(max_steps=5000, eval_every=5000), tmp_path / "here")
+    process.kill()
+    process.join(30)
+    (place,) = (tmp_path / "here" / "state").iterdir()
+    time.sleep(0.3)
+    before = (place / "at").read_text()
+    time.sleep(0.5)
+    assert (place / "at").read_text() == before
