@@ -20,6 +20,7 @@ from voicetune.xtts import folder
 pytestmark = pytest.mark.usefixtures("one_thread", "own_signals")
 
 EXACT = {"precision": "32-true", "dropout": 0.0, "max_steps": 8, "eval_every": 2, "batch_size": 3, "accumulate": 2}
+LONG = {"max_steps": 5000, "eval_every": 5000, "epochs": 5000}
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def begun(target, place: Path):
 def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, number):
     def stage() -> None:
         with pytest.raises(UserError) as error:
-            trained(max_steps=5000, eval_every=5000)
+            trained(**LONG)
         print(error.value, flush=True)
 
     process = begun(stage, tmp_path / "here")
@@ -198,7 +199,7 @@ def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, numbe
 
 
 def test_nobody_trains_on_behind_a_stage_that_was_killed(trained, tmp_path):
-    process = begun(lambda: trained(max_steps=5000, eval_every=5000), tmp_path / "here")
+    process = begun(lambda: trained(**LONG), tmp_path / "here")
     process.kill()
     process.join(30)
     (place,) = (tmp_path / "here" / "state").iterdir()

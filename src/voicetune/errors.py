@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Stage scripts and the command line print it without a traceback and exit with status 1.
     """
+
+
+class Stopped(UserError):
+    """SIGTERM or SIGINT came; what was done is kept, and the same command goes on from there."""

@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from voicetune.errors import UserError
+from voicetune.errors import Stopped, UserError
 
 _MONITOR_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -89,6 +89,8 @@ def _process(work: Work) -> str | None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody trains on behind a dead stage
     try:
         work()
+    except Stopped as error:
+        sys.exit(str(error))  # the agent is on its way out and takes no answer
     except UserError as error:
         return str(error)
     return None

@@ -34,9 +34,10 @@ def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[s
         return {"gpt": loss.gpt.state_dict(), "optimizer": optimizer.state_dict(), "precision": precision}
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights = get_model_state_dict(loss, options=options)
+    begun = any(state for state in optimizer.state.values())  # asked before, torch would take a step of its own
     return {
         "gpt": {name.removeprefix("gpt."): value for name, value in weights.items()},
-        "optimizer": get_optimizer_state_dict(loss, optimizer, options=options),
+        "optimizer": get_optimizer_state_dict(loss, optimizer, options=options) if begun else {},
         "precision": precision,
     }
 
@@ -44,10 +45,10 @@ def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[s
 def restore(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:
     """Optimizer and precision from a snapshot; the weights were loaded before the model was spread."""
     fabric.strategy.precision.load_state_dict(saved["precision"])
-    if _is_sharded(fabric):
-        set_optimizer_state_dict(loss, optimizer, saved["optimizer"], options=StateDictOptions(full_state_dict=True))
-    else:
+    if not _is_sharded(fabric):
         optimizer.load_state_dict(saved["optimizer"])
+    elif saved["optimizer"]:
+        set_optimizer_state_dict(loss, optimizer, saved["optimizer"], options=StateDictOptions(full_state_dict=True))
 
 
 def _is_sharded(fabric: Fabric) -> bool:

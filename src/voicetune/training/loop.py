@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from voicetune.data.codes import Codes
-from voicetune.errors import UserError
+from voicetune.errors import Stopped, UserError
 from voicetune.measures import cross_entropy
 from voicetune.params import Phase
 from voicetune.training import gather
@@ -50,10 +50,6 @@ class Progressed:
     tokens: int = 0
     seconds: float = 0.0
     ended: str = ""  # why: "all steps", "target reached", "patience"
-
-
-class Stopped(UserError):
-    """SIGTERM or SIGINT came; the state is saved, the phase is not finished."""
 
 
 def train(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
@@ -107,7 +108,7 @@ class Stepper:
         if not waiting:
             return self._last
         sums = self.fabric.all_reduce(torch.stack([sums for _, sums, _ in waiting]), reduce_op="sum").cpu()
-        norms = torch.stack([norm for _, _, norm in waiting]).cpu()
+        norms = torch.stack([norm.full_tensor() if isinstance(norm, DTensor) else norm for _, _, norm in waiting]).cpu()
         if self.phase.precision == "16-mixed":  # its scaler leaves out steps whose gradient overflowed
             norms = torch.zeros_like(norms)
         for (step, _, _), (mel_ce, text_ce), norm in zip(waiting, sums.tolist(), norms.tolist(), strict=True):
