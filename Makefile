@@ -9,7 +9,7 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full chaos lint pretrain lock clean
+.PHONY: help setup repro test test-all test-full chaos bench lint pretrain lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,8 +36,11 @@ test-all: $(READY) ## also those that take minutes
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full
 
-chaos: $(READY) ## disturb a small training 50 times; it must end in the same bits (after `make repro`; 15 minutes)
+chaos: $(READY) ## disturb a small training 50 times; it must end in the same bits (after `make repro`; minutes)
 	$(BIN)/python bench/chaos.py --times 50
+
+bench: $(READY) ## our training beside the stock trainer's (after `make repro`; half an hour)
+	$(BIN)/python bench/versus_stock.py
 
 lint: $(READY) ## style and types
 	ruff check . && ruff format --check . && mypy

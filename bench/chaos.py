@@ -3,11 +3,13 @@
     python bench/chaos.py --times 50
 
 The same phase is trained twice on the clips that `make repro` encoded, by a GPT of 2 layers x 64: once left alone,
-once disturbed and started again by hand each time, as `dvc repro` would be. A disturbance is a SIGKILL, a SIGTERM, a
-SIGINT, a CUDA error raised in a step, a NaN in a step, a file system that refuses to write (a limit on the size of a
-file stands in for a full disk), or a SIGKILL after which the newest checkpoint is cut in half or one bit of it is
-flipped. The moments are drawn over the whole life of a process, start and end included. It fails, with status 1, if
-the weights, the facts or the curve differ in one bit, or if ever a best model that had been saved was gone.
+once disturbed. A disturbance strikes the stage (SIGKILL, SIGTERM, SIGINT), the process that trains for it (SIGKILL, a
+CUDA error or a NaN in its next step), or the disk: it is filled up under the training, or the stage is killed and its
+newest checkpoint then cut in half, or one bit of it flipped. The moments are drawn over the whole life of a stage,
+start and end included. What the stage does not go round by itself ends it; it is then started again, as `dvc repro`
+would do. The state lies in a file system of limited size where one can be mounted (as root); elsewhere the disk is
+not filled. It fails, with status 1, if the weights, the facts (but for the restarts told there) or the curve differ
+in one bit from those left alone, or if ever a best model that had been saved was gone.
 """
 
 import argparse
@@ -16,86 +18,102 @@ import math
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
+from voicetune import params, stage
+from voicetune.training import agent, loop, phase
+from voicetune.training.attempts import Attempts
+from voicetune.training.checkpoint import State
+from voicetune.xtts import folder, origins
+
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = 120
-KINDS = ("kill", "terminate", "interrupt", "cuda error", "nan", "no room", "torn", "flipped")
-CLOCK = ("tokens_per_second", "memory_gib")  # what no two runs share
+KINDS = ("kill", "kill worker", "terminate", "interrupt", "cuda error", "nan", "full disk", "torn", "flipped")
+CLOCK = ("tokens_per_second", "memory_gib", "restarts")  # what no two runs share
+_DISK_BYTES = 200_000_000
 
 
-def prepare(place: Path) -> None:
+def small_base(place: Path, parent: Path) -> None:
     """A model folder with a small GPT."""
-    import torch
-
-    from voicetune.xtts import folder, origins
-
-    shutil.copytree(ROOT / "models/base", place, ignore=shutil.ignore_patterns("model.pth"))
+    shutil.copytree(parent, place, ignore=shutil.ignore_patterns("model.pth"))
     settings = origins.tiny_config(layers=2, width=64, heads=2, num_tokens=1024, languages=["en", "hu"])
     torch.manual_seed(3)
     torch.save({"model": folder.build(settings, folder.tokenizer(place)).state_dict()}, place / "model.pth")
     settings.save_json(str(place / "config.json"))
 
 
-def train(place: Path, base: Path, kind: str, after: int) -> None:
-    """One process's share of the phase, in the folder `place`; what strikes from within does so `after` steps."""
-    import torch
-
-    from voicetune import params, stage
-    from voicetune.training import loop, phase
-
+def train(place: Path, base: Path, data: Path, steps: int) -> None:
+    """The stage's process, in the folder `place`."""
     os.chdir(place)
     os.setpgid(0, 0)
-    sys.stdout = sys.stderr = open("log.txt", "a", buffering=1)  # noqa: SIM115
-    torch.set_num_threads(1)
+    log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.stdout, sys.stderr = open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     settings = params.load(ROOT / "params.yaml")
     changes = {
-        "lr": 1e-3, "max_steps": STEPS, "batch_size": 4, "eval_every": 20, "log_every": 1, "dropout": 0.1,
-        "precision": "32-true", "epochs": 100,
+        "lr": 1e-3, "max_steps": steps, "batch_size": 4, "eval_every": 20, "log_every": 1, "dropout": 0.1,
+        "precision": "32-true", "epochs": 100, "reference_seconds": (0.4, 0.6), "shared_reference": False,
     }  # fmt: skip
     chosen = settings.train_phase1.model_copy(update=changes)
     loop._SAVE_SECONDS = 0.5  # so that many a write can be hit
-    curve: list = []
-    step_of, left = loop._step, [after]
 
-    def step(*given):
-        left[0] -= 1
-        if not left[0] and kind == "cuda error":
-            raise RuntimeError("CUDA error: an illegal memory access was encountered")
-        if not left[0] and kind == "nan":
-            with torch.no_grad():
-                next(given[1].parameters()).fill_(math.nan)
-        return step_of(*given)
+    def work() -> None:
+        curve: list = []
 
-    loop._step = step
-    if kind == "no room":
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        def log(at: int, row: dict, _write: bool) -> None:
+            if kept := {name: value for name, value in row.items() if name not in CLOCK}:
+                curve.append([at, kept])
 
-    def log(at: int, row: dict, _write: bool) -> None:
-        curve.append([at, {name: value for name, value in row.items() if name not in CLOCK}])
-
-    def main() -> None:
-        phase.run("train_phase1", chosen, settings, base, place / "out", ROOT / "data", log)
+        phase.Attempts = Struck
+        phase.run("train_phase1", chosen, settings, base, place / "out", data, log)
         (place / "curve.json").write_text(json.dumps(curve))
 
-    stage.run(main)
+    stage.run(lambda: agent.run(work, 1, 1, settings.max_restarts, agent.halvings(chosen.batch_size)))
+
+
+class Struck(Attempts):
+    """Looks before each step whether a file `strike` asks for a fault."""
+
+    def at(self, step: int) -> None:
+        super().at(step)
+        (self.folder / "worker").write_text(str(os.getpid()))
+        if Path("strike").exists():
+            kind = Path("strike").read_text()
+            Path("strike").unlink()
+            if kind == "cuda error":
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+            Struck.loss.fill_(math.nan)
+
+
+def remember_weights() -> None:
+    """Lets a NaN be put where the optimizer will find it."""
+    made = phase.TrainingLoss
+
+    def loss(gpt):
+        whole = made(gpt)
+        Struck.loss = next(whole.parameters()).data
+        return whole
+
+    phase.TrainingLoss = loss
 
 
 def damage(state: Path, kind: str) -> None:
     found = sorted(state.glob("*/step-*.pt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        return
-    data = bytearray(found[-1].read_bytes())
-    data[len(data) // 3] ^= 1
-    found[-1].write_bytes(data[: len(data) // 2] if kind == "torn" else data)
+    if found:
+        data = bytearray(found[-1].read_bytes())
+        data[len(data) // 3] ^= 1
+        found[-1].write_bytes(data[: len(data) // 2] if kind == "torn" else data)
 
 
 def best_is_whole(state: Path) -> bool:
@@ -103,8 +121,6 @@ def best_is_whole(state: Path) -> bool:
 
     Looked at in a copy: going round a damaged state, which loading also does, is for the training to do.
     """
-    from voicetune.training.checkpoint import State
-
     with tempfile.TemporaryDirectory() as temporary:
         for place in state.glob("train_phase1-*"):
             copied = Path(shutil.copytree(place, Path(temporary) / place.name))
@@ -113,37 +129,109 @@ def best_is_whole(state: Path) -> bool:
     return True
 
 
-def disturbed(place: Path, base: Path, times: int, luck: random.Random, usual: float) -> Counter:
-    """Train in spite of `times` disturbances, then to the end."""
-    context, struck = multiprocessing.get_context("spawn"), Counter()
-    while sum(struck.values()) < times:
-        kind = luck.choice(KINDS)
-        inside = kind in ("cuda error", "nan")
-        process = context.Process(target=train, args=(place, base, kind, luck.randint(1, STEPS // 3) if inside else 0))
-        process.start()
-        if inside or kind == "no room":
-            process.join(usual * 4)
-        else:
-            process.join(luck.uniform(0, usual))
+def strike(process, place: Path, kind: str, luck: random.Random) -> None:
+    """Disturb a stage that runs; returns when it has either ended or is left to itself."""
+    signals = {"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
+    if kind in ("cuda error", "nan"):
+        (place / "strike").write_text(kind)
+    elif kind == "kill worker":
+        for found in place.glob("state/*/worker"):
+            with_process(int(found.read_text() or 0), signal.SIGKILL)
+    elif kind == "full disk":
+        filled = place / "state" / "filled"
+        with filled.open("wb") as file:
+            free = shutil.disk_usage(place / "state").free
+            file.write(bytes(max(0, free - luck.randrange(4_000_000))))
+        process.join(10)
+        filled.unlink()
+    else:
+        os.kill(process.pid, signals.get(kind, signal.SIGKILL))
+        process.join(60)
         if process.is_alive():
-            number = {"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}.get(kind, signal.SIGKILL)
-            os.kill(process.pid, number)
-            process.join(60)
-            if process.is_alive():
-                raise SystemExit(f"a process did not end on {number}")
-        if process.exitcode == 0:  # it was faster than the disturbance: begin again with another state
-            shutil.rmtree(place / "out", ignore_errors=True)
-            continue
+            raise SystemExit(f"a stage did not end on '{kind}'")
         if kind in ("torn", "flipped"):
             damage(place / "state", kind)
-        struck[kind] += 1
-        if not best_is_whole(place / "state"):
-            raise SystemExit(f"after {dict(struck)}, the last a '{kind}': the best model was lost")
-        print(f"{sum(struck.values()):3d} {kind}", flush=True)
-    process = context.Process(target=train, args=(place, base, "none", 0))
+
+
+def with_process(number: int, what: signal.Signals) -> None:
+    try:
+        if number:
+            os.kill(number, what)
+    except ProcessLookupError:
+        pass
+
+
+def disturbed(place: Path, given: tuple, times: int, kinds: list[str], luck: random.Random, usual: float) -> Counter:
+    """Train in spite of `times` disturbances, then to the end; counts them, and how often a stage was started."""
+    counts: Counter = Counter()
+    process = None
+    while sum(counts[kind] for kind in kinds) < times or process is None or process.exitcode != 0:
+        if process is None or not process.is_alive():
+            if process is not None and process.exitcode == 0:  # it was faster than the disturbance: a new training
+                shutil.rmtree(place / "out")
+            process = started(place, *given)
+            counts["started"] += 1
+        if sum(counts[kind] for kind in kinds) >= times:
+            process.join()
+            continue
+        process.join(luck.uniform(0, usual))
+        if not process.is_alive():
+            continue
+        kind = luck.choice(kinds)
+        strike(process, place, kind, luck)
+        counts[kind] += 1
+        if not process.is_alive() and not best_is_whole(place / "state"):
+            raise SystemExit(f"after {dict(counts)}, the last a '{kind}': the best model was lost")
+        print(f"{sum(counts[kind] for kind in kinds):3d} {kind}", flush=True)
+    return counts
+
+
+def started(place: Path, base: Path, data: Path, steps: int):
+    process = multiprocessing.get_context("fork").Process(target=train, args=(place, base, data, steps))
     process.start()
-    process.join()
-    return struck
+    return process
+
+
+@contextmanager
+def small_disk(place: Path) -> Iterator[bool]:
+    """A file system of limited size at `place`, or False where none may be mounted."""
+    place.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "voicetune-chaos", str(place)]
+    mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def compare(where: Path, base: Path, data: Path, times: int, seed: int, steps: int) -> tuple[dict, dict]:
+    """Train alone and disturbed in two folders of `where`; returns what happened, and what came out the same."""
+    torch.set_num_threads(1)  # a fork and threads do not go together, and a model this small gains nothing from two
+    remember_weights()
+    alone, hit = where / "alone", where / "disturbed"
+    alone.mkdir()
+    began = time.monotonic()
+    started(alone, base, data, steps).join()
+    usual = time.monotonic() - began
+    with small_disk(hit / "state") as mounted:
+        kinds = [kind for kind in KINDS if mounted or kind != "full disk"]
+        counts = disturbed(hit, (base, data, steps), times, kinds, random.Random(seed), usual)
+    same = {name: read(alone / name) == read(hit / name) for name in ("out/best_model.pth", "curve.json")}
+    same["out/voicetune.json"] = facts(alone / "out") == facts(hit / "out")
+    told = len(json.loads((hit / "out/voicetune.json").read_text())["facts"]["restarts"])
+    happened = {"disturbed": times, **counts, "told by the last training": told, "undisturbed_seconds": round(usual, 1)}
+    return happened, same
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def facts(out: Path) -> dict:
+    said = json.loads((out / "voicetune.json").read_text())
+    del said["facts"]["restarts"]
+    return said
 
 
 def main() -> None:
@@ -152,25 +240,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        alone, hit, base = (Path(temporary) / name for name in ("alone", "disturbed", "base"))
-        alone.mkdir()
-        hit.mkdir()
-        prepare(base)
-        started = time.monotonic()
-        process = multiprocessing.get_context("spawn").Process(target=train, args=(alone, base, "none", 0))
-        process.start()
-        process.join()
-        usual = time.monotonic() - started
-        struck = disturbed(hit, base, given.times, random.Random(given.seed), usual)
-        same = {
-            name: (alone / name).is_file() and (hit / name).is_file()
-            and (alone / name).read_bytes() == (hit / name).read_bytes()
-            for name in ("out/best_model.pth", "out/voicetune.json", "curve.json")
-        }  # fmt: skip
-        print(json.dumps({"disturbed": sum(struck.values()), **struck, "undisturbed_seconds": round(usual, 1)}))
+        base = Path(temporary) / "base"
+        small_base(base, ROOT / "models/base")
+        happened, same = compare(Path(temporary), base, ROOT / "data", given.times, given.seed, steps=120)
+        print(json.dumps(happened))
         print(json.dumps(same))
         if not all(same.values()):
-            print((hit / "log.txt").read_text()[-2000:])
+            print((Path(temporary) / "disturbed/log.txt").read_text()[-2000:])
             sys.exit(1)
 
 

@@ -29,6 +29,9 @@ from voicetune.xtts.rows import assemble, draw, measured_recipe
 class Nowhere(State):
     """A state that is not kept."""
 
+    def newest(self):
+        return None
+
     def save(self, state, best):
         pass
 

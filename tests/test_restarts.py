@@ -1,5 +1,6 @@
 """A training that loses its processes: it goes on in fresh ones, on one device or two, and ends as if nothing had been."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import chaos
 import pytest
 import torch
 from test_training import Curve, points, settings_with
@@ -20,6 +22,7 @@ from voicetune.xtts import folder
 pytestmark = pytest.mark.usefixtures("one_thread", "own_signals")
 
 EXACT = {"precision": "32-true", "dropout": 0.0, "max_steps": 8, "eval_every": 2, "batch_size": 3, "accumulate": 2}
+UNDISTURBED: dict = {}
 LONG = {"max_steps": 5000, "eval_every": 5000, "epochs": 5000}
 
 
@@ -62,6 +65,13 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
     """Train under the agent while the plan strikes; returns curve, facts and weights of what came out."""
     monkeypatch.setattr(phase, "Attempts", Striking)
 
+    def undisturbed(**given):
+        """The same training left alone; trained once for all that ask."""
+        key = json.dumps(given, sort_keys=True)
+        if key not in UNDISTURBED:
+            UNDISTURBED[key] = train(where="undisturbed", **given)
+        return copy.deepcopy(UNDISTURBED[key])
+
     def train(plan=None, devices=1, strategy="ddp", restarts=3, where="here", **changes):
         place = tmp_path / where
         place.mkdir(exist_ok=True)
@@ -80,6 +90,7 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
         curve = Curve((step, row) for step, row in json.loads(Path("curve.json").read_text()))
         return curve, facts_of(place / "out"), folder.load(place / "out" / "best_model.pth")["model"]
 
+    train.undisturbed = undisturbed
     return train
 
 
@@ -95,8 +106,8 @@ BITS = {"rtol": 0.0, "atol": 0.0}
 
 
 def test_a_killed_process_and_a_cuda_error_leave_no_trace_but_in_what_is_told(trained):
-    usual, usual_facts, usual_weights = trained(where="usual")
-    curve, facts, weights = trained({(0, 0): (3, kill), (1, 0): (5, cuda_error)}, where="struck")
+    usual, usual_facts, usual_weights = trained.undisturbed()
+    curve, facts, weights = trained({(0, 0): (3, kill), (1, 0): (5, cuda_error)})
     assert points(curve) == points(usual)
     assert same(weights, usual_weights, **BITS)
     assert usual_facts.pop("restarts") == []
@@ -124,11 +135,10 @@ def test_there_is_an_end_to_restarts(trained):
         trained(ever, restarts=0)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained, capfd, accumulate):
-    usual, *_ = trained(where="usual", accumulate=accumulate)
+def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained, capfd):
+    usual, *_ = trained.undisturbed(accumulate=1)
     short = {(0, 0): (1, out_of_memory), (1, 0): (3, out_of_memory)}
-    curve, facts, _ = trained(short, where="short", accumulate=accumulate)
+    curve, facts, _ = trained(short, accumulate=1)
     assert [told["why"] for told in facts["restarts"]] == [OUT_OF_MEMORY] * 2
     said = capfd.readouterr().out
     assert "2 clips at a time instead of 3" in said
@@ -146,8 +156,8 @@ def test_one_clip_that_does_not_fit_is_the_end(trained):
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_train_as_one(trained, strategy):
     """Batches of 3, 3, 3 and 1: the last leaves the second process without a clip."""
-    one, _, _ = trained(where="one", accumulate=1)
-    two, _, _ = trained(where="two", accumulate=1, devices=2, strategy=strategy)
+    one, _, _ = trained.undisturbed(accumulate=1)
+    two, _, _ = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
     for name in ("train/mel_ce", "train/text_ce", "held_out/mel_ce", "held_out/text_ce"):
         assert two.of(name) == pytest.approx(one.of(name), abs=1e-5)
         assert len(two.of(name)) > 4
@@ -155,8 +165,8 @@ def test_two_processes_train_as_one(trained, strategy):
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strategy):
-    usual, _, usual_weights = trained(where="usual", devices=2, strategy=strategy)
-    curve, facts, weights = trained({(0, 1): (3, kill)}, where="struck", devices=2, strategy=strategy)
+    usual, _, usual_weights = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
+    curve, facts, weights = trained({(0, 1): (3, kill)}, accumulate=1, devices=2, strategy=strategy)
     assert points(curve) == points(usual)
     assert same(weights, usual_weights, **BITS)
     assert len(facts["restarts"]) == 1
@@ -196,6 +206,13 @@ def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, numbe
     (place,) = (tmp_path / "here" / "state").iterdir()
     assert State(place).newest() > 1
     assert not (place / "at").exists()
+
+
+def test_a_training_that_is_disturbed_at_random_moments_ends_in_the_same_bits(small_base, dataset, tmp_path):
+    """What `make chaos` does fifty times over."""
+    happened, same = chaos.compare(tmp_path, small_base, dataset, times=4, seed=2, steps=40)
+    assert all(same.values()), same
+    assert happened["disturbed"] == 4
 
 
 def test_nobody_trains_on_behind_a_stage_that_was_killed(trained, tmp_path):

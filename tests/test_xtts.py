@@ -155,6 +155,23 @@ def test_a_clip_costs_the_same_alone_and_in_a_batch(loss, codes, uneven, tokens,
             assert len(text_alone) == len(codes.tokens(one)) + 1
 
 
+def test_the_conditioning_of_the_tiny_base_can_learn(loss, codes, uneven, tokens):
+    """Its perceiver once overflowed: latents of 0, and no gradient that would ever change them."""
+    text, mel = loss(assemble(codes, given(uneven, references_of(codes, uneven)), Recipe(), tokens))
+    loss.zero_grad()
+    mel.mean().backward()
+    gain = loss.gpt.conditioning_perceiver.norm.gamma
+    assert gain.grad.abs().max() > 0
+    loss.zero_grad()
+    with torch.no_grad():
+        before = gain.clone()
+        gain.fill_(1.0)
+        heard = loss.gpt.get_style_emb(torch.from_numpy(references_of(codes, uneven)))
+        gain.copy_(before)
+    assert heard.isfinite().all()
+    assert not torch.allclose(heard[0], heard[1])
+
+
 # References and masks
 
 

@@ -56,7 +56,7 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
             f"num_nodes is {num_nodes}: start this stage with torchrun on every node (docs/several-gpus.md),"
             " or set num_nodes: 1 in params.yaml."
         )
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what happened is said below
+    _silence("torch.distributed.elastic", "torch.multiprocessing")  # what happened is said below
     with tempfile.TemporaryDirectory(prefix="voicetune-") as logs:
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
@@ -74,6 +74,12 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
     for sentence in ended.values():
         if sentence is not None:
             raise UserError(sentence)
+
+
+def _silence(*packages: str) -> None:
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith(packages):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def halvings(batch_size: int) -> int:

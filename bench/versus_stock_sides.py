@@ -1,0 +1,318 @@
+"""One training for `bench/versus_stock.py`, in a process of its own: the stock trainer's, or ours.
+
+    python bench/versus_stock_sides.py job.json
+
+Reads what to do from the job and writes what came out to the file that it names. Both sides train the same GPT from
+the same weights on the same clips, with the same number of torch threads, learning rate and schedule, and are measured
+by the same held-out mel CE. What is timed begins after the model is loaded and ends with the last step; measuring the
+weights in between is not counted.
+"""
+
+import json
+import math
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+THREADS = torch.get_num_threads()  # now: importing the stock trainer sets it to one, for its whole process
+
+from lightning_fabric import Fabric  # noqa: E402
+from train_step import Nowhere  # noqa: E402
+
+from voicetune import params, stage  # noqa: E402
+from voicetune.data.codes import FRAMES_PER_SECOND, Codes  # noqa: E402
+from voicetune.errors import UserError  # noqa: E402
+from voicetune.measures import cross_entropy  # noqa: E402
+from voicetune.params import Params, Phase  # noqa: E402
+from voicetune.training import loop  # noqa: E402
+from voicetune.training.optimization import learning_rate  # noqa: E402
+from voicetune.xtts import codec, encoding, folder  # noqa: E402
+from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout  # noqa: E402
+from voicetune.xtts.rows import measured_recipe  # noqa: E402
+
+NEVER = 10**9
+SIX_SECONDS = 6.0  # the stock trainer's conditioning is always so long, padded with silence
+ENCODED = 8  # clips on which the one-off cost of `encode` is measured
+Job = dict[str, Any]
+Row = dict[str, Any]
+Measure = Callable[[], cross_entropy.CrossEntropy]
+
+
+class SixSeconds(Codes):
+    """Codes whose conditioning mels last at least six seconds; a shorter clip is heard again."""
+
+    def mel(self, clip: int) -> np.ndarray:
+        """Conditioning mel: (frames, 80) float16."""
+        mel = super().mel(clip)
+        missing = math.ceil(SIX_SECONDS * FRAMES_PER_SECOND) - len(mel)
+        return np.pad(mel, ((0, missing), (0, 0)), mode="wrap") if missing > 0 else mel
+
+
+class Clock:
+    """The loop's log: adds up the seconds of the steps, and measures the weights every few of them, uncounted."""
+
+    def __init__(self, measure: Measure, every: int, steps: int):
+        self.measure, self.every, self.steps = measure, every, steps
+        self.seconds, self.since, self.memory = 0.0, 0.0, 0.0
+        self.curve: list[tuple[int, float, float]] = []  # step, seconds until then, held-out mel CE
+
+    def __call__(self, step: int, row: dict[str, float], _write: bool) -> None:
+        if "train/mel_ce" in row:
+            synchronize()
+            self.seconds += time.perf_counter() - self.since
+            self.memory = max(self.memory, memory_gib())
+            if step % self.every == 0 or step == self.steps:
+                self.last = self.measure()
+                self.curve.append((step, self.seconds, self.last.mel_ce))
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()  # the steps' peak, not the evaluation's
+        self.since = time.perf_counter()
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def memory_gib() -> float:
+    """Peak so far in GiB: what torch has allocated on a GPU, else the resident set of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def open_codes(job: Job, kind: type[Codes] = Codes) -> Codes:
+    """The encoded clips, less the few training clips that fill no whole batch: every step has as many on both sides."""
+    codes = kind(Path(job["codes"]))
+    whole = len(codes.training) // job["batch"] * job["batch"]
+    if not whole:
+        raise UserError(f"{job['codes']} has {len(codes.training)} training clips; choose a smaller --batch.")
+    codes.training = codes.training[:whole]
+    return codes
+
+
+def phase_of(job: Job, settings: Params) -> Phase:
+    """Phase 1 of params.yaml in as many steps as asked for, with the bench's own measuring."""
+    changes: dict[str, Any] = {
+        "batch_size": job["batch"], "accumulate": 1, "epochs": 100_000, "max_steps": job["steps"], "log_every": 1,
+        "eval_every": NEVER, "target_mel_ce": None, "patience": None,
+    }  # fmt: skip
+    if job["side"] == "six":
+        six = (SIX_SECONDS, SIX_SECONDS)
+        changes |= {"reference": "other", "shared_reference": False, "reference_seconds": six}
+    return settings.train_phase1.model_copy(update=changes)
+
+
+def measure_of(loss: TrainingLoss, job: Job, settings: Params) -> Measure:
+    """Held-out cross entropy of a GPT: our measure, the same clips and references for both sides."""
+    codes, tokens = open_codes(job), Tokens.of(loss.gpt)
+    recipe = measured_recipe(settings.evaluate.reference_seconds)
+    return lambda: cross_entropy.measure(loss, codes, codes.held_out, tokens, job["seed"], recipe)
+
+
+def ours(job: Job, settings: Params, device: str) -> Row:
+    """Our loop, without the checkpoints, as the stock side runs without them too."""
+    phase = phase_of(job, settings)
+    loss = TrainingLoss(folder.open_xtts(Path(job["model"])).gpt).to(device)
+    measure = measure_of(loss, job, settings)
+    before = {"start_mel_ce": measure().mel_ce, "conditioned": is_conditioned(loss, job)}
+    clock = Clock(measure, job["eval_every"], job["steps"])
+    torch.backends.cuda.matmul.allow_tf32 = True
+    _, run = loop.train(
+        loss=loss,
+        codes=open_codes(job, SixSeconds if job["side"] == "six" else Codes),
+        tokens=Tokens.of(loss.gpt),
+        phase=phase,
+        seed=job["seed"],
+        state=Nowhere(Path("nowhere")),
+        log=clock,
+        fabric=Fabric(accelerator=device, devices=1, precision=phase.precision),
+        measured=measured_recipe(settings.evaluate.reference_seconds),
+    )
+    row = figures(job, loss, clock.seconds, run.tokens, clock.memory, clock.last)
+    return {**row, **before, "curve": clock.curve, "precision": phase.precision, **encode_cost(job)}
+
+
+@torch.no_grad()
+def is_conditioned(loss: TrainingLoss, job: Job) -> bool:
+    """Whether the GPT that both start from hears a difference between two references; else they change nothing."""
+    codes, device = open_codes(job), next(loss.parameters()).device
+    mels = [codes.mel(clip).astype(np.float32).T for clip in codes.training[:2]]
+    frames = min(mel.shape[1] for mel in mels)
+    latents = loss.gpt.get_style_emb(torch.from_numpy(np.stack([mel[:, :frames] for mel in mels])).to(device))
+    return bool((latents[0] != latents[-1]).any())
+
+
+def encode_cost(job: Job) -> Row:
+    """Seconds that `encode` takes for a clip, once in the dataset's life; and whether it gives what data/codes holds.
+
+    It does not if data/codes was made with another model's vocabulary or DVAE: then no mel CE here means anything.
+    """
+    codes, model = Codes(Path(job["codes"])), Path(job["model"])
+    words, (dvae, mel_stats) = folder.tokenizer(model), folder.open_dvae(model)
+    some = np.linspace(0, len(codes) - 1, min(ENCODED, len(codes)) + 1).astype(int)
+    seconds, same = [], []
+    for i in some:
+        started = time.perf_counter()
+        one = encoding.encode_clip(codes.clips[i], Path(job["clips"]), words, dvae, mel_stats)
+        seconds.append(time.perf_counter() - started)
+        fits = np.array_equal(one.tokens, codes.tokens(i)) and one.codes.size == codes.codes(i).size
+        same.append(bool(fits) and float((one.codes == codes.codes(i)).mean()) > 0.9)
+    return {"encode_seconds_a_clip": float(np.median(seconds[1:])), "clips_encoded": len(codes), "codes_fit": all(same)}
+
+
+def stock(job: Job, settings: Params, device: str) -> Row:
+    """The stock trainer's loader, batch formatting, loss and optimizer; its outer loop's logs and checkpoints left out.
+
+    The recipe has GPT-2's dropout of 0.1 and clips no gradients. The side `control` has phase 1's dropout and clipping
+    instead, so that what is left of a difference is not these two settings.
+
+    Source: coqui-tts 0.28.0 `TTS/tts/layers/xtts/trainer/gpt_trainer.py`; coqui-tts-trainer 0.4.0 `trainer.py`,
+    `format_batch` and `optimize`, whose order of calls this is.
+    """
+    phase = phase_of(job, settings)
+    trainer = stock_trainer(job, phase).to(device)
+    loader = trainer.get_data_loader(trainer.config, samples=stock_samples(job), verbose=False)
+    optimizer, counted, control = trainer.get_optimizer(), [], job["side"] == "control"
+    if control:
+        set_dropout(trainer.xtts.gpt, phase.dropout)
+    trainer.on_train_epoch_start(type("Outer", (), {"model": trainer}))  # all of it in eval mode, the GPT training
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    started, batches = time.perf_counter(), forever(loader)
+    for step in range(job["steps"]):
+        batch = next(batches)
+        batch = trainer.format_batch(batch)
+        batch = {k: v.to(device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.items()}
+        batch = trainer.format_batch_on_device(batch)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(phase, step, job["steps"])
+        trainer.train_step(batch, None)[1]["loss"].backward()
+        if control:
+            torch.nn.utils.clip_grad_norm_(trainer.xtts.gpt.parameters(), phase.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        counted.append([batch[name] for name in ("text_lengths", "wav_lengths", "cond_idxs")])
+    synchronize()
+    seconds, memory = time.perf_counter() - started, memory_gib()
+    loss = TrainingLoss(trainer.xtts.gpt)
+    tokens = sum(stock_tokens(*lengths) for lengths in counted)
+    measured = measure_of(loss, job, settings)()
+    return {**figures(job, loss, seconds, tokens, memory, measured), "precision": "32-true"}
+
+
+def stock_trainer(job: Job, phase: Phase):
+    """The stock trainer with the recipe's settings, around the model's own sizes and weights."""
+    from TTS.tts.layers.xtts.trainer import gpt_trainer
+
+    torch.set_num_threads(THREADS)
+    torchaudio.load = read_sound
+    model = Path(job["model"])
+    gpt_trainer.DiscreteVAE = lambda **_: folder.open_dvae(model)[0]  # the sizes in the stock code fit one model only
+    known = folder.config(model)
+    sizes = {field.name: getattr(known.model_args, field.name) for field in fields(known.model_args)}
+    files = {"tokenizer_file": "vocab.json", "mel_norm_file": "mel_stats.pth", "dvae_checkpoint": "dvae.pth"}
+    files = {name: str(model / file) for name, file in files.items()}
+    arguments = gpt_trainer.GPTArgs(
+        **(sizes | files), min_conditioning_length=66150, max_conditioning_length=132300, max_wav_length=255995,
+        max_text_length=200, gpt_loss_text_ce_weight=phase.text_weight,
+    )  # fmt: skip
+    config = gpt_trainer.GPTTrainerConfig(
+        model_args=arguments, audio=known.audio, batch_size=job["batch"], num_loader_workers=job["workers"],
+        training_seed=job["seed"], lr=phase.lr, optimizer="AdamW", optimizer_wd_only_on_weights=True,
+        optimizer_params={"betas": [0.9, 0.96], "eps": 1e-8, "weight_decay": phase.weight_decay},
+    )  # fmt: skip
+    trainer = gpt_trainer.GPTTrainer(config)
+    # Not by its own `xtts_checkpoint`, which may rewrite the file that it reads.
+    trainer.xtts.load_state_dict(folder.xtts_names(folder.state(folder.weights_file(model))), strict=True)
+    return trainer
+
+
+def read_sound(path: str) -> tuple[torch.Tensor, int]:
+    """In place of `torchaudio.load`, which wants a system FFmpeg and is slower: (1, samples) float32, rate in Hz."""
+    samples, rate = soundfile.read(path, dtype="float32")
+    return torch.from_numpy(samples)[None], rate
+
+
+def stock_samples(job: Job) -> list[Row]:
+    """The training clips as the stock formatters give them, from wav files."""
+    codes = open_codes(job)
+    chosen = [codes.clips[i] for i in codes.training]
+    return [
+        {"audio_file": f"{job['wavs']}/{c.id}.wav", "text": c.text, "language": c.language, "speaker_name": c.speaker}
+        for c in chosen
+    ]
+
+
+def forever(loader) -> Iterator[Row]:
+    while True:
+        yield from loader
+
+
+def stock_tokens(text_lengths: torch.Tensor, wav_lengths: torch.Tensor, slices: torch.Tensor) -> int:
+    """Tokens of a batch that the stock trainer trains: text and codes with one stop each, as ours are counted, less
+    what its mask takes from the last clip (`GPT.forward`, which has turned `slices` from samples into frames)."""
+    audio = -(-wav_lengths // codec.SAMPLES_PER_CODE) + 1
+    start, end = slices[-1].clamp(max=int(audio[-1]))
+    return int((text_lengths + 1).sum() + audio.sum() - (end - start))
+
+
+def figures(
+    job: Job, loss: TrainingLoss, seconds: float, tokens: int, memory: float, held_out: cross_entropy.CrossEntropy
+) -> Row:
+    """What both sides report: seconds and tokens of the training, GiB at the peak, nats a held-out clip."""
+    if not math.isfinite(held_out.mel_ce):
+        raise UserError(f"the {job['side']} side's held-out mel CE is not a finite number; lower train_phase1.lr.")
+    return {
+        "seconds": seconds,
+        "clips": job["steps"] * job["batch"],
+        "tokens": tokens,
+        "memory_gib": memory,
+        "mel_ce": held_out.mel_ce,
+        "mel": held_out.mel.tolist(),
+        "mel_tokens": held_out.mel_tokens.tolist(),
+        "parameters": sum(p.numel() for p in loss.parameters()),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if next(loss.parameters()).is_cuda else "cpu",
+        "bf16_peak": bf16_peak() if next(loss.parameters()).is_cuda else None,
+    }
+
+
+def bf16_peak(size: int = 8192, times: int = 30) -> float:
+    """Floating-point operations a second of a square bf16 matrix product on this GPU, measured."""
+    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(5):
+        a @ b
+    synchronize()
+    started = time.perf_counter()
+    for _ in range(times):
+        a @ b
+    synchronize()
+    return 2 * size**3 * times / (time.perf_counter() - started)
+
+
+def main() -> None:
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    settings = params.load(Path(job["params"]))
+    random.seed(job["seed"])
+    np.random.seed(job["seed"])
+    torch.manual_seed(job["seed"])
+    torch.set_num_threads(THREADS)
+    side = stock if job["side"] in ("stock", "control") else ours
+    row = side(job, settings, stage.device(job["device"]))
+    Path(job["out"]).write_text(json.dumps(row), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    stage.run(main)
