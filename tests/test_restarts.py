@@ -1,4 +1,4 @@
-"""A training that loses its processes: it goes on in fresh ones, on one device or two, and ends as if nothing had been."""
+"""A training that loses its processes goes on in fresh ones, on one device or two, and ends as if nothing had been."""
 
 import copy
 import json

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,13 +28,14 @@ from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes, Encoded
 from voicetune.errors import UserError
+from voicetune.measures import cross_entropy
 from voicetune.params import Decoding, Params, Phase
 from voicetune.speech.voice import Line, Voice
 from voicetune.training import batches, checkpoint, loop, optimization, phase
 from voicetune.training.checkpoint import State
-from voicetune.xtts import folder, origins
+from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import Recipe
+from voicetune.xtts.rows import Recipe, measured_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -450,6 +452,33 @@ def test_a_folder_alone_speaks(published, tmp_path):
     assert np.abs(sound).max() > 0
 
 
+def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch):
+    """Killed on the way too: what is saved is the adapters alone."""
+    monkeypatch.chdir(tmp_path)
+    low = {"lora_rank": 4, "activation_checkpointing": True, "eval_every": 7, "precision": "32-true"}
+    kept = {}
+
+    def kill(step: int, values: dict[str, float], _write: bool) -> None:
+        if step == 9 and "train/mel_ce" in values and not kept:
+            kept.update(state_of(tmp_path)["gpt"])
+            raise Killed
+
+    curve = Curve()
+    with pytest.raises(Killed):
+        run_phase(small_base, dataset, tmp_path / "out", kill, **low)
+    run_phase(small_base, dataset, tmp_path / "out", curve, **low)
+    assert kept
+    assert all(".lora_" in name for name in kept)
+    ours, parents = (folder.state(folder.weights_file(f)) for f in (tmp_path / "out", small_base))
+    assert ours.keys() == parents.keys()
+    changed = {name for name, value in ours.items() if not torch.equal(value, parents[name])}
+    assert changed == {n for n in parents if re.fullmatch(r"gpt\.gpt\.h\.\d\.(attn|mlp)\.c_(attn|proj|fc)\.weight", n)}
+    loss = TrainingLoss(folder.open_xtts(tmp_path / "out").gpt)  # what was published is what was measured
+    codes = Codes(dataset / "codes")
+    measured = cross_entropy.measure(loss, codes, codes.held_out, Tokens.of(loss.gpt), 1, measured_recipe(0.5))
+    assert measured.mel_ce == pytest.approx(min(curve.of("held_out/mel_ce")), abs=1e-6)
+
+
 # Its state
 
 
@@ -501,13 +530,18 @@ def a_state(step: int, best_step: int) -> dict:
     return {"gpt": {"w": torch.full((1000,), float(step))}, "best_step": best_step, "run": {"step": step}}
 
 
+def save(state: State, step: int, best_step: int) -> None:
+    value = a_state(step, best_step)
+    state.save(value, value["gpt"] if step == best_step else None)
+
+
 @pytest.fixture
 def saved(tmp_path) -> State:
     """States of steps 1, 2 and 3, of which 1 and 2 were the best of their time."""
     state = State(tmp_path / "state")
     state.folder.mkdir()
     for step, best_step in ((1, 1), (2, 2), (3, 2)):
-        state.save(a_state(step, best_step), best=step == best_step)
+        save(state, step, best_step)
     state.flush()
     return state
 
@@ -535,7 +569,7 @@ def test_a_damaged_state_is_recognised_and_the_one_before_it_used(saved, how, ca
     again = State(saved.folder)
     assert again.load()["run"]["step"] == 2
     assert "step-3.pt is damaged" in capsys.readouterr().out
-    again.save(a_state(4, 2), best=False)  # the best weights of before are still vouched for
+    again.save(a_state(4, 2), None)  # the best weights of before are still vouched for
     again.flush()
     assert State(saved.folder).load()["run"]["step"] == 4
 
@@ -561,7 +595,7 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing(saved, monkeypatch, call)
 
     with monkeypatch.context() as patch:
         patch.setattr(*((checkpoint.torch, "save", full) if call == "save" else (checkpoint.os, "fsync", full)))
-        saved.save(a_state(4, 4), best=True)
+        save(saved, 4, 4)
         with pytest.raises(UserError, match=r"the disk is full.*the best model is intact"):
             saved.flush()
     assert not list(saved.folder.glob("*.part"))
@@ -583,7 +617,7 @@ def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, monkeypatch):
     write = checkpoint.write_beside
     monkeypatch.setattr(checkpoint, "write_beside", lambda *given: gate.wait(10) and write(*given))
     state, value = State(tmp_path), a_state(1, 1)
-    state.save(value, best=True)
+    state.save(value, value["gpt"])
     value["gpt"]["w"] += 5.0
     value["run"]["step"] = 7
     gate.set()
@@ -597,7 +631,7 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path):
     for name in ("train_phase1-aa", "train_phase1-bb"):
         with checkpoint.locked(root / name):
             state = State(root / name)
-            state.save(a_state(12, 12), best=True)
+            save(state, 12, 12)
             state.flush()
 
     def voicetune(*words: str):

@@ -157,7 +157,7 @@ def test_a_clip_costs_the_same_alone_and_in_a_batch(loss, codes, uneven, tokens,
 
 def test_the_conditioning_of_the_tiny_base_can_learn(loss, codes, uneven, tokens):
     """Its perceiver once overflowed: latents of 0, and no gradient that would ever change them."""
-    text, mel = loss(assemble(codes, given(uneven, references_of(codes, uneven)), Recipe(), tokens))
+    _, mel = loss(assemble(codes, given(uneven, references_of(codes, uneven)), Recipe(), tokens))
     loss.zero_grad()
     mel.mean().backward()
     gain = loss.gpt.conditioning_perceiver.norm.gamma

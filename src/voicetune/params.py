@@ -92,6 +92,10 @@ class Phase(_Section):
     shared_reference: bool = False
     text_stop_visible: bool = True
     stop_targets: Literal[1, 4] = 1
+    lora_rank: int | None = Field(None, ge=1, le=512, description="train adapters of so low a rank, and nothing else")
+    lora_alpha: float = Field(16.0, gt=0, description="the adapters' gain is lora_alpha / lora_rank")
+    activation_checkpointing: bool = False
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     eval_every: int = Field(ge=1)
     log_every: int = Field(10, ge=1)

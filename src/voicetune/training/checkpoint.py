@@ -160,8 +160,8 @@ class State:
         """The state of a step, as it was saved, on the CPU."""
         return torch.load(self._state(step), map_location="cpu", weights_only=True)
 
-    def save(self, state: dict[str, Any], best: bool) -> None:
-        """Write a state; if it is the best, its weights (`gpt`) also as those that `best_step` names.
+    def save(self, state: dict[str, Any], best: dict[str, Tensor] | None) -> None:
+        """Write a state; and if it is the best, its whole weights as those that `best_step` names.
 
         Waits for the write before it, if that is still going on.
 
@@ -169,8 +169,10 @@ class State:
             UserError: this state does not fit on the disk, or the one before could not be written.
         """
         self.flush()
-        self._room(_bytes(state) + _bytes(state["gpt"]))
-        self._pending = self._writer.submit(self._write, _snapshot(state), best)
+        self._room(_bytes(state) + _bytes(best or state["gpt"]))
+        copied = _snapshot(state)
+        whole = copied["gpt"] if best is state["gpt"] else _snapshot(best)  # once, where they are the same
+        self._pending = self._writer.submit(self._write, copied, whole)
 
     @contextmanager
     def flushed(self) -> Iterator[None]:
@@ -207,11 +209,11 @@ class State:
         self.flush()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, state: dict[str, Any], best: bool) -> None:
+    def _write(self, state: dict[str, Any], best: dict[str, Tensor] | None) -> None:
         """Best weights, state, manifest, in this order; then what no kept manifest names goes."""
         step, best_file = state["run"]["step"], self._best(state["best_step"])
-        if best:
-            self._best_entry = write_beside(best_file, state["gpt"])
+        if best is not None:
+            self._best_entry = write_beside(best_file, best)
         place = self._state(step)
         files = {place.name: write_beside(place, state), best_file.name: self._best_entry}
         with _beside(place.with_suffix(".json")) as file:

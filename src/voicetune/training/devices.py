@@ -24,12 +24,13 @@ def fabric_for(settings: Params, phase: Phase) -> Fabric:
     if accelerator == "cpu" and phase.precision == "16-mixed":
         raise UserError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true in params.yaml.")
     if accelerator == "cuda" and settings.devices > torch.cuda.device_count():
-        raise UserError(
-            f"devices is {settings.devices}, but {torch.cuda.device_count()} GPUs are found here; lower it in params.yaml."
-        )
+        found = torch.cuda.device_count()
+        raise UserError(f"devices is {settings.devices}, but {found} GPUs are found here; lower it in params.yaml.")
     ranks = settings.devices * settings.num_nodes
     if ranks > 1 and settings.strategy == "fsdp" and phase.precision == "16-mixed":
         raise UserError("strategy: fsdp does not train in 16-mixed; set precision to bf16-mixed or 32-true.")
+    if ranks > 1 and settings.strategy == "fsdp" and phase.lora_rank is not None:
+        raise UserError("strategy: fsdp does not go with lora_rank, which needs little memory anyway; take ddp.")
     if accelerator == "cpu" and settings.devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.devices))
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -51,4 +52,5 @@ def _shard(loss: TrainingLoss, mesh: DeviceMesh) -> TrainingLoss:
     """FSDP2: each layer of the transformer by itself, all the rest together."""
     for block in loss.gpt.gpt.h:
         fully_shard(block, mesh=mesh["data_parallel"])
-    return fully_shard(loss, mesh=mesh["data_parallel"])
+    fully_shard(loss, mesh=mesh["data_parallel"])
+    return loss

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import ModelParallelStrategy
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -17,6 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.optim import Optimizer
 
 from voicetune.training.checkpoint import State
+from voicetune.training.memory import has_adapters, stock_state, trained_state
 from voicetune.xtts.gpt import TrainingLoss
 
 
@@ -28,10 +30,13 @@ def load(state: State, fabric: Fabric) -> dict[str, Any] | None:
 
 
 def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[str, Any]:
-    """`gpt`, `optimizer` and `precision`; to be called on every device, and whole on the first."""
+    """What a training goes on from: `gpt` (without what is frozen), `optimizer`, `precision`.
+
+    To be called on every device; whole on the first.
+    """
     precision = fabric.strategy.precision.state_dict()  # the scale of 16-mixed
     if not _is_sharded(fabric):
-        return {"gpt": loss.gpt.state_dict(), "optimizer": optimizer.state_dict(), "precision": precision}
+        return {"gpt": trained_state(loss.gpt), "optimizer": optimizer.state_dict(), "precision": precision}
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights = get_model_state_dict(loss, options=options)
     begun = any(state for state in optimizer.state.values())  # asked before, torch would take a step of its own
@@ -40,6 +45,11 @@ def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[s
         "optimizer": get_optimizer_state_dict(loss, optimizer, options=options) if begun else {},
         "precision": precision,
     }
+
+
+def weights(loss: TrainingLoss, snapshot: dict[str, Any]) -> dict[str, Tensor]:
+    """The GPT's whole weights by the stock names, of a snapshot just made."""
+    return stock_state(loss.gpt) if has_adapters(loss.gpt) else snapshot["gpt"]
 
 
 def restore(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:

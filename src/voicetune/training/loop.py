@@ -25,6 +25,7 @@ from voicetune.measures import cross_entropy
 from voicetune.params import Phase
 from voicetune.training import gather
 from voicetune.training.checkpoint import State
+from voicetune.training.memory import load_trained_state
 from voicetune.training.optimization import optimizer_for, total_steps
 from voicetune.training.step import Stepper
 from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
@@ -89,26 +90,24 @@ def train(
     steps = total_steps(phase, len(codes.training))
     run, history = Progressed(), []
     if saved := gather.load(state, fabric):
-        loss.gpt.load_state_dict(saved["gpt"])
+        load_trained_state(loss.gpt, saved["gpt"])
         run, history = Progressed(**saved["run"]), saved["history"]
         fabric.print(f"going on from step {run.step} of {steps}")
     set_dropout(loss, phase.dropout)
     loss.train()  # the GPT comes in eval mode, also when going on from a state
     model = fabric.setup_module(loss)
-    optimizer = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
+    stepping: Any = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
     if saved:
-        gather.restore(loss, optimizer, fabric, saved)
+        gather.restore(loss, stepping, fabric, saved)
     for step, row in history:
         log(step, row, False)
 
     # 2. What is done now and then
     def save(best: bool) -> None:
-        value = {
-            **gather.snapshot(loss, optimizer, fabric), "run": asdict(run), "history": history,
-            "best_step": run.best_step,
-        }  # fmt: skip
+        value = gather.snapshot(loss, stepping, fabric)
+        weights = gather.weights(loss, value) if best else None
         if fabric.is_global_zero:
-            state.save(value, best)
+            state.save({**value, "run": asdict(run), "history": history, "best_step": run.best_step}, weights)
 
     def note(values: Row, write: bool) -> None:
         history.append([run.step, values])
@@ -147,7 +146,7 @@ def train(
             note({"restarts": float(restarts)}, True)
 
         # 4. Steps
-        stepper = Stepper(fabric, model, optimizer, codes, tokens, phase, seed, steps, pieces)
+        stepper = Stepper(fabric, model, stepping, codes, tokens, phase, seed, steps, pieces)
         last_save = last_log = time.monotonic()
         seen = run.tokens
         while not run.ended:
@@ -164,7 +163,7 @@ def train(
             if to_log:
                 now = time.monotonic()
                 rate, seen, last_log = (run.tokens - seen) / (now - last_log), run.tokens, now
-                note(_row(optimizer, mel_ce, text_ce, rate), run.step % (10 * phase.log_every) == 0)
+                note(_row(stepping, mel_ce, text_ce, rate), run.step % (10 * phase.log_every) == 0)
             to_stop, to_save = _agreed(fabric, to_log, [bool(stopped), time.monotonic() - last_save > _SAVE_SECONDS])
             if to_evaluate or to_stop or to_save:
                 stepper.losses()  # so that nothing is saved that is not finite

@@ -1,12 +1,13 @@
 """How weights are changed: the optimizer, its learning rate, and for how many steps."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
 from voicetune.params import Phase
-from voicetune.training import batches
+from voicetune.training import batches, memory
 
 
 def total_steps(phase: Phase, clips: int) -> int:
@@ -26,7 +27,7 @@ def learning_rate(phase: Phase, step: int, steps: int) -> float:
 
 
 def optimizer_for(loss: nn.Module, phase: Phase) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019); decay on matrices only, not on norms, biases, embeddings."""
+    """AdamW (Loshchilov & Hutter 2019) of what is trained; decay on matrices only, not norms, biases, embeddings."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     embeddings = {id(m.weight) for m in loss.modules() if isinstance(m, nn.Embedding)}
@@ -34,4 +35,7 @@ def optimizer_for(loss: nn.Module, phase: Phase) -> torch.optim.Optimizer:
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 and id(parameter) not in embeddings else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": phase.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=phase.lr, betas=(0.9, 0.96), eps=1e-8, fused=True)
+    usual: dict[str, Any] = {"lr": phase.lr, "betas": (0.9, 0.96), "eps": 1e-8}
+    if phase.optimizer == "adamw8bit":
+        return memory.adam8bit(groups, **usual, device=next(loss.parameters()).device)
+    return torch.optim.AdamW(groups, **usual, fused=True)

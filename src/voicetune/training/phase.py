@@ -14,7 +14,7 @@ from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params import Params, Phase
 from voicetune.speech.voice import heard
-from voicetune.training import agent, checkpoint, devices, loop
+from voicetune.training import agent, checkpoint, devices, loop, memory
 from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
@@ -55,7 +55,7 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
         fabric.barrier()
         attempts.check()
         with attempts.recorded():
-            loss = TrainingLoss(folder.open_xtts(parent).gpt)
+            loss = _loss(parent, phase, settings.seed)
             state = checkpoint.State(place)
             best, progressed = loop.train(
                 loss, codes, Tokens.of(loss.gpt), phase, settings.seed, state, log, fabric,
@@ -67,6 +67,16 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
                 _publish(out, parent, best, codes, data, story)
         if first:
             state.remove()  # only now: a crash while publishing costs nothing but the publishing
+
+
+def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
+    """The loss of the parent's GPT, with what the phase asks for to need less memory."""
+    loss = TrainingLoss(folder.open_xtts(parent).gpt)
+    if phase.lora_rank is not None:
+        memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed)
+    if phase.activation_checkpointing:
+        memory.checkpoint_activations(loss.gpt)
+    return loss
 
 
 def _pieces(attempts: Attempts, phase: Phase) -> int:

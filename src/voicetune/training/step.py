@@ -4,11 +4,13 @@ A step's batch is drawn whole, from (seed, step) alone; then each device takes i
 """
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from voicetune.data.codes import Codes
@@ -62,7 +64,7 @@ class Stepper:
     """
 
     def __init__(
-        self, fabric: Fabric, model: nn.Module, optimizer, codes: Codes, tokens: Tokens, phase: Phase, seed: int,
+        self, fabric: Fabric, model: _FabricModule, optimizer, codes: Codes, tokens: Tokens, phase: Phase, seed: int,
         steps: int, pieces: int,
     ):  # fmt: skip
         self.fabric, self.model, self.optimizer = fabric, model, optimizer
@@ -91,8 +93,8 @@ class Stepper:
                 # times the devices: what is to be summed over them is averaged
                 fabric.backward((both[0] + self.phase.text_weight * both[1]) * ranks)
             sums = sums + both.detach()
-        clipped = {"max_norm": self.phase.clip_norm, "error_if_nonfinite": False}
-        norm = fabric.clip_gradients(self.model, self.optimizer, **clipped)
+        longest = self.phase.clip_norm
+        norm = fabric.clip_gradients(self.model, self.optimizer, max_norm=longest, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._waiting.append((step, sums, torch.as_tensor(norm).detach()))
@@ -107,7 +109,7 @@ class Stepper:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return self._last
-        sums = self.fabric.all_reduce(torch.stack([sums for _, sums, _ in waiting]), reduce_op="sum").cpu()
+        sums = cast(Tensor, self.fabric.all_reduce(torch.stack([sums for _, sums, _ in waiting]), reduce_op="sum"))
         norms = torch.stack([norm.full_tensor() if isinstance(norm, DTensor) else norm for _, _, norm in waiting]).cpu()
         if self.phase.precision == "16-mixed":  # its scaler leaves out steps whose gradient overflowed
             norms = torch.zeros_like(norms)
