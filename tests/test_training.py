@@ -3,11 +3,11 @@
 import errno
 import json
 import math
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,11 +18,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SPEAKER
+from conftest import SPEAKER
 from lightning_fabric import Fabric
 from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
+from voicetune import __main__ as command_line
 from voicetune import params, stage
 from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
@@ -320,25 +321,22 @@ def run_phase(parent: Path, data: Path, out: Path, log=lambda *_: None, **change
     phase.run("train_phase1", settings.train_phase1, settings, parent, out, data, log)
 
 
-def main() -> None:
-    """Run in another process: train, and at a step's log send this process a signal."""
-    parent, data, out, step, number = sys.argv[1:]
-    torch.set_num_threads(1)  # as the tests, so that both add up alike
+def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: signal.Signals) -> tuple[int, str]:
+    """The phase in a process of its own that gets the signal at its given step's log; its status and what it said."""
 
     def log(at: int, values: dict[str, float], _write: bool) -> None:
-        if at == int(step) and "train/mel_ce" in values:
-            os.kill(os.getpid(), int(number))
+        if at == step and "train/mel_ce" in values:
+            os.kill(os.getpid(), number)
 
-    stage.run(lambda: run_phase(Path(parent), Path(data), Path(out), log))
+    def child() -> None:
+        os.chdir(where)
+        sys.stdout = sys.stderr = open("said.txt", "w", buffering=1)  # noqa: SIM115
+        stage.run(lambda: run_phase(parent, data, where / "out", log))
 
-
-def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: signal.Signals):
-    """The phase in a process of its own that gets the signal in its given step."""
-    command = [sys.executable, __file__, str(parent), str(data), "out", str(step), str(int(number))]
-    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
-    return subprocess.run(
-        command, cwd=where, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
-    )
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(300)
+    return process.exitcode, (where / "said.txt").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -366,14 +364,14 @@ def state_of(where: Path) -> dict:
 
 def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatch):
     killed = run_and_signal(tmp_path, small_base, dataset, 6, signal.SIGKILL)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed[0] == -signal.SIGKILL, killed
     # the last evaluation, unless its writing was cut off too: what came after is lost and done again
     begun = state_of(tmp_path)["run"]["step"]
     assert begun in (0, 4)
 
-    stopped = run_and_signal(tmp_path, small_base, dataset, 10, signal.SIGTERM)
-    assert stopped.returncode > 0, stopped.stderr
-    assert f"going on from step {begun} of 14" in stopped.stdout
+    status, said = run_and_signal(tmp_path, small_base, dataset, 10, signal.SIGTERM)
+    assert status > 0, said
+    assert f"going on from step {begun} of 14" in said
     assert state_of(tmp_path)["run"]["step"] == 10
     assert not list(tmp_path.glob("out*"))
 
@@ -626,7 +624,7 @@ def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, monkeypatch):
     assert torch.equal(loaded["gpt"]["w"], torch.ones(1000))
 
 
-def test_states_are_listed_and_removed_by_a_command(tmp_path):
+def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsys):
     root = tmp_path / "state"
     for name in ("train_phase1-aa", "train_phase1-bb"):
         with checkpoint.locked(root / name):
@@ -634,20 +632,20 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path):
             save(state, 12, 12)
             state.flush()
 
-    def voicetune(*words: str):
-        command = [sys.executable, "-m", "voicetune", "states", *words]
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    def voicetune(*words: str) -> list[str]:
+        command_line.states(command_line.parser().parse_args(["states", *words]))
+        return capsys.readouterr().out.splitlines()
 
-    listed = voicetune().stdout.splitlines()
+    monkeypatch.chdir(tmp_path)
+    listed = voicetune()
     assert sorted(line.split()[0] for line in listed) == ["train_phase1-aa", "train_phase1-bb"]
     assert all("step 12" in line for line in listed)
-    with checkpoint.locked(root / "train_phase1-aa"):
-        assert voicetune("--remove", "all").returncode == 1
+    with checkpoint.locked(root / "train_phase1-aa"), pytest.raises(UserError, match=r"-aa' is in use"):
+        voicetune("--remove", "all")
     assert len(list(root.iterdir())) == 2
-    wrong = voicetune("--remove", "train_phase1-cc")
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
-    assert voicetune("--remove", "train_phase1-aa").returncode == 0
+    with pytest.raises(UserError, match=r"there is no state 'train_phase1-cc'"):
+        voicetune("--remove", "train_phase1-cc")
+    assert voicetune("--remove", "train_phase1-aa")[0] == "removed train_phase1-aa"
     assert [path.name for path in root.iterdir()] == ["train_phase1-bb"]
 
 
@@ -664,7 +662,3 @@ def test_states_that_nobody_came_back_to_go_by_themselves(tmp_path):
         checkpoint.tidy(tmp_path)
     left = sorted(int(path.name[-2:]) for path in tmp_path.iterdir())
     assert left == [*range(8), 11]
-
-
-if __name__ == "__main__":
-    main()
