@@ -4,10 +4,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -130,6 +133,60 @@ def test_an_experiment_in_a_temporary_folder(repository):
     assert (repository / "params.yaml").read_text() == before
     shown = json.loads(run(repository, "dvc", "params", "diff", "main", "beside", "--json"))
     assert shown["params.yaml"]["lr"]["new"] == 3e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [[], ["--temp"], ["--queue"]], ids=["workspace", "temp", "queue"])
+def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
+    """Whatever folder DVC runs it in; and nobody else's state is taken."""
+    changes = ["-S", f"lr={3e-5 + 1e-6 * len(' '.join(way))}", "-S", "train_phase2.max_steps=60", "-S"]
+    command = ["dvc", "exp", "run", *way, *changes, "train_phase2.epochs=60", "train_phase2"]
+
+    def begin() -> subprocess.Popen:
+        process = subprocess.Popen(
+            command, cwd=repository, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        if way == ["--queue"]:
+            process.wait(120)
+            run(repository, "dvc", "queue", "start")
+        return process
+
+    def reached(step: int) -> int | None:
+        found = [int(path.stem[5:]) for path in repository.glob("state/train_phase2-*/step-*.json")]
+        return max(found) if found and max(found) >= step else None
+
+    process = begin()
+    wait_for(lambda: reached(5))
+    if way == ["--queue"]:
+        (task,) = re.findall(r"^([0-9a-f]{7}).*Running", run(repository, "dvc", "queue", "status"), re.MULTILINE)
+        run(repository, "dvc", "queue", "kill", "--force", task)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for one in psutil.process_iter(["cmdline", "cwd"]):
+        if "src/train.py" in (one.info["cmdline"] or []) and (one.info["cwd"] or "").startswith(str(repository)):
+            one.kill()
+    at = reached(5)
+    assert at is not None
+    again = begin()
+    if way == ["--queue"]:
+        wait_for(lambda: "Success" in run(repository, "dvc", "queue", "status"))
+        (task,) = re.findall(r"^([0-9a-f]{7}).*Success", run(repository, "dvc", "queue", "status"), re.MULTILINE)
+        output = run(repository, "dvc", "queue", "logs", task)
+    else:
+        output, _ = again.communicate(timeout=300)
+        assert again.returncode == 0, output
+    steps = re.findall(r"going on from step (\d+) of 60", output)
+    assert [int(step) >= 5 for step in steps] == [True], output
+
+
+def wait_for(condition, seconds: int = 240) -> None:
+    for _ in range(seconds * 5):
+        if condition():
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing happened for {seconds} s")
 
 
 @pytest.mark.slow
