@@ -28,10 +28,10 @@ repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its fi
 	dvc repro
 
 test: $(READY) ## the tests, without those that take minutes
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: $(READY) ## also those that take minutes
-	$(BIN)/python -m pytest -q -m 'not full'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full'
 
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full

@@ -163,7 +163,7 @@ def test_two_processes_train_as_one(trained, strategy):
         assert len(two.of(name)) > 4
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strategy):
     usual, _, usual_weights = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
     curve, facts, weights = trained({(0, 1): (3, kill)}, accumulate=1, devices=2, strategy=strategy)
