@@ -137,6 +137,7 @@ class State:
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future | None = None
         self._best_entry: dict[str, Any] | None = None
+        self._copy: Any = None  # of the last state: memory to copy the next one into
 
     def load(self) -> dict[str, Any] | None:
         """The last state that is whole, best weights included, or None when there is none to go on from."""
@@ -170,7 +171,7 @@ class State:
         """
         self.flush()
         self._room(_bytes(state) + _bytes(best or state["gpt"]))
-        copied = _snapshot(state)
+        self._copy = copied = _snapshot(state, self._copy)
         whole = copied["gpt"] if best is state["gpt"] else _snapshot(best)  # once, where they are the same
         self._pending = self._writer.submit(self._write, copied, whole)
 
@@ -260,12 +261,18 @@ def _intact(path: Path, entry: dict[str, Any]) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
 
 
-def _snapshot(value: Any) -> Any:
-    """A copy on the CPU that the training no longer changes."""
+def _snapshot(value: Any, old: Any = None) -> Any:
+    """A copy on the CPU that the training no longer changes.
+
+    It is put where an old one was that nobody needs any more: new memory takes several times as long to fill.
+    """
     if isinstance(value, Tensor):
+        if isinstance(old, Tensor) and (old.shape, old.dtype) == (value.shape, value.dtype):
+            return old.copy_(value.detach())
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
-        return {name: _snapshot(part) for name, part in value.items()}
+        places = old if isinstance(old, dict) else {}
+        return {name: _snapshot(part, places.get(name)) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_snapshot(part) for part in value)
     return value
