@@ -1,0 +1,306 @@
+"""What each choice of the training recipe is worth: one thing changed at a time, three seeds, one measure.
+
+    python bench/asterisk.py asterisk-core-sounds-en*.deb --out work/asterisk
+    python bench/ablations.py --data quiz=data/codes --data asterisk=work/asterisk/data/codes
+    python bench/ablations.py --report bench/ablations.jsonl
+
+Every run starts from models/base and is measured once, after its last step: held-out mel cross entropy, conditioned and
+counted in the same way for every arm. A finished run is one line of the file; started again, finished runs are skipped.
+Nothing else is saved.
+"""
+
+import argparse
+import copy
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from train_step import Nowhere
+
+from voicetune import params, stage
+from voicetune.data.codes import Codes
+from voicetune.measures import cross_entropy, intervals
+from voicetune.params import Params, Phase
+from voicetune.training import batches, loop
+from voicetune.training.optimization import optimizer_for
+from voicetune.xtts import folder
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import measured_recipe
+
+SEEDS = (1, 2, 3)
+AFRESH = ", new conditioning"  # of a dataset's name: trained from `conditioned_afresh`
+MEASURE_SEED = 1  # which references the held-out clips get: the same for every arm and seed
+PHASE1_STEPS, PHASE2_STEPS = 48, 48  # two epochs of the default data each; params.yaml's phase 2 has five
+DECAYS = (0.9, 0.95)  # of the moving average: it reaches back some 10 and 20 steps
+
+REFERENCES = {
+    "own reference for each clip": {"shared_reference": False},
+    "reference: self": {"shared_reference": False, "reference": "self"},
+    "reference: stock": {"shared_reference": False, "reference": "stock"},
+}
+CHANGED = {  # arms that are the default's phase 1 with other parameters
+    **REFERENCES,
+    "text STOP hidden from the audio": {"text_stop_visible": False},
+    "dropout 0.1": {"dropout": 0.1},
+}
+AGAINST = {  # which arm each is compared with
+    **dict.fromkeys(CHANGED, "default"),
+    "sampling with replacement": "default",
+    **{f"average of weights, decay {decay}": "default" for decay in DECAYS},
+    "phase 1, then phase 2": "phase 1 alone, as many steps",
+}
+
+
+@dataclass
+class Bench:
+    """One dataset and the model that is trained on it, over and over from the same base weights."""
+
+    data: str
+    codes: Codes
+    loss: TrainingLoss
+    base: dict[str, torch.Tensor]
+    settings: Params
+    fabric: Fabric
+    out: Path
+
+    def reset(self) -> None:
+        self.loss.gpt.load_state_dict(self.base)
+
+    def train(self, phase: Phase, seed: int, steps: int, after_step: Callable[..., None] | None = None) -> Counter:
+        """Train from the present weights for `steps` steps.
+
+        Returns:
+            `steps`; `seconds` on the clock, of the steps alone; `cpu_seconds` of all threads, which other work on
+            the machine disturbs less.
+        """
+        never = {"eval_every": 10**9, "target_mel_ce": None, "patience": None}
+        phase = phase.model_copy(update={**never, "epochs": 10**5, "max_steps": steps})
+        codes = copy.copy(self.codes)
+        codes.held_out = codes.held_out[:2]  # the loop measures before and after; here that is not what counts
+        optimizer = optimizer_for(self.loss, phase)
+        if after_step:
+            optimizer.register_step_post_hook(after_step)
+        started = time.process_time()
+        _, run = loop.train(
+            self.loss, codes, Tokens.of(self.loss.gpt), phase, seed, Nowhere(Path("nowhere")), _silent, self.fabric,
+            self.recipe, optimizer,
+        )  # fmt: skip
+        return Counter(steps=run.step, seconds=run.seconds, cpu_seconds=time.process_time() - started)
+
+    def measure(self, arm: str, seed: int, facts: Mapping[str, float]) -> None:
+        """Append a line: nats and tokens of each held-out clip, in fp32, under the present weights."""
+        held_out, tokens = self.codes.held_out, Tokens.of(self.loss.gpt)
+        found = cross_entropy.measure(self.loss, self.codes, held_out, tokens, MEASURE_SEED, self.recipe)
+        line = {
+            "data": self.data, "arm": arm, "seed": seed, **{name: round(value, 4) for name, value in facts.items()},
+            "mel_ce": found.mel_ce, "nats": [round(x, 4) for x in found.mel], "tokens": found.mel_tokens.tolist(),
+        }  # fmt: skip
+        with self.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    @property
+    def recipe(self):
+        return measured_recipe(self.settings.evaluate.reference_seconds)
+
+
+def _silent(*_) -> None:
+    pass
+
+
+def untrained(bench: Bench, seed: int) -> None:
+    trained = [bench.codes.clips[i] for i in bench.codes.training]
+    facts = {"steps": 0, "training_clips": len(trained), "training_minutes": sum(clip.seconds for clip in trained) / 60}
+    bench.measure("untrained", seed, {**facts, **heard(bench)})
+
+
+@torch.no_grad()
+def heard(bench: Bench) -> dict[str, float]:
+    """Conditioning latents of eight training clips: their mean size, and their mean spread from clip to clip."""
+    mels = [torch.from_numpy(bench.codes.mel(i).T.astype(np.float32)) for i in bench.codes.training[:8]]
+    latents = torch.stack([bench.loss.gpt.eval().get_style_emb(mel[None])[0] for mel in mels])
+    return {"latents_size": latents.abs().mean().item(), "latents_spread": latents.std(0).mean().item()}
+
+
+def default(bench: Bench, seed: int) -> None:
+    """The default's phase 1; averages of its weights are taken along the way and change nothing in it."""
+    averages = [AveragedModel(bench.loss.gpt, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in DECAYS]
+
+    def after_step(*_) -> None:
+        for average in averages:
+            average.update_parameters(bench.loss.gpt)
+
+    facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS, after_step)
+    lines = {"default": copy.deepcopy(bench.loss.gpt.state_dict())}
+    lines |= {f"average of weights, decay {d}": a.module.state_dict() for d, a in zip(DECAYS, averages, strict=True)}
+    for arm, weights in reversed(lines.items()):  # the default's line last: the run counts as finished with it
+        bench.loss.gpt.load_state_dict(weights)
+        bench.measure(arm, seed, facts)
+
+
+def changed(arm: str) -> Callable[[Bench, int], None]:
+    def run(bench: Bench, seed: int) -> None:
+        phase = bench.settings.train_phase1.model_copy(update=CHANGED[arm])
+        bench.measure(arm, seed, bench.train(phase, seed, PHASE1_STEPS))
+
+    return run
+
+
+_WHOLE_EPOCHS = batches.clips_of_step
+
+
+def drawn_clips_of_step(seed: int, step: int, lengths: np.ndarray, batch: int) -> np.ndarray:
+    """As `batches.clips_of_step`, but an epoch is as many clips drawn with replacement, sorted by length alike."""
+    number = step // batches.steps_per_epoch(len(lengths), batch)
+    drawn = np.random.default_rng([seed, 4, number]).integers(len(lengths), size=len(lengths))
+    return drawn[_WHOLE_EPOCHS(seed, step, lengths[drawn], batch)]
+
+
+def with_replacement(bench: Bench, seed: int) -> None:
+    with mock.patch.object(batches, "clips_of_step", drawn_clips_of_step):
+        facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS)
+    bench.measure("sampling with replacement", seed, facts)
+
+
+def two_phases(bench: Bench, seed: int) -> None:
+    facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS)
+    facts += bench.train(bench.settings.train_phase2, seed, PHASE2_STEPS)
+    bench.measure("phase 1, then phase 2", seed, facts)
+
+
+def one_phase(bench: Bench, seed: int) -> None:
+    """Phase 1 at its own learning rate, with one cosine over the steps of both phases."""
+    facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS + PHASE2_STEPS)
+    bench.measure("phase 1 alone, as many steps", seed, facts)
+
+
+Runs = dict[str, Callable[[Bench, int], None]]
+RUNS: Runs = {
+    "default": default,
+    **{arm: changed(arm) for arm in CHANGED},
+    "sampling with replacement": with_replacement,
+}
+REFERENCE_RUNS: Runs = {arm: run for arm, run in RUNS.items() if arm in ("default", *REFERENCES)}
+LONG_RUNS: Runs = {"phase 1, then phase 2": two_phases, "phase 1 alone, as many steps": one_phase}
+
+
+def opened(data: dict[str, Path], out: Path) -> tuple[list[Bench], list[Bench]]:
+    """A bench for each dataset: with the tiny base, and with the tiny base conditioned afresh."""
+    settings = params.load()
+    xtts = folder.open_xtts(Path("models/base"))
+    loss, base = TrainingLoss(xtts.gpt), copy.deepcopy(xtts.gpt.state_dict())
+    other = conditioned_afresh(base, xtts)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=settings.train_phase1.precision)
+    codes = {name: Codes(path) for name, path in data.items()}
+    return (
+        [Bench(name, own, loss, base, settings, fabric, out) for name, own in codes.items()],
+        [Bench(name + AFRESH, own, loss, other, settings, fabric, out) for name, own in codes.items()],
+    )
+
+
+def campaign(benches: list[Bench], afresh: list[Bench], out: Path) -> None:
+    """Every run that the file lacks, seed by seed; the long ones last."""
+    plan = [(untrained, "untrained", 0, bench) for bench in benches + afresh]
+    for group, runs in ((benches, RUNS), (afresh, REFERENCE_RUNS), (benches, LONG_RUNS)):
+        plan += [(run, arm, seed, bench) for seed in SEEDS for bench in group for arm, run in runs.items()]
+    for number, (run, arm, seed, bench) in enumerate(plan, 1):
+        if (bench.data, arm, seed) not in read(out):
+            print(f"{number} of {len(plan)}: {bench.data}, {arm}, seed {seed}", flush=True)
+            bench.reset()
+            run(bench, seed)
+
+
+def conditioned_afresh(base: dict[str, torch.Tensor], xtts) -> dict[str, torch.Tensor]:
+    """The base with the conditioning encoder and perceiver of a new model.
+
+    Those of the tiny base hear nothing yet: its conditioning latents are zero whatever the reference.
+    """
+    torch.manual_seed(0)
+    new = folder.build(xtts.config, folder.tokenizer(Path("models/base"))).gpt.state_dict()
+    return {name: new[name] if name.startswith("conditioning_") else value for name, value in base.items()}
+
+
+def read(path: Path) -> dict[tuple[str, str, int], dict]:
+    """The finished runs by data, arm and seed."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {(line["data"], line["arm"], line["seed"]): line for line in lines}
+
+
+def report(path: Path) -> None:
+    """Print the tables, one a dataset."""
+    lines, resamples = read(path), params.load().evaluate.bootstrap
+    for data in dict.fromkeys(key[0] for key in lines):
+        own = {(arm, seed): line for (name, arm, seed), line in lines.items() if name == data}
+        start = own["untrained", 0]
+        print(
+            f"### {data}\n\n{start['training_clips']} training clips, {start['training_minutes']:.1f} minutes;"
+            f" {len(start['tokens'])} held-out clips, {sum(start['tokens']):.0f} audio tokens."
+            f" Before training: mel CE {start['mel_ce']:.3f}; the conditioning latents of eight clips have a mean size"
+            f" of {start['latents_size']:.3f} and a spread of {start['latents_spread']:.3f} from clip to clip.\n"
+        )
+        print("| arm | steps | seconds | mel CE | difference, 95 % interval | each seed |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        runs = {arm for arm, _ in own}
+        for against in (arm for arm in dict.fromkeys(AGAINST.values()) if arm in runs):
+            print(row(own, against, None, resamples))
+            for arm in (arm for arm, other in AGAINST.items() if other == against and arm in runs):
+                print(row(own, arm, against, resamples))
+        print()
+
+
+def row(own: dict[tuple[str, int], dict], arm: str, against: str | None, resamples: int) -> str:
+    """One arm: steps, median seconds, mean mel CE over seeds, and the difference to `against`, nats a token."""
+    seeds = [seed for seed in SEEDS if (arm, seed) in own and (against or arm, seed) in own]
+    if not seeds:
+        return f"| {arm} (no seed finished) | | | | | |"
+    mine = [own[arm, seed] for seed in seeds]
+    if against is None:
+        found, each = "", [f"{line['mel_ce']:.3f}" for line in mine]
+    else:
+        theirs = [own[against, seed] for seed in seeds]
+        found = difference(theirs, mine, resamples)
+        each = [f"{b['mel_ce'] - a['mel_ce']:+.3f}" for a, b in zip(theirs, mine, strict=True)]
+    few = "" if len(seeds) == len(SEEDS) else f" (seed {', '.join(map(str, seeds))} only)"
+    mean = np.mean([line["mel_ce"] for line in mine])
+    cells = [arm + few, f"{mine[0]['steps']:.0f}", seconds(mine), f"{mean:.3f}", found, ", ".join(each)]
+    return f"| {' | '.join(cells)} |"
+
+
+def difference(theirs: list[dict], mine: list[dict], resamples: int) -> str:
+    """Ours minus theirs, nats a token: the clips are drawn again, each with the nats of all seeds together."""
+    nats = [np.sum([line["nats"] for line in side], axis=0) for side in (theirs, mine)]
+    tokens = np.sum([line["tokens"] for line in mine], axis=0)
+    found = intervals.paired_difference(*nats, tokens, resamples, MEASURE_SEED)
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def seconds(lines: list[dict]) -> str:
+    """Median seconds on the clock, and in brackets of all threads, where they were recorded."""
+    clock = np.median([line["seconds"] for line in lines])
+    threads = [line["cpu_seconds"] for line in lines if "cpu_seconds" in line]
+    return f"{clock:.0f} ({np.median(threads):.0f})" if threads else f"{clock:.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=CODES", help="a folder of encoded clips")
+    parser.add_argument("--out", type=Path, default=Path("bench/ablations.jsonl"))
+    parser.add_argument("--report", type=Path, metavar="FILE", help="print the tables of these lines and end")
+    given = parser.parse_args()
+    if given.report:
+        return report(given.report)
+    data = dict(entry.split("=", 1) for entry in given.data or ["quiz=data/codes"])
+    campaign(*opened({name: Path(path) for name, path in data.items()}, given.out), given.out)
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,113 @@
+"""A real voice to measure on: Asterisk's English prompts, recorded by Allison Smith (CC-BY-SA 3.0), encoded.
+
+    apt-get download asterisk-core-sounds-en asterisk-core-sounds-en-g722     # on Debian or Ubuntu
+    python bench/asterisk.py asterisk-core-sounds-en*.deb --out work/asterisk
+
+Makes a workplace of its own with data/raw/asterisk (LJSpeech's layout), params.yaml and this repository's models/base,
+and runs prepare and encode there. What holds no speech is left out: transcripts with brackets, which describe a sound.
+"""
+
+import argparse
+import gzip
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import yaml
+
+from voicetune import stage
+from voicetune.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE = 16000  # Hz, of every g722 file
+SOURCE = {"name": "asterisk", "reader": "ljspeech", "path": "data/raw/asterisk", "speaker": "allison", "language": "en"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", type=Path, nargs="+", help="the .deb files, or folders they are unpacked in")
+    parser.add_argument("--out", type=Path, required=True, help="the workplace")
+    given = parser.parse_args()
+    folders = [unpacked(package, given.out / "packages") for package in given.packages]
+    print(f"{write_ljspeech(folders, given.out / SOURCE['path'])} recordings with a transcript")
+    write_params(given.out / "params.yaml")
+    link_base(given.out / "models/base")
+    for script in ("prepare.py", "encode.py"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        subprocess.run([sys.executable, ROOT / "src" / script], cwd=given.out, env=environment, check=True)
+
+
+def unpacked(package: Path, place: Path) -> Path:
+    """The folder of a package's files."""
+    if package.is_dir():
+        return package
+    place.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["dpkg", "-x", package, place], check=True)
+    return place
+
+
+def write_ljspeech(folders: list[Path], out: Path) -> int:
+    """Write metadata.csv and wavs/, 16 kHz; returns how many recordings there are."""
+    texts = {name: text for folder in folders for name, text in transcripts(folder).items()}
+    (out / "wavs").mkdir(parents=True, exist_ok=True)
+    rows = {}
+    for name, path in sorted(recordings(folders).items()):
+        if name in texts:
+            id = name.replace("/", "-")
+            soundfile.write(out / "wavs" / f"{id}.wav", decoded(path), RATE)
+            rows[id] = texts[name]
+    if not rows:
+        raise UserError("no recording with a transcript was found; give both packages.")
+    (out / "metadata.csv").write_text("".join(f"{id}|{text}\n" for id, text in rows.items()), encoding="utf-8")
+    return len(rows)
+
+
+def transcripts(folder: Path) -> dict[str, str]:
+    """What is said in each prompt, by its name, such as `digits/1`."""
+    texts = {}
+    for path in folder.rglob("core-sounds-en.txt.gz"):
+        for line in gzip.decompress(path.read_bytes()).decode("utf-8").splitlines():
+            name, colon, text = line.partition(":")
+            if colon and not line.startswith(";") and not re.search(r"[][<>()|]", text):
+                texts[name.strip()] = " ".join(text.replace("...", " ").replace('"', "").split())
+    return {name: text for name, text in texts.items() if text}
+
+
+def recordings(folders: list[Path]) -> dict[str, Path]:
+    """Every g722 file by its prompt's name: its path below the voice's folder."""
+    paths = (path for folder in folders for path in folder.rglob("*.g722"))
+    return {path.as_posix().partition("/sounds/")[2].partition("/")[2].removesuffix(".g722"): path for path in paths}
+
+
+def decoded(path: Path) -> np.ndarray:
+    """Samples of a g722 file: (samples,) int16."""
+    with av.open(str(path), format="g722") as file:
+        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)])
+
+
+def write_params(path: Path) -> None:
+    """The repository's params.yaml with this source; a prompt with a character the base lacks is left out.
+
+    A clip must be long enough to serve as the shortest reference of the training, which single words are not. A larger
+    share is held out, so that the intervals rest on as many clips as those of the default data.
+    """
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    shortest = settings["train_phase1"]["reference_seconds"][0]
+    settings["prepare"].update(sources=[SOURCE], min_seconds=shortest, held_out=0.15)
+    settings["encode"]["unknown_characters"] = "leave_out"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def link_base(place: Path) -> None:
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(ROOT / "models/base")
+
+
+if __name__ == "__main__":
+    stage.run(main)
