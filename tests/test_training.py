@@ -34,9 +34,10 @@ from voicetune.params import Decoding, Params, Phase
 from voicetune.speech.voice import Line, Voice
 from voicetune.training import batches, checkpoint, loop, optimization, phase
 from voicetune.training.checkpoint import State
+from voicetune.training.step import drawn_of_step, recipe_of
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import Recipe, measured_recipe
+from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
+from voicetune.xtts.rows import Recipe, assemble, measured_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -60,10 +61,10 @@ def phase_with(**changes) -> Phase:
 # Made-up data and a GPT of 2 layers x 64
 
 
-def small_gpt(seed: int = 1) -> GPT:
+def small_gpt(seed: int = 1, width: int = 64) -> GPT:
     torch.manual_seed(seed)
     return GPT(
-        layers=2, model_dim=64, heads=2, max_text_tokens=40, max_mel_tokens=60, number_text_tokens=30,
+        layers=2, model_dim=width, heads=2, max_text_tokens=40, max_mel_tokens=60, number_text_tokens=30,
         start_text_token=TOKENS.start_text, stop_text_token=TOKENS.stop_text, num_audio_tokens=66,
         start_audio_token=TOKENS.start_audio, stop_audio_token=TOKENS.stop_audio, use_perceiver_resampler=True,
     )  # fmt: skip
@@ -167,6 +168,30 @@ def test_golden_loss(made_up, tmp_path):
     _, run, curve = train(made_up, settings, tmp_path / "state")
     assert run.ended == "all steps"
     assert curve.of("train/mel_ce") == pytest.approx(GOLDEN, abs=1e-4)
+
+
+def test_a_gradient_is_the_same_bits_every_time(made_up):
+    """On two threads, in bf16, at a width at which torch spreads the work, with one reference for all rows."""
+    settings = phase_with(batch_size=12, shared_reference=True)
+    loss = TrainingLoss(small_gpt(width=256))
+    set_dropout(loss, 0.0)
+    drawn = drawn_of_step(made_up, settings, 1, 0)[0]
+    batch = assemble(made_up, drawn, recipe_of(settings), TOKENS)
+    torch.set_num_threads(2)
+    try:
+        every = [gradients(loss, batch) for _ in range(8)]
+    finally:
+        torch.set_num_threads(1)
+    differ = {name for other in every[1:] for name in other if not torch.equal(other[name], every[0][name])}
+    assert differ == set()
+
+
+def gradients(loss: TrainingLoss, batch) -> dict[str, torch.Tensor]:
+    loss.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        text, mel = loss(batch)
+    (mel.mean() + text.mean()).backward()
+    return {name: p.grad.clone() for name, p in loss.named_parameters() if p.grad is not None}
 
 
 def test_two_micro_batches_make_the_step_of_one_big_batch(tmp_path):
