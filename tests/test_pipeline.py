@@ -139,8 +139,9 @@ def test_an_experiment_in_a_temporary_folder(repository):
 @pytest.mark.parametrize("way", [[], ["--temp"], ["--queue"]], ids=["workspace", "temp", "queue"])
 def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
     """Whatever folder DVC runs it in; and nobody else's state is taken."""
-    changes = ["-S", f"lr={3e-5 + 1e-6 * len(' '.join(way))}", "-S", "train_phase2.max_steps=60", "-S"]
-    command = ["dvc", "exp", "run", *way, *changes, "train_phase2.epochs=60", "train_phase2"]
+    changes = ["-S", f"lr={3e-5 + 1e-6 * len(' '.join(way))}", "-S", "train_phase2.max_steps=150", "-S"]
+    changes += ["train_phase2.patience=null", "-S"]  # no early end
+    command = ["dvc", "exp", "run", *way, *changes, "train_phase2.epochs=150", "train_phase2"]
 
     def begin() -> subprocess.Popen:
         process = subprocess.Popen(
@@ -149,7 +150,8 @@ def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
         )  # fmt: skip
         if way == ["--queue"]:
             process.wait(120)
-            run(repository, "dvc", "queue", "start")
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # the worker would hold a pipe open
+            subprocess.run(["dvc", "queue", "start"], cwd=repository, env=ENVIRONMENT, timeout=60, check=True, **quiet)
         return process
 
     def reached(step: int) -> int | None:
@@ -177,7 +179,7 @@ def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
     else:
         output, _ = again.communicate(timeout=300)
         assert again.returncode == 0, output
-    steps = re.findall(r"going on from step (\d+) of 60", output)
+    steps = re.findall(r"going on from step (\d+) of 150", output)
     assert [int(step) >= 5 for step in steps] == [True], output
 
 
