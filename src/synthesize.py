@@ -2,18 +2,18 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from voicetune import params, stage
+from voicetune.errors import UserError
 
 OUT = Path("data/samples")
 
 
 def main() -> None:
     settings = params.load()
-    import soundfile  # sound and torch: only once the parameters are good
-
-    from voicetune.data.codes import Codes
+    wanted = settings.synthesize
+    from voicetune.data.codes import Codes  # sound and torch: only once the parameters are good
+    from voicetune.speech import script
     from voicetune.speech.voice import Line, Voice, heard
     from voicetune.xtts import folder
 
@@ -22,30 +22,17 @@ def main() -> None:
     codes = Codes(Path("data/codes"))
     # a base of its own has no speaker; it speaks as it hears the training's
     speakers = folder.speakers(model) or heard(voice.xtts, codes, Path("data/clips"), codes.speakers)
+    takes = [
+        script.Take(number, f"{name}-{number:02d}.{wanted.format}", Line(text, wanted.language, wanted.speed), name)
+        for name in sorted(speakers)
+        for number, text in enumerate(wanted.lines, start=1)
+    ]
     shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-    weights = folder.sha256(folder.weights_file(model))
-    manifest: list[dict[str, Any]] = []
-    for name, speaker in sorted(speakers.items()):
-        lines = [Line(text, settings.synthesize.language) for text in settings.synthesize.lines]
-        sounds = voice.speak(lines, [speaker] * len(lines), settings.synthesize.decoding, settings.seed)
-        for number, (line, sound) in enumerate(zip(lines, sounds, strict=True), start=1):
-            file = f"{name}-{number:02d}.wav"
-            soundfile.write(OUT / file, sound, voice.rate, subtype="PCM_16")
-            manifest.append(
-                {
-                    "file": file,
-                    "text": line.text,
-                    "language": line.language,
-                    "speaker": name,
-                    "seconds": round(len(sound) / voice.rate, 3),
-                    "seed": settings.seed,
-                    "model": settings.publish,
-                    "model_sha256": weights,
-                }
-            )
-    stage.write_json(OUT / "manifest.json", manifest)
-    print(f"{len(manifest)} lines in {OUT}, {sum(row['seconds'] for row in manifest):.1f} s")
+    manner = script.Manner(wanted.decoding, settings.seed, wanted.loudness)
+    made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
+    for number, reason in made.faults.items():
+        raise UserError(f"synthesize.lines, line {number}: {reason}")
+    print(f"{len(made.rows)} lines in {OUT}, {sum(row['seconds'] for row in made.rows):.1f} s")
 
 
 if __name__ == "__main__":

@@ -542,7 +542,7 @@ def greedy_gpt(xtts, latents, texts):
     for _ in range(12):
         middle = (low + high) / 2
         gpt = with_stop(xtts.gpt, middle)
-        lengths = [len(c) for c in decode(gpt, latents, texts, Decoding(temperature=0), 0, LIMIT)]
+        lengths = [len(c) for c in decode(gpt, latents, texts, Decoding(temperature=0), [0] * len(texts), LIMIT)]
         if 0 < min(lengths) < max(lengths):
             return gpt
         low, high = (middle, high) if min(lengths) == LIMIT else (low, middle)
@@ -564,15 +564,15 @@ def stock_greedy(gpt, latents, text, penalty: float) -> list[int]:
 def test_greedy_codes_are_the_stock_ones(greedy_gpt, latents, texts, penalty):
     settings = Decoding(temperature=0, repetition_penalty=penalty)
     for text in texts:
-        ours = decode(greedy_gpt, latents, [text], settings, 0, LIMIT)[0].tolist()
+        ours = decode(greedy_gpt, latents, [text], settings, [0], LIMIT)[0].tolist()
         assert ours == stock_greedy(greedy_gpt, latents, text, penalty)
 
 
 @pytest.mark.parametrize("penalty", [1.0, 5.0])
 def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, texts, penalty):
     settings = Decoding(temperature=0, repetition_penalty=penalty)
-    together = decode(greedy_gpt, latents, texts, settings, 0, LIMIT)
-    alone = [decode(greedy_gpt, latents, [text], settings, 0, LIMIT)[0] for text in texts]
+    together = decode(greedy_gpt, latents, texts, settings, [0] * len(texts), LIMIT)
+    alone = [decode(greedy_gpt, latents, [text], settings, [0], LIMIT)[0] for text in texts]
     assert [t.tolist() for t in together] == [a.tolist() for a in alone]
 
 
@@ -596,21 +596,21 @@ def test_the_hifigan_gives_the_stock_clients_waveform(bundle_base, greedy_gpt, l
     assert lengths == {True, False}
 
 
-def test_sampling_follows_the_seed_and_the_line_alone(xtts, latents, texts):
+def test_sampling_follows_the_seed_alone_whatever_else_is_said(xtts, latents, texts):
     gpt = with_stop(xtts.gpt, -100.0)
-    first, same, other = (decode(gpt, latents, texts, SETTINGS, seed, 30) for seed in (1, 1, 2))
+    seeds = list(range(len(texts)))
+    first, same = (decode(gpt, latents, texts, SETTINGS, seeds, 30) for _ in range(2))
+    other = decode(gpt, latents, texts, SETTINGS, [seed + 1 for seed in seeds], 30)
     assert [a.tolist() for a in first] == [b.tolist() for b in same]
     assert all(a.tolist() != b.tolist() for a, b in zip(first, other, strict=True))
-    for count in (1, 2):
-        fewer = decode(gpt, latents, texts[:count], SETTINGS, 1, 30)
-        assert [a.tolist() for a in fewer] == [a.tolist() for a in first[:count]]
-    twice = decode(gpt, latents, [texts[0], texts[0]], SETTINGS, 1, 30)
-    assert twice[0].tolist() != twice[1].tolist()
+    for chosen in ([2], [2, 0], [1, 1, 2]):
+        fewer = decode(gpt, latents, [texts[i] for i in chosen], SETTINGS, [seeds[i] for i in chosen], 30)
+        assert [a.tolist() for a in fewer] == [first[i].tolist() for i in chosen]
 
 
 def test_decoding_leaves_the_model_as_it_was(xtts, latents, texts):
     before = {name: value.clone() for name, value in xtts.gpt.state_dict().items()}
-    decode(xtts.gpt, latents, texts, SETTINGS, 1, 3)
+    decode(xtts.gpt, latents, texts, SETTINGS, [1] * len(texts), 3)
     after = xtts.gpt.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

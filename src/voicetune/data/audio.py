@@ -3,6 +3,7 @@
 Everything downstream works at 22,050 Hz, the rate XTTS listens at. Imports no torch.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import soxr
 from voicetune.errors import UserError
 
 SAMPLE_RATE = 22050
+_GATE_SECONDS = 0.4  # the block of ITU-R BS.1770
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
@@ -57,33 +59,47 @@ def resample(samples: np.ndarray, rate: int, to: int = SAMPLE_RATE) -> np.ndarra
     return samples if rate == to else soxr.resample(samples, rate, to, quality="VHQ")
 
 
-def trim_bounds(samples: np.ndarray, top_db: float, keep_seconds: float = 0.05) -> tuple[int, int]:
+def trim_bounds(
+    samples: np.ndarray, top_db: float, keep_seconds: float = 0.05, rate: int = SAMPLE_RATE
+) -> tuple[int, int]:
     """First and last sample (exclusive) of what is not outer silence: not more than `top_db` below the
     loudest frame, and a small margin."""
     from librosa.effects import trim as librosa_trim
 
     _, (start, end) = librosa_trim(samples, top_db=top_db, frame_length=1024, hop_length=256)
-    margin = int(keep_seconds * SAMPLE_RATE)
+    margin = int(keep_seconds * rate)
     return max(0, int(start) - margin), min(samples.size, int(end) + margin)
 
 
-def trim(samples: np.ndarray, top_db: float) -> np.ndarray:
+def trim(samples: np.ndarray, top_db: float, keep_seconds: float = 0.05, rate: int = SAMPLE_RATE) -> np.ndarray:
     """Cut outer silence, see `trim_bounds`."""
-    start, end = trim_bounds(samples, top_db)
+    start, end = trim_bounds(samples, top_db, keep_seconds, rate)
     return samples[start:end]
 
 
-def level(samples: np.ndarray, loudness: float, peak: float) -> np.ndarray:
-    """Bring speech to `loudness` LUFS (ITU-R BS.1770), then lower it if it passes `peak` (0 to 1).
+def loudness_of(samples: np.ndarray, rate: int) -> float:
+    """Integrated loudness in LUFS (EBU R 128, ITU-R BS.1770); minus infinity for silence.
 
-    A clip too short to be measured (under 0.4 s) or silent is only held under the peak.
+    The measure needs 0.4 s: a shorter sound is measured as often as it takes, one after the other.
     """
-    import pyloudnorm
+    import pyloudnorm  # imports scipy: a second
 
-    if samples.size >= 0.4 * SAMPLE_RATE:
-        measured = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(samples.astype(np.float64))
-        if np.isfinite(measured):
-            samples = samples * 10 ** ((loudness - measured) / 20)
+    if not samples.size:
+        return -math.inf
+    long_enough = np.resize(samples, max(samples.size, math.ceil(_GATE_SECONDS * rate))).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = float(pyloudnorm.Meter(rate).integrated_loudness(long_enough))
+    return found if math.isfinite(found) else -math.inf
+
+
+def level(samples: np.ndarray, loudness: float, peak: float, rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Bring speech to `loudness` LUFS, see `loudness_of`, then lower it if a sample passes `peak` (0 to 1).
+
+    Silence stays.
+    """
+    measured = loudness_of(samples, rate)
+    if math.isfinite(measured):
+        samples = samples * 10 ** ((loudness - measured) / 20)
     highest = float(np.abs(samples).max(initial=0.0))
     return (samples * (peak / highest) if highest > peak else samples).astype(np.float32)
 

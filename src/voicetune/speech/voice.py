@@ -1,6 +1,8 @@
 """A model folder that speaks: conditioning latents, decoding, vocoding."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.data.codes import Codes
@@ -21,10 +24,17 @@ _REFERENCE_SECONDS = 30
 
 @dataclass(frozen=True)
 class Line:
-    """Something to say."""
+    """Something to say. speed: 2 is twice as fast, at the same pitch."""
 
     text: str
     language: str
+    speed: float = 1.0
+
+
+def seed_of(seed: int, line: Line) -> int:
+    """The seed of a line's draws: of its words and language alone, so that no other line changes them."""
+    digest = hashlib.sha256(f"{seed}|{line.language}|{line.text}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
 
 
 def listen(xtts: Xtts, clips: Sequence[np.ndarray]) -> dict[str, Tensor]:
@@ -66,16 +76,36 @@ def heard(xtts: Xtts, codes: Codes, clips: Path, names: Iterable[str]) -> dict[s
     return {name: listen(xtts, recordings(codes, clips, name)) for name in sorted(set(names))}
 
 
+@contextmanager
+def _readable(text: str) -> Iterator[None]:
+    """Turns what the stock tokenizer's cleaners raise (num2words, a missing cutlet for Japanese) into one sentence."""
+    try:
+        yield
+    except (LookupError, ArithmeticError, ValueError, NotImplementedError, ImportError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the line '{text[:60]}' cannot be read by XTTS's tokenizer ({reason}); change it.") from None
+
+
 class Voice:
     """An opened model folder, on one device."""
 
     def __init__(self, path: Path, device: str = "cpu"):
         self.path = path
-        self.xtts = folder.open_xtts(path).to(device)
+        self.xtts = folder.open_xtts(path)
         self.dvae, self.mel_stats = folder.open_dvae(path)
         self.tokenizer = folder.tokenizer(path)
         self.vocoder = folder.ours(path)["vocoder"]
+        self.to(device)
+
+    def to(self, device: str | torch.device) -> None:
+        """Move the model."""
         self.device = torch.device(device)
+        self.xtts.to(self.device)
+
+    @property
+    def most_tokens(self) -> int:
+        """A line has fewer text tokens than this."""
+        return self.xtts.args.gpt_max_text_tokens
 
     @property
     def rate(self) -> int:
@@ -99,19 +129,26 @@ class Voice:
         return saved[name]
 
     def codes(
-        self, lines: Sequence[Line], speakers: Sequence[dict[str, Tensor]], settings: Decoding, seed: int
+        self,
+        lines: Sequence[Line],
+        speakers: Sequence[dict[str, Tensor]],
+        settings: Decoding,
+        seed: int | Sequence[int],
     ) -> list[Tensor]:
-        """Audio codes of each line, decoded in one batch: (codes,) int64.
+        """Audio codes of each line, (codes,) int64; whatever else is said in the same call (see `decode`).
 
         Args:
             speakers: one a line, as `listen` and `speaker` give them.
+            seed: the same line, with the same seed, has the same draws; one for all lines, or one a line.
 
         Raises:
             UserError: a line has characters that the vocabulary lacks, or is too long.
         """
         texts = [self.tokens(line) for line in lines]
         latents = torch.cat([speaker["gpt_cond_latent"] for speaker in speakers]).to(self.device)
-        return decode(self.xtts.gpt, latents, texts, settings, seed)
+        seeds = [seed] * len(lines) if isinstance(seed, int) else seed
+        draws = [seed_of(own, line) for own, line in zip(seeds, lines, strict=True)]
+        return decode(self.xtts.gpt, latents, texts, settings, draws)
 
     def tokens(self, line: Line) -> Tensor:
         """Text tokens of a line, (t,) int64.
@@ -119,21 +156,31 @@ class Voice:
         Raises:
             UserError: the line has characters that the vocabulary lacks, or is too long.
         """
-        if missing := self.tokenizer.unknown_characters(line.text, line.language):
+        with _readable(line.text):
+            missing = self.tokenizer.unknown_characters(line.text, line.language)
+        if missing:
             raise UserError(
                 f"the line '{line.text[:60]}' has {' '.join(missing)}, which this model does not know; change it."
             )
-        tokens = torch.from_numpy(self.tokenizer.encode(line.text.strip().lower(), line.language)).long()
-        if len(tokens) >= self.xtts.args.gpt_max_text_tokens:
+        tokens = self._encoded(line.text, line.language)
+        if len(tokens) >= self.most_tokens:
             raise UserError(f"the line '{line.text[:60]}' is too long ({len(tokens)} tokens); split it.")
-        return tokens
+        return torch.from_numpy(tokens).long()
+
+    def takes(self, text: str, language: str) -> bool:
+        """Whether a text is short enough to be spoken at once."""
+        return len(self._encoded(text, language)) < self.most_tokens
+
+    def _encoded(self, text: str, language: str) -> np.ndarray:
+        with _readable(text):
+            return self.tokenizer.encode(text.strip().lower(), language)
 
     def sound(self, codes: Tensor, line: Line, speaker: dict[str, Tensor]) -> np.ndarray:
-        """Sound of one line's codes: (samples,) float32 at `rate` Hz."""
+        """Sound of one line's codes, as fast as the line says: (samples,) float32 at `rate` Hz."""
         if codes.numel() == 0:
             return np.zeros(0, np.float32)
         if self.vocoder != "hifigan":
-            return codec.decode(self.dvae, codes.cpu(), self.mel_stats)
+            return codec.decode(self.dvae, codes.cpu(), self.mel_stats, line.speed)
         text = self.tokens(line)[None].to(self.device)
         codes = codes.to(self.device)
         if codes.numel() < self.xtts.gpt.max_gen_mel_tokens:  # it stopped; the stock client voices its STOP too
@@ -147,12 +194,7 @@ class Voice:
                 cond_latents=speaker["gpt_cond_latent"].to(self.device),
                 return_latent=True,
             )
+            if line.speed != 1:  # as `Xtts.inference` does
+                latents = F.interpolate(latents.mT, scale_factor=1 / line.speed, mode="linear").mT
             wave = self.xtts.hifigan_decoder(latents, g=speaker["speaker_embedding"].to(self.device))
         return wave.cpu().numpy().reshape(-1)
-
-    def speak(
-        self, lines: Sequence[Line], speakers: Sequence[dict[str, Tensor]], settings: Decoding, seed: int
-    ) -> list[np.ndarray]:
-        """Speak lines: sound of each, (samples,) float32 at `rate` Hz."""
-        every = self.codes(lines, speakers, settings, seed)
-        return [self.sound(codes, line, who) for codes, line, who in zip(every, lines, speakers, strict=True)]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torchaudio
 from torch import Tensor
+from torch.nn import functional as F
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
 SAMPLE_RATE = 22050
@@ -94,7 +95,7 @@ def encode(dvae: DiscreteVAE, samples: np.ndarray, mel_stats: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, iterations: int = 48) -> np.ndarray:
+def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1.0, iterations: int = 48) -> np.ndarray:
     """Sound of audio codes through the DVAE's decoder and Griffin-Lim (Perraudin et al. 2013).
 
     For a base whose HiFi-GAN is not trained. The phase starts from zero, so the same codes give the
@@ -102,19 +103,22 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, iterations: int 
 
     Args:
         codes: (codes,) int64.
+        speed: the mel spectrogram is made so much shorter, by linear interpolation; the pitch stays.
 
     Returns:
-        (samples,) float32 at 22,050 Hz, 1024 samples a code.
+        (samples,) float32 at 22,050 Hz, 1024 samples a code at speed 1.
     """
     if codes.numel() == 0:
         return np.zeros(0, np.float32)
     mel = dvae.decode(codes[None])[0][0] * mel_stats[:, None]
+    if speed != 1:
+        mel = F.interpolate(mel[None], scale_factor=1 / speed, mode="linear")[0]
     power = torch.exp(mel).numpy()
     power = np.pad(power, ((0, 0), (0, 1)), mode="edge")  # a centred transform has one frame more
     magnitude = np.sqrt(np.maximum(_mel_pseudo_inverse() @ power, 0.0))
     return librosa.griffinlim(
         magnitude, n_iter=iterations, hop_length=HOP, win_length=1024, n_fft=1024, init=None,
-        length=codes.numel() * SAMPLES_PER_CODE,
+        length=mel.shape[1] * HOP,
     ).astype(np.float32)  # fmt: skip
 
 

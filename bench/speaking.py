@@ -1,0 +1,109 @@
+"""Speaking on the CPU: codes of twenty lines by the stock model, line by line, and by ours.
+
+    python bench/speaking.py                     # models/phase2, which `make repro` made
+    python bench/speaking.py models/base --repeats 5
+
+Both decode greedily, so that both have to give the same codes. The stock side is `GPT.generate`, called for one line
+after the other, as `Xtts.inference` calls it; ours is `speech/decode.py`. The sides take turns. What is compared are
+seconds for all codes: text to tokens and codes to sound, the same for both, are left out. The last lines say how long
+`say` takes from a text to its sound.
+"""
+
+import argparse
+import copy
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from voicetune import stage
+from voicetune.errors import UserError
+from voicetune.params import Decoding
+from voicetune.speech.decode import decode
+from voicetune.speech.timing import timed
+from voicetune.speech.voice import Line, Voice
+
+LINES = (
+    "Good evening, ladies and gentlemen, and welcome back to the show.",
+    "Which river flows through Budapest?",
+    "That is the correct answer, well done, you are in the lead.",
+    "Listen carefully, here comes the final question, for one thousand points.",
+    "Take your time.",
+    "Who painted this famous picture?",
+    "How many legs does a spider have?",
+    "Let us hear it again.",
+    "Thank you and good night.",
+    "The answer is seven.",
+    "Here comes the next question, and it is worth two hundred points.",
+    "No, I am sorry, that is wrong.",
+    "You are in the lead with nine hundred points.",
+    "Which country is the largest of them all?",
+    "What is the capital of France?",
+    "Welcome to the second round of the show.",
+    "Our next guest comes from the north of the country.",
+    "It is time for the last round, and there is everything to win.",
+    "I will read the question once more.",
+    "Say the answer before the bell rings.",
+)
+GREEDY = Decoding(temperature=0, repetition_penalty=5.0)  # of 1, greedy decoding runs in circles to the limit
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, nargs="?", default=Path("models/phase2"))
+    parser.add_argument("--speaker")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--penalty", type=float, default=GREEDY.repetition_penalty)
+    return parser.parse_args()
+
+
+def stock_codes(gpt, latents: torch.Tensor, texts: list[torch.Tensor], penalty: float) -> list[torch.Tensor]:
+    found = []
+    with torch.inference_mode():
+        for text in texts:
+            row = gpt.generate(latents, text[None], do_sample=False, num_beams=1, repetition_penalty=penalty)[0]
+            found.append(row[row != gpt.stop_audio_token])
+    return found
+
+
+def main() -> None:
+    given = arguments()
+    voice = Voice(given.model)
+    speaker = voice.speaker(given.speaker)
+    settings = GREEDY.model_copy(update={"repetition_penalty": given.penalty})
+    latents = speaker["gpt_cond_latent"]
+    texts = [voice.tokens(Line(text, "en")) for text in LINES]
+    stock = copy.deepcopy(voice.xtts.gpt)
+    stock.init_gpt_for_inference()
+    stock.eval()
+    sides = {
+        "stock": lambda: stock_codes(stock, latents, texts, given.penalty),
+        "ours": lambda: decode(voice.xtts.gpt, latents, texts, settings, [0] * len(texts)),
+    }
+    for side in sides.values():
+        side()  # the first time also allocates
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    codes = {}
+    for _ in range(given.repeats):
+        for name, side in sides.items():
+            begun = time.perf_counter()
+            codes[name] = side()
+            seconds[name].append(time.perf_counter() - begun)
+    same = sum(torch.equal(a, b) for a, b in zip(codes["stock"], codes["ours"], strict=True))
+    if same < len(texts):
+        raise UserError(f"only {same} of {len(texts)} lines have the same codes: what is compared is not the same.")
+    count = sum(len(one) for one in codes["ours"])
+    print(f"{len(texts)} lines, {count} codes ({count * 1024 / 22050:.1f} s of sound), the same of both sides; "
+          f"{given.model}, {torch.get_num_threads()} threads, {given.repeats} repeats in turn")  # fmt: skip
+    for name, taken in seconds.items():
+        middle = statistics.median(taken)
+        print(f"{name:6} {middle:7.2f} s (of {min(taken):.2f} to {max(taken):.2f})  {count / middle:7.0f} codes/s")
+    ratios = sorted(a / b for a, b in zip(seconds["stock"], seconds["ours"], strict=True))
+    print(f"ours is {statistics.median(ratios):.1f} times as fast (of {ratios[0]:.1f} to {ratios[-1]:.1f})")
+    first, factor = timed(voice, Line(" ".join(LINES[:4]), "en"), speaker, Decoding(temperature=0.3), 1)
+    print(f"say, four sentences: first sound after {first:.2f} s, real-time factor {factor:.2f}")
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,77 @@
+"""Sound into the bytes of a file, the same bytes each time: WAV, FLAC, MP3 and Ogg Vorbis, by libsndfile."""
+
+import io
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from voicetune.errors import UserError
+
+_SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}
+FORMATS = tuple(_SUBTYPES)
+_AT_ONCE = 1 << 16  # libsndfile's Vorbis encoder keeps what it is given in one call on the stack
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def format_of(path: Path) -> str:
+    """`wav`, `flac`, `mp3` or `ogg`, by the ending.
+
+    Raises:
+        UserError: it is none of them.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in _SUBTYPES:
+        raise UserError(f"{path} should end in {', '.join('.' + f for f in FORMATS[:-1])} or .{FORMATS[-1]}.")
+    return ending
+
+
+def encode(samples: np.ndarray, rate: int, format: str) -> bytes:
+    """A whole file. WAV and FLAC have 16 bits.
+
+    Args:
+        samples: (samples,) float32 in -1 to 1, mono.
+        format: one of FORMATS.
+    """
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", rate, 1, _SUBTYPES[format], format=format.upper()) as sound:
+        for start in range(0, len(samples), _AT_ONCE):
+            sound.write(samples[start : start + _AT_ONCE])
+    return _without_serial(file.getvalue()) if format == "ogg" else file.getvalue()
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it gets its name."""
+    return path.with_name(f".{path.name}.part")
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file beside `path` and rename it, so that `path` is never half a file."""
+    beside(path).write_bytes(data)
+    os.replace(beside(path), path)
+
+
+def _without_serial(ogg: bytes) -> bytes:
+    """An Ogg file of one stream with the stream's number 0; libsndfile draws one from the clock.
+
+    Source: RFC 3533, section 6: the number is in bytes 14 to 17 of a page, the checksum in 22 to 25, the lengths of
+    the segments from 27 on.
+    """
+    pages, start = [], 0
+    while start < len(ogg):
+        segments = ogg[start + 26]
+        size = 27 + segments + sum(ogg[start + 27 : start + 27 + segments])
+        page = bytearray(ogg[start : start + size])
+        page[14:18] = page[22:26] = bytes(4)
+        page[22:26] = _checksum(page).to_bytes(4, "little")
+        pages.append(bytes(page))
+        start += size
+    return b"".join(pages)
+
+
+def _checksum(page: bytes | bytearray) -> int:
+    """CRC-32 with Ogg's conventions: zlib's polynomial, the bits in the other order, nothing inverted."""
+    mirrored = zlib.crc32(bytes(page).translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)

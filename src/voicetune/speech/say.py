@@ -1,0 +1,89 @@
+"""Lines of any length to sound: in parts that the model can speak, joined with pauses, at one loudness."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from torch import Tensor
+
+from voicetune.data import audio
+from voicetune.errors import UserError
+from voicetune.params import CHARACTER_LIMITS, Decoding
+from voicetune.speech.split import Break, Part, split
+from voicetune.speech.voice import Line, Voice
+
+LOUDNESS = -23.0  # LUFS, EBU R 128
+PEAK = 10 ** (-1 / 20)  # 1 dB below full scale, so that MP3 and Vorbis do not clip when they are decoded
+PAUSES: dict[Break, float] = {"paragraph": 0.9, "sentence": 0.5, "clause": 0.25, "word": 0.0, "character": 0.0}  # s
+_TRIM_DB = 40.0
+_MARGIN = 0.02  # seconds of the trimmed silence that are kept, so that nothing begins with a click
+_LINES = 32  # that are decoded together
+
+
+def parts(voice: Voice, line: Line) -> list[Part]:
+    """What of a line is spoken at once, see `split`.
+
+    Raises:
+        UserError: the line is empty, or has characters that the vocabulary lacks.
+    """
+    found = split(line.text, line.language, CHARACTER_LIMITS[line.language], lambda t: voice.takes(t, line.language))
+    if not found:
+        raise UserError("there is nothing to say; give a text.")
+    for part in found:
+        voice.tokens(of_part(part, line))
+    return found
+
+
+def of_part(part: Part, line: Line) -> Line:
+    return Line(part.text, line.language, line.speed)
+
+
+def say(
+    voice: Voice,
+    lines: Sequence[Line],
+    speakers: Sequence[dict[str, Tensor]],
+    settings: Decoding,
+    seed: int,
+    loudness: float = LOUDNESS,
+) -> Iterator[np.ndarray]:
+    """Speak lines, one after the other as they are done: each (samples,) float32 at `voice.rate` Hz.
+
+    A line's sound follows from the line, its speaker, the settings and the seed, whatever the others are. A line of
+    which the model says a part not at all is empty.
+
+    Args:
+        speakers: one a line, as `Voice.speaker` gives them.
+        loudness: LUFS (ITU-R BS.1770); less where a sample would come nearer to full scale than 1 dB.
+
+    Raises:
+        UserError: see `parts`.
+    """
+    for start in range(0, len(lines), _LINES):
+        some = [(line, parts(voice, line)) for line in lines[start : start + _LINES]]
+        who = speakers[start : start + _LINES]
+        flat = [of_part(part, line) for line, its in some for part in its]
+        every = [speaker for (_, its), speaker in zip(some, who, strict=True) for _ in its]
+        codes = iter(voice.codes(flat, every, settings, seed))
+        for (line, its), speaker in zip(some, who, strict=True):
+            sounds = [
+                voice.sound(c, of_part(p, line), speaker) for p, c in zip(its, islice(codes, len(its)), strict=True)
+            ]
+            said = join(sounds, [part.ends_at for part in its], voice.rate, line.speed)
+            yield audio.level(said, loudness, PEAK, voice.rate)
+
+
+def join(sounds: Sequence[np.ndarray], breaks: Sequence[Break], rate: int, speed: float = 1.0) -> np.ndarray:
+    """Sounds without their outer silence, and between them the pause of each one's break; (samples,) float32.
+
+    Args:
+        breaks: what each sound ends at; the last one's is not heard.
+        speed: pauses are divided by it.
+    """
+    if not all(sound.size for sound in sounds):
+        return np.zeros(0, np.float32)
+    pieces: list[np.ndarray] = []
+    for sound, kind in zip(sounds, breaks, strict=True):
+        pieces.append(audio.trim(sound, _TRIM_DB, _MARGIN, rate))
+        pause = max(0.0, PAUSES[kind] / speed - 2 * _MARGIN)
+        pieces.append(np.zeros(round(pause * rate), np.float32))
+    return np.concatenate(pieces[:-1])

@@ -1,0 +1,248 @@
+"""A script, a line of speech a line or row: read, and made into a folder of which a second run makes only what changed.
+
+`manifest.json` in the folder says for each file what it is, with a key of all that its sound follows from. A file
+whose key is still wanted, and whose bytes are still those of the manifest, is kept. A file is written beside and
+renamed after the manifest names it, so whatever is interrupted goes on with the next run.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from voicetune import stage
+from voicetune.data import formats
+from voicetune.errors import UserError
+from voicetune.params import CHARACTER_LIMITS, SPEEDS, Decoding
+from voicetune.speech.say import parts, say
+from voicetune.speech.voice import Line, Voice
+from voicetune.xtts import folder
+
+MANIFEST = "manifest.json"
+COLUMNS = ("text", "voice", "language", "speed")
+
+Speaker = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Take:
+    """A line and the file that it becomes. number: of the line, from 1. speaker: a name."""
+
+    number: int
+    file: str
+    line: Line
+    speaker: str | None
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How all lines are spoken. loudness: LUFS."""
+
+    decoding: Decoding
+    seed: int
+    loudness: float
+
+
+@dataclass
+class Made:
+    """What became of a script. rows: the manifest's; faults: number and reason of each line that has no file."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    faults: dict[int, str] = field(default_factory=dict)
+    anew: int = 0
+
+
+def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[Take], dict[int, str]]:
+    """The lines of a script: .txt, a line each; or .csv or .tsv with a header, see COLUMNS. Numbered from 1, empty
+    lines not counted.
+
+    Args:
+        usual: its language and speed, and `speaker`, hold where the script says nothing else.
+
+    Returns:
+        what is to be made, and number and reason of each line that cannot be.
+
+    Raises:
+        UserError: the file is missing, empty, no UTF-8, or its header is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError:
+        raise UserError(f"{path} cannot be read; give a script that exists.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8; save it as UTF-8.") from None
+    rows = _rows(path, text)
+    takes, faults = [], {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            line = _line(row, usual)
+            takes.append(Take(number, f"{number:04d}.{format}", line, row.get("voice") or speaker))
+        except UserError as error:
+            faults[number] = str(error)
+    if not rows:
+        raise UserError(f"{path} has no lines; write one line of text a line.")
+    return takes, faults
+
+
+def _rows(path: Path, text: str) -> list[dict[str | None, Any]]:
+    if path.suffix.lower() == ".txt":
+        return [{"text": line.strip()} for line in text.splitlines() if line.strip()]
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        raise UserError(f"{path} should end in .txt, .csv or .tsv.")
+    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    try:
+        header, *rows = [r for r in csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True) if r]
+    except ValueError:
+        return []
+    except csv.Error as error:
+        raise UserError(f"{path} is not {path.suffix[1:].upper()} ({error}); correct its quotes.") from None
+    names = [name.strip().lower() for name in header]
+    if "text" not in names or not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
+        raise UserError(f"{path} begins with '{delimiter.join(header)}'; its columns are text and, if wanted, "
+                        f"{', '.join(COLUMNS[1:])}.")  # fmt: skip
+    return [dict(zip(names, row, strict=False)) | ({None: row} if len(row) > len(names) else {}) for row in rows]
+
+
+def _line(row: dict[str | None, Any], usual: Line) -> Line:
+    if None in row:
+        raise UserError("it has more cells than the header; put a text with the delimiter in it between quotes.")
+    cells = {name: cell.strip() for name, cell in row.items()}
+    if not cells.get("text"):
+        raise UserError("it has no text; write one, or remove the line.")
+    language = cells.get("language") or usual.language
+    if language not in CHARACTER_LIMITS:
+        raise UserError(f"'{language}' is no language of XTTS; take one of {', '.join(sorted(CHARACTER_LIMITS))}.")
+    return Line(cells["text"], language, _speed(cells.get("speed") or str(usual.speed)))
+
+
+def _speed(written: str) -> float:
+    low, high = SPEEDS
+    try:
+        speed = float(written)
+    except ValueError:
+        speed = 0.0
+    if not low <= speed <= high:
+        raise UserError(f"the speed is '{written}', but should be a number from {low} to {high}.")
+    return speed
+
+
+def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speaker], out: Path, manner: Manner) -> Made:
+    """Bring a folder up to date with a script.
+
+    A line that cannot be spoken is a fault and not an error; the others are made. Files that the manifest names and
+    nothing wants any longer are removed, other files left alone.
+
+    Args:
+        speaker: gives a speaker by name.
+
+    Raises:
+        UserError: a file is in the way that this did not make, or the manifest cannot be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    before = _manifest(out)
+    for take in takes:
+        if take.file not in before and (out / take.file).exists():
+            raise UserError(f"{out / take.file} was not made by a script; choose another folder, or remove it.")
+    made, wanted = Made(), _Wanted(voice, manner)
+    kept = {row["key"]: row for row in before.values() if _as_it_was(out, row)}
+    todo: list[tuple[Take, Speaker, dict[str, Any]]] = []
+    moved: list[tuple[Path, Path]] = []
+    for take in takes:
+        try:
+            who = speaker(take.speaker)
+            row = wanted.row(take, who)
+            if row["key"] not in kept:
+                parts(voice, take.line)
+                todo.append((take, who, row))
+                continue
+        except UserError as error:
+            made.faults[take.number] = str(error)
+            continue
+        old = kept[row["key"]]
+        made.rows.append({**row, "seconds": old["seconds"], "sha256": old["sha256"]})
+        if old["file"] != take.file:
+            moved.append((out / old["file"], out / take.file))
+    _move(moved, lambda: _record(out, before, made))
+    _speak(voice, todo, manner, out, before, made)
+    for name in before.keys() - {row["file"] for row in made.rows}:
+        (out / name).unlink(missing_ok=True)
+    _record(out, {}, made)
+    return made
+
+
+def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner, out: Path, before, made: Made) -> None:
+    lines, speakers = [take.line for take, _, _ in todo], [who for _, who, _ in todo]
+    sounds = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness)
+    for (take, _, row), sound in stage.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
+        if not sound.size:
+            made.faults[take.number] = "the model said nothing for it; try another seed or temperature."
+            continue
+        data = formats.encode(sound, voice.rate, formats.format_of(Path(take.file)))
+        digest = hashlib.sha256(data).hexdigest()
+        made.rows.append({**row, "seconds": round(len(sound) / voice.rate, 3), "sha256": digest})
+        made.anew += 1
+        _record(out, before, made)
+        formats.put(out / take.file, data)
+
+
+def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
+    """Give kept files other names. Each is copied beside first, as one's new name may be another's old one."""
+    beside = [(formats.beside(new), new) for _, new in moved]
+    for (old, _), (part, _) in zip(moved, beside, strict=True):
+        shutil.copyfile(old, part)
+    if moved:
+        record()
+    for part, new in beside:
+        os.replace(part, new)
+
+
+class _Wanted:
+    """The manifest's row of a take, seconds and hash of the file left out, with its key."""
+
+    def __init__(self, voice: Voice, manner: Manner):
+        self.model, self.manner = voice.path.name, manner
+        files = (folder.weights_file(voice.path), *(voice.path / name for name in folder.SHARED))
+        hashes = [folder.sha256(path) for path in files]
+        self.weights = hashes[0]
+        self.ground = [version("voicetune"), voice.device.type, voice.vocoder, *hashes]
+
+    def row(self, take: Take, speaker: Speaker) -> dict[str, Any]:
+        line, manner = take.line, self.manner
+        latents = [hashlib.sha256(speaker[name].numpy().tobytes()).hexdigest() for name in sorted(speaker)]
+        says = [line.text, line.language, line.speed, manner.decoding.model_dump(), manner.seed, manner.loudness]
+        key = json.dumps([self.ground, latents, says, formats.format_of(Path(take.file))], sort_keys=True)
+        return {
+            "file": take.file, "text": line.text, "language": line.language, "speaker": take.speaker,
+            "speed": line.speed, "seconds": None, "seed": manner.seed, "model": self.model,
+            "model_sha256": self.weights, "sha256": None, "key": hashlib.sha256(key.encode()).hexdigest(),
+        }  # fmt: skip
+
+
+def _manifest(out: Path) -> dict[str, dict[str, Any]]:
+    """Rows of the folder's manifest by file; none where there is no manifest."""
+    path = out / MANIFEST
+    if not path.is_file():
+        return {}
+    with folder.readable(path):
+        return {row["file"]: row for row in json.loads(path.read_text(encoding="utf-8")) if row["key"]}
+
+
+def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
+    """Write the manifest: what is made, and what was there before and is not yet replaced."""
+    done = {row["file"] for row in made.rows}
+    rows = [*made.rows, *(row for name, row in before.items() if name not in done)]
+    text = json.dumps(sorted(rows, key=lambda row: row["file"]), indent=2, ensure_ascii=False) + "\n"
+    formats.put(out / MANIFEST, text.encode())
+
+
+def _as_it_was(out: Path, row: dict[str, Any]) -> bool:
+    path = out / row["file"]
+    return path.is_file() and folder.sha256(path) == row["sha256"]

@@ -1,0 +1,323 @@
+"""Speaking: texts cut into parts, joined with pauses, at one loudness, in files; and scripts of many lines."""
+
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from voicetune import __main__ as command
+from voicetune.data import audio, formats
+from voicetune.errors import UserError
+from voicetune.params import CHARACTER_LIMITS, Decoding
+from voicetune.speech import say as speech
+from voicetune.speech import script
+from voicetune.speech.split import split
+from voicetune.speech.timing import timed
+from voicetune.speech.voice import Line, Voice, listen
+
+RATE = 22050
+SAMPLED = Decoding(temperature=0.5, repetition_penalty=1.0)
+MANNER = script.Manner(SAMPLED, 1, -23.0)
+LINES = ("Good evening.", "Which river flows through Budapest?", "No, I am sorry.")
+
+
+@pytest.fixture(scope="module")
+def voice(bundle_base) -> Voice:
+    found = Voice(bundle_base)
+    found.xtts.gpt.max_gen_mel_tokens = 60  # so that a line that does not stop costs little
+    return found
+
+
+@pytest.fixture(scope="module")
+def speaker(voice, dataset):
+    """As the voice hears one clip; and a second speaker from another."""
+    clips = sorted((dataset / "clips").glob("*.flac"))
+    return [listen(voice.xtts, [soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
+
+
+# Parts of a text
+
+
+def parts_of(text: str, language: str = "en", limit: int | None = None) -> list[tuple[str, str]]:
+    return [(p.text, p.ends_at) for p in split(text, language, limit or CHARACTER_LIMITS[language], lambda _: True)]
+
+
+def test_sentences_are_cut_where_they_end_and_nowhere_else():
+    text = 'Dr. Kovacs paid 3.5 million to J. S. Bach in 1720. Was it much? He said: "no!" and left the room at once.'
+    assert [t for t, _ in parts_of(text, limit=60)] == [
+        "Dr. Kovacs paid 3.5 million to J. S. Bach in 1720.",
+        "Was it much?",
+        'He said: "no!" and left the room at once.',
+    ]
+
+
+def test_what_is_too_long_is_cut_at_clauses_then_words_then_characters():
+    found = parts_of("One thing, and another; " + "x" * 25 + " end of it", limit=20)
+    assert [kind for _, kind in found[:2]] == ["clause", "clause"]
+    assert "character" in [kind for _, kind in found]
+    assert found[-1][1] == "paragraph"
+    assert all(len(text) <= 20 for text, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "The show begins. " * 40),
+        ("hu", "Jó estét kívánok, hölgyeim és uraim! Ki festette ezt a képet? " * 12),
+        ("ja", "こんばんは。これは質問です、よく聞いてください。" * 12),
+        ("hi", "यह एक प्रश्न है। ध्यान से सुनिए। " * 20),
+        ("ar", "ما هي عاصمة فرنسا؟ استمع جيدا، من فضلك. " * 20),
+        ("ko", "안녕하세요. 다음 질문입니다. " * 30),
+    ],
+)
+def test_no_part_is_over_the_limit_and_no_letter_is_lost(language, text):
+    found = parts_of(text, language)
+    assert len(found) > 1
+    assert max(len(part) for part, _ in found) <= CHARACTER_LIMITS[language]
+    assert re.sub(r"\s", "", "".join(part for part, _ in found)) == re.sub(r"\s", "", text)
+
+
+def test_a_part_also_fits_the_models_tokens():
+    found = split("word " * 30, "en", 250, lambda part: len(part.split()) <= 7)
+    assert [len(part.text.split()) for part in found] == [7, 7, 7, 7, 2]
+
+
+# Sound
+
+
+def tone(seconds: float, silence: float = 0.3) -> np.ndarray:
+    outer = np.zeros(int(silence * RATE))
+    return np.concatenate([outer, 0.1 * np.sin(np.arange(int(seconds * RATE)) * 0.05), outer]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "speed"), [("sentence", 1.0), ("clause", 1.0), ("paragraph", 2.0)])
+def test_the_pause_between_parts_is_what_they_end_at_and_not_their_own_silence(kind, speed):
+    joined = speech.join([tone(0.5, 0.3), tone(0.5, 0.1)], [kind, "paragraph"], RATE, speed)
+    heard = np.flatnonzero(np.abs(joined) > 1e-3)
+    pause = np.diff(heard).max() / RATE
+    assert pause == pytest.approx(speech.PAUSES[kind] / speed, abs=0.05)  # frames of the trimming
+
+
+def test_a_part_that_says_nothing_leaves_the_line_empty():
+    assert speech.join([tone(0.5), np.zeros(0, np.float32)], ["sentence", "paragraph"], RATE).size == 0
+
+
+def test_a_line_sounds_the_same_whatever_is_said_with_it(voice, speaker):
+    lines = [Line(text, "en") for text in LINES]
+    together = list(speech.say(voice, lines, [speaker[0]] * 3, SAMPLED, 1))
+    backwards = list(speech.say(voice, lines[::-1], [speaker[0]] * 3, SAMPLED, 1))[::-1]
+    alone = [next(speech.say(voice, [line], [speaker[0]], SAMPLED, 1)) for line in lines]
+    for a, b, c in zip(together, backwards, alone, strict=True):
+        assert a.tobytes() == b.tobytes() == c.tobytes()
+    assert next(speech.say(voice, lines[:1], speaker[:1], SAMPLED, 2)).tobytes() != together[0].tobytes()
+
+
+def test_a_line_has_the_loudness_asked_for_below_its_peak(voice, speaker):
+    for loudness in (-23.0, -30.0):
+        (sound,) = speech.say(voice, [Line(LINES[1], "en")], speaker[:1], SAMPLED, 1, loudness)
+        at_peak = np.abs(sound).max() >= speech.PEAK - 1e-3
+        assert at_peak or audio.loudness_of(sound, voice.rate) == pytest.approx(loudness, abs=0.1)
+    assert not at_peak
+
+
+def test_a_faster_line_is_shorter_at_the_same_pitch(voice, speaker):
+    codes = voice.codes([Line(LINES[1], "en")], speaker[:1], SAMPLED, 1)[0]
+    usual, fast = (voice.sound(codes, Line(LINES[1], "en", speed), speaker[0]) for speed in (1.0, 1.6))
+    assert len(fast) == pytest.approx(len(usual) / 1.6, rel=0.02)
+    centres = [np.average(np.arange(RATE // 2 + 1), weights=np.abs(np.fft.rfft(s, RATE)) ** 2) for s in (usual, fast)]
+    assert centres[1] == pytest.approx(centres[0], rel=0.25)  # 1.6 times, if it were played faster
+
+
+def test_a_long_text_is_said_whole(voice, speaker):
+    """Ten sentences, of which the model takes no more than three or so at once."""
+    text = "Here comes the next question, and it is worth two hundred points. " * 10
+    parts = speech.parts(voice, Line(text, "en"))
+    assert len(parts) > 3
+    (sound,) = speech.say(voice, [Line(text, "en")], speaker[:1], SAMPLED, 1)
+    assert len(sound) / voice.rate > 0.5 * len(parts)
+
+
+def test_speed_is_measured_from_the_text_to_the_sound(voice, speaker):
+    first, factor = timed(voice, Line(LINES[0], "en"), speaker[0], SAMPLED, 1)
+    assert first > 0
+    assert factor > 0
+    with pytest.raises(UserError, match="nothing to say"):
+        timed(voice, Line(" ", "en"), speaker[0], SAMPLED, 1)
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_every_format_is_the_same_bytes_twice_and_can_be_read(format):
+    sound = tone(1.2)
+    data = formats.encode(sound, RATE, format)
+    assert data == formats.encode(sound, RATE, format)
+    read, rate = soundfile.read(io.BytesIO(data))
+    assert rate == RATE
+    assert len(read) == pytest.approx(len(sound), rel=0.1)
+    assert np.abs(read).max() == pytest.approx(0.1, abs=0.02)
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        assert file.format == ("MP3" if format == "mp3" else format.upper())
+
+
+# Scripts
+
+
+def make(voice, speaker, out: Path, *texts: str, names: tuple[str, ...] = ()) -> script.Made:
+    takes = [
+        script.Take(i, f"{i:04d}.wav", Line(text, "en"), name)
+        for i, (text, name) in enumerate(zip(texts, names or ["anna"] * len(texts), strict=True), start=1)
+    ]
+    speakers = dict(zip(("anna", "bela"), speaker, strict=True))
+
+    def known(name):
+        if name not in speakers:
+            raise UserError(f"there is no speaker '{name}'.")
+        return speakers[name]
+
+    return script.make(voice, takes, known, out, MANNER)
+
+
+def contents(out: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(out.iterdir())}
+
+
+def test_a_second_run_makes_only_what_changed(voice, speaker, tmp_path):
+    assert make(voice, speaker, tmp_path, *LINES).anew == 3
+    first = contents(tmp_path)
+    assert set(first) == {"0001.wav", "0002.wav", "0003.wav", "manifest.json"}
+    assert make(voice, speaker, tmp_path, *LINES).anew == 0
+    assert contents(tmp_path) == first
+    assert make(voice, speaker, tmp_path, LINES[0], "Well done.", LINES[2]).anew == 1
+    changed = contents(tmp_path)
+    assert {name for name in changed if changed[name] != first.get(name)} == {"0002.wav", "manifest.json"}
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [row["text"] for row in manifest] == [LINES[0], "Well done.", LINES[2]]
+    assert [row["sha256"] for row in manifest] == [changed[row["file"]] for row in manifest]
+
+
+def test_lines_that_move_are_not_made_again_and_those_that_go_are_removed(voice, speaker, tmp_path):
+    make(voice, speaker, tmp_path, *LINES)
+    first = contents(tmp_path)
+    (tmp_path / "mine.txt").write_text("left alone")
+    assert make(voice, speaker, tmp_path, LINES[2], LINES[0]).anew == 0
+    after = contents(tmp_path)
+    assert after["0001.wav"] == first["0003.wav"]
+    assert after["0002.wav"] == first["0001.wav"]
+    assert set(after) == {"0001.wav", "0002.wav", "manifest.json", "mine.txt"}
+
+
+def test_a_damaged_or_lost_file_is_made_again(voice, speaker, tmp_path):
+    make(voice, speaker, tmp_path, *LINES)
+    first = contents(tmp_path)
+    (tmp_path / "0001.wav").write_bytes(b"torn")
+    (tmp_path / "0003.wav").unlink()
+    assert make(voice, speaker, tmp_path, *LINES).anew == 2
+    assert contents(tmp_path) == first
+
+
+def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
+    make(voice, speaker, tmp_path / "whole", *LINES)
+    put, written = formats.put, []
+
+    def interrupted(path, data):
+        if path.name == "0002.wav":
+            raise KeyboardInterrupt
+        written.append(path.name)
+        put(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(formats, "put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make(voice, speaker, tmp_path / "cut", *LINES)
+    assert "0001.wav" in written
+    assert make(voice, speaker, tmp_path / "cut", *LINES).anew == 2
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_line_that_cannot_be_spoken_is_named_and_the_others_are_made(voice, speaker, tmp_path):
+    made = make(voice, speaker, tmp_path, LINES[0], "Здравствуйте!", LINES[2], names=("anna", "anna", "nobody"))
+    assert set(made.faults) == {2, 3}
+    assert "does not know" in made.faults[2]
+    assert "nobody" in made.faults[3]
+    assert [row["file"] for row in made.rows] == ["0001.wav"]
+
+
+def test_a_file_that_is_not_the_scripts_is_not_overwritten(voice, speaker, tmp_path):
+    (tmp_path / "0002.wav").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"0002\.wav was not made by a script"):
+        make(voice, speaker, tmp_path, *LINES)
+    assert (tmp_path / "0002.wav").read_bytes() == b"mine"
+
+
+def test_a_table_gives_voice_language_and_speed_a_line(tmp_path):
+    path = tmp_path / "lines.csv"
+    path.write_text(
+        'text,speed,voice\nHello there.,1.5,anna\n"Yes, of course.",,\nToo fast,9,\n,1,\n', encoding="utf-8-sig"
+    )
+    takes, faults = script.read(path, Line("", "hu", 0.8), "bela", "mp3")
+    assert [(t.file, t.line, t.speaker) for t in takes] == [
+        ("0001.mp3", Line("Hello there.", "hu", 1.5), "anna"),
+        ("0002.mp3", Line("Yes, of course.", "hu", 0.8), "bela"),
+    ]
+    assert set(faults) == {3, 4}
+    assert "0.5 to 2" in faults[3]
+    path = tmp_path / "lines.txt"
+    path.write_text("One.\n\n  Two.  \n")
+    takes, faults = script.read(path, Line("", "en"), None, "wav")
+    assert [(t.number, t.line.text) for t in takes] == [(1, "One."), (2, "Two.")]
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", b"", "has no lines"),
+        ("a.csv", b"words\nhello\n", "its columns are text"),
+        ("a.csv", b'text\n"open\n', "correct its quotes"),
+        ("a.txt", b"\xff\xfe\x00", "UTF-8"),
+        ("a.docx", b"x", "should end in"),
+    ],
+)
+def test_a_script_that_cannot_be_read_is_named(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=said) as raised:
+        script.read(tmp_path / name, Line("", "en"), None, "wav")
+    assert name in str(raised.value)
+
+
+# The command
+
+
+def test_the_command_says_a_line_and_a_script(bundle_base, dataset, tmp_path, capsys):
+    reference = sorted((dataset / "clips").glob("*.flac"))[2]
+    usual = ["--model", str(bundle_base), "--reference", str(reference), "--device", "cpu"]
+
+    def run(*arguments: str) -> None:
+        given = command.parser().parse_args(["say", *arguments, *usual])
+        given.run(given)
+
+    out = tmp_path / "said.mp3"
+    run("Good evening.", "--out", str(out))
+    before = out.read_bytes()
+    run("Good evening.", "--out", str(out))
+    assert out.read_bytes() == before
+    assert soundfile.info(out).format == "MP3"
+    lines = tmp_path / "lines.txt"
+    lines.write_text("Good evening.\nЩ\nWell done.\n")
+    with pytest.raises(UserError, match="1 of the script's lines"):
+        run("--script", str(lines), "--out", str(tmp_path / "said"), "--format", "ogg")
+    assert "lines.txt, line 2:" in capsys.readouterr().err
+    assert sorted(p.name for p in (tmp_path / "said").glob("*.ogg")) == ["0001.ogg", "0003.ogg"]
+    for wrong, said in (
+        (["x", "--out", str(tmp_path / "a.aiff")], "should end in"),
+        (["x", "--speed", "3"], "speed"),
+        ([" "], "nothing to say"),
+        ([], "either a text"),
+        (["x", "--out", str(tmp_path / "no/a.wav")], "does not exist"),
+    ):
+        with pytest.raises(UserError, match=said):
+            run(*wrong)
