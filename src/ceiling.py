@@ -1,4 +1,4 @@
-"""Stage ceiling: CER and SECS of the recordings, and of the recordings through the base's codec."""
+"""Stage ceiling: the recordings, and the recordings through the base's codec, measured as the models are."""
 
 from pathlib import Path
 
@@ -7,12 +7,15 @@ from voicetune import params, stage
 
 def main() -> None:
     settings = params.load()
-    from voicetune.measures import suite  # torch and the stock classes: only once the parameters are good
+    from voicetune.measures import spoken, suite  # torch and the stock classes: only once the parameters are good
 
-    figures = suite.ceiling(Path("models/base"), Path("data"), settings)
-    stage.write_json(Path("metrics/ceiling.json"), figures)
-    for take in ("recordings", "codec") if figures else ():
-        print(f"{take}: CER {figures['cer_' + take]:.3f}, SECS {figures['secs_' + take]:.3f}")
+    found = suite.ceiling(Path("models/base"), Path("data"), settings)
+    for row in ("recordings", "codec"):
+        figures = found[row].figures if found else {"sentences": 0}
+        stage.write_json(Path(f"metrics/evaluate/{row}.json"), figures)
+        takes = (found[row].takes, found[row].rows, found[row].rate) if found else ([], [], 0)
+        spoken.save(Path("data/spoken") / row, *takes)
+        print(f"{row}: {spoken.told(figures)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,25 @@ from rich.table import Table
 
 from voicetune import params as parameters
 from voicetune.errors import UserError
-from voicetune.measures.intervals import paired_difference
+from voicetune.measures import spoken
+from voicetune.measures.intervals import Interval, paired_difference
 from voicetune.stage import console, run, write_json
 
 FOLDER = Path("metrics/evaluate")
-COLUMNS = ["id", "mel_nats", "mel_tokens", "text_nats", "text_tokens"]
+SPOKEN = Path("data/spoken")
+COLUMNS = ["id", "mel_nats", "mel_tokens", "text_nats", "text_tokens", "top1", "top10"]
 REQUIRED = [f"{measure}{end}" for measure in ("mel_ce", "text_ce") for end in ("", "_low", "_high")]
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2"}
+CEILING = ("recordings", "codec")
+TITLES = {
+    "mel_ce": "mel CE",
+    "text_ce": "text\nCE",
+    "mel_ce_stock": "stock",
+    "cer": "CER",
+    "secs": "SECS",
+    "mos": "MOS",
+}
+BOUNDED = ("mel_ce", "cer")  # printed with their intervals; metrics/evaluate has all
 PAIRS = (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2"))
 AGAIN = "measure again with `dvc repro -f evaluate`"
 
@@ -38,20 +50,24 @@ def main() -> None:
     """Compare base, phase1 and phase2; write metrics/compare.json and metrics/voice.json; print the table."""
     settings = parameters.load()
     figures = {model: read_figures(FOLDER / f"{model}.json") for model in parameters.MODELS}
+    ceiling = {row: read_figures(FOLDER / f"{row}.json", ()) for row in CEILING}
     tables = {model: read_table(FOLDER / f"{model}.csv") for model in parameters.MODELS}
+    rows = {model: spoken.read(SPOKEN / model) for model in parameters.MODELS}
     check_same_task(figures, tables)
-    pairs = {
-        f"{a}_{b}": compare_pair(figures, tables, a, b, settings.evaluate.bootstrap, settings.seed) for a, b in PAIRS
-    }
+    resampling = settings.evaluate.bootstrap, settings.seed
+    pairs = {f"{a}_{b}": compare_pair(tables, a, b, *resampling) | heard(rows, a, b, *resampling) for a, b in PAIRS}
     write_json(Path("metrics/compare.json"), pairs)
     write_json(Path("metrics/voice.json"), {"model": settings.publish, **figures[settings.publish]})
-    console.print(overview(figures))
+    console.print(overview(figures | ceiling))
     for a, b in PAIRS:
-        console.print(sentence(a, b, pairs[f"{a}_{b}"]["mel_ce"]), soft_wrap=True, markup=False, highlight=False)
+        for measure in ("mel_ce", "cer"):
+            if measure in (pair := pairs[f"{a}_{b}"]):
+                told = sentence(a, b, TITLES[measure], pair[measure])
+                console.print(told, soft_wrap=True, markup=False, highlight=False)
 
 
-def read_figures(path: Path) -> Figures:
-    """Read one model's figures, as `evaluate` wrote them.
+def read_figures(path: Path, required: Sequence[str] = REQUIRED) -> Figures:
+    """Read one row's figures, as `evaluate` and `ceiling` wrote them.
 
     Raises:
         UserError: the file is missing, damaged or lacks a figure.
@@ -62,7 +78,7 @@ def read_figures(path: Path) -> Figures:
         raise UserError(f"{path} is missing; run `dvc repro evaluate`.") from None
     except ValueError:
         raise UserError(f"{path} is not valid JSON; {AGAIN}.") from None
-    missing = [key for key in REQUIRED if not _is_number(figures, key)]
+    missing = [key for key in required if not _is_number(figures, key)]
     if missing:
         raise UserError(f"{path} has no number for '{missing[0]}'; {AGAIN}.")
     return figures
@@ -92,7 +108,7 @@ def read_table(path: Path) -> ClipTable:
     except ValueError:
         numbers = np.empty((0, 0))
     if numbers.shape != (len(rows), len(COLUMNS) - 1) or not np.isfinite(numbers).all():
-        raise UserError(f"{path} has a row without four finite numbers; {AGAIN}.")
+        raise UserError(f"{path} has a row without six finite numbers; {AGAIN}.")
     return ClipTable([row[0] for row in rows], dict(zip(COLUMNS[1:], numbers.T, strict=True)))
 
 
@@ -118,65 +134,68 @@ def check_same_task(figures: Mapping[str, Figures], tables: Mapping[str, ClipTab
             raise UserError(f"{FOLDER}/{model}.csv was measured on {what} than {FOLDER}/{first}.csv; {AGAIN}.")
 
 
-def compare_pair(
-    figures: Mapping[str, Figures], tables: Mapping[str, ClipTable], a: str, b: str, resamples: int, seed: int
-) -> Figures:
-    """Differences b - a: with an interval over clips for the cross entropies, plain for CER and SECS."""
+def compare_pair(tables: Mapping[str, ClipTable], a: str, b: str, resamples: int, seed: int) -> Figures:
+    """Differences b - a of the cross entropies, with an interval over clips."""
     pair: Figures = {}
     for measure in ("mel", "text"):
         from_table, to_table = tables[a].columns, tables[b].columns
         tokens = from_table[f"{measure}_tokens"]
         sums = from_table[f"{measure}_nats"], to_table[f"{measure}_nats"]
         interval = paired_difference(*sums, tokens, resamples, seed)
-        pair[f"{measure}_ce"] = {
-            **_change(*(float(values.sum() / tokens.sum()) for values in sums)),
-            "low": interval.low,
-            "high": interval.high,
-            "excludes_zero": interval.excludes_zero,
-        }
-    for measure in ("cer", "secs"):
-        if _is_number(figures[a], measure) and _is_number(figures[b], measure):
-            pair[measure] = _change(figures[a][measure], figures[b][measure])
+        pair[f"{measure}_ce"] = _change(
+            float(sums[0].sum() / tokens.sum()), float(sums[1].sum() / tokens.sum()), interval
+        )
     return pair
 
 
-def _change(before: float, after: float) -> Figures:
-    relative = (after - before) / before if before else None
-    return {"from": before, "to": after, "difference": after - before, "relative": relative}
+def heard(rows: Mapping[str, Sequence[spoken.Row]], a: str, b: str, resamples: int, seed: int) -> Figures:
+    """Differences b - a of what was measured of the spoken sentences, with an interval over sentences."""
+    figures = {model: spoken.figures(rows[model], resamples, seed) for model in (a, b)}
+    pair: Figures = {}
+    for measure in spoken.WITH_INTERVAL:
+        interval = spoken.difference(rows[a], rows[b], measure, resamples, seed)
+        if interval is not None:
+            pair[measure] = _change(figures[a][measure], figures[b][measure], interval)
+    return pair
+
+
+def _change(before: float, after: float, interval: Interval) -> Figures:
+    return {
+        "from": before,
+        "to": after,
+        "difference": interval.mean,
+        "relative": interval.mean / before if before else None,
+        "low": interval.low,
+        "high": interval.high,
+        "excludes_zero": interval.excludes_zero,
+    }
 
 
 def overview(figures: Mapping[str, Figures]) -> Table:
-    """One row a model, and what bounds CER and SECS from above: the recordings, plain and through the codec."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("model", no_wrap=True)
-    for title in ("mel CE\n\\[95 %]", "text CE\n\\[95 %]", "mel CE\nstock", "CER", "SECS"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for model, label in LABELS.items():
-        row = figures[model]
-        cells = [_with_interval(row, "mel_ce"), _with_interval(row, "text_ce")]
-        table.add_row(label, *cells, *(_cell(row, key) for key in ("mel_ce_stock", "cer", "secs")))
-    for other in ("recordings", "codec"):
-        row = figures["base"]  # the recordings are the same for every model
-        cells = [_cell(row, f"cer_{other}"), _cell(row, f"secs_{other}")]
-        if any(cells):
-            table.add_row(other, "", "", "", *cells)
+    """One row a model, and what bounds the spoken measures: the recordings, plain and through the codec."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("", no_wrap=True)
+    for name, title in TITLES.items():
+        interval = "\n\\[95 %]" if name in BOUNDED else ""
+        table.add_column(title + interval, justify="right", no_wrap=True)
+    for row, label in (LABELS | {name: name for name in CEILING}).items():
+        table.add_row(label, *(_cell(figures[row], name) for name in TITLES))
     return table
 
 
-def _cell(row: Figures, key: str) -> str:
-    return f"{row[key]:.3f}" if _is_number(row, key) else ""
+def _cell(row: Figures, name: str) -> str:
+    if not _is_number(row, name):
+        return ""
+    bounds = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if name in BOUNDED else ""
+    return f"{row[name]:.{2 if name == 'mos' else 3}f}{bounds}"
 
 
-def _with_interval(row: Figures, key: str) -> str:
-    return f"{row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
-
-
-def sentence(a: str, b: str, change: Figures) -> str:
-    """What the pair's mel CE says, with the verdict in words where the interval includes zero."""
+def sentence(a: str, b: str, title: str, change: Figures) -> str:
+    """What the pair's figure says, with the verdict in words where the interval includes zero."""
     relative = "" if change["relative"] is None else f" ({100 * change['relative']:+.1f} %)"
     verdict = "" if change["excludes_zero"] else ", not different from zero"
     return (
-        f"{LABELS[a]} -> {LABELS[b]}: mel CE {change['difference']:+.3f}{relative}, "
+        f"{LABELS[a]} -> {LABELS[b]}: {title} {change['difference']:+.3f}{relative}, "
         f"95 % interval {change['low']:+.3f} to {change['high']:+.3f}{verdict}"
     )
 

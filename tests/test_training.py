@@ -31,6 +31,7 @@ from voicetune.data.codes import Codes, Encoded
 from voicetune.errors import UserError
 from voicetune.measures import cross_entropy
 from voicetune.params import Decoding, Params, Phase
+from voicetune.speech.say import say
 from voicetune.speech.voice import Line, Voice
 from voicetune.training import batches, checkpoint, loop, optimization, phase
 from voicetune.training.checkpoint import State
@@ -101,7 +102,7 @@ class Curve(list):
         return [values[name] for _, values in self if name in values]
 
 
-def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None):
+def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge=None):
     """Train the small GPT; returns best weights, facts and curve."""
     place.mkdir(parents=True, exist_ok=True)
     curve = Curve()
@@ -112,7 +113,7 @@ def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None):
 
     fabric = Fabric(accelerator="cpu", devices=1, precision=settings.precision)
     loss = TrainingLoss(small_gpt().eval())  # as `folder.open_xtts` gives it
-    best, run = loop.train(loss, codes, TOKENS, settings, 7, State(place), both, fabric, MEASURED)
+    best, run = loop.train(loss, codes, TOKENS, settings, 7, State(place), both, fabric, MEASURED, judge=judge)
     return best, run, curve
 
 
@@ -284,6 +285,22 @@ def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, end
     kept = {name for path in manifests for name in json.loads(path.read_text())["files"]}
     assert {path.name for path in (tmp_path / "state").iterdir()} == kept | {path.name for path in manifests}
     assert f"best-{best_step}.pt" in kept
+
+
+def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
+    scores = iter([0.5, 0.2, 0.4, 0.3])
+    settings = phase_with(max_steps=6, eval_every=2, patience=2)
+
+    def judge():
+        cer = next(scores)
+        return {"cer": cer}, cer
+
+    best, run, curve = train(made_up, settings, tmp_path / "judged", judge=judge)
+    assert (run.best_step, run.best_score, run.step, run.ended) == (2, 0.2, 6, "patience")
+    assert curve.of("held_out/cer") == [0.5, 0.2, 0.4, 0.3]
+    assert run.best_mel_ce == curve.of("held_out/mel_ce")[1] > min(curve.of("held_out/mel_ce"))
+    after_two, _, _ = train(made_up, phase_with(max_steps=6, eval_every=2), tmp_path / "plain")
+    assert any(not torch.equal(best[name], after_two[name]) for name in best), "not the weights of the lowest mel CE"
 
 
 def test_learning_rates():
@@ -469,7 +486,7 @@ def test_a_folder_alone_speaks(published, tmp_path):
     voice.xtts.gpt.max_gen_mel_tokens = 30  # an untrained one does not stop
     with torch.no_grad():
         voice.xtts.gpt.mel_head.bias[voice.xtts.gpt.stop_audio_token] -= 100
-    (sound,) = voice.speak([Line("Good evening.", "en")], [voice.speaker()], Decoding(temperature=0.5), seed=1)
+    (sound,) = say(voice, [Line("Good evening.", "en")], [voice.speaker()], Decoding(temperature=0.5), seed=1)
     assert sound.shape == (30 * 1024,)
     assert np.isfinite(sound).all()
     assert np.abs(sound).max() > 0

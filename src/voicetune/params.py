@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +16,7 @@ CHARACTER_LIMITS = {
     "en": 250, "de": 253, "fr": 273, "es": 239, "it": 213, "pt": 203, "pl": 224, "zh": 82, "ar": 166,
     "cs": 186, "ru": 182, "nl": 251, "tr": 226, "ja": 71, "hu": 224, "ko": 95, "hi": 150,
 }  # fmt: skip
+SPEEDS = (0.5, 2.0)
 MODELS = ("base", "phase1", "phase2")
 
 Language = Literal[
@@ -73,6 +74,17 @@ class Encode(_Section):
     unknown_characters: Literal["fail", "leave_out"] = "fail"
 
 
+class Decoding(_Section):
+    temperature: float = Field(0.65, ge=0, le=2, description="0 is greedy")
+    top_k: int = Field(50, ge=0)
+    top_p: float = Field(0.8, gt=0, le=1)
+    repetition_penalty: float = Field(2.0, ge=1, le=20)
+
+
+Select = Literal["mel_ce", "cer", "mos", "composite"]
+Measure = Literal["intelligibility", "similarity", "mos", "prosody", "robustness", "speed"]
+
+
 class Phase(_Section):
     """One phase of training. `lr` of phase 2 comes from the top of the file."""
 
@@ -101,6 +113,10 @@ class Phase(_Section):
     log_every: int = Field(10, ge=1)
     target_mel_ce: float | None = Field(None, gt=0)
     patience: int | None = Field(None, ge=1, description="evaluations without a better one")
+    select: Select = "mel_ce"
+    select_sentences: int = Field(6, ge=1, le=1000, description="spoken at each evaluation, unless select is mel_ce")
+    select_asr: str = "tiny.en"
+    select_decoding: Decoding = Field(default_factory=Decoding)
 
     @model_validator(mode="after")
     def _reference_makes_sense(self):
@@ -112,15 +128,10 @@ class Phase(_Section):
         return self
 
 
-class Decoding(_Section):
-    temperature: float = Field(0.65, ge=0, le=2, description="0 is greedy")
-    top_k: int = Field(50, ge=0)
-    top_p: float = Field(0.8, gt=0, le=1)
-    repetition_penalty: float = Field(2.0, ge=1, le=20)
-
-
 class Evaluate(_Section):
     sentences: int = Field(12, ge=0, le=1000)
+    takes: int = Field(3, ge=1, le=100, description="of each sentence, each drawn anew")
+    measures: list[Measure] = Field(default_factory=lambda: list(get_args(Measure)))
     asr: str = "tiny.en"
     bootstrap: int = Field(2000, ge=100)
     reference_seconds: float = Field(3.0, ge=0.4, le=30)
@@ -130,6 +141,9 @@ class Evaluate(_Section):
 class Synthesize(_Section):
     lines: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
     language: Language
+    speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1])
+    loudness: float = Field(-23.0, ge=-70, le=-5, description="LUFS")
+    format: Literal["wav", "flac", "mp3", "ogg"] = "wav"
     decoding: Decoding = Field(default_factory=Decoding)
 
 
@@ -149,6 +163,13 @@ class Params(_Section):
     train_phase2: Phase
     evaluate: Evaluate
     synthesize: Synthesize
+
+    @model_validator(mode="after")
+    def _what_speaks_is_whole(self):
+        for name in ("train_phase1", "train_phase2"):
+            if self.strategy == "fsdp" and getattr(self, name).select != "mel_ce":
+                raise ValueError(f"{name}.select must be mel_ce with strategy fsdp, where no device has a whole model")
+        return self
 
 
 class _Loader(yaml.SafeLoader):

@@ -16,13 +16,16 @@ _STOCK_BATCH = 3  # of the stock recipe, on which its figure depends
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Per clip: sums of nats and numbers of tokens, each (clips,) float64."""
+    """Per clip: sums of nats, numbers of tokens, and how many audio tokens were among the model's first 1 and 10; each
+    (clips,) float64."""
 
     clips: np.ndarray
     mel: np.ndarray
     mel_tokens: np.ndarray
     text: np.ndarray
     text_tokens: np.ndarray
+    top1: np.ndarray
+    top10: np.ndarray
 
     @property
     def mel_ce(self) -> float:
@@ -48,7 +51,9 @@ def measure(
     loss.eval()
     device = next(loss.parameters()).device
     order = clips[np.argsort(codes.lengths[clips], kind="stable")]
-    sums = {name: np.zeros(len(codes)) for name in ("mel", "mel_tokens", "text", "text_tokens")}
+    sums = {name: np.zeros(len(codes)) for name in ("mel", "mel_tokens", "text", "text_tokens", "top1", "top10")}
+    logits: list[torch.Tensor] = []
+    watching = loss.gpt.mel_head.register_forward_hook(lambda _module, _input, output: logits.append(output))
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH]
         rng = np.random.default_rng([seed, 2, start])
@@ -57,6 +62,11 @@ def measure(
         for name, values, of in (("text", text, batch.text_clips), ("mel", mel, batch.mel_clips)):
             np.add.at(sums[name], chosen[of.cpu().numpy()], values)
             np.add.at(sums[name + "_tokens"], chosen[of.cpu().numpy()], 1.0)
+        found = logits.pop()
+        ranks = (found > found.gather(1, batch.mel_targets[:, None])).sum(1).cpu().numpy()
+        for name, first in (("top1", 1), ("top10", 10)):
+            np.add.at(sums[name], chosen[batch.mel_clips.cpu().numpy()], ranks < first)
+    watching.remove()
     loss.train(was_training)
     return CrossEntropy(clips=clips, **{name: values[clips] for name, values in sums.items()})
 

@@ -1,4 +1,4 @@
-"""CER: the share of characters that a speech recogniser reads wrongly, an estimate of intelligibility.
+"""CER and WER: the share of characters and words that a recogniser reads wrongly, an estimate of intelligibility.
 
 The recogniser is Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whisper, greedy and on the CPU.
 """
@@ -6,7 +6,7 @@ The recogniser is Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whis
 import importlib.util
 import re
 import unicodedata
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,20 +72,28 @@ class Recogniser:
         return "".join(segment.text for segment in segments).strip()
 
 
-def cer(recognisers: dict[str, Recogniser], said: Sequence[Clip], sounds: Sequence[np.ndarray], rate: int) -> float:
-    """Character errors over characters, of all sentences together.
+@dataclass(frozen=True)
+class Reading:
+    """What a recogniser read off one sound, and how far that is from the text."""
+
+    heard: str
+    character_errors: int
+    characters: int
+    word_errors: int
+    words: int
+
+
+def read(recogniser: Recogniser, clip: Clip, sound: np.ndarray, rate: int) -> Reading:
+    """Read one sound.
 
     Args:
-        recognisers: one for each language.
-        said: what each sound should say.
-        sounds: each (samples,) float32 at `rate` Hz.
+        clip: what it should say.
+        sound: (samples,) float32 at `rate` Hz.
     """
-    errors = characters = 0
-    for clip, sound in zip(said, sounds, strict=True):
-        text = recognisers[clip.language].transcribe(sound, rate)
-        wrong, length = character_errors(clip.text, text, clip.language)
-        errors, characters = errors + wrong, characters + length
-    return errors / max(1, characters)
+    heard = recogniser.transcribe(sound, rate)
+    return Reading(
+        heard, *character_errors(clip.text, heard, clip.language), *word_errors(clip.text, heard, clip.language)
+    )
 
 
 def _load(asr: str):
@@ -146,3 +154,14 @@ def character_errors(reference: str, hypothesis: str, language: str) -> tuple[in
         return len(heard), 0
     counted = jiwer.process_characters(expected, heard)
     return counted.substitutions + counted.deletions + counted.insertions, len(expected)
+
+
+def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
+    """Word errors and words of the reference, as `character_errors`."""
+    import jiwer
+
+    expected, heard = normalise(reference, language), normalise(hypothesis, language)
+    if not expected:
+        return len(heard.split()), 0
+    counted = jiwer.process_words(expected, heard)
+    return counted.substitutions + counted.deletions + counted.insertions, len(expected.split())

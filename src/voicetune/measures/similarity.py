@@ -6,11 +6,15 @@ the cosine lies in 0 to 1; different voices often reach 0.6.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
 
 from voicetune.errors import UserError
+
+if TYPE_CHECKING:
+    from TTS.tts.models.xtts import Xtts
 
 _RATE = 16000  # resemblyzer.hparams.sampling_rate
 _SHORTEST = 0.25  # seconds; less than a syllable says nothing about a voice
@@ -49,6 +53,29 @@ class SpeakerEncoder:
             return None
         embedding = self._encoder.embed_utterance(self._levelled(soxr.resample(samples, rate, _RATE)))
         return embedding.astype(np.float32) if np.isfinite(embedding).all() else None
+
+
+class OwnEncoder:
+    """XTTS's own speaker encoder, on which it was trained: for comparison with the published figures (Casanova et al.
+    2024, arXiv:2406.04904), never for a verdict.
+
+    Args:
+        xtts: a model whose HiFi-GAN, which holds the encoder, has real weights.
+    """
+
+    def __init__(self, xtts: "Xtts") -> None:
+        self._xtts = xtts
+
+    def embed(self, samples: np.ndarray, rate: int) -> np.ndarray | None:
+        """As `SpeakerEncoder.embed`: a float32 unit vector, shape (512,)."""
+        import torch
+
+        samples = np.asarray(samples, np.float32)
+        if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
+            return None
+        with torch.inference_mode():
+            embedded = self._xtts.get_speaker_embedding(torch.from_numpy(samples)[None], rate)
+        return embedded.flatten().cpu().numpy()
 
 
 def secs(a: np.ndarray | None, b: np.ndarray | None) -> float:

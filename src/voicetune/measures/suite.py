@@ -1,5 +1,6 @@
 """All measures of one model on one dataset: held-out cross entropies, then what is heard."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +10,51 @@ import torch
 from torch.nn import functional as F
 
 from voicetune import stage
-from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
-from voicetune.measures import cross_entropy, intelligibility, intervals, similarity
+from voicetune.measures import cross_entropy, intervals, spoken
+from voicetune.measures.ears import Ears
+from voicetune.measures.similarity import OwnEncoder
+from voicetune.measures.spoken import Row, Take
+from voicetune.measures.takes import recorded, sentences, speak, through_codec
 from voicetune.params import Params
+from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice, heard
 from voicetune.xtts import codec, folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
-_SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
+_TIMED = 3  # sentences
 _STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: 4.5 s heard, padded with silence to 6 s
 
 
-def run(model: Path, data: Path, settings: Params) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Spoken:
+    """What was listened to, row by row, and its figures. rate: Hz of the sounds."""
+
+    figures: dict[str, Any]
+    takes: list[Take]
+    rows: list[Row]
+    rate: int
+
+
+def run(model: Path, data: Path, settings: Params) -> tuple[dict[str, Any], list[dict[str, Any]], Spoken]:
     """Measure one model.
 
     Args:
         data: holds `codes` and `clips`.
 
     Returns:
-        the figures (metrics/evaluate/<model>.json), and per held-out clip its sums of nats and tokens.
+        the figures (metrics/evaluate/<model>.json), per held-out clip its sums of nats and tokens, and what it spoke.
     """
     codes = _held_out(data)
     voice = Voice(model, stage.device(settings.device))
     figures, rows = _cross_entropies(voice, codes, data / "clips", settings)
-    figures |= _heard(voice, codes, data / "clips", settings)
+    said = _spoken(voice, codes, data, settings)
+    figures |= said.figures
     figures["model_sha256"] = folder.sha256(folder.weights_file(model))
     figures["data_sha256"] = folder.sha256(data / "codes" / "codes.safetensors")
-    return figures, rows
+    return figures, rows, said
 
 
 def _cross_entropies(voice: Voice, codes: Codes, clips: Path, settings: Params):
@@ -51,6 +67,11 @@ def _cross_entropies(voice: Voice, codes: Codes, clips: Path, settings: Params):
         sums, counts = getattr(measured, name), getattr(measured, name + "_tokens")
         interval = intervals.ratio_interval(sums, counts, settings.evaluate.bootstrap, settings.seed)
         figures |= {f"{name}_ce": interval.mean, f"{name}_ce_low": interval.low, f"{name}_ce_high": interval.high}
+
+    for name in ("top1", "top10"):
+        counts = getattr(measured, name), measured.mel_tokens
+        interval = intervals.ratio_interval(*counts, settings.evaluate.bootstrap, settings.seed)
+        figures |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
     def own_beginning(clip: int) -> np.ndarray:
         samples = torch.from_numpy(soundfile.read(clips / codes.clips[clip].file, dtype="float32")[0])
@@ -66,45 +87,77 @@ def _cross_entropies(voice: Voice, codes: Codes, clips: Path, settings: Params):
             "mel_tokens": int(measured.mel_tokens[i]),
             "text_nats": repr(float(measured.text[i])),
             "text_tokens": int(measured.text_tokens[i]),
+            "top1": int(measured.top1[i]),
+            "top10": int(measured.top10[i]),
         }
         for i, clip in enumerate(measured.clips)
     ]
     return figures, rows
 
 
-def ceiling(base: Path, data: Path, settings: Params) -> dict[str, Any]:
-    """CER and SECS of the recordings themselves, and of the recordings through the base's codec: what no
-    model trained from this base can be expected to pass. The same for every model, so measured once."""
+def ceiling(base: Path, data: Path, settings: Params) -> dict[str, Spoken]:
+    """The sentences that models speak, as recorded, and the recordings through the base's codec: what no model
+    trained from this base can be expected to pass. The same for every model, so measured once.
+
+    Returns:
+        `recordings` and `codec`; nothing if no sentence is spoken.
+    """
     codes = _held_out(data)
-    chosen = _sentences(codes, settings)
+    chosen = sentences(codes, settings.seed, settings.evaluate.sentences)
     if not len(chosen):
         return {}
     voice = Voice(base, stage.device(settings.device))
-    said = [codes.clips[i] for i in chosen]
-    recorded = [soundfile.read(data / "clips" / clip.file, dtype="float32")[0] for clip in said]
-    speakers = heard(voice.xtts, codes, data / "clips", (c.speaker for c in said))
-    through = [
-        voice.sound(
-            torch.from_numpy(codes.codes(i).astype(np.int64)), Line(clip.text, clip.language), speakers[clip.speaker]
-        )
-        for i, clip in zip(chosen, said, strict=True)
-    ]
-    ears = _Ears(codes, data / "clips", said, settings)
-    return ears.hear(recorded, codec.SAMPLE_RATE, "_recordings") | ears.hear(through, voice.rate, "_codec")
+    ears = _ears(voice, codes, data, chosen, settings)
+    recordings = _listened(recorded(codes, data / "clips", chosen), codec.SAMPLE_RATE, ears, settings)
+    if "similarity" in settings.evaluate.measures:
+        floor = ears.floor([codes.clips[i] for i in chosen])
+        recordings.figures.update({} if floor is None else {"secs_floor": floor})
+    through = _listened(through_codec(voice, codes, data / "clips", chosen), voice.rate, ears, settings)
+    return {"recordings": recordings, "codec": through}
 
 
-def _heard(voice: Voice, codes: Codes, clips: Path, settings: Params) -> dict[str, Any]:
-    """CER and SECS of some held-out sentences, synthesised in one batch."""
-    chosen = _sentences(codes, settings)
-    figures: dict[str, Any] = {"sentences": len(chosen)}
+def _spoken(voice: Voice, codes: Codes, data: Path, settings: Params) -> Spoken:
+    """Some held-out sentences as a model speaks them, and how fast it does."""
+    chosen = sentences(codes, settings.seed, settings.evaluate.sentences)
     if not len(chosen):
-        return figures
+        return Spoken({"sentences": 0}, [], [], voice.rate)
+    speed = _speed(voice, codes, data / "clips", chosen, settings) if "speed" in settings.evaluate.measures else {}
+    takes = speak(
+        voice, codes, data / "clips", chosen, settings.evaluate.decoding, settings.seed, settings.evaluate.takes
+    )
+    said = _listened(takes, voice.rate, _ears(voice, codes, data, chosen, settings), settings)
+    said.figures.update(speed)
+    return said
+
+
+def _speed(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray, settings: Params) -> dict[str, float]:
+    """Medians over some sentences, each spoken alone: see `speech.timing`. Nothing for a model that says nothing."""
+    said = [codes.clips[i] for i in chosen[:_TIMED]]
+    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
+    found = []
+    for clip in said:
+        line = Line(clip.text, clip.language)
+        try:
+            found.append(timed(voice, line, speakers[clip.speaker], settings.evaluate.decoding, settings.seed))
+        except UserError:
+            continue
+    if not found:
+        return {}
+    first, factor = np.median(found, axis=0)
+    return {"first_audio_seconds": float(first), "real_time_factor": float(factor)}
+
+
+def _ears(voice: Voice, codes: Codes, data: Path, chosen: np.ndarray, settings: Params) -> Ears:
     said = [codes.clips[i] for i in chosen]
-    speakers = heard(voice.xtts, codes, clips, (c.speaker for c in said))
-    lines = [Line(clip.text, clip.language) for clip in said]
-    who = [speakers[clip.speaker] for clip in said]
-    sounds = voice.speak(lines, who, settings.evaluate.decoding, settings.seed)
-    return figures | _Ears(codes, clips, said, settings).hear(sounds, voice.rate)
+    own = OwnEncoder(voice.xtts) if voice.vocoder == "hifigan" else None
+    return Ears(codes, data / "clips", said, settings.evaluate.asr, settings.evaluate.measures, own)
+
+
+def _listened(takes: list[Take], rate: int, ears: Ears, settings: Params) -> Spoken:
+    rows = [ears.hear(take, rate) for take in stage.track(takes, "listening", len(takes))]
+    figures = spoken.figures(rows, settings.evaluate.bootstrap, settings.seed)
+    counts = {"sentences": sum(take.number == 0 for take in takes), "takes": len(takes)}
+    return Spoken({**counts, **figures}, takes, rows, rate)
 
 
 def _held_out(data: Path) -> Codes:
@@ -112,36 +165,3 @@ def _held_out(data: Path) -> Codes:
     if codes.held_out.size == 0:
         raise UserError("no clip is held out, so nothing can be measured; raise prepare.held_out.")
     return codes
-
-
-def _sentences(codes: Codes, settings: Params) -> np.ndarray:
-    """The held-out clips that are spoken: the same for every model, drawn from the seed."""
-    count = min(settings.evaluate.sentences, len(codes.held_out))
-    return np.sort(np.random.default_rng([settings.seed, 4]).permutation(codes.held_out)[:count])
-
-
-class _Ears:
-    """A recogniser for each language and a voice for each speaker, for the given sentences."""
-
-    def __init__(self, codes: Codes, clips: Path, said: list[Clip], settings: Params):
-        self.said = said
-        asr = settings.evaluate.asr
-        self.recognisers = {c.language: intelligibility.Recogniser(asr, c.language) for c in said}
-        self.encoder = similarity.SpeakerEncoder()
-        self.voices = {name: _reference(self.encoder, codes, clips, name) for name in {c.speaker for c in said}}
-
-    def hear(self, sounds: list[np.ndarray], rate: int, suffix: str = "") -> dict[str, float]:
-        """CER over all characters, and the mean SECS, of one take of the sentences."""
-        cer = intelligibility.cer(self.recognisers, self.said, sounds, rate)
-        likeness = [
-            similarity.secs(self.encoder.embed(sound, rate), self.voices[clip.speaker])
-            for clip, sound in zip(self.said, sounds, strict=True)
-        ]
-        return {"cer" + suffix: cer, "secs" + suffix: float(np.mean(likeness))}
-
-
-def _reference(encoder: similarity.SpeakerEncoder, codes: Codes, clips: Path, speaker: str):
-    """The speaker's voice from training clips, so that no measured sentence is its own reference."""
-    known = codes.training_clips_of(speaker)[:_SECS_REFERENCES]
-    embedded = [encoder.embed(*soundfile.read(clips / codes.clips[i].file, dtype="float32")) for i in known]
-    return similarity.reference_embedding([e for e in embedded if e is not None])

@@ -34,6 +34,8 @@ from voicetune.xtts.rows import Recipe
 _SAVE_SECONDS = 60.0
 
 Row = dict[str, float]
+Judge = Callable[[], tuple[Row, float]]
+"""Listens to the model as it is: figures for the curve, and one to choose by, lower for better."""
 Log = Callable[[int, Row, bool], None]
 """Called with step, values and whether to write now; first with the rows of a resumed history."""
 
@@ -44,6 +46,7 @@ class Progressed:
 
     step: int = 0
     best_step: int = 0
+    best_score: float = math.inf  # what it was chosen by: the mel CE, or a judge's figure
     best_mel_ce: float = math.inf
     best_text_ce: float = math.inf
     start_mel_ce: float = math.inf
@@ -67,6 +70,7 @@ def train(
     before_step: Callable[[int], None] = lambda step: None,
     restarts: int = 0,
     pieces: int = 1,
+    judge: Judge | None = None,
 ) -> tuple[dict[str, Tensor], Progressed]:
     """Train one phase to its end.
 
@@ -78,9 +82,10 @@ def train(
         before_step: called with the number of each optimizer step (from 0) before it.
         restarts: how many processes this training has lost so far; it becomes a point of the curve.
         pieces: in how many each micro-batch goes through the model, for want of memory; the sums are the same.
+        judge: chooses the best model instead of the held-out mel CE; the same answer on every device.
 
     Returns:
-        the best GPT weights by held-out mel CE, on the first device of all, and the facts of the run.
+        the best GPT weights by held-out mel CE or the judge, on the first device of all, and the facts of the run.
 
     Raises:
         Stopped: a signal came; the state is saved.
@@ -119,14 +124,16 @@ def train(
         if not math.isfinite(held_out.mel_ce + held_out.text_ce):
             raise UserError(f"step {run.step}: the held-out loss is not a finite number; lower lr or check the parent.")
         values = {"held_out/mel_ce": held_out.mel_ce, "held_out/text_ce": held_out.text_ce}
-        note(values, True)
+        heard, score = judge() if judge else ({}, held_out.mel_ce)
+        note({**values, **{f"held_out/{name}": value for name, value in heard.items()}}, True)
         if run.step == 0:
             run.start_mel_ce = held_out.mel_ce
-        better = held_out.mel_ce < run.best_mel_ce
+        better = score < run.best_score
         run.worse = 0 if better else run.worse + 1
         if better:
-            run.best_step, run.best_mel_ce, run.best_text_ce = run.step, held_out.mel_ce, held_out.text_ce
-        if phase.target_mel_ce is not None and run.best_mel_ce <= phase.target_mel_ce:
+            run.best_step, run.best_score = run.step, score
+            run.best_mel_ce, run.best_text_ce = held_out.mel_ce, held_out.text_ce
+        if phase.target_mel_ce is not None and held_out.mel_ce <= phase.target_mel_ce:
             run.ended = "target reached"
         elif phase.patience is not None and run.worse >= phase.patience:
             run.ended = "patience"
@@ -135,7 +142,8 @@ def train(
         save(better)
         fabric.print(
             f"step {run.step}/{steps}  held-out mel CE {held_out.mel_ce:.4f}  text CE {held_out.text_ce:.4f}"
-            f"  best {run.best_mel_ce:.4f} at {run.best_step}"
+            + "".join(f"  {name} {value:.4f}" for name, value in heard.items())
+            + f"  best {run.best_mel_ce:.4f} at {run.best_step}"
         )
 
     # 3. Before the first step: what the parent is worth; before any other: what was lost

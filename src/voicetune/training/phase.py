@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params import Params, Phase
-from voicetune.speech.voice import heard
+from voicetune.speech.voice import Voice, heard
 from voicetune.training import agent, checkpoint, devices, loop, memory
 from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
 from voicetune.xtts import folder
@@ -61,9 +62,10 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
                 loss, codes, Tokens.of(loss.gpt), phase, settings.seed, state, log, fabric,
                 measured_recipe(settings.evaluate.reference_seconds), before_step=attempts.at,
                 restarts=len(attempts.failures()), pieces=_pieces(attempts, phase),
+                judge=_judge(loss, codes, data, phase, settings.seed, parent, fabric),
             )  # fmt: skip
             if first:
-                story = {**facts, **_story(codes, progressed, parent), "restarts": attempts.told()}
+                story = {**facts, **_story(codes, phase, progressed, parent), "restarts": attempts.told()}
                 _publish(out, parent, best, codes, data, story)
         if first:
             state.remove()  # only now: a crash while publishing costs nothing but the publishing
@@ -77,6 +79,28 @@ def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
     if phase.activation_checkpointing:
         memory.checkpoint_activations(loss.gpt)
     return loss
+
+
+def _judge(
+    loss: TrainingLoss, codes: Codes, data: Path, phase: Phase, seed: int, parent: Path, fabric: Fabric
+) -> loop.Judge | None:
+    """Who listens to the model in training, if the phase wants to be chosen by ear; one does it for all devices."""
+    if phase.select == "mel_ce":
+        return None
+    judge = None
+    if fabric.is_global_zero:
+        from voicetune.measures.judge import Judge  # the recogniser and the speaker encoder: only where they are asked
+
+        voice = Voice(parent)
+        voice.xtts.gpt = loss.gpt
+        voice.to(fabric.device)
+        judge = Judge(voice, codes, data, phase, seed)
+
+    def asked() -> tuple[dict[str, float], float]:
+        told: Any = fabric.broadcast(judge() if judge else None)
+        return told
+
+    return asked
 
 
 def _pieces(attempts: Attempts, phase: Phase) -> int:
@@ -93,7 +117,7 @@ def _pieces(attempts: Attempts, phase: Phase) -> int:
     return pieces
 
 
-def _story(codes: Codes, run: loop.Progressed, parent: Path) -> dict[str, Any]:
+def _story(codes: Codes, phase: Phase, run: loop.Progressed, parent: Path) -> dict[str, Any]:
     """What the phase did, in figures."""
     known = folder.ours(parent)
     trained = [codes.clips[i] for i in codes.training]
@@ -101,6 +125,7 @@ def _story(codes: Codes, run: loop.Progressed, parent: Path) -> dict[str, Any]:
         "ended": run.ended,
         "steps": run.step,
         "best_step": run.best_step,
+        "select": phase.select,
         "mel_ce_start": run.start_mel_ce,
         "mel_ce": run.best_mel_ce,
         "text_ce": run.best_text_ce,

@@ -1,0 +1,125 @@
+"""All that listens to a spoken sentence: recogniser, speaker encoder, MOS predictor, prosody; one row a take."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from voicetune.data import espeak
+from voicetune.data.clip import Clip
+from voicetune.data.codes import Codes
+from voicetune.errors import UserError
+from voicetune.measures import intelligibility, naturalness, prosody, robustness, similarity
+from voicetune.measures.spoken import COLUMNS, Row, Take
+
+_SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
+_STRANGER = "en-us+f3"
+_LOWEST_MOS = 1.0  # of the scale; what is silent gets it, so that saying nothing is never an advantage
+
+
+Encoder = similarity.SpeakerEncoder | similarity.OwnEncoder
+
+
+class Ears:
+    """Listens to takes of the given sentences.
+
+    Args:
+        clips: the folder of the recordings.
+        said: the sentences.
+        asr: see `intelligibility.Recogniser`.
+        measures: which of `params.Measure` are taken.
+        own: XTTS's own speaker encoder, if there is one whose weights are real.
+    """
+
+    def __init__(
+        self,
+        codes: Codes,
+        clips: Path,
+        said: Sequence[Clip],
+        asr: str,
+        measures: Collection[str],
+        own: similarity.OwnEncoder | None = None,
+    ):
+        self.clips, self.measures = clips, measures
+        if self.reads:
+            self.recognisers = {c.language: intelligibility.Recogniser(asr, c.language) for c in said}
+        if "similarity" in measures:
+            encoders: dict[str, Encoder] = {"secs": similarity.SpeakerEncoder()} | ({"secs_xtts": own} if own else {})
+            self.similar = {
+                column: (
+                    encoder,
+                    {name: self._voice(encoder, codes, name) for name in sorted({c.speaker for c in said})},
+                )
+                for column, encoder in encoders.items()
+            }
+        if "mos" in measures:
+            self.mos = naturalness.MosPredictor()
+
+    @property
+    def reads(self) -> bool:
+        """Whether the recogniser is needed."""
+        return bool({"intelligibility", "robustness"} & set(self.measures))
+
+    def hear(self, take: Take, rate: int) -> Row:
+        """Measure one take: the columns of `spoken.COLUMNS`, None where nothing was measured.
+
+        What is slow and says the same of every take (similarity, MOS, prosody) is measured of the first one alone.
+        """
+        clip, sound = take.clip, take.sound
+        row: Row = dict.fromkeys(COLUMNS)
+        row |= {"id": clip.id, "take": take.number, "speaker": clip.speaker, "language": clip.language}
+        row |= {"text": clip.text, "file": f"{clip.id}.flac", "seconds": round(len(sound) / rate, 3)}
+        if self.reads:
+            row |= self._read(take, rate)
+        if "robustness" in self.measures:
+            row["long_silence"] = int(robustness.long_silence(sound, rate))
+            row["clipped"] = int(robustness.clipped(sound))
+            row["stopped"] = None if take.stopped is None else int(take.stopped)
+        if take.number == 0:
+            row |= self._sound(take, rate)
+        return row
+
+    def _read(self, take: Take, rate: int) -> Row:
+        clip = take.clip
+        reading = intelligibility.read(self.recognisers[clip.language], clip, take.sound, rate)
+        row: Row = {"heard": reading.heard}
+        if "intelligibility" in self.measures:
+            row |= {"characters": reading.characters, "character_errors": reading.character_errors}
+            row |= {"words": reading.words, "word_errors": reading.word_errors}
+        if "robustness" in self.measures:
+            row["skipped"] = int(robustness.skipped(clip.text, reading.heard, clip.language))
+            row["repeated"] = int(robustness.repeated(clip.text, reading.heard, clip.language))
+        return row
+
+    def _sound(self, take: Take, rate: int) -> Row:
+        row: Row = {}
+        if "similarity" in self.measures:
+            for column, (encoder, voices) in self.similar.items():
+                row[column] = similarity.secs(encoder.embed(take.sound, rate), voices[take.clip.speaker])
+        if "mos" in self.measures:
+            found = self.mos.predict(take.sound, rate) or (_LOWEST_MOS,) * 3
+            row |= dict(zip(("mos", "mos_signal", "mos_background"), found, strict=True))
+        if "prosody" in self.measures and take.stopped is not None:
+            row |= asdict(prosody.compare(*self.recording(take.clip), take.sound, rate))
+        return row
+
+    def floor(self, said: Sequence[Clip]) -> float | None:
+        """SECS of the sentences in another voice, espeak-ng's: what two strangers have. None without such a voice."""
+        try:
+            strangers = [(espeak.speak(clip.text, _STRANGER), clip.speaker) for clip in said if clip.language == "en"]
+        except UserError:
+            return None
+        encoder, voices = self.similar["secs"]
+        found = [similarity.secs(encoder.embed(s, espeak.SAMPLE_RATE), voices[who]) for s, who in strangers]
+        return float(np.mean(found)) if found else None
+
+    def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
+        """A sentence as it was recorded: (samples,) float32 and its rate in Hz."""
+        return soundfile.read(self.clips / clip.file, dtype="float32")
+
+    def _voice(self, encoder: Encoder, codes: Codes, speaker: str) -> np.ndarray:
+        """The speaker's voice from training clips, so that no measured sentence is its own reference."""
+        known = codes.training_clips_of(speaker)[:_SECS_REFERENCES]
+        return similarity.reference_embedding([encoder.embed(*self.recording(codes.clips[i])) for i in known])

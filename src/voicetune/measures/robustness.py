@@ -1,0 +1,74 @@
+"""What goes wrong in single takes, each a yes or no: words skipped or repeated, long silences, clipping.
+
+Skips and repeats are read off a recogniser's text, which errs too: a word misread is neither; a rare false alarm on
+what the recogniser drops or doubles itself is in the recordings' row as well.
+"""
+
+import numpy as np
+
+from voicetune.measures.intelligibility import normalise
+
+_SKIP = 3  # words in a row; half the words, of a text with fewer than six
+_REPEAT = 2
+_LONGEST_SILENCE = 1.0  # seconds
+_SILENCE_DB = 40  # below the loudest moment
+_FLAT = 4  # samples in a row
+_NEAR = 1e-4
+
+
+def skipped(text: str, heard: str, language: str) -> bool:
+    """Whether three words in a row are missing (of a text with fewer than six: half of them)."""
+    words = normalise(text, language).split()
+    enough = min(_SKIP, max(1, (len(words) + 1) // 2))
+    return any(
+        kind == "delete" and end - start >= enough for kind, start, end, _, _ in _alignment(text, heard, language)
+    )
+
+
+def repeated(text: str, heard: str, language: str) -> bool:
+    """Whether two words or more that the text has once are said again right after, or right before, themselves."""
+    words = normalise(heard, language).split()
+    for kind, _, _, start, end in _alignment(text, heard, language):
+        size, inserted = end - start, words[start:end]
+        again = inserted in (words[max(0, start - size) : start], words[end : end + size])
+        if kind == "insert" and size >= _REPEAT and again:
+            return True
+    return False
+
+
+def long_silence(samples: np.ndarray, rate: int) -> bool:
+    """Whether there is a silence of more than a second between the first sound and the last.
+
+    Args:
+        samples: (samples,) float32 at `rate` Hz.
+    """
+    size = max(1, rate // 50)
+    frames = np.asarray(samples, np.float64)[: len(samples) // size * size].reshape(-1, size)
+    power = (frames**2).mean(1) if len(frames) else np.zeros(0)
+    loud = np.flatnonzero(power > power.max(initial=0) * 10 ** (-_SILENCE_DB / 10))
+    return bool(len(loud) > 1 and np.diff(loud).max() - 1 > _LONGEST_SILENCE * rate / size)
+
+
+def clipped(samples: np.ndarray) -> bool:
+    """Whether a peak is cut flat: four samples in a row within 0.01 % of the largest value of their sign."""
+    samples = np.asarray(samples, np.float64)
+    if len(samples) < _FLAT or np.abs(samples).max() == 0:
+        return False
+    at_top = samples >= samples.max() * (1 - _NEAR)
+    at_bottom = samples <= samples.min() * (1 - _NEAR)
+    return any(
+        np.convolve(side, np.ones(_FLAT), "valid").max() >= _FLAT
+        for side, peak in ((at_top, samples.max()), (at_bottom, -samples.min()))
+        if peak > 0
+    )
+
+
+def _alignment(text: str, heard: str, language: str) -> list[tuple[str, int, int, int, int]]:
+    """Runs of words: kind, start and end in the text, start and end in what was heard."""
+    import jiwer
+
+    expected, found = normalise(text, language), normalise(heard, language)
+    if not expected or not found:
+        return [("delete", 0, len(expected.split()), 0, 0)] if expected else []
+    chunks = jiwer.process_words(expected, found).alignments[0]
+    return [(c.type, c.ref_start_idx, c.ref_end_idx, c.hyp_start_idx, c.hyp_end_idx) for c in chunks]

@@ -1,0 +1,222 @@
+"""What listens to spoken sentences: each sabotage is flagged by the measure that should flag it."""
+
+from typing import get_args
+
+import librosa
+import numpy as np
+import pytest
+import soxr
+import torch
+
+from voicetune.data import espeak
+from voicetune.data.clip import Clip
+from voicetune.data.codes import Codes
+from voicetune.measures import prosody, robustness, spoken
+from voicetune.measures.ears import Ears
+from voicetune.measures.intelligibility import Recogniser, read, word_errors
+from voicetune.measures.naturalness import MosPredictor
+from voicetune.measures.similarity import OwnEncoder
+from voicetune.measures.spoken import Take
+from voicetune.params import Measure
+from voicetune.xtts import folder
+
+TEXT = "Which river flows through the city of Budapest, and where does it end?"
+CLIP = Clip("c", "c.flac", TEXT, "en", "quizmaster", "espeak", 4.0, "held_out")
+RATE = espeak.SAMPLE_RATE
+
+
+@pytest.fixture(scope="module")
+def sound() -> np.ndarray:
+    said = espeak.speak(TEXT, "en-us+m1")
+    return (said / np.abs(said).max() * 0.9).astype(np.float32)
+
+
+def shuffled(sound: np.ndarray, size: int = RATE // 10) -> np.ndarray:
+    """Its tenths of a second in another order, as shuffled codes would sound."""
+    parts = [sound[i : i + size] for i in range(0, len(sound) - size, size)]
+    return np.concatenate([parts[i] for i in np.random.default_rng(1).permutation(len(parts))])
+
+
+# Prosody: known truths, and what is done to a sound
+
+
+def test_a_sound_is_like_itself_at_any_level(sound):
+    found = prosody.compare(sound, RATE, np.concatenate([np.zeros(RATE // 2), sound * 0.3]), RATE)
+    assert found.f0_rmse_cents == pytest.approx(0, abs=25)  # frames fall elsewhere
+    assert found.mcd_db == pytest.approx(0, abs=1.5)
+    assert found.duration_ratio == pytest.approx(1, abs=0.02)
+    assert prosody.compare(sound, RATE, sound, RATE).mcd_db == pytest.approx(0, abs=1e-4)
+
+
+def test_a_shifted_pitch_is_measured_in_cents(sound):
+    faster = soxr.resample(sound, RATE, RATE / 1.06)  # a semitone, near enough: 100.9 cents up, and shorter
+    found = prosody.compare(sound, RATE, faster, RATE)
+    assert found.f0_rmse_cents == pytest.approx(1200 * np.log2(1.06), abs=12)
+    assert found.duration_ratio == pytest.approx(1 / 1.06, abs=0.01)
+
+
+def test_a_slowed_sentence_is_seen_in_its_duration_and_not_in_its_pitch(sound):
+    slowed = librosa.effects.time_stretch(sound, rate=0.7)
+    found = prosody.compare(sound, RATE, slowed, RATE)
+    assert found.duration_ratio == pytest.approx(1 / 0.7, abs=0.05)
+    assert found.f0_rmse_cents < 60
+
+
+def test_another_spectrum_costs_more_than_a_stretched_one(sound):
+    stretched = prosody.compare(sound, RATE, librosa.effects.time_stretch(sound, rate=0.9), RATE)
+    assert stretched.mcd_db < prosody.compare(sound, RATE, shuffled(sound), RATE).mcd_db - 1
+
+
+def test_silence_has_no_prosody(sound):
+    assert prosody.compare(sound, RATE, np.zeros(RATE, np.float32), RATE) == prosody.Prosody()
+    assert prosody.compare(sound, RATE, np.zeros(0, np.float32), RATE) == prosody.Prosody()
+
+
+# Robustness
+
+
+@pytest.mark.parametrize(
+    ("heard", "skips", "repeats"),
+    [
+        (TEXT, False, False),
+        ("Which river flows through the city of Budapest and where does it", False, False),  # one word misheard away
+        ("Which river flows through the city of Budapest", True, False),  # its ending is cut
+        ("Which river flows and where does it end", True, False),
+        ("Which river flows through the city of Budapest of Budapest and where does it end", False, True),
+        ("Which river which river flows through the city of Budapest and where does it end", False, True),
+        ("Witch liver blows true the sitting of Bude pest and wear thus it bend", False, False),  # bad, but all there
+        ("", True, False),
+    ],
+)
+def test_skips_and_repeats(heard, skips, repeats):
+    assert robustness.skipped(TEXT, heard, "en") is skips
+    assert robustness.repeated(TEXT, heard, "en") is repeats
+
+
+def test_long_silences(sound):
+    half = len(sound) // 2
+    cut = [sound[:half], np.zeros(int(1.2 * RATE), np.float32), sound[half:]]
+    assert not robustness.long_silence(sound, RATE)
+    assert robustness.long_silence(np.concatenate(cut), RATE)
+    assert not robustness.long_silence(np.concatenate([cut[1], sound, cut[1]]), RATE), "outer silence is none"
+    assert not robustness.long_silence(np.zeros(RATE, np.float32), RATE)
+
+
+@pytest.mark.parametrize("level", [0.99, 0.5])
+def test_clipping(sound, level):
+    assert not robustness.clipped(sound)
+    assert robustness.clipped(np.clip(3 * sound, -level, level))
+    assert not robustness.clipped(np.zeros(100))
+
+
+# Predicted MOS and the recogniser
+
+
+def test_predicted_mos_falls_with_noise_and_clipping(sound):
+    predictor = MosPredictor()
+    clean = predictor.predict(sound, RATE)
+    noise = np.random.default_rng(1).standard_normal(len(sound)).astype(np.float32)
+    assert clean == predictor.predict(sound, RATE)
+    assert all(1 <= value <= 5 for value in clean)
+    assert predictor.predict(sound + 0.1 * noise, RATE)[0] < clean[0] - 0.3
+    assert predictor.predict(np.clip(20 * sound, -0.5, 0.5), RATE)[0] < clean[0]
+    assert predictor.predict(np.zeros(RATE, np.float32), RATE) is None
+
+
+def test_shuffled_and_cut_speech_is_read_wrongly(sound):
+    recogniser = Recogniser("tiny.en", "en")
+    whole, mixed, cut = (
+        read(recogniser, CLIP, x, RATE) for x in (sound, shuffled(sound), sound[: int(0.5 * len(sound))])
+    )
+    assert whole.character_errors / whole.characters < 0.2
+    assert mixed.character_errors / mixed.characters > 0.5
+    assert robustness.skipped(TEXT, cut.heard, "en")
+    assert not robustness.skipped(TEXT, whole.heard, "en")
+
+
+def test_word_errors():
+    assert word_errors("One, two, three.", "one too three four", "en") == (2, 3)
+    assert word_errors("", "a b", "en") == (2, 0)
+
+
+# The table and its figures
+
+
+def test_figures_of_a_table_by_hand(tmp_path):
+    takes = [Take(CLIP, number, np.full(100, 0.1, np.float32), True) for number in (0, 1)]
+    rows = [
+        dict.fromkeys(spoken.COLUMNS)
+        | {"id": "c", "take": take.number, "characters": 10, "character_errors": errors, "stopped": stopped}
+        | {"secs": 0.5 if take.number == 0 else None, "text": TEXT, "heard": 'a, "quoted" text'}
+        for take, errors, stopped in zip(takes, (1, 4), (1, 0), strict=True)
+    ]
+    spoken.save(tmp_path, takes, rows, RATE)
+    assert {path.name for path in tmp_path.iterdir()} == {"sentences.csv", "c.flac"}
+    again = spoken.read(tmp_path)
+    assert again[1]["heard"] == 'a, "quoted" text'
+    found = spoken.figures(again, 200, 1)
+    assert found["cer"] == pytest.approx(5 / 20)
+    assert found["secs"] == 0.5
+    assert found["runaways"] == 0.5
+    assert "mos" not in found
+    better = [row | {"character_errors": 0} for row in again]
+    assert spoken.difference(again, better, "cer", 200, 1).mean == pytest.approx(-0.25)
+    assert spoken.difference(again, better, "mos", 200, 1) is None
+
+
+# A sabotaged model: what it says, heard by all ears at once
+
+
+@pytest.fixture(scope="module")
+def ears(dataset) -> Ears:
+    codes = Codes(dataset / "codes")
+    said = [codes.clips[i] for i in codes.held_out]
+    return Ears(codes, dataset / "clips", said, "tiny.en", get_args(Measure))
+
+
+def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:
+    """Figures of the held-out recordings, spoilt, as if a model had said them."""
+    codes = Codes(dataset / "codes")
+    rows = []
+    for i in codes.held_out:
+        recording, rate = ears.recording(codes.clips[i])
+        rows.append(ears.hear(Take(codes.clips[i], 0, spoil(recording), stopped=True), rate))
+    return spoken.figures(rows, 100, 1)
+
+
+def other_voice(sound: np.ndarray) -> np.ndarray:
+    return soxr.resample(sound, 1.35 * RATE, RATE).astype(np.float32)  # deeper by five semitones
+
+
+SABOTAGE = {
+    "shuffled codes": (lambda s: shuffled(s, 1024), "cer", 0.3),
+    "another voice": (other_voice, "secs", -0.08),
+    "cut ending": (lambda s: s[: int(0.45 * len(s))], "skips", 0.5),
+    "slowed": (lambda s: librosa.effects.time_stretch(s, rate=0.6), "duration_ratio", 0.5),
+    "clipped": (lambda s: np.clip(8 * s, -0.9, 0.9), "clipped", 0.9),
+    "noisy": (lambda s: (s + 0.05 * np.random.default_rng(1).standard_normal(len(s))).astype(np.float32), "mos", -0.3),
+    "a gap": (lambda s: np.insert(s, len(s) // 2, np.zeros(30000)), "long_silences", 0.9),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def unspoilt(ears, dataset) -> dict[str, float]:
+    return heard_of(ears, dataset, lambda sound: sound)
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_a_sabotaged_model_is_flagged_by_its_measure(ears, dataset, unspoilt, name):
+    spoil, measure, change = SABOTAGE[name]
+    sound, spoilt = unspoilt[measure], heard_of(ears, dataset, spoil)[measure]
+    assert (spoilt - sound) * np.sign(change) >= abs(change), f"{measure}: {sound:.3f}, spoilt {spoilt:.3f}"
+
+
+def test_xtts_own_encoder_is_that_of_the_stock_client(bundle_base, sound):
+    xtts = folder.open_xtts(bundle_base)
+    torch.nn.init.normal_(xtts.hifigan_decoder.speaker_encoder.fc.weight)  # untrained, but the same for both
+    found = OwnEncoder(xtts).embed(sound, RATE)
+    stock = xtts.get_speaker_embedding(torch.from_numpy(sound)[None], RATE)
+    assert found.shape == (512,)
+    assert np.allclose(found, stock.detach().numpy().ravel(), atol=1e-5)
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-4)
+    assert OwnEncoder(xtts).embed(np.zeros(RATE, np.float32), RATE) is None
