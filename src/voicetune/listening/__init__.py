@@ -1,0 +1,1 @@
+"""A blind listening test: the page that is listened to, and what its listeners answered."""

@@ -1,0 +1,47 @@
+"""The command `listen`: builds the page of the repository's spoken sentences, or reads what listeners saved."""
+
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicetune.errors import UserError
+from voicetune.listening import page, results
+from voicetune.params import Params
+from voicetune.stage import console
+
+SPOKEN = Path("data/spoken")
+BUILT = Path("listening")  # the page and its key, not in git
+KEPT = Path("data/listening")  # the answers that metrics/listening.json stands on, and their key, in git
+
+
+def build(sentences: int, settings: Params, open_it: bool) -> None:
+    """Build the page of the repository's spoken sentences, say where it is, and open it where there is a browser.
+
+    Raises:
+        UserError: see `page.build`.
+    """
+    if sentences < 1:
+        raise UserError(f"--sentences is {sentences}; give 1 or more.")
+    built = page.build(SPOKEN, BUILT, settings.publish, sentences, settings.seed)
+    size = built.path.stat().st_size / 1e6
+    print(
+        f"{built.path}: {built.comparisons} comparisons and {built.ratings} ratings, about {built.minutes} min, "
+        f"{size:.1f} MB; then: python -m voicetune listen <the saved file>"
+    )
+    if built.quieter:
+        print(f"{built.quieter} sounds have such peaks that they had to be left quieter than the others")
+    if open_it and not webbrowser.open(built.path.resolve().as_uri()):
+        print("no browser was found here; open the file in one")
+
+
+def read(paths: Sequence[Path], settings: Params) -> None:
+    """Read listeners' files into metrics/listening.json and print the figures.
+
+    Raises:
+        UserError: see `results.run`.
+    """
+    found, key = results.run(paths, BUILT, KEPT, settings.evaluate.bootstrap, settings.seed)
+    console.print(results.overview(found))
+    print(f"{results.METRICS}: {found['raters']} listener{'s' if found['raters'] > 1 else ''}")
+    if not results.heard_these(key, SPOKEN):
+        print("data/spoken has changed since the page was built: these figures are of the earlier sounds")

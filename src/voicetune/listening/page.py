@@ -1,0 +1,189 @@
+"""Builds the blind listening page: one file with all sounds at one loudness, and beside it the key to who spoke what.
+
+Pairs are compared, ties allowed, and single sounds rated on the five categories of ITU-T P.800 (annex B), the
+recordings among them as a hidden anchor (ITU-R BS.1534). There is no ABX part: two takes of a sentence differ in
+timing, so whoever hears one of them again always finds it, whichever model spoke it.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voicetune.data import audio
+from voicetune.errors import UserError
+from voicetune.measures.spoken import read_sound
+
+RECORDINGS = "recordings"
+RATED = ("base", "phase1", "phase2", RECORDINGS)
+PAGE, KEY = "index.html", "key.json"
+LOUDNESS = -23.0  # LUFS (EBU R 128), as the clips are
+QUIETEST = -33.0  # LUFS: one spiky sound may lower all of them so far, but no further
+PEAK = 0.98
+_TEMPLATES = Path(__file__).with_name("templates")
+_THINKING = 5.0  # seconds that a trial takes beside its sounds, each heard one and a half times
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written. minutes: how long a listener will take, roughly. quieter: sounds below the others' loudness."""
+
+    path: Path
+    page: str
+    comparisons: int
+    ratings: int
+    minutes: int
+    quieter: int
+
+
+def pairs(published: str) -> list[tuple[str, str]]:
+    """The rows that are compared: the phases, base and published model, published model and recording."""
+    wanted = [("phase1", "phase2"), ("base", published), (published, RECORDINGS)]
+    return [(first, second) for first, second in wanted if first != second]
+
+
+def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) -> Built:
+    """Write `index.html` and `key.json` into `out`. The same sounds give the same bytes.
+
+    Args:
+        spoken: holds <row>/sentences.csv and <row>/<id>.flac, as `evaluate` and `ceiling` write them.
+        published: the model that is compared with base and recordings.
+        sentences: how many of them; all, if there are fewer.
+        seed: of the choice among them.
+
+    Raises:
+        UserError: sounds are missing or no sound, or nothing was spoken.
+    """
+    chosen = _sentences(spoken, sentences, seed)
+    names = [(row, sentence) for sentence in chosen for row in RATED]
+    files = [spoken / row / f"{sentence}.flac" for row, sentence in names]
+    levelled, rate, quieter = _levelled(files)
+    flacs = [_flac(one, rate) for one in levelled]
+    salt = hashlib.sha256(b"".join(flacs)).hexdigest()
+    ids = {name: _opaque(salt, *name) for name in names}
+    compared = [[ids[first, s], ids[second, s]] for s in chosen for first, second in pairs(published)]
+    rated = [[ids[row, s]] for s in chosen for row in RATED]
+    trials = {_opaque(salt, *heard): heard for heard in compared + rated}
+    page = _opaque(salt, *sorted(trials))
+    key = {
+        "page": page,
+        "sounds": {
+            ids[row, sentence]: {"row": row, "sentence": sentence, "sha256": _sha256(file)}
+            for (row, sentence), file in zip(names, files, strict=True)
+        },
+        "trials": trials,
+    }
+    seconds = {ids[name]: len(sound) / rate for name, sound in zip(names, levelled, strict=True)}
+    minutes = _minutes([[seconds[id] for id in heard] for heard in trials.values()])
+    contents = {
+        id: {**chosen[name[1]], "flac": base64.b64encode(flac).decode()}
+        for (name, id), flac in zip(ids.items(), flacs, strict=True)
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / PAGE).write_text(_html(page, contents, trials, minutes), encoding="utf-8")
+    (out / KEY).write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
+    return Built(out / PAGE, page, len(compared), len(rated), minutes, quieter)
+
+
+def match_loudness(sounds: Sequence[np.ndarray], rate: int) -> tuple[list[np.ndarray], int]:
+    """Bring sounds to one loudness (ITU-R BS.1770), the highest up to -23 LUFS at which no peak passes 0.98.
+
+    A sound below 0.4 s is measured as if repeated; silence stays as it is. Below -33 LUFS one sound no longer
+    lowers the others: it is held under the peak by itself, and is quieter than they are.
+
+    Args:
+        sounds: each (samples,), any level.
+        rate: Hz.
+
+    Returns:
+        the sounds, each (samples,) float64; and how many of them are quieter than the others.
+    """
+    measured = [audio.loudness_of(sound, rate) for sound in sounds]
+    peaks = [20 * math.log10(max(float(np.abs(sound).max(initial=0)), 1e-9) / PEAK) for sound in sounds]
+    headroom = [m - p for m, p in zip(measured, peaks, strict=True) if math.isfinite(m)]
+    common = max(min([LOUDNESS, *headroom]), QUIETEST)
+    gains = [min(common - m, -p) if math.isfinite(m) else min(0.0, -p) for m, p in zip(measured, peaks, strict=True)]
+    quieter = sum(math.isfinite(m) and -p < common - m - 0.1 for m, p in zip(measured, peaks, strict=True))
+    return [sound * 10 ** (gain / 20) for sound, gain in zip(sounds, gains, strict=True)], quieter
+
+
+def _levelled(files: list[Path]) -> tuple[list[np.ndarray], int, int]:
+    """Sounds at one loudness and at one sample rate, the highest, so that neither gives a row away."""
+    read = [read_sound(file) for file in files]
+    rate = max(rate for _, rate in read)
+    resampled = [audio.resample(samples, own, rate) for samples, own in read]
+    nothing = np.zeros(rate // 4)  # what a model that said nothing sounds like
+    sounds, quieter = match_loudness([one if one.size > rate // 100 else nothing for one in resampled], rate)
+    return sounds, rate, quieter
+
+
+def _sentences(spoken: Path, count: int, seed: int) -> dict[str, dict[str, str]]:
+    """Text and language of the chosen sentences by id, among those that every row has."""
+    tables = [_table(spoken / row / "sentences.csv") for row in RATED]
+    common = sorted(set(tables[0]).intersection(*tables[1:]))
+    if not common:
+        raise UserError(f"{spoken} has no sentence that every model spoke; raise evaluate.sentences and `dvc repro`.")
+    drawn = np.random.default_rng([seed, 8]).permutation(len(common))[:count]
+    return {common[i]: tables[0][common[i]] for i in sorted(drawn)}
+
+
+def _table(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["id"]: {"text": row["text"], "language": row["language"]} for row in csv.DictReader(file)}
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro evaluate`, which speaks the sentences.") from None
+    except (KeyError, UnicodeDecodeError, csv.Error):
+        raise UserError(f"{path} should have the columns id, text and language; run `dvc repro -f evaluate`.") from None
+
+
+def _minutes(trials: list[list[float]]) -> int:
+    return math.ceil((1.5 * sum(chain(*trials)) + _THINKING * len(trials)) / 60)
+
+
+def _flac(sound: np.ndarray, rate: int) -> bytes:
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, sound, rate, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _opaque(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:12]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _html(page: str, sounds: dict[str, Any], trials: dict[str, list[str]], minutes: int) -> str:
+    """The page. Sounds, trials and the sides of a pair stand in the order of their ids, which tells nothing."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    listed = [{"id": id, "sounds": sorted(heard)} for id, heard in sorted(trials.items())]
+    test = {
+        "page": page,
+        "sounds": dict(sorted(sounds.items())),
+        "comparisons": [trial for trial in listed if len(trial["sounds"]) == 2],
+        "ratings": [trial for trial in listed if len(trial["sounds"]) == 1],
+        "minutes": minutes,
+    }
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("listen.css", "listen.js"))
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    hashes = {"style_hash": _csp_hash(style), "script_hash": _csp_hash(script)}
+    return environment.get_template("listen.html.j2").render(test=test, style=style, script=script, **hashes)
+
+
+def _csp_hash(source: str) -> str:
+    """A Content-Security-Policy source that allows this inline text and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
