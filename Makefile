@@ -9,10 +9,10 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full chaos bench lint pretrain lock clean
+.PHONY: help setup repro test test-all test-full test-browser listen chaos bench lint pretrain lock clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
 
@@ -31,16 +31,28 @@ test: $(READY) ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: $(READY) ## also those that take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
 
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full
 
+test-browser: $(READY) ## the listening page in a real browser (as root on Debian, chromium is installed if missing)
+	@command -v chromium > /dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq && \
+	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; } || \
+	  { echo "chromium is missing; install it (Debian: apt-get install chromium, as root) and run this again." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
+	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
+
+listen: $(READY) ## a blind listening test of the voices, as a page in the browser (after `make repro`)
+	@$(BIN)/python -m voicetune listen
+
 chaos: $(READY) ## disturb a small training 50 times; it must end in the same bits (after `make repro`; minutes)
 	$(BIN)/python bench/chaos.py --times 50
 
-bench: $(READY) ## our training beside the stock trainer's (after `make repro`; half an hour)
+bench: $(READY) ## our training and speaking beside the stock ones (after `make repro`; half an hour)
 	$(BIN)/python bench/versus_stock.py
+	$(BIN)/python bench/speaking.py
 
 lint: $(READY) ## style and types
 	ruff check . && ruff format --check . && mypy

@@ -1,40 +1,88 @@
 """The command line: `python -m voicetune say "..." --out x.wav`, and what else is done with a model folder."""
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicetune import params, stage
 from voicetune.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from voicetune.speech.voice import Voice
+
 
 def say(arguments: argparse.Namespace) -> None:
-    """Speak one line with any model folder."""
-    import soundfile  # sound and torch: not needed for --help
-
-    from voicetune.data import audio
-    from voicetune.speech.voice import Line, Voice, listen
-
-    if not arguments.text.strip():
-        raise UserError("there is nothing to say; give a text.")
-    if arguments.out.suffix.lower() not in (".wav", ".flac"):
-        raise UserError(f"{arguments.out} should end in .wav or .flac.")
-    if not arguments.out.parent.is_dir():
-        raise UserError(f"the folder {arguments.out.parent} does not exist; make it, or choose another --out.")
+    """Speak a line, or the lines of a script, with any model folder."""
+    if (arguments.text is None) == (arguments.script is None):
+        raise UserError("give either a text to say or a --script.")
     chosen = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
     decoding = params.check(params.Decoding, chosen, "the command line")
-    voice = Voice(arguments.model, stage.device(arguments.device))
-    if arguments.reference:
-        samples, rate = audio.read(arguments.reference)
-        cleaned = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)
-        speaker = listen(voice.xtts, [cleaned])
+    given = {"lines": ["-"], **{name: getattr(arguments, name) for name in ("language", "speed", "loudness")}}
+    params.check(params.Synthesize, given, "the command line")
+    if arguments.script:
+        _say_script(arguments, decoding)
     else:
-        speaker = voice.speaker(arguments.speaker)
-    line = Line(arguments.text, arguments.language)
-    sound = voice.speak([line], [speaker], decoding, arguments.seed)[0]
+        _say_line(arguments, decoding)
+
+
+def _say_line(arguments: argparse.Namespace, decoding: params.Decoding) -> None:
+    from voicetune.data import formats  # sound and torch: not needed for --help
+
+    out = arguments.out or Path("said.wav")
+    if not arguments.text.strip():
+        raise UserError("there is nothing to say; give a text.")
+    format = formats.format_of(out)
+    if not out.parent.is_dir():
+        raise UserError(f"the folder {out.parent} does not exist; make it, or choose another --out.")
+    from voicetune.speech import say as speech
+    from voicetune.speech.voice import Line, Voice
+
+    voice = Voice(arguments.model, stage.device(arguments.device))
+    speaker = _speakers(arguments, voice)(arguments.speaker)
+    line = Line(arguments.text, arguments.language, arguments.speed)
+    (sound,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness)
     if sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
-    soundfile.write(arguments.out, sound, voice.rate, subtype="PCM_16")
-    print(f"{arguments.out}: {len(sound) / voice.rate:.1f} s")
+    formats.put(out, formats.encode(sound, voice.rate, format))
+    print(f"{out}: {len(sound) / voice.rate:.1f} s")
+
+
+def _say_script(arguments: argparse.Namespace, decoding: params.Decoding) -> None:
+    from voicetune.speech import script  # sound and torch: not needed for --help
+    from voicetune.speech.voice import Line, Voice
+
+    out = arguments.out or Path("said")
+    if out.is_file():
+        raise UserError(f"{out} is a file; with --script, --out is a folder.")
+    usual = Line("", arguments.language, arguments.speed)
+    name = arguments.reference.name if arguments.reference else arguments.speaker
+    takes, faults = script.read(arguments.script, usual, name, arguments.format)
+    voice = Voice(arguments.model, stage.device(arguments.device))
+    manner = script.Manner(decoding, arguments.seed, arguments.loudness)
+    made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
+    faults |= made.faults
+    for number in sorted(faults):
+        print(f"{arguments.script}, line {number}: {faults[number]}", file=sys.stderr)
+    seconds = sum(row["seconds"] for row in made.rows)
+    print(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} made, the others as they were")
+    if faults:
+        raise UserError(f"{len(faults)} of the script's lines could not be spoken; correct them and run this again.")
+
+
+def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], dict[str, "Tensor"]]:
+    """A speaker by name; without a name, the voice of --reference if there is one."""
+    if not arguments.reference:
+        return voice.speaker
+    from voicetune.data import audio
+    from voicetune.speech.voice import listen
+
+    samples, rate = audio.read(arguments.reference)
+    heard = listen(voice.xtts, [audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)])
+    return lambda name: heard if name in (None, arguments.speaker, arguments.reference.name) else voice.speaker(name)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -68,6 +116,17 @@ def states(arguments: argparse.Namespace) -> None:
         print("no training was left unfinished")
 
 
+def listening_test(arguments: argparse.Namespace) -> None:
+    """Build the blind listening page, or read what its listeners saved."""
+    settings = params.load()
+    from voicetune.listening import command  # rich tables and the page: not needed for --help
+
+    if arguments.results:
+        command.read(arguments.results, settings)
+    else:
+        command.build(arguments.sentences, settings, open_it=not arguments.no_open)
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
     params.load(arguments.params)
@@ -76,13 +135,19 @@ def check(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("say", help="speak one line into a sound file")
-    one.add_argument("text")
-    one.add_argument("--out", type=Path, default=Path("said.wav"), help="a .wav or .flac file (said.wav)")
+    one = commands.add_parser("say", help="speak a text into a sound file, or a script's lines into a folder")
+    one.add_argument("text", nargs="?")
+    one.add_argument("--script", type=Path, help=".txt, a line each; or .csv or .tsv: text, voice, language, speed")
+    one.add_argument(
+        "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
+    )
+    one.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
     one.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
     one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
     one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
     one.add_argument("--language", choices=sorted(params.CHARACTER_LIMITS), default="en")
+    one.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
+    one.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
     one.add_argument("--seed", type=int, default=1)
     one.add_argument("--temperature", type=float, default=0.3, help="0 is greedy")
     one.add_argument("--repetition-penalty", type=float, default=1.0)
@@ -96,6 +161,11 @@ def parser() -> argparse.ArgumentParser:
     four = commands.add_parser("states", help="list or remove the states of unfinished trainings")
     four.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
     four.set_defaults(run=states)
+    five = commands.add_parser("listen", help="build the blind listening page, or read what its listeners saved")
+    five.add_argument("results", type=Path, nargs="*", metavar="results.json", help="files saved by the page")
+    five.add_argument("--sentences", type=int, default=8, help="how many, each in 3 pairs and 4 ratings (8)")
+    five.add_argument("--no-open", action="store_true", help="do not open the page in the browser")
+    five.set_defaults(run=listening_test)
     two = commands.add_parser("check", help="check params.yaml")
     two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     two.set_defaults(run=check)

@@ -1,0 +1,1 @@
+"""The report: what was measured, what it shows and what it does not, as a page and as Markdown."""

@@ -1,0 +1,267 @@
+"""What a careful reader would say of two phases' curves: each finding one sentence with its figures.
+
+Pure functions of figures, so that they can be fed with anybody's: see `tests/test_report.py` for a run whose owner read
+three things off it that it does not show.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_SAME = 1e-3  # nats; two measurements of one model on the same clips agree far better
+_FEWEST = 3  # evaluations that a trend is read off
+_FAR = 10  # times the steps so far; a curve is not followed further than that
+_RISE = 0.002  # of the mel CE; less is no rise
+
+Point = tuple[float, float]
+Pair = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase as it was measured.
+
+    start: held-out mel CE before its first step; None if nobody measured it. held_out, train: steps, counted from the
+    phase's own beginning, and mel CE. clips_per_step: None if unknown. target: the mel CE that was hoped for.
+    """
+
+    name: str
+    start: float | None
+    held_out: Sequence[Point]
+    train: Sequence[Point] = ()
+    clips_per_step: int | None = None
+    target: float | None = None
+
+    @property
+    def best(self) -> Point:
+        """Step and mel CE of the best evaluation, the first of equal ones; the start is one."""
+        return min([*([(0, self.start)] if self.start is not None else []), *self.held_out], key=lambda point: point[1])
+
+    @property
+    def steps(self) -> float:
+        return self.held_out[-1][0]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """kind: for a program. says: one sentence. warns: whether it takes something away from what was hoped for."""
+
+    kind: str
+    says: str
+    warns: bool = False
+
+
+def find(phases: Sequence[Phase], pair: Pair | None = None, clips: int = 0) -> list[Finding]:
+    """All findings of phase 1 and phase 2.
+
+    Args:
+        pair: the paired differences between them, as in metrics/compare.json; None if they were not measured.
+        clips: how many held-out clips those stand on.
+    """
+    first, second = phases
+    found = [*_gains(first), *_late_start(first, second), *_gains(second), *_rates(first, second)]
+    for phase in phases:
+        found += [*_first_is_best(phase), *_overfitting(phase)]
+    if pair is not None:
+        found += _real(second, pair, clips)
+    found += [*_more_of_the_first(first, second, pair), *_target(second if second.target else first)]
+    return found if pair is None else [*found, *_disagreement(pair)]
+
+
+def _gains(phase: Phase) -> Iterator[Finding]:
+    if phase.start is None:
+        yield Finding(
+            "start_unknown", f"Nobody measured where {phase.name} began, so what it gained cannot be told.", True
+        )
+        return
+    step, best = phase.best
+    yield Finding(
+        "gain",
+        f"{phase.name.capitalize()} took the held-out mel CE from {phase.start:.3f} to {best:.3f} "
+        f"({best - phase.start:+.3f}), counted from its own measured start; best at step {step:g} of {phase.steps:g}.",
+        best >= phase.start,
+    )  # fmt: skip
+
+
+def _late_start(first: Phase, second: Phase) -> Iterator[Finding]:
+    """A second phase that did not begin where the first one ended was given credit for what happened in between."""
+    if second.start is None or abs(second.start - first.best[1]) <= _SAME:
+        return
+    claimed, between = first.best[1] - second.best[1], first.best[1] - second.start
+    yield Finding(
+        "gain_before_start",
+        f"{second.name.capitalize()} began at {second.start:.3f}, not at the {first.best[1]:.3f} that {first.name} is "
+        f"known to have reached: of the {claimed:.3f} between them, {between:.3f} came before {second.name} began, and "
+        f"{claimed - between:.3f} are its own.",
+        True,
+    )  # fmt: skip
+
+
+def _rates(first: Phase, second: Phase) -> Iterator[Finding]:
+    if first.start is None or second.start is None or not first.steps or not second.steps:
+        return
+    rates = [(phase.start - phase.best[1]) / phase.steps for phase in (first, second) if phase.start is not None]
+    if rates[0] > 0:
+        yield Finding(
+            "rate",
+            f"A step of {second.name} gained {_small(rates[1])} nats and one of {first.name} {_small(rates[0])}, each "
+            f"counted from its own start over all its steps: {rates[1] / rates[0]:.2f} times as much.",
+        )  # fmt: skip
+
+
+def _small(value: float) -> str:
+    return f"{value:.2g}" if abs(value) >= 1e-3 else f"{value:.5f}"
+
+
+def _first_is_best(phase: Phase) -> Iterator[Finding]:
+    step, _ = phase.best
+    first = phase.held_out[0][0]
+    if step <= first and len(phase.held_out) > 1:
+        what = "its start" if step == 0 else f"its first evaluation, at step {step:g}"
+        yield Finding(
+            "first_is_best",
+            f"The best model of {phase.name} is {what}; {len(phase.held_out) - (step > 0)} later evaluations found no "
+            "better one: what it learned afterwards did not carry over to held-out clips.",
+            True,
+        )
+
+
+def _overfitting(phase: Phase) -> Iterator[Finding]:
+    """Held-out rising after the best evaluation; overfitting, if the training loss fell meanwhile."""
+    step, best = phase.best
+    later = [value for at, value in phase.held_out if at > step]
+    if len(later) < 2 or not (np.polyfit(range(len(later)), later, 1)[0] > 0 and later[-1] > best * (1 + _RISE)):
+        return
+    before = [value for at, value in phase.train if at <= step][-_FEWEST:]
+    after = [value for at, value in phase.train if at > step][-_FEWEST:]
+    fell = bool(before and after) and np.mean(after) < np.mean(before)
+    falling = f", while the training loss fell by {np.mean(before) - np.mean(after):.3f}: it overfits" if fell else ""
+    yield Finding(
+        "overfitting" if fell else "rising",
+        f"From step {step:g} on, the held-out mel CE of {phase.name} rises, from {best:.3f} to "
+        f"{later[-1]:.3f}{falling}.",
+        True,
+    )
+
+
+def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
+    change = pair["mel_ce"]
+    low, high = change["low"], change["high"]
+    if change["excludes_zero"]:
+        way = "lower" if change["difference"] < 0 else "higher"
+        yield Finding(
+            "differs",
+            f"The mel CE after {second.name} is {way} for certain: {change['difference']:+.3f}, 95 % interval "
+            f"{low:+.3f} to {high:+.3f} over {clips} held-out clips.",
+            change["difference"] > 0,
+        )  # fmt: skip
+        return
+    yield Finding(
+        "no_difference",
+        f"What {second.name} changed cannot be told from zero: {change['difference']:+.3f}, 95 % interval {low:+.3f} "
+        f"to {high:+.3f}.",
+        True,
+    )  # fmt: skip
+    half = (high - low) / 2
+    if change["difference"]:
+        wanted = math.ceil(clips * (half / abs(change["difference"])) ** 2)
+        yield Finding(
+            "held_out_too_small",
+            f"{clips} held-out clips show differences above about {half:.3f}; for one of "
+            f"{abs(change['difference']):.3f} it would take some {wanted}.",
+            True,
+        )  # fmt: skip
+
+
+def _more_of_the_first(first: Phase, second: Phase, pair: Pair | None) -> Iterator[Finding]:
+    """What phase 2 reached, beside the bounds of what more of phase 1 would have: nothing, and its curve continued.
+
+    Curves flatten, so the continued one is a bound and no forecast.
+    """
+    if first.clips_per_step is None or second.clips_per_step is None:
+        return
+    trend = _trend(first.held_out)
+    if trend is None:
+        yield Finding(
+            "more_unknown",
+            f"{first.name.capitalize()} has {len(first.held_out)} evaluations, too few to tell what more of it would "
+            "have given.",
+        )  # fmt: skip
+        return
+    slope, at_one = trend
+    steps = first.steps + second.steps * second.clips_per_step / first.clips_per_step
+    stood, bound = first.best[1], min(at_one + slope * math.log(steps), first.best[1])
+    reached, spread = second.best[1], (pair["mel_ce"]["high"] - pair["mel_ce"]["low"]) / 2 if pair else 0.0
+    if reached + spread < bound:
+        yield Finding(
+            "better_than_more",
+            f"{second.name.capitalize()} reached {reached:.3f}; as many clips more of {first.name} would have given "
+            f"{bound:.3f} at best, its curve continued in the logarithm of the steps.",
+        )  # fmt: skip
+        return
+    yield Finding(
+        "more_of_the_first",
+        f"Whether {second.name} is worth having cannot be told from this run: as many clips more of {first.name} would "
+        f"have ended between {stood:.3f}, where it stood, and {bound:.3f}, its curve continued in the logarithm of the "
+        f"steps, a bound that {reached:.3f} does not pass; {steps:.0f} steps of {first.name} alone would tell.",
+        True,
+    )  # fmt: skip
+
+
+def _trend(curve: Sequence[Point]) -> tuple[float, float] | None:
+    """Slope in the logarithm of the steps, and value at step 1, of the curve's last half; None for too few points."""
+    points = [point for point in curve if point[0] > 0]
+    points = points[-max(_FEWEST, len(points) // 2) :]
+    if len(points) < _FEWEST:
+        return None
+    steps, values = np.array(points).T
+    slope, at_one = np.polyfit(np.log(steps), values, 1)
+    return float(slope), float(at_one)
+
+
+def _target(phase: Phase) -> Iterator[Finding]:
+    if phase.target is None:
+        return
+    step, best = phase.best
+    if best <= phase.target:
+        yield Finding("target_reached", f"The target, a mel CE of {phase.target:g}, is reached: {best:.3f}.")
+        return
+    missing = f"The target, a mel CE of {phase.target:g}, is missed by {best - phase.target:.3f}"
+    trend = _trend(phase.held_out)
+    if trend is None:
+        yield Finding("target_missed", f"{missing}; {len(phase.held_out)} evaluations show no trend.", True)
+    elif trend[0] >= 0 or step <= phase.held_out[0][0]:
+        yield Finding(
+            "target_out_of_reach", f"{missing}, and {phase.name} no longer falls: more of it will not get there.", True
+        )
+    else:
+        factor = math.exp((phase.target - trend[1]) / trend[0]) / phase.steps
+        if factor <= _FAR:
+            how = f"its curve, continued in the logarithm of the steps, gets there at {factor:.1f} times its steps"
+        else:
+            how = (
+                f"its curve, continued in the logarithm of the steps, does not get there within {_FAR} times its steps"
+            )
+        yield Finding("target_missed" if factor <= _FAR else "target_out_of_reach", f"{missing}; {how}.", True)
+
+
+_HEARD = {"cer": ("CER", 1), "secs": ("SECS", -1), "mos": ("predicted MOS", -1)}  # 1: more is worse
+
+
+def _disagreement(pair: Pair) -> Iterator[Finding]:
+    """What is heard does not follow the loss of itself."""
+    if pair["mel_ce"]["difference"] >= 0:
+        return
+    for name, (label, worse) in _HEARD.items():
+        change = pair.get(name)
+        if change and change["difference"] * worse > 0:
+            certain = "" if change["excludes_zero"] else ", which could be chance"
+            yield Finding(
+                "heard_worse",
+                f"While the mel CE fell, {label} got worse, from {change['from']:.3f} to {change['to']:.3f} "
+                f"({change['difference']:+.3f}, 95 % interval {change['low']:+.3f} to {change['high']:+.3f}){certain}.",
+                bool(change["excludes_zero"]),
+            )  # fmt: skip

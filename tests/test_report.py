@@ -1,0 +1,220 @@
+"""The report: what it finds in curves whose story is known, and the page that it makes of a repository's results."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import made_up
+import numpy as np
+import pytest
+from made_up import change, write
+
+from voicetune.errors import UserError
+from voicetune.measures import spoken
+from voicetune.report import gather, page
+from voicetune.report.findings import Phase, find
+
+
+def kinds(found) -> dict[str, str]:
+    return {one.kind: one.says for one in found}
+
+
+def falling(steps: int, start: float, slope: float, every: int = 10) -> list[tuple[float, float]]:
+    return [(s, start + slope * float(np.log(s))) for s in range(every, steps + 1, every)]
+
+
+# The run that this project comes from. Its owner concluded that phase 2 brought 0.536 nats, that it learned 3.5 times
+# faster a step, and that a mel CE below 2.5 was near. Only the steps of the last three evaluations are not known.
+ORIGIN = (
+    Phase("phase 1", 5.046, [(1500, 3.507)], clips_per_step=3),
+    Phase("phase 2", 3.008, [(1, 2.971), (50, 2.971), (100, 2.978), (150, 2.995)], clips_per_step=3, target=2.5),
+)
+
+
+def test_the_origin_is_contradicted_three_times():
+    found = find(ORIGIN)
+    said = kinds(found)
+    assert "began at 3.008, not at the 3.507" in said["gain_before_start"]
+    assert (
+        "of the 0.536 between them, 0.499 came before phase 2 began, and 0.037 are its own" in said["gain_before_start"]
+    )
+    assert "0.24 times as much" in said["rate"], "not 3.5 times"
+    assert "missed by 0.471, and phase 2 no longer falls" in said["target_out_of_reach"]
+    assert "its first evaluation, at step 1; 3 later evaluations" in said["first_is_best"]
+    assert "from 2.971 to 2.995" in said["rising"]
+    warned = {one.kind for one in found if one.warns}
+    assert {"gain_before_start", "target_out_of_reach", "first_is_best", "rising"} <= warned
+
+
+def test_a_sound_training_gets_no_warning():
+    first = Phase("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=12)
+    second = Phase("phase 2", first.best[1], [(10, 1.8), (20, 1.6), (30, 1.5)], clips_per_step=12, target=1.55)
+    found = find([first, second], {"mel_ce": change(-0.6, 0.05), "cer": change(-0.1, 0.05)}, 30)
+    assert [one.says for one in found if one.warns] == []
+    assert {"gain", "rate", "differs", "better_than_more", "target_reached"} == set(kinds(found))
+
+
+def test_overfitting_is_held_out_rising_while_training_falls():
+    curve = [(10, 2.0), (20, 1.8), (30, 1.9), (40, 2.05)]
+    train = [(s, 2.0 - 0.02 * s) for s in range(5, 45, 5)]
+    second = Phase("phase 2", 2.2, curve, train)
+    said = kinds(find([Phase("phase 1", 3.0, [(10, 2.2)]), second]))
+    assert "From step 20 on" in said["overfitting"]
+    flat = kinds(
+        find([Phase("phase 1", 3.0, [(10, 2.2)]), Phase("phase 2", 2.2, curve, [(s, 2.0) for s in range(5, 45, 5)])])
+    )
+    assert "overfitting" not in flat
+    assert "rising" in flat
+
+
+def test_a_held_out_set_that_is_too_small_says_how_large_it_should_be():
+    phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.98)])]
+    said = kinds(find(phases, {"mel_ce": change(-0.02, 0.06)}, 10))
+    assert "cannot be told from zero" in said["no_difference"]
+    assert said["held_out_too_small"].startswith("10 held-out clips show differences above about 0.060")
+    assert "some 90" in said["held_out_too_small"], "three times as fine takes nine times as many"
+
+
+def test_what_more_of_phase_1_would_have_given():
+    first = Phase("phase 1", 3.0, falling(100, 2.8, -0.2), clips_per_step=12)
+    bound = 2.8 - 0.2 * np.log(100 + 50 * 6 / 12)
+    for reached, kind in ((bound - 0.2, "better_than_more"), (bound + 0.001, "more_of_the_first")):
+        second = Phase("phase 2", first.best[1], [(50, reached)], clips_per_step=6)
+        said = kinds(find([first, second], {"mel_ce": change(-0.1, 0.01)}, 30))
+        assert f"{bound:.3f}" in said[kind]
+        assert len({"better_than_more", "more_of_the_first"} & set(said)) == 1
+    assert "125 steps of phase 1 alone would tell" in said["more_of_the_first"]
+    few = [Phase("phase 1", 3.0, [(10, 2.0)], clips_per_step=1), Phase("phase 2", 2.0, [(5, 1.9)], clips_per_step=1)]
+    assert "too few" in kinds(find(few))["more_unknown"]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "said"),
+    [(1.75, "target_missed", "times its steps"), (0.5, "target_out_of_reach", "within 10 times")],
+)
+def test_whether_a_trend_reaches_the_target(target, kind, said):
+    second = Phase("phase 2", 3.0, falling(100, 2.8, -0.2), target=target)
+    assert said in kinds(find([Phase("phase 1", 4.0, [(10, 3.0)]), second]))[kind]
+
+
+def test_a_voice_that_is_heard_worse_is_said_though_the_loss_fell():
+    phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])]
+    pair = {"mel_ce": change(-0.5, 0.1), "cer": change(0.1, 0.05), "secs": change(-0.1, 0.2), "mos": change(0.1, 0.05)}
+    found = [one for one in find(phases, pair, 30) if one.kind == "heard_worse"]
+    assert [("CER" in one.says, one.warns) for one in found] == [(True, True), (False, False)]
+    assert "could be chance" in found[1].says
+
+
+def test_a_start_that_nobody_measured_is_said():
+    found = find([Phase("phase 1", None, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])])
+    assert "Nobody measured where phase 1 began" in kinds(found)["start_unknown"]
+
+
+# The page
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and whether they close in order."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    return made_up.results(tmp_path / "repository")
+
+
+def build(repository: Path, out: Path) -> tuple[str, str]:
+    page.write(gather.read(repository), repository, out)
+    assert {path.name for path in out.iterdir()} == {"index.html", "report.md"}
+    return (out / "index.html").read_text(), (out / "report.md").read_text()
+
+
+def test_the_page_holds_everything_and_asks_nothing_of_a_network(repository, tmp_path):
+    html, _ = build(repository, tmp_path / "out")
+    found = Page(html)
+    assert found.open == []
+    addresses = [a[name] for _, a in found.tags for name in ("src", "href", "xlink:href") if name in a]
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert "default-src 'none'" in html
+    sounds = [a for tag, a in found.tags if tag == "audio"]
+    assert len(sounds) == 2 * 5
+    assert all(sound["aria-label"] and "controls" in sound for sound in sounds)
+    assert sum(tag == "img" for tag, _ in found.tags) == 2 * 5
+    assert all(a["alt"] for tag, a in found.tags if tag == "img")
+    assert html.index("Said &amp; done.") < html.index("Is 1 &lt; 2?"), "the worst first"
+    for text in ("never stopped", "restart of phase 2", "currentColor", "d" * 64, "text_weight: 0.01", "+0.100"):
+        assert text in html
+    assert not re.search(r"\bnan\b|None|/tmp|20\d\d-\d\d-\d\d", re.sub(r"base64,[^\"]*", "", html))
+
+
+def test_the_page_is_the_same_bytes_twice(repository, tmp_path):
+    assert build(repository, tmp_path / "a") == build(repository, tmp_path / "b")
+
+
+def test_markdown_says_the_same(repository, tmp_path):
+    html, text = build(repository, tmp_path / "out")
+    assert text.startswith("# The voice, measured\n\n24 steps of phase 1 and 24 of phase 2 on 0.0 minutes")
+    assert 'a \\| "b"' in text, "a bar in a cell"
+    assert "| CER | 0.100 [0.050, 0.200] |" in text
+    for row in (line for line in text.splitlines() if line.startswith("|")):
+        assert len(re.findall(r"(?<!\\)\|", row)) in (4, 6, 7), row
+    assert "base → phase 1 | mel CE | -0.100 | -0.120 to -0.080 | better |" in text
+    assert "not different from zero" in text
+    assert "Heard by people" not in text + html
+
+
+def test_what_people_heard_is_in_it(repository, tmp_path):
+    write(repository / "metrics/listening.json", {
+        "raters": 3, "pairs": {"phase1_phase2": {"preferred": 0.7, "low": 0.5, "high": 0.84, "votes": 24, "ties": 2}},
+        "mos": {"phase2": {"mean": 3.5, "low": 3.1, "high": 3.9, "ratings": 24}}, "agreement": 0.61,
+    })  # fmt: skip
+    for text in build(repository, tmp_path / "out"):
+        assert "phase 2 was preferred to phase 1 in 70 % of 24 votes (95 % interval 50 to 84 %; 2 ties)" in text
+        assert "MOS of phase 2: 3.50 [3.10, 3.90], 24 ratings" in text
+        assert "0.61" in text
+
+
+def test_nothing_spoken_is_no_section(repository, tmp_path):
+    for row in gather.ROWS:
+        shutil.rmtree(repository / "data/spoken" / row)
+        spoken.save(repository / "data/spoken" / row, [], [], 22050)
+    html, text = build(repository, tmp_path / "out")
+    assert "worst first" not in html + text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics/compare.json", "{"),
+        ("metrics/compare.json", None),
+        ("metrics/train_phase1/plots/metrics/held_out/mel_ce.tsv", "step\tmel_ce\nx\ty\n"),
+        ("metrics/train_phase1/plots/metrics/held_out/mel_ce.tsv", None),
+        ("data/spoken/codec/sentences.csv", "id,take\n"),
+        ("data/clips/clips.csv", None),
+        ("data/spoken/base/a.flac", None),
+    ],
+)
+def test_results_that_cannot_be_read_are_named(repository, tmp_path, name, content):
+    path = repository / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError) as raised:
+        build(repository, tmp_path / "out")
+    assert path.name in str(raised.value) or "train_phase1" in str(raised.value)
+    assert "dvc repro" in str(raised.value)
