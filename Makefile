@@ -21,6 +21,9 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# what librosa compiles when it is loaded is kept on disk; two processes that do it at once can leave files that
+	@# crash every later one (numba#10128), so it is done once, by one process
+	$(BIN)/python -c 'import librosa; librosa.pyin, librosa.zero_crossings'
 	@touch $@
 
 repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures

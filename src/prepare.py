@@ -5,42 +5,24 @@ is left out and listed with its reason in data/clips/left_out.csv.
 """
 
 import csv
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from voicetune import params, stage
-from voicetune.data import audio, clip, readers
+from voicetune.data import clip, making, readers
 from voicetune.data.clip import Clip
+from voicetune.data.making import LeftOut
 from voicetune.data.readers import Utterance
 from voicetune.data.split import HELD_OUT, TRAIN, split
 from voicetune.errors import UserError
 
 CLIPS = Path("data/clips")
 METRICS = Path("metrics/prepare.json")
-QUIETEST = 0.001  # a recording that never passes -60 dB of full scale holds no speech
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A clip that is not used. reason: a short one, and after ": " what is special to this clip."""
-
-    id: str
-    source: str
-    reason: str
 
 
 def main() -> None:
@@ -50,7 +32,7 @@ def main() -> None:
     if CLIPS.exists():
         shutil.rmtree(CLIPS)
 
-    results = list(stage.track(_make_all(utterances, prepare), "preparing clips", len(utterances)))
+    results = list(stage.track(making.make_all(utterances, CLIPS, prepare), "preparing clips", len(utterances)))
     left_out = [result for result in results if isinstance(result, LeftOut)]
     kept = [(u, result) for u, result in zip(utterances, results, strict=True) if not isinstance(result, LeftOut)]
     _write_left_out(left_out)
@@ -65,86 +47,9 @@ def main() -> None:
     _show(figures)
 
 
-def make(utterance: Utterance, prepare: params.Prepare) -> float | LeftOut:
-    """Make one clip's file.
-
-    Returns:
-        its length in seconds after cleaning, or why it is left out.
-
-    Raises:
-        UserError: espeak-ng lacks the voice, which is no fault of this one clip.
-    """
-    leave_out = partial(LeftOut, utterance.id, utterance.source)
-    limit = params.CHARACTER_LIMITS[utterance.language]
-    if not utterance.text:
-        return leave_out("empty text")
-    if len(utterance.text) > limit:
-        return leave_out(f"text too long: {len(utterance.text)} characters, at most {limit} in '{utterance.language}'")
-    if isinstance(utterance.origin, Path) and not utterance.origin.is_file():
-        return leave_out(f"missing recording: {utterance.origin}")
-    try:
-        samples, rate = readers.sound(utterance)
-    except UserError as error:
-        if not isinstance(utterance.origin, Path):
-            raise
-        return leave_out(f"undecodable: {error}")
-    if np.abs(samples).max(initial=0.0) < QUIETEST:
-        return leave_out("silent")
-    if samples.size < prepare.min_seconds * rate:  # cleaning only shortens it
-        return leave_out(_too_short(samples.size / rate, prepare))
-
-    samples = audio.clean(samples, rate, trim_db=prepare.trim_db, loudness=prepare.loudness, peak=prepare.peak)
-    seconds = samples.size / audio.SAMPLE_RATE
-    if seconds < prepare.min_seconds:
-        return leave_out(_too_short(seconds, prepare))
-    if seconds > prepare.max_seconds:
-        return leave_out(f"too long: {seconds:.2f} s, at most {prepare.max_seconds:g} s")
-    audio.write(CLIPS / _file(utterance), samples)
-    return round(seconds, 3)
-
-
-def _make_all(utterances: list[Utterance], prepare: params.Prepare) -> Iterator[float | LeftOut]:
-    """Make all clips, in processes; the results come in the order of the utterances."""
-    work = partial(make, prepare=prepare)
-    jobs = min(prepare.jobs or os.cpu_count() or 1, len(utterances))
-    if jobs == 1:
-        yield from map(work, utterances)
-        return
-    # spawn: a fork would copy the progress bar's thread in whatever state it is
-    context = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
-            yield from pool.map(work, utterances, chunksize=4)
-    except BrokenProcessPool:
-        raise UserError(
-            "a process that prepared clips died, perhaps for want of memory; set prepare.jobs to 1 in params.yaml."
-        ) from None
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which says one sentence, and end with it if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _file(utterance: Utterance) -> str:
-    return f"{utterance.id}.flac"
-
-
-def _too_short(seconds: float, prepare: params.Prepare) -> str:
-    return f"too short: {seconds:.2f} s, at least {prepare.min_seconds:g} s"
-
-
 def _clip(utterance: Utterance, seconds: float, side: str) -> Clip:
     u = utterance
-    return Clip(u.id, _file(u), u.text, u.language, u.speaker, u.source, seconds, side)
+    return Clip(u.id, making.file_name(u), u.text, u.language, u.speaker, u.source, seconds, side)
 
 
 def _write_left_out(left_out: list[LeftOut]) -> None:

@@ -1,0 +1,112 @@
+"""An utterance into a clean clip's file, or the reason why not; all of them in processes."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from voicetune.data import audio, readers
+from voicetune.data.readers import Utterance
+from voicetune.errors import UserError
+from voicetune.params import CHARACTER_LIMITS, Prepare
+
+_QUIETEST = 0.001  # a recording that never passes -60 dB of full scale holds no speech
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip that is not used. reason: a short one, and after ": " what is special to this clip."""
+
+    id: str
+    source: str
+    reason: str
+
+
+def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOut:
+    """Make one clip's file.
+
+    Returns:
+        its length in seconds after cleaning, or why it is left out.
+
+    Raises:
+        UserError: espeak-ng lacks the voice, which is no fault of this one clip.
+    """
+    leave_out = partial(LeftOut, utterance.id, utterance.source)
+    limit = CHARACTER_LIMITS[utterance.language]
+    if not utterance.text:
+        return leave_out("empty text")
+    if len(utterance.text) > limit:
+        return leave_out(f"text too long: {len(utterance.text)} characters, at most {limit} in '{utterance.language}'")
+    if isinstance(utterance.origin, Path) and not utterance.origin.is_file():
+        return leave_out(f"missing recording: {utterance.origin}")
+    try:
+        samples, rate = readers.sound(utterance)
+    except UserError as error:
+        if not isinstance(utterance.origin, Path):
+            raise
+        return leave_out(f"undecodable: {error}")
+    if np.abs(samples).max(initial=0.0) < _QUIETEST:
+        return leave_out("silent")
+    if samples.size < prepare.min_seconds * rate:  # cleaning only shortens it
+        return leave_out(_too_short(samples.size / rate, prepare))
+
+    samples = audio.clean(samples, rate, trim_db=prepare.trim_db, loudness=prepare.loudness, peak=prepare.peak)
+    seconds = samples.size / audio.SAMPLE_RATE
+    if seconds < prepare.min_seconds:
+        return leave_out(_too_short(seconds, prepare))
+    if seconds > prepare.max_seconds:
+        return leave_out(f"too long: {seconds:.2f} s, at most {prepare.max_seconds:g} s")
+    audio.write(folder / file_name(utterance), samples)
+    return round(seconds, 3)
+
+
+def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare) -> Iterator[float | LeftOut]:
+    """Make all clips, in processes; the results come in the order of the utterances.
+
+    Raises:
+        UserError: see `make`; or a process died.
+    """
+    work = partial(make, folder=folder, prepare=prepare)
+    jobs = min(prepare.jobs or os.cpu_count() or 1, len(utterances))
+    if jobs == 1:
+        yield from map(work, utterances)
+        return
+    # spawn: a fork would copy the progress bar's thread in whatever state it is
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
+            yield from pool.map(work, utterances, chunksize=4)
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that prepared clips died, perhaps for want of memory; set prepare.jobs to 1 in params.yaml."
+        ) from None
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, which says one sentence, and end with it if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def file_name(utterance: Utterance) -> str:
+    """The clip's, in the folder of clips."""
+    return f"{utterance.id}.flac"
+
+
+def _too_short(seconds: float, prepare: Prepare) -> str:
+    return f"too short: {seconds:.2f} s, at least {prepare.min_seconds:g} s"
