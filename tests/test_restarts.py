@@ -210,9 +210,9 @@ def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, numbe
 
 def test_a_training_that_is_disturbed_at_random_moments_ends_in_the_same_bits(small_base, dataset, tmp_path):
     """What `make chaos` does fifty times over."""
-    happened, same = chaos.compare(tmp_path, small_base, dataset, times=4, seed=2, steps=40)
+    happened, same = chaos.compare(tmp_path, small_base, dataset, times=2, seed=2, steps=40)
     assert all(same.values()), same
-    assert happened["disturbed"] == 4
+    assert happened["disturbed"] == 2
 
 
 def test_nobody_trains_on_behind_a_stage_that_was_killed(trained, tmp_path):
