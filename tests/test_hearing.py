@@ -158,6 +158,7 @@ def test_figures_of_a_table_by_hand(tmp_path):
     assert found["cer"] == pytest.approx(5 / 20)
     assert found["secs"] == 0.5
     assert found["runaways"] == 0.5
+    assert found["runaways_low"] < 0.1 < 0.9 < found["runaways_high"], "two takes of one sentence show very little"
     assert "mos" not in found
     better = [row | {"character_errors": 0} for row in again]
     assert spoken.difference(again, better, "cer", 200, 1).mean == pytest.approx(-0.25)

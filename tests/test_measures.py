@@ -20,6 +20,7 @@ from voicetune.measures.intervals import (
     paired_difference,
     paired_mean_difference,
     ratio_interval,
+    share_interval,
 )
 from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
 
@@ -43,16 +44,26 @@ def simulated(seed: int, clips: int = 80) -> tuple[np.ndarray, np.ndarray, np.nd
     return a, b, counts
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
+@pytest.mark.parametrize("clips", [8, 80])
+def test_intervals_cover_the_truth_as_often_as_they_say(clips):
     hits = hits_paired = 0
     for seed in range(300):
-        a, b, counts = simulated(seed)
+        a, b, counts = simulated(seed, clips)
         interval = ratio_interval(a, counts, 500, seed)
         hits += interval.low <= 3.0 <= interval.high
         difference = paired_difference(a, b, counts, 500, seed)
         hits_paired += difference.low <= -0.1 <= difference.high
-    assert 0.90 <= hits / 300 <= 0.985
-    assert 0.90 <= hits_paired / 300 <= 0.985
+    assert 0.91 <= hits / 300 <= 0.985
+    assert 0.91 <= hits_paired / 300 <= 0.985
+
+
+def test_a_share_has_an_interval_where_nothing_was_counted_and_it_covers_the_truth():
+    assert share_interval(0, 8).low == 0
+    assert share_interval(0, 8).high == pytest.approx(0.3244, abs=1e-4)  # Wilson
+    rng = np.random.default_rng(0)
+    for truth in (0.05, 0.3, 0.9):
+        drawn = [share_interval(count / 20, 20) for count in rng.binomial(20, truth, 1000)]
+        assert np.mean([one.low <= truth <= one.high for one in drawn]) > 0.91, truth
 
 
 def test_a_ratio_is_one_of_sums_and_not_a_mean_of_ratios():

@@ -1,15 +1,13 @@
 """The figures of a listening test: preference, mean opinion score and agreement, each with its interval."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from voicetune.measures.intervals import Interval
+from voicetune.measures.intervals import Interval, share_interval
 
 SCORES = (1, 2, 3, 4, 5)  # bad, poor, fair, good, excellent (ITU-T P.800, annex B)
-_NORMAL = 1.959963984540054  # the 0.975 quantile
 
 
 def preference(second: int, ties: int, votes: int) -> Interval:
@@ -23,10 +21,7 @@ def preference(second: int, ties: int, votes: int) -> Interval:
         second: votes for the second.
         votes: all votes, ties among them, above 0.
     """
-    share, z = (second + ties / 2) / votes, _NORMAL
-    centre = (share + z * z / (2 * votes)) / (1 + z * z / votes)
-    half = z / (1 + z * z / votes) * math.sqrt(share * (1 - share) / votes + z * z / (4 * votes * votes))
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+    return share_interval((second + ties / 2) / votes, votes)
 
 
 def mean_score(

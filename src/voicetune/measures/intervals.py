@@ -1,16 +1,22 @@
 """Percentile bootstrap intervals over clips (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13).
 
-The clip is what is drawn again, with replacement, because the tokens of one clip are not independent.
+The clip is what is drawn again, with replacement, because the tokens of one clip are not independent. The percentiles
+are those that a t interval needs (Hesterberg 2015, Am. Stat. 69, the expanded percentile interval): plain ones of eight
+sentences hold the truth 86 to 89 times in 100, where these hold it 91 to 95 times.
 One seed and one number of clips give the same draws in every call, so figures of two models are
 compared on the same resampled clips.
 """
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from voicetune.errors import UserError
+
+_NORMAL = 1.959963984540054  # the 0.975 quantile
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def ratio_interval(sums: ArrayLike, counts: ArrayLike, resamples: int, seed: int
         counts: what each sum is over, above 0, shape (clips,).
         resamples: number of bootstrap draws.
         seed: of the draws.
-        level: share of the draws inside the interval.
+        level: how often such intervals are to hold the truth.
 
     Raises:
         UserError: no clips, a clip without tokens, or a figure that is not finite.
@@ -47,7 +53,7 @@ def ratio_interval(sums: ArrayLike, counts: ArrayLike, resamples: int, seed: int
     values, sizes = _checked(sums, counts)
     weights = _draws(len(values), resamples, seed)
     drawn = (weights @ values) / (weights @ sizes)
-    tail = (1 - level) / 2
+    tail = _tail(len(values), level)
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(values.sum() / sizes.sum()), float(low), float(high))
 
@@ -68,6 +74,20 @@ def mean_interval(values: ArrayLike, resamples: int, seed: int, level: float = 0
     return ratio_interval(values, np.ones(np.shape(values)), resamples, seed, level)
 
 
+def share_interval(share: float, size: float) -> Interval:
+    """95 % score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22): unlike a bootstrap's, it has a width where
+    nothing, or everything, was counted.
+
+    Args:
+        share: 0 to 1.
+        size: what it is a share of, in independent observations, above 0.
+    """
+    z = _NORMAL
+    centre = (share + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
 def paired_mean_difference(
     values_a: ArrayLike, values_b: ArrayLike, resamples: int, seed: int, level: float = 0.95
 ) -> Interval:
@@ -84,6 +104,14 @@ def _checked(sums: ArrayLike, counts: ArrayLike) -> tuple[np.ndarray, np.ndarray
     if not np.isfinite(values).all() or not (np.isfinite(sizes) & (sizes > 0)).all():
         raise UserError("a held-out clip has no tokens or a figure that is not finite; run `dvc repro evaluate` again.")
     return values, sizes
+
+
+def _tail(clips: int, level: float) -> float:
+    """Share of the draws beyond either end, such that draws of a normal mean would end where its t interval does."""
+    if clips == 1:
+        return 0.0  # all draws are the same
+    wide = stats.t.ppf((1 + level) / 2, clips - 1) * math.sqrt(clips / (clips - 1))
+    return float(stats.norm.cdf(-wide))
 
 
 def _draws(clips: int, resamples: int, seed: int) -> np.ndarray:

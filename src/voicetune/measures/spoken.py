@@ -11,7 +11,7 @@ import soundfile
 
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
-from voicetune.measures.intervals import Interval, paired_difference, ratio_interval
+from voicetune.measures.intervals import Interval, paired_difference, ratio_interval, share_interval
 
 TABLE = "sentences.csv"
 COLUMNS = (
@@ -99,9 +99,10 @@ def _cell(name: str, text: str) -> Any:
 
 
 def figures(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, float]:
-    """Every measure that the rows have: a figure, `_low` and `_high` of its 95 % interval over sentences, and shares.
+    """Every measure that the rows have: a figure, and `_low` and `_high` of its 95 % interval over sentences.
 
-    A sentence's takes are drawn together, as they are not independent.
+    A sentence's takes are drawn together, as they are not independent. For the same reason a share's interval is that
+    of as many observations as there are sentences: too wide where the takes of one do not go wrong together.
     """
     found: dict[str, float] = {}
     for name in WITH_INTERVAL:
@@ -110,9 +111,10 @@ def figures(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, float]:
             interval = ratio_interval(list(sums.values()), list(counts.values()), resamples, seed)
             found |= _named(name, interval)
     for name, (column, bad) in SHARES.items():
-        values = [row[column] for row in rows if row[column] is not None]
-        if values:
-            found[name] = float(np.mean([value == bad for value in values]))
+        counted = [row for row in rows if row[column] is not None]
+        if counted:
+            share = float(np.mean([row[column] == bad for row in counted]))
+            found |= _named(name, share_interval(share, len({row["id"] for row in counted})))
     return found
 
 

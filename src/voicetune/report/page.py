@@ -76,6 +76,8 @@ def write(results: Results, root: Path, out: Path) -> None:
         "floor": results.figures["recordings"].get("secs_floor"),
         "changes": _changes(results),
         "clips": clips,
+        "takes": results.figures["base"].get("takes", 0),
+        "spoken": results.figures["base"].get("sentences", 0),
         "prepared": results.prepared,
         "hashes": _hashes(results),
         "versions": {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
