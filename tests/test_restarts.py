@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import chaos
@@ -170,6 +171,23 @@ def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strate
     assert points(curve) == points(usual)
     assert same(weights, usual_weights, **BITS)
     assert len(facts["restarts"]) == 1
+
+
+def test_fresh_processes_do_not_call_the_dead(tmp_path):
+    """The second process is there long before the first, while the addresses of their dead predecessors are known."""
+
+    def meet() -> None:
+        again = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+        if again and agent.is_first():
+            time.sleep(0.5)
+        torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=30))
+        torch.distributed.all_reduce(met := torch.ones(1))
+        if again < 4:
+            kill()
+        (tmp_path / os.environ["RANK"]).write_text(f"{again} {met.item():g}")
+
+    agent.run(meet, 2, 1, 9, 0)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["4 2", "4 2"]
 
 
 def test_several_nodes_want_torchrun():

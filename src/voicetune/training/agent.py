@@ -23,6 +23,9 @@ from voicetune.errors import Stopped, UserError
 
 _MONITOR_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+# A store of its own for each restart. In a shared one the addresses of the dead stand where those of fresh processes
+# are about to: who looks too early calls a dead one, or waits for its call (pytorch/pytorch#135712).
+_OWN_STORES = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 Work = Callable[[], None]
 
@@ -56,6 +59,7 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
             f"num_nodes is {num_nodes}: start this stage with torchrun on every node (docs/several-gpus.md),"
             " or set num_nodes: 1 in params.yaml."
         )
+    os.environ.update(_OWN_STORES)
     _silence("torch.distributed.elastic", "torch.multiprocessing")  # what happened is said below
     with tempfile.TemporaryDirectory(prefix="voicetune-") as logs:
         config = LaunchConfig(
