@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from voicetune import params, stage
+from voicetune import stage
+from voicetune.params import reading
+from voicetune.params.data import BaseStage
 
 
 def main() -> None:
-    settings = params.load()
+    settings = reading.load(BaseStage)
     from voicetune.xtts import origins  # torch and the stock classes: only once the parameters are good
 
     origins.unfold(settings.base, Path("models/base"), Path("pretrain/bundle"))

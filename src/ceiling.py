@@ -1,21 +1,36 @@
-"""Stage ceiling: the recordings, and the recordings through the base's codec, measured as the models are."""
+"""Stage ceiling: the test sentences as recorded, and through the base's codec, kept and measured as a model's are.
+
+It is what no model trained from this base is expected to pass.
+"""
 
 from pathlib import Path
 
-from voicetune import params, stage
+from voicetune import stage
+from voicetune.params import reading
+from voicetune.params.measuring import CeilingStage
+
+SPOKEN = Path("data/spoken")
+OUT = Path("metrics/evaluate")
 
 
 def main() -> None:
-    settings = params.load()
-    from voicetune.measures import spoken, suite  # torch and the stock classes: only once the parameters are good
+    settings = reading.load(CeilingStage)
+    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.measures import hearing, speaking, takes
+    from voicetune.speech.voice import Voice
 
-    found = suite.ceiling(Path("models/base"), Path("data"), settings)
+    codes, clips = Codes(Path("data/codes")), Path("data/clips")
+    chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
+    voice = Voice(Path("models/base"), stage.device(settings.device))
+    recorded, coded = takes.recorded(codes, clips, chosen), speaking.through_codec(voice, codes, clips, chosen)
+    takes.save(SPOKEN / "recordings", recorded, voice.codec_rate)
+    takes.save(SPOKEN / "codec", coded, voice.rate)
     for row in ("recordings", "codec"):
-        figures = found[row].figures if found else {"sentences": 0}
-        stage.write_json(Path(f"metrics/evaluate/{row}.json"), figures)
-        takes = (found[row].takes, found[row].rows, found[row].rate) if found else ([], [], 0)
-        spoken.save(Path("data/spoken") / row, *takes)
-        print(f"{row}: {spoken.told(figures)}")
+        said, rate = takes.read(SPOKEN / row, codes)
+        ears = hearing.ears_for(voice.xtts, voice.vocoder, codes, clips, said, settings.asr, settings.evaluate.measures)
+        facts = hearing.floor(ears, said) if row == "recordings" else {}
+        hearing.write(OUT / row, hearing.hear(ears, said, rate), facts)
+        print(f"{row}: {hearing.summary(OUT / row)}")
 
 
 if __name__ == "__main__":

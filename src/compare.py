@@ -1,4 +1,5 @@
-"""Stage `compare`: the three models side by side, and the figures of the published one."""
+"""Stage compare: the figures of every row with their intervals, the paired differences between the models, and the
+few figures of the published voice."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,13 +7,15 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from voicetune import params as parameters
-from voicetune.measures import pairs, spoken
+from voicetune import stage
+from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.pairs import Figures
-from voicetune.stage import console, run, write_json
+from voicetune.params import reading
+from voicetune.params.measuring import CompareStage
+from voicetune.params.models import MODELS
 
 FOLDER = Path("metrics/evaluate")
-SPOKEN = Path("data/spoken")
+OUT = Path("metrics/compare")
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2"}
 CEILING = ("recordings", "codec")
 TITLES = {
@@ -23,47 +26,63 @@ TITLES = {
     "secs": "SECS",
     "mos": "MOS",
 }
-BOUNDED = ("mel_ce", "cer")  # printed with their intervals; metrics/evaluate has all
+BOUNDED = ("mel_ce", "cer")  # printed with their intervals; metrics/compare has all
 PAIRS = (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2"))
 
 
 def main() -> None:
-    """Compare base, phase1 and phase2; write metrics/compare.json and metrics/voice.json; print the table."""
-    settings = parameters.load()
-    figures = {model: pairs.read_figures(FOLDER / f"{model}.json") for model in parameters.MODELS}
-    ceiling = {row: pairs.read_figures(FOLDER / f"{row}.json", ()) for row in CEILING}
-    tables = {model: pairs.read_table(FOLDER / f"{model}.csv") for model in parameters.MODELS}
-    rows = {model: spoken.read(SPOKEN / model) for model in parameters.MODELS}
-    pairs.check_same_task(figures, tables, FOLDER)
-    resampling = settings.evaluate.bootstrap, settings.seed
+    """Write metrics/compare (figures.json, changes.json) and metrics/voice.json; print the table."""
+    settings = reading.load(CompareStage)
+    resampling = settings.compare.bootstrap, settings.seed
+    rows = {row: table.read(FOLDER / row / table.TABLE) for row in (*MODELS, *CEILING)}
+    facts = {row: results.read_json(FOLDER / row / results.FACTS) for row in (*MODELS, *CEILING)}
+    clips = {model: clip_table.read(FOLDER / model / clip_table.TABLE) for model in MODELS}
+    points = {model: results.read_json(FOLDER / f"{model}.json") for model in MODELS}
+    pairs.check_same_task(clips, {model: facts[model]["data_sha256"] for model in MODELS})
+    figures: dict[str, Figures] = {row: {**facts[row], **pairs.of_takes(rows[row], *resampling)} for row in CEILING}
+    for model in MODELS:
+        measured = {"mel_ce_stock": points[model]["mel_ce_stock"], **pairs.of_clips(clips[model], *resampling)}
+        figures[model] = {**facts[model], **measured, **pairs.of_takes(rows[model], *resampling)}
     changes = {
-        f"{a}_{b}": pairs.compare_pair(tables, a, b, *resampling) | pairs.heard(rows, a, b, *resampling)
+        f"{a}_{b}": pairs.compare_clips(clips[a], clips[b], *resampling)
+        | pairs.compare_takes(rows[a], rows[b], *resampling)
         for a, b in PAIRS
     }
-    write_json(Path("metrics/compare.json"), changes)
-    write_json(Path("metrics/voice.json"), {"model": settings.publish, **figures[settings.publish]})
-    console.print(overview(figures | ceiling))
+    stage.write_json(OUT / "figures.json", figures)
+    stage.write_json(OUT / "changes.json", changes)
+    stage.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
+    stage.console.print(overview(figures))
     for a, b in PAIRS:
         for measure in ("mel_ce", "cer"):
             if measure in (pair := changes[f"{a}_{b}"]):
                 told = sentence(a, b, TITLES[measure], pair[measure])
-                console.print(told, soft_wrap=True, markup=False, highlight=False)
+                stage.console.print(told, soft_wrap=True, markup=False, highlight=False)
+
+
+def voice(model: str, points: Figures) -> Figures:
+    """What a person compares of two published voices: at most twelve figures."""
+    facts = results.read_json(Path("models") / model / "voicetune.json").get("facts", {})
+    trained = {
+        "steps": facts.get("steps_before", 0) + facts.get("steps", 0),
+        "train_minutes": round(facts.get("clip_seconds", 0.0) / 60, 2),
+    }
+    return {"model": model, **{k: v for k, v in points.items() if k != "mel_ce_stock"}, **trained}
 
 
 def overview(figures: Mapping[str, Figures]) -> Table:
     """One row a model, and what bounds the spoken measures: the recordings, plain and through the codec."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0)
-    table.add_column("", no_wrap=True)
+    shown = Table(box=box.SIMPLE_HEAD, padding=0)
+    shown.add_column("", no_wrap=True)
     for name, title in TITLES.items():
         interval = "\n\\[95 %]" if name in BOUNDED else ""
-        table.add_column(title + interval, justify="right", no_wrap=True)
+        shown.add_column(title + interval, justify="right", no_wrap=True)
     for row, label in (LABELS | {name: name for name in CEILING}).items():
-        table.add_row(label, *(_cell(figures[row], name) for name in TITLES))
-    return table
+        shown.add_row(label, *(_cell(figures[row], name) for name in TITLES))
+    return shown
 
 
 def _cell(row: Figures, name: str) -> str:
-    if not pairs.is_number(row, name):
+    if name not in row:
         return ""
     bounds = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if name in BOUNDED else ""
     return f"{row[name]:.{2 if name == 'mos' else 3}f}{bounds}"
@@ -80,4 +99,4 @@ def sentence(a: str, b: str, title: str, change: Figures) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    stage.run(main)

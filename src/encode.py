@@ -3,15 +3,17 @@
 import shutil
 from pathlib import Path
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.data import clip
 from voicetune.errors import UserError
+from voicetune.params import reading
+from voicetune.params.data import EncodeStage
 
 OUT = Path("data/codes")
 
 
 def main() -> None:
-    settings = params.load()
+    settings = reading.load(EncodeStage)
     from voicetune.data import codes
     from voicetune.xtts import encoding, folder
 

@@ -1,32 +1,35 @@
-"""Stage evaluate: the measures of one model on the held-out clips.
+"""Stage evaluate: one model's cross entropies of the test clips, and what is heard of the sentences that it spoke.
 
 Usage: python src/evaluate.py base | phase1 | phase2
 """
 
-import csv
-import sys
 from pathlib import Path
 
-from voicetune import params, stage
-from voicetune.errors import UserError
+from voicetune import stage
+from voicetune.params import reading
+from voicetune.params.measuring import EvaluateStage
+from voicetune.params.models import model_named
+
+OUT = Path("metrics/evaluate")
 
 
 def main() -> None:
-    name = sys.argv[1] if len(sys.argv) == 2 else ""
-    if name not in params.MODELS:
-        raise UserError(f"which model? `python src/evaluate.py` with one of {', '.join(params.MODELS)}.")
-    settings = params.load()
-    from voicetune.measures import spoken, suite  # torch and the stock classes: only once the parameters are good
+    name, settings = model_named(), reading.load(EvaluateStage)
+    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.measures import clip_losses, hearing, takes
+    from voicetune.xtts import folder
 
-    figures, rows, said = suite.run(Path("models") / name, Path("data"), settings)
-    out = Path("metrics/evaluate")
-    stage.write_json(out / f"{name}.json", figures)
-    with (out / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    spoken.save(Path("data/spoken") / name, said.takes, said.rows, said.rate)
-    print(f"{name}: mel CE {figures['mel_ce']:.4f}, text CE {figures['text_ce']:.4f}, {spoken.told(figures)}")
+    model, data = Path("models") / name, Path("data")
+    codes = Codes(data / "codes")
+    xtts = folder.open_xtts(model).to(stage.device(settings.device))
+    said, rate = takes.read(data / "spoken" / name, codes)
+    vocoder, measures = folder.ours(model)["vocoder"], settings.evaluate.measures
+    ears = hearing.ears_for(xtts, vocoder, codes, data / "clips", said, settings.asr, measures)
+    hearing.write(OUT / name, hearing.hear(ears, said, rate), hearing.hashes(model, data))
+    losses = clip_losses.measure(xtts, codes, data / "clips", settings.seed, settings.conditioning_seconds)
+    clip_losses.write(OUT / name, losses)
+    stage.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})
+    print(f"{name}: {clip_losses.summary(losses)}, {hearing.summary(OUT / name)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage prepare: the sources of params.yaml -> data/clips, clean clips with a manifest, split in two.
+"""Stage prepare: the sources of params.yaml -> data/clips, clean clips with a manifest, split in three.
 
 Every clip is decoded (or spoken by espeak-ng), brought to 22,050 Hz mono, trimmed and levelled. What fails
 is left out and listed with its reason in data/clips/left_out.csv.
@@ -13,37 +13,41 @@ from typing import Any
 
 from rich.table import Table
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.data import clip, making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.making import LeftOut
 from voicetune.data.readers import Utterance
-from voicetune.data.split import HELD_OUT, TRAIN, split
+from voicetune.data.split import FEW, SIDES, split
 from voicetune.errors import UserError
+from voicetune.params import reading
+from voicetune.params.data import PrepareStage
+from voicetune.params.unlisted import Unlisted
 
 CLIPS = Path("data/clips")
-METRICS = Path("metrics/prepare.json")
+FIGURES = Path("metrics/prepare.json")
 
 
 def main() -> None:
-    options = params.load()
-    prepare = options.prepare
+    settings = reading.load(PrepareStage)
+    prepare = settings.prepare
     utterances = readers.read(prepare.sources)
     if CLIPS.exists():
         shutil.rmtree(CLIPS)
 
-    results = list(stage.track(making.make_all(utterances, CLIPS, prepare), "preparing clips", len(utterances)))
+    making_all = making.make_all(utterances, CLIPS, prepare, reading.load(Unlisted).jobs)
+    results = list(stage.track(making_all, "preparing clips", len(utterances)))
     left_out = [result for result in results if isinstance(result, LeftOut)]
     kept = [(u, result) for u, result in zip(utterances, results, strict=True) if not isinstance(result, LeftOut)]
     _write_left_out(left_out)
     _check_left(left_out, len(kept))
 
-    sides = split([(u.source, u.text) for u, _ in kept], prepare.held_out, options.seed)
+    sides = split([(u.source, u.text) for u, _ in kept], prepare.validation, prepare.test, settings.seed)
     _check_split(sides)
     clips = [_clip(u, seconds, side) for (u, seconds), side in zip(kept, sides, strict=True)]
     clip.write(CLIPS / "clips.csv", clips)
     figures = _figures(clips, left_out, [source.name for source in prepare.sources])
-    stage.write_json(METRICS, figures)
+    stage.write_json(FIGURES, figures)
     _show(figures)
 
 
@@ -70,22 +74,28 @@ def _check_left(left_out: list[LeftOut], kept: int) -> None:
 
 
 def _check_split(sides: list[str]) -> None:
-    if HELD_OUT not in sides:  # `split` always leaves one to train on
+    """One clip of each side is the least that the stages after this one can work with."""
+    missing = [side for side in SIDES if side not in sides]
+    if missing:
         raise UserError(
-            f"no source has two different texts among the {len(sides)} clip(s) that remain, one to train on and one "
-            f"to measure with; see {CLIPS / 'left_out.csv'} and add clips."
+            f"{len(sides)} clip(s) remain, and none is left for {' and '.join(missing)}: a source needs three "
+            "different texts, one to train on, one to choose the model and one to judge it; see "
+            f"{CLIPS / 'left_out.csv'} and add clips."
         )
 
 
 def _figures(clips: list[Clip], left_out: list[LeftOut], sources: list[str]) -> dict[str, Any]:
-    """What metrics/prepare.json holds: clips and minutes in all, per source and split; left out by reason."""
+    """What metrics/prepare.json holds: clips and minutes in all, per source and side; left out by reason."""
     per_source = {}
     for name in sources:
         own = [entry for entry in clips if entry.source == name]
-        sides = {side: _amount(entry for entry in own if entry.split == side) for side in (TRAIN, HELD_OUT)}
-        per_source[name] = {**_amount(own), **sides}
+        per_source[name] = {**_amount(own), **_by_side(own)}
     reasons = Counter(entry.reason.split(": ")[0] for entry in left_out)
-    return {**_amount(clips), "sources": per_source, "left_out": dict(sorted(reasons.items()))}
+    return {**_amount(clips), **_by_side(clips), "sources": per_source, "left_out": dict(sorted(reasons.items()))}
+
+
+def _by_side(clips: list[Clip]) -> dict[str, dict[str, float]]:
+    return {side: _amount(entry for entry in clips if entry.split == side) for side in SIDES}
 
 
 def _amount(clips: Iterable[Clip]) -> dict[str, float]:
@@ -94,14 +104,23 @@ def _amount(clips: Iterable[Clip]) -> dict[str, float]:
 
 
 def _show(figures: dict[str, Any]) -> None:
-    table = Table("source", "clips", "minutes", "train", "held out")
+    table = Table("source", "clips", "minutes", *SIDES)
     for name, amount in figures["sources"].items():
-        counts = [amount["clips"], amount["minutes"], amount[TRAIN]["clips"], amount[HELD_OUT]["clips"]]
+        counts = [amount["clips"], amount["minutes"], *(amount[side]["clips"] for side in SIDES)]
         table.add_row(name, *map(str, counts))
     stage.console.print(table)
     print(f"{figures['clips']} clips, {figures['minutes']} minutes")
     for reason, count in figures["left_out"].items():
         print(f"left out: {count} ({reason}), see {CLIPS / 'left_out.csv'}")
+    uses = {"validation": "the best model is chosen by chance", "test": "hardly any difference can be shown"}
+    for side, use in uses.items():
+        count = figures[side]["clips"]
+        if count < FEW:
+            share = min(0.4, round(FEW / figures["clips"] + 0.005, 2))
+            print(
+                f"warning: {side} has {count} clip(s), and with fewer than {FEW} {use}; record more, or set "
+                f"prepare.{side} to {share:g} in params.yaml"
+            )
 
 
 if __name__ == "__main__":

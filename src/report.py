@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from voicetune import params, stage
+from voicetune import stage
 
 OUT = Path("metrics/report")
 
 
 def main() -> None:
-    params.load()
-    from voicetune.report import gather, page  # drawing: only once the parameters are good
+    from voicetune.report import gather, page
 
     root = Path(".")
     page.write(gather.read(root), root, OUT)
+    page.write_run(root)
     print(f"{OUT}/index.html and {OUT}/report.md")
 
 

@@ -7,28 +7,34 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.errors import UserError
+from voicetune.params import reading, training
+from voicetune.params.choosing import Choice
+from voicetune.params.unlisted import Unlisted
 
-PHASES = {"train_phase1": ("models/base", "models/phase1"), "train_phase2": ("models/phase1", "models/phase2")}
+FOLDERS = {"train_phase1": ("models/base", "models/phase1"), "train_phase2": ("models/phase1", "models/phase2")}
 
 
 def main() -> None:
     name = sys.argv[1] if len(sys.argv) == 2 else ""
-    if name not in PHASES:
+    if name not in FOLDERS:
         raise UserError("which phase? `python src/train.py train_phase1` or `python src/train.py train_phase2`.")
-    settings = params.load()
-    parent, out = (Path(folder) for folder in PHASES[name])
+    settings, restarts = training.load(name), reading.load(Unlisted).max_restarts
+    choice = Path("data/choice") / f"{name}.json"
+    chosen = reading.check(Choice, reading.read_yaml(choice), choice)
+    parent, out = (Path(folder) for folder in FOLDERS[name])
     from voicetune.training import agent, phase  # torch and the stock classes: only once the parameters are good
 
-    chosen = getattr(settings, name)
-
     def work() -> None:
-        with stage.curves(Path("metrics") / name) if agent.is_first() else nullcontext(lambda *_: None) as curves:
-            phase.run(name, chosen, settings, parent, out, Path("data"), curves)
+        folder, before = Path("metrics") / name, phase.steps_before(name, parent)
+        with stage.curves(folder, before) if agent.is_first() else nullcontext(lambda *_: None) as curves:
+            told = phase.run(name, settings, chosen, parent, out, Path("data"), curves)
+        if agent.is_first():
+            stage.note_run(name, {"restarts": told})
 
-    halvings = agent.halvings(chosen.batch_size)
-    agent.run(work, settings.devices, settings.num_nodes, settings.max_restarts, halvings)
+    halvings = agent.halvings(settings.phase.batch_size)
+    agent.run(work, settings.devices, settings.num_nodes, restarts, halvings)
     print(f"{out} is ready")
 
 

@@ -6,30 +6,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.errors import UserError
+from voicetune.params import reading, whole
+from voicetune.params.decoding import Decoding
+from voicetune.params.languages import CHARACTER_LIMITS
+from voicetune.params.speaking import Synthesize
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from voicetune.speech.conditioning import Speaker
     from voicetune.speech.voice import Voice
+
+VOICE = Path("models/voice")
 
 
 def say(arguments: argparse.Namespace) -> None:
     """Speak a line, or the lines of a script, with any model folder."""
     if (arguments.text is None) == (arguments.script is None):
         raise UserError("give either a text to say or a --script.")
-    chosen = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
-    decoding = params.check(params.Decoding, chosen, "the command line")
-    given = {"lines": ["-"], **{name: getattr(arguments, name) for name in ("language", "speed", "loudness")}}
-    params.check(params.Synthesize, given, "the command line")
+    given = {name: getattr(arguments, name) for name in ("speed", "loudness")}
+    reading.check(Synthesize, {"lines": ["-"], "language": "en", "format": "wav", **given}, "the command line")
     if arguments.script:
-        _say_script(arguments, decoding)
+        _say_script(arguments)
     else:
-        _say_line(arguments, decoding)
+        _say_line(arguments)
 
 
-def _say_line(arguments: argparse.Namespace, decoding: params.Decoding) -> None:
+def _decoding(arguments: argparse.Namespace, voice: "Voice") -> Decoding:
+    """The model folder's decoding, or where it has none that of params.yaml; what the command line says goes first."""
+    given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
+    given = {name: value for name, value in given.items() if value is not None}
+    silent = "decoding" not in voice.facts and reading.PATH.is_file()
+    known = whole.load().decoding if silent else voice.decoding()
+    return reading.check(Decoding, {**known.model_dump(), **given}, "the command line")
+
+
+def _say_line(arguments: argparse.Namespace) -> None:
     from voicetune.data import formats  # sound and torch: not needed for --help
 
     out = arguments.out or Path("said.wav")
@@ -43,7 +55,8 @@ def _say_line(arguments: argparse.Namespace, decoding: params.Decoding) -> None:
 
     voice = Voice(arguments.model, stage.device(arguments.device))
     speaker = _speakers(arguments, voice)(arguments.speaker)
-    line = Line(arguments.text, arguments.language, arguments.speed)
+    line = Line(arguments.text, arguments.language or voice.language, arguments.speed)
+    decoding = _decoding(arguments, voice)
     (sound,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness)
     if sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
@@ -51,18 +64,18 @@ def _say_line(arguments: argparse.Namespace, decoding: params.Decoding) -> None:
     print(f"{out}: {len(sound) / voice.rate:.1f} s")
 
 
-def _say_script(arguments: argparse.Namespace, decoding: params.Decoding) -> None:
+def _say_script(arguments: argparse.Namespace) -> None:
     from voicetune.speech import script  # sound and torch: not needed for --help
-    from voicetune.speech.voice import Line, Voice
+    from voicetune.speech.voice import Line, Voice, language_of
 
     out = arguments.out or Path("said")
     if out.is_file():
         raise UserError(f"{out} is a file; with --script, --out is a folder.")
-    usual = Line("", arguments.language, arguments.speed)
+    language = arguments.language or language_of(arguments.model)
     name = arguments.reference.name if arguments.reference else arguments.speaker
-    takes, faults = script.read(arguments.script, usual, name, arguments.format)
+    takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
     voice = Voice(arguments.model, stage.device(arguments.device))
-    manner = script.Manner(decoding, arguments.seed, arguments.loudness)
+    manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness)
     made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
     faults |= made.faults
     for number in sorted(faults):
@@ -73,12 +86,12 @@ def _say_script(arguments: argparse.Namespace, decoding: params.Decoding) -> Non
         raise UserError(f"{len(faults)} of the script's lines could not be spoken; correct them and run this again.")
 
 
-def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], dict[str, "Tensor"]]:
+def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], "Speaker"]:
     """A speaker by name; without a name, the voice of --reference if there is one."""
     if not arguments.reference:
         return voice.speaker
     from voicetune.data import audio
-    from voicetune.speech.voice import listen
+    from voicetune.speech.conditioning import listen
 
     samples, rate = audio.read(arguments.reference)
     heard = listen(voice.xtts, [audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)])
@@ -118,7 +131,7 @@ def states(arguments: argparse.Namespace) -> None:
 
 def listening_test(arguments: argparse.Namespace) -> None:
     """Build the blind listening page, or read what its listeners saved."""
-    settings = params.load()
+    settings = whole.load()
     from voicetune.listening import command  # rich tables and the page: not needed for --help
 
     if arguments.results:
@@ -129,7 +142,38 @@ def listening_test(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
-    params.load(arguments.params)
+    whole.load(arguments.params)
+
+
+def deps(arguments: argparse.Namespace) -> None:
+    """Print the files that each stage runs, or bring dvc.yaml up to date with them."""
+    from voicetune import closure
+
+    pipeline = Path("dvc.yaml")
+    if not pipeline.is_file():
+        raise UserError("dvc.yaml is missing; run this in the repository's folder.")
+    text = pipeline.read_text(encoding="utf-8")
+    if arguments.write:
+        pipeline.write_text(closure.rewrite(text), encoding="utf-8")
+        print("dvc.yaml lists the files that each stage runs")
+        return
+    for name, one in reading.read_yaml(pipeline)["stages"].items():
+        print(name, *closure.files(closure.script_of(one["cmd"])), sep="\n  ")
+
+
+def explain(arguments: argparse.Namespace) -> None:
+    """Say what differs between this machine and those that made the results in this repository."""
+    from voicetune import machine
+
+    made, here = machine.read(), machine.facts(whole_machine=True)
+    if not made:
+        raise UserError("machine.json is missing or damaged; `git checkout machine.json`, or `dvc repro`.")
+    for known, stages in made:
+        found = machine.differences(known, here)
+        names = ", ".join(sorted(stages))
+        print(
+            f"{names}: " + ("; ".join(found) if found else "made on a machine like this one, so the bytes are the same")
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -142,20 +186,20 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
     )
     one.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
-    one.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
+    one.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
     one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
     one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    one.add_argument("--language", choices=sorted(params.CHARACTER_LIMITS), default="en")
+    one.add_argument("--language", choices=sorted(CHARACTER_LIMITS), help="(the one the voice was trained in)")
     one.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
     one.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
     one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--temperature", type=float, default=0.3, help="0 is greedy")
-    one.add_argument("--repetition-penalty", type=float, default=1.0)
+    one.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
+    one.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     one.set_defaults(run=say)
     three = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
     three.add_argument("out", type=Path, help="a folder to be made")
-    three.add_argument("--model", type=Path, default=Path("models/phase2"), help="a model folder (models/phase2)")
+    three.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
     three.add_argument("--consent", help="who agreed, when, and to what: one line for the model's README")
     three.set_defaults(run=export)
     four = commands.add_parser("states", help="list or remove the states of unfinished trainings")
@@ -169,6 +213,11 @@ def parser() -> argparse.ArgumentParser:
     two = commands.add_parser("check", help="check params.yaml")
     two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     two.set_defaults(run=check)
+    six = commands.add_parser("deps", help="print the files that each stage runs (dvc.yaml lists them)")
+    six.add_argument("--write", action="store_true", help="bring dvc.yaml up to date")
+    six.set_defaults(run=deps)
+    seven = commands.add_parser("explain", help="why results here may differ in their bytes: machine and packages")
+    seven.set_defaults(run=explain)
     return top
 
 

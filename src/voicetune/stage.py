@@ -1,9 +1,10 @@
-"""What every stage script shares: how it ends, and how it writes its figures."""
+"""What every stage script shares: how it ends, how it writes its figures, and on what it runs."""
 
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,10 @@ from rich.progress import track as rich_track
 
 from voicetune.errors import UserError
 
+RUN = Path("metrics/run")
+"""What the last run took on this machine: seconds, memory, restarts. It differs from run to run, so it is neither git's
+nor DVC's; the report shows it where it exists."""
+
 console = Console()
 # Building XTTS's GPT-2 warns of token ids that it does not use; whoever wants to read it can set this.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -22,6 +27,7 @@ T = TypeVar("T")
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage script's main; a fault of the input is one sentence and status 1, not a traceback."""
+    began = time.monotonic()
     try:
         main()
     except UserError as error:
@@ -30,6 +36,29 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("stopped: this stage is not finished; run the same command again.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    name = stage_name()
+    if name:
+        from voicetune import machine  # no dep: it writes down what made the results, and changes none
+
+        note_run(name, {"seconds": round(time.monotonic() - began, 1)})
+        machine.note(name)
+
+
+def stage_name() -> str | None:
+    """The name of the stage that this process runs, as DVC calls it; None on the command line of voicetune."""
+    script = Path(sys.argv[0])
+    if script.parent.name != "src" or script.suffix != ".py":
+        return None
+    if script.stem == "train":
+        return sys.argv[1]
+    return "@".join([script.stem, *sys.argv[1:]])
+
+
+def note_run(name: str, values: dict[str, Any]) -> None:
+    """Add figures of this run to metrics/run/<name>.json."""
+    path = RUN / f"{name}.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_json(path, {**known, **values})
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -44,24 +73,33 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T
 
 
 @contextmanager
-def curves(folder: Path) -> Iterator[Callable[[int, dict[str, float], bool], None]]:
+def curves(folder: Path, offset: int = 0) -> Iterator[Callable[[int, dict[str, float], bool], None]]:
     """A dvclive log in a folder of the stage's own: `log(step, values, write_now)`.
 
-    dvclive's defaults would rewrite dvc.yaml in the middle of a run and share one folder between
-    stages; writing at every step would cost 10 ms each.
+    dvclive's defaults would rewrite dvc.yaml in the middle of a run and share one folder between stages; writing at
+    every step would cost 10 ms each. Values named `run/...` differ from run to run: the log keeps them out of the
+    folder, and their last ones go to metrics/run.
+
+    Args:
+        offset: added to every step, so that phase 2's curve begins where phase 1's ends.
     """
     from dvclive import Live
 
+    last: dict[str, float] = {}
     with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
 
         def log(step: int, values: dict[str, float], write_now: bool) -> None:
-            live.step = step
+            live.step = offset + step
             for name, value in values.items():
-                live.log_metric(name, value)
+                if name.startswith("run/"):
+                    last[name.removeprefix("run/")] = value
+                else:
+                    live.log_metric(name, value)
             if write_now:
                 live.make_summary()
 
         yield log
+    note_run(folder.name, {name: round(value, 2) for name, value in last.items()})
 
 
 def device(wanted: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 class Clip:
     """One utterance.
 
-    file: relative to the manifest's folder. seconds: after cleaning. split: `train` or `held_out`.
+    file: relative to the manifest's folder. seconds: after cleaning. split: `train`, `validation` or `test`.
     """
 
     id: str

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from voicetune.data import clip as clips_file
 from voicetune.data.clip import Clip
+from voicetune.data.split import SIDES
 
 FRAMES_PER_SECOND = 22050 / 256
 
@@ -40,7 +41,10 @@ def save(folder: Path, clips: list[Clip], encoded: list[Encoded]) -> None:
 
 
 class Codes:
-    """An encoded dataset, opened. Clips are addressed by their position, 0 to len - 1."""
+    """An encoded dataset, opened. Clips are addressed by their position, 0 to len - 1.
+
+    training, validation, test: positions of each side's clips, int64. References are drawn from training clips alone.
+    """
 
     def __init__(self, folder: Path):
         self.clips = clips_file.read(folder / "clips.csv")
@@ -49,8 +53,9 @@ class Codes:
             for name in file.keys():  # noqa: SIM118 - safe_open is no dictionary
                 self._arrays[name] = file.get_tensor(name)
         self.speakers = [clip.speaker for clip in self.clips]
-        self.training = np.array([i for i, c in enumerate(self.clips) if c.split == "train"], np.int64)
-        self.held_out = np.array([i for i, c in enumerate(self.clips) if c.split == "held_out"], np.int64)
+        self.training, self.validation, self.test = (
+            np.array([i for i, c in enumerate(self.clips) if c.split == side], np.int64) for side in SIDES
+        )
         self._of_speaker = {
             name: np.array([i for i in self.training if self.speakers[i] == name], np.int64)
             for name in set(self.speakers)

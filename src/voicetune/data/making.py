@@ -16,7 +16,8 @@ import numpy as np
 from voicetune.data import audio, readers
 from voicetune.data.readers import Utterance
 from voicetune.errors import UserError
-from voicetune.params import CHARACTER_LIMITS, Prepare
+from voicetune.params.data import Prepare
+from voicetune.params.languages import CHARACTER_LIMITS
 
 _QUIETEST = 0.001  # a recording that never passes -60 dB of full scale holds no speech
 
@@ -68,14 +69,17 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
     return round(seconds, 3)
 
 
-def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare) -> Iterator[float | LeftOut]:
+def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare, jobs: int) -> Iterator[float | LeftOut]:
     """Make all clips, in processes; the results come in the order of the utterances.
+
+    Args:
+        jobs: how many processes; 0 is one a core.
 
     Raises:
         UserError: see `make`; or a process died.
     """
     work = partial(make, folder=folder, prepare=prepare)
-    jobs = min(prepare.jobs or os.cpu_count() or 1, len(utterances))
+    jobs = min(jobs or os.cpu_count() or 1, len(utterances))
     if jobs == 1:
         yield from map(work, utterances)
         return
@@ -86,7 +90,7 @@ def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare) -> Ite
             yield from pool.map(work, utterances, chunksize=4)
     except BrokenProcessPool:
         raise UserError(
-            "a process that prepared clips died, perhaps for want of memory; set prepare.jobs to 1 in params.yaml."
+            "a process that prepared clips died, perhaps for want of memory; set `jobs: 1` in params.yaml."
         ) from None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from voicetune.data import audio, espeak
 from voicetune.errors import UserError
-from voicetune.params import Source
+from voicetune.params.data import EspeakSource, LJSpeechSource, Source
 
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a")  # in the order of preference
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
@@ -49,7 +49,7 @@ def read(sources: list[Source]) -> list[Utterance]:
     Raises:
         UserError: a source is missing, malformed or not UTF-8, or an id occurs twice.
     """
-    utterances = [utterance for source in sources for utterance in _READERS[source.reader](source)]
+    utterances = [utterance for source in sources for utterance in _read(source)]
     seen: dict[str, str] = {}
     for utterance in utterances:  # the sources "a" with "b-1" and "a-b" with "1" meet in a-b-1
         other = seen.setdefault(utterance.id, utterance.source)
@@ -76,7 +76,7 @@ def sound(utterance: Utterance) -> tuple[np.ndarray, int]:
     return espeak.speak(utterance.text, origin.voice, origin.rate, origin.pitch), espeak.SAMPLE_RATE
 
 
-def _ljspeech(source: Source) -> list[Utterance]:
+def _ljspeech(source: LJSpeechSource) -> list[Utterance]:
     folder = Path(source.path)
     recordings = _recordings(folder)
     utterances = []
@@ -88,13 +88,13 @@ def _ljspeech(source: Source) -> list[Utterance]:
     return utterances
 
 
-def _espeak(source: Source) -> list[Utterance]:
-    assert source.voice is not None  # params.py sees to it
+def _espeak(source: EspeakSource) -> list[Utterance]:
     speech = Speech(source.voice, source.rate, source.pitch)
     return [_utterance(source, _stem(id), text, speech) for id, text in _rows(Path(source.path), fields=(2,))]
 
 
-_READERS = {"ljspeech": _ljspeech, "espeak": _espeak}
+def _read(source: Source) -> list[Utterance]:
+    return _espeak(source) if isinstance(source, EspeakSource) else _ljspeech(source)
 
 
 def _utterance(source: Source, id: str, text: str, origin: Path | Speech) -> Utterance:

@@ -1,26 +1,33 @@
-"""Which clips train and which measure. Pure: texts in, sides out."""
+"""Which clips train, which choose the best model and which judge it. Pure: texts in, sides out."""
 
 import hashlib
 import unicodedata
 from collections.abc import Sequence
 
 TRAIN = "train"
-HELD_OUT = "held_out"
+VALIDATION = "validation"
+TEST = "test"
+SIDES = (TRAIN, VALIDATION, TEST)
+FEW = 6
+"""Validation or test clips below which `prepare` warns. A 95 % interval over so few clips is wider than their spread
+alone would make it, by the t distribution: 1.3 times for 6 clips, 1.6 times for 4, 6.5 times for 2."""
 
 
-def split(clips: Sequence[tuple[str, str]], held_out: float, seed: int) -> list[str]:
-    """Seat every clip in `train` or `held_out`.
+def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed: int) -> list[str]:
+    """Put every clip into `train`, `validation` or `test`.
 
-    Each source holds out the round(held_out * n) of its n different texts with the smallest hashes, at
-    least one if it has two. A text held out in one source is held out in all. So the sides do not depend
-    on the order of the clips, and a clip that is added moves at most one other text of its source.
+    The n different texts of a source are ordered by a hash. The first round(test * n) are its test texts, the next
+    round(validation * n) its validation texts, and at least one each where the source has three texts. A text that is
+    held out of one source's training is held out of all: test goes before validation, validation before training. So
+    the sides do not depend on the order of the clips, a clip that is added moves at most two other texts of its source,
+    and another share of validation leaves the test texts as they are.
 
-    The hash is of seed and text, not of the source: sources that share a script hold out the same part
-    of it, where different parts would add up to far more than the share.
+    The hash is of seed and text, not of the source: sources that share a script hold out the same part of it, where
+    different parts would add up to far more than the share.
 
     Args:
         clips: (source, text) of each clip.
-        held_out: the share of each source's texts, 0 to 1.
+        validation, test: the shares of each source's texts, 0 to 1.
         seed: another seed, another split.
 
     Returns:
@@ -29,11 +36,15 @@ def split(clips: Sequence[tuple[str, str]], held_out: float, seed: int) -> list[
     texts: dict[str, set[str]] = {}
     for source, text in clips:
         texts.setdefault(source, set()).add(same(text))
-    chosen: set[str] = set()
+    tested: set[str] = set()
+    validated: set[str] = set()
     for own in texts.values():
-        count = max(round(held_out * len(own)), 1 if len(own) > 1 else 0)
-        chosen.update(sorted(own, key=lambda text: _hash(seed, text))[:count])
-    return [HELD_OUT if same(text) in chosen else TRAIN for _, text in clips]
+        ordered = sorted(own, key=lambda text: _hash(seed, text))
+        least = 1 if len(own) > 2 else 0
+        first = max(round(test * len(own)), least)
+        tested.update(ordered[:first])
+        validated.update(ordered[first : first + max(round(validation * len(own)), least)])
+    return [TEST if same(t) in tested else VALIDATION if same(t) in validated else TRAIN for _, t in clips]
 
 
 def same(text: str) -> str:

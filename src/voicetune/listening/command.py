@@ -6,7 +6,7 @@ from pathlib import Path
 
 from voicetune.errors import UserError
 from voicetune.listening import page, results
-from voicetune.params import Params
+from voicetune.params.whole import Params
 from voicetune.stage import console
 
 SPOKEN = Path("data/spoken")
@@ -40,7 +40,7 @@ def read(paths: Sequence[Path], settings: Params) -> None:
     Raises:
         UserError: see `results.run`.
     """
-    found, key = results.run(paths, BUILT, KEPT, settings.evaluate.bootstrap, settings.seed)
+    found, key = results.run(paths, BUILT, KEPT, settings.compare.bootstrap, settings.seed)
     console.print(results.overview(found))
     print(f"{results.METRICS}: {found['raters']} listener{'s' if found['raters'] > 1 else ''}")
     if not results.heard_these(key, SPOKEN):

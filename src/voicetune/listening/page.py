@@ -21,7 +21,7 @@ import numpy as np
 
 from voicetune.data import audio
 from voicetune.errors import UserError
-from voicetune.measures.spoken import read_sound
+from voicetune.measures.takes import read_sound
 
 RECORDINGS = "recordings"
 RATED = ("base", "phase1", "phase2", RECORDINGS)
@@ -55,7 +55,7 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
     """Write `index.html` and `key.json` into `out`. The same sounds give the same bytes.
 
     Args:
-        spoken: holds <row>/sentences.csv and <row>/<id>.flac, as `evaluate` and `ceiling` write them.
+        spoken: holds <row>/takes.csv and <row>/<id>.flac, as `speak` and `ceiling` write them.
         published: the model that is compared with base and recordings.
         sentences: how many of them; all, if there are fewer.
         seed: of the choice among them.
@@ -128,10 +128,10 @@ def _levelled(files: list[Path]) -> tuple[list[np.ndarray], int, int]:
 
 def _sentences(spoken: Path, count: int, seed: int) -> dict[str, dict[str, str]]:
     """Text and language of the chosen sentences by id, among those that every row has."""
-    tables = [_table(spoken / row / "sentences.csv") for row in RATED]
+    tables = [_table(spoken / row / "takes.csv") for row in RATED]
     common = sorted(set(tables[0]).intersection(*tables[1:]))
     if not common:
-        raise UserError(f"{spoken} has no sentence that every model spoke; raise evaluate.sentences and `dvc repro`.")
+        raise UserError(f"{spoken} has no sentence that every model spoke; raise speak.sentences and `dvc repro`.")
     drawn = np.random.default_rng([seed, 8]).permutation(len(common))[:count]
     return {common[i]: tables[0][common[i]] for i in sorted(drawn)}
 
@@ -141,9 +141,11 @@ def _table(path: Path) -> dict[str, dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as file:
             return {row["id"]: {"text": row["text"], "language": row["language"]} for row in csv.DictReader(file)}
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro evaluate`, which speaks the sentences.") from None
+        raise UserError(f"{path} is missing; run `dvc repro speak ceiling`.") from None
     except (KeyError, UnicodeDecodeError, csv.Error):
-        raise UserError(f"{path} should have the columns id, text and language; run `dvc repro -f evaluate`.") from None
+        raise UserError(
+            f"{path} should have the columns id, text and language; run `dvc repro -f speak ceiling`."
+        ) from None
 
 
 def _minutes(trials: list[list[float]]) -> int:

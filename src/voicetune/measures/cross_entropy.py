@@ -1,17 +1,23 @@
-"""Held-out cross entropy: nats per token over all tokens, the same references for every model."""
+"""Cross entropy of validation and test clips: nats per token over all tokens, the same references for every model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from voicetune.data.codes import Codes
+from voicetune.xtts import codec
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import Recipe, assemble, draw, given
 
 _BATCH = 16  # fixed, so that a figure does not depend on the training's batch size
 _STOCK_BATCH = 3  # of the stock recipe, on which its figure depends
+_STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: 4.5 s heard, padded with silence to 6 s
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def measure(
 def measure_stock(
     loss: TrainingLoss, codes: Codes, clips: np.ndarray, tokens: Tokens, mels: Callable[[int], np.ndarray]
 ) -> float:
-    """Held-out mel CE as the stock trainer reports it, to compare with what others read there.
+    """mel CE as the stock trainer reports it, to compare with what others read there.
 
     Each clip is conditioned on its own first seconds, unmasked, so that the answer leaks into the
     question; four stop targets; the mean of each batch of three counts the same, and the first batch
@@ -94,3 +100,19 @@ def measure_stock(
         batch = assemble(codes, given(chosen, references), recipe, tokens)
         means.append(float(loss(batch.to(device))[1].mean()))
     return float(np.mean(means[1:] or means))
+
+
+def own_beginnings(codes: Codes, clips: Path, mel_stats: Tensor) -> Callable[[int], np.ndarray]:
+    """What `measure_stock` conditions a clip on: the mel (80, frames) of its own first seconds.
+
+    Args:
+        clips: the folder of the recordings.
+    """
+
+    def beginning(clip: int) -> np.ndarray:
+        samples = torch.from_numpy(soundfile.read(clips / codes.clips[clip].file, dtype="float32")[0])
+        heard = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
+        padded = F.pad(heard, (0, _STOCK_PADDED - len(heard)))
+        return codec.conditioning_mel(padded[None], mel_stats)[0].numpy()
+
+    return beginning

@@ -12,7 +12,8 @@ from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures import intelligibility, naturalness, prosody, robustness, similarity
-from voicetune.measures.spoken import COLUMNS, Row, Take
+from voicetune.measures.table import COLUMNS, Row
+from voicetune.measures.takes import Take
 
 _SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
 _STRANGER = "en-us+f3"
@@ -29,7 +30,7 @@ class Ears:
         clips: the folder of the recordings.
         said: the sentences.
         asr: see `intelligibility.Recogniser`.
-        measures: which of `params.Measure` are taken.
+        measures: which of `params.measuring.Measure` are taken.
         own: XTTS's own speaker encoder, if there is one whose weights are real.
     """
 
@@ -44,7 +45,9 @@ class Ears:
     ):
         self.clips, self.measures = clips, measures
         if self.reads:
-            self.recognisers = {c.language: intelligibility.Recogniser(asr, c.language) for c in said}
+            self.recognisers = {
+                name: intelligibility.Recogniser(asr, name) for name in sorted({c.language for c in said})
+            }
         if "similarity" in measures:
             encoders: dict[str, Encoder] = {"secs": similarity.SpeakerEncoder()} | ({"secs_xtts": own} if own else {})
             self.similar = {
@@ -63,14 +66,14 @@ class Ears:
         return bool({"intelligibility", "robustness"} & set(self.measures))
 
     def hear(self, take: Take, rate: int) -> Row:
-        """Measure one take: the columns of `spoken.COLUMNS`, None where nothing was measured.
+        """Measure one take: the columns of `table.COLUMNS`, None where nothing was measured.
 
         What is slow and says the same of every take (similarity, MOS, prosody) is measured of the first one alone.
         """
         clip, sound = take.clip, take.sound
         row: Row = dict.fromkeys(COLUMNS)
         row |= {"id": clip.id, "take": take.number, "speaker": clip.speaker, "language": clip.language}
-        row |= {"text": clip.text, "file": f"{clip.id}.flac", "seconds": round(len(sound) / rate, 3)}
+        row |= {"text": clip.text, "file": take.file, "seconds": round(len(sound) / rate, 3)}
         if self.reads:
             row |= self._read(take, rate)
         if "robustness" in self.measures:

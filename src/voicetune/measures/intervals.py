@@ -100,9 +100,9 @@ def _checked(sums: ArrayLike, counts: ArrayLike) -> tuple[np.ndarray, np.ndarray
     if values.ndim != 1 or values.shape != sizes.shape:
         raise ValueError(f"sums {values.shape} and counts {sizes.shape} must be (clips,)")
     if not len(values):
-        raise UserError("there are no held-out clips to measure; raise prepare.held_out in params.yaml.")
+        raise UserError("there are no test clips to measure; raise prepare.test in params.yaml.")
     if not np.isfinite(values).all() or not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise UserError("a held-out clip has no tokens or a figure that is not finite; run `dvc repro evaluate` again.")
+        raise UserError("a test clip has no tokens or a figure that is not finite; run `dvc repro evaluate` again.")
     return values, sizes
 
 

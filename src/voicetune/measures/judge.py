@@ -1,16 +1,16 @@
-"""Choosing a model by ear while it is trained: held-out sentences are spoken, and one figure of them decides."""
+"""Choosing a model by ear while it is trained: validation sentences are spoken, and one figure of them decides."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from voicetune.data.codes import Codes
-from voicetune.measures import spoken
+from voicetune.measures import table
 from voicetune.measures.ears import Ears
-from voicetune.measures.takes import sentences, speak
-from voicetune.params import Phase
+from voicetune.measures.speaking import speak
+from voicetune.measures.takes import sentences
+from voicetune.params.choosing import Choice
 from voicetune.speech.voice import Voice
 
-_RESAMPLES = 100  # of intervals that nobody reads here
 NEEDED = {
     "cer": ("intelligibility",),
     "mos": ("mos",),
@@ -30,23 +30,26 @@ class Judge:
     Args:
         voice: speaks with the GPT in training.
         data: holds `codes` and `clips`.
+        choice: by ear.
     """
 
-    def __init__(self, voice: Voice, codes: Codes, data: Path, phase: Phase, seed: int):
-        self.voice, self.codes, self.clips, self.phase, self.seed = voice, codes, data / "clips", phase, seed
-        self.chosen = sentences(codes, seed, phase.select_sentences)
+    def __init__(self, voice: Voice, codes: Codes, data: Path, choice: Choice, seed: int):
+        self.voice, self.codes, self.clips, self.choice, self.seed = voice, codes, data / "clips", choice, seed
+        assert choice.sentences is not None
+        assert choice.asr is not None
+        self.chosen = sentences(codes.validation, seed, choice.sentences)
         said = [codes.clips[i] for i in self.chosen]
-        self.ears = Ears(codes, self.clips, said, phase.select_asr, NEEDED[phase.select])
+        self.ears = Ears(codes, self.clips, said, choice.asr, NEEDED[choice.select])
 
     def __call__(self) -> tuple[dict[str, float], float]:
         """The figures of the spoken sentences, and the one to choose by: lower is better."""
+        assert self.choice.decoding is not None
         gpt = self.voice.xtts.gpt
         was_training = gpt.training
         gpt.eval()
-        takes = speak(self.voice, self.codes, self.clips, self.chosen, self.phase.select_decoding, self.seed, takes=1)
+        takes = speak(self.voice, self.codes, self.clips, self.chosen, self.choice.decoding, self.seed, takes=1)
         gpt.train(was_training)
-        rows = [self.ears.hear(take, self.voice.rate) for take in takes]
-        found = spoken.figures(rows, _RESAMPLES, self.seed)
+        found = table.figures([self.ears.hear(take, self.voice.rate) for take in takes])
         figures: dict[str, float] = {name: found[name] for name in ("cer", "secs", "mos") if name in found}
-        score = SCORES[self.phase.select](found)
-        return ({**figures, "composite": score} if self.phase.select == "composite" else figures), score
+        score = SCORES[self.choice.select](found)
+        return ({**figures, "composite": score} if self.choice.select == "composite" else figures), score

@@ -1,59 +1,118 @@
-"""The sentences that are spoken for the measures, and their takes: by a model, recorded, or through the codec."""
+"""Takes: sentences said once, by a model, a recording or the codec; and the folder that they are kept in.
 
-from concurrent.futures import ThreadPoolExecutor
+A folder holds takes.csv, <id>.flac of each sentence's first take, and take<n>/<id>.flac of the others, 16 bit. What
+is measured is what these files hold.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 
+from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
-from voicetune.measures.spoken import Take
-from voicetune.params import Decoding
-from voicetune.speech.voice import Line, Voice, heard
+from voicetune.errors import UserError
 
-_VOCODERS = 2  # at once: Griffin-Lim runs on one core
-
-
-def sentences(codes: Codes, seed: int, count: int) -> np.ndarray:
-    """Positions of the held-out clips that are spoken: the same for every model, drawn from the seed."""
-    return np.sort(np.random.default_rng([seed, 4]).permutation(codes.held_out)[:count])
+INDEX = "takes.csv"
+_COLUMNS = ("id", "take", "file", "stopped", "language", "text")
+_NOTHING = np.zeros(0, np.float32)
 
 
-def speak(
-    voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray, decoding: Decoding, seed: int, takes: int
-) -> list[Take]:
-    """The sentences, spoken by a model in their speakers' voices, each `takes` times from seeds of its own.
+@dataclass(frozen=True)
+class Take:
+    """One sentence, said once.
+
+    number: from 0. sound: (samples,) float32. stopped: whether the model ended it by itself; None for what no model
+    said.
+    """
+
+    clip: Clip
+    number: int
+    sound: np.ndarray
+    stopped: bool | None = None
+
+    @property
+    def file(self) -> str:
+        """Of its sound, in the folder of takes."""
+        return f"{self.clip.id}.flac" if self.number == 0 else f"take{self.number + 1}/{self.clip.id}.flac"
+
+
+def sentences(clips: np.ndarray, seed: int, count: int) -> np.ndarray:
+    """Positions of the clips whose texts are spoken: the same for every model, drawn from the seed.
+
+    Args:
+        clips: positions to draw from, such as `Codes.test`.
+    """
+    return np.sort(np.random.default_rng([seed, 4]).permutation(clips)[:count])
+
+
+def recorded(codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
+    """The sentences as they were recorded, at 22,050 Hz.
 
     Args:
         clips: the folder of the recordings.
     """
     said = [codes.clips[i] for i in chosen]
-    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
-    numbers = [number for number in range(takes) for _ in said]
-    said = said * takes
-    lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
-    every = voice.codes(lines, who, decoding, [seed + number for number in numbers])
-    with ThreadPoolExecutor(_VOCODERS) as pool:
-        sounds = list(pool.map(voice.sound, every, lines, who))
-    return [
-        Take(clip, number, sound, stopped=len(own) < voice.xtts.gpt.max_gen_mel_tokens)
-        for clip, number, sound, own in zip(said, numbers, sounds, every, strict=True)
-    ]
-
-
-def recorded(codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
-    """The sentences as they were recorded, at 22,050 Hz."""
-    said = [codes.clips[i] for i in chosen]
     return [Take(clip, 0, soundfile.read(clips / clip.file, dtype="float32")[0]) for clip in said]
 
 
-def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
-    """The recordings' own codes, made to sound as a model's are: what no model of this codec is expected to pass."""
-    said = [codes.clips[i] for i in chosen]
-    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
-    own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
-    return [
-        Take(clip, 0, voice.sound(each, Line(clip.text, clip.language), speakers[clip.speaker]), stopped=True)
-        for clip, each in zip(said, own, strict=True)
-    ]
+def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
+    """Write a folder of takes; `rate` is that of their sounds in Hz."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for take in takes:
+        path = folder / take.file
+        path.parent.mkdir(exist_ok=True)
+        sound = take.sound if take.sound.size else np.zeros(1, np.float32)  # FLAC has no empty file
+        soundfile.write(path, np.clip(sound, -1, 1), rate, subtype="PCM_16")
+    with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for take in takes:
+            stopped = "" if take.stopped is None else int(take.stopped)
+            writer.writerow([take.clip.id, take.number, take.file, stopped, take.clip.language, take.clip.text])
+
+
+def read(folder: Path, codes: Codes) -> tuple[list[Take], int]:
+    """What `save` wrote.
+
+    Args:
+        codes: the dataset whose sentences they are.
+
+    Returns:
+        the takes, and the rate of their sounds in Hz (0 without takes).
+
+    Raises:
+        UserError: the folder is not what `save` writes, or has a sentence that the dataset lacks.
+    """
+    known = {clip.id: clip for clip in codes.clips}
+    path = folder / INDEX
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        takes, rates = [], {0}
+        for row in rows:
+            clip, number = known[row["id"]], int(row["take"])
+            sound, rate = read_sound(folder / Take(clip, number, _NOTHING).file)
+            stopped = None if row["stopped"] == "" else row["stopped"] == "1"
+            takes.append(Take(clip, number, sound if len(sound) > 1 else _NOTHING, stopped))
+            rates.add(rate)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro speak ceiling`.") from None
+    except (KeyError, ValueError, csv.Error):
+        raise UserError(f"{path} is not the list of takes of this dataset; run `dvc repro -f speak`.") from None
+    return takes, max(rates)
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, int]:
+    """The sound of one take: (samples,) float32 and its rate in Hz.
+
+    Raises:
+        UserError: the file is missing or no sound.
+    """
+    try:
+        return soundfile.read(path, dtype="float32")
+    except (OSError, RuntimeError):
+        raise UserError(f"{path} is missing or no sound; make it again with `dvc repro -f speak ceiling`.") from None

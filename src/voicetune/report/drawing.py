@@ -14,27 +14,25 @@ _INK = "#010203"  # drawn with, and then replaced by the colour of the page's te
 _COLOURS = ("#3d8fd1", "#e07b39", "#4aa564", "#b069c9", "#c9a227")  # readable on white and on near black
 
 
-def curves(phases: Sequence[Phase], restarts: Sequence[Sequence[float]]) -> str:
-    """Held-out and training mel CE of the phases, one after the other on one axis of steps; an <svg>."""
+def curves(phases: Sequence[Phase]) -> str:
+    """Validation and training mel CE of the phases, one after the other on one axis of steps; an <svg>."""
     with _figure(9, 3.8, "step, phase 2 after phase 1", "mel CE, nats per token") as (figure, axes):
         offset = 0.0
-        for phase, colour, restarted in zip(phases, _COLOURS, restarts, strict=False):
+        for phase, colour in zip(phases, _COLOURS, strict=False):
             start = [] if phase.start is None else [(0.0, phase.start)]
             _line(
                 axes,
-                [*start, *phase.held_out],
+                [*start, *phase.validation],
                 offset,
                 color=colour,
                 marker="o",
                 ms=3.5,
-                label=f"{phase.name}, held out",
+                label=f"{phase.name}, validation",
             )
             _line(axes, phase.train, offset, color=colour, lw=0.9, alpha=0.55, label=f"{phase.name}, training")
             step, value = phase.best
             axes.plot(offset + step, value, marker="*", ms=13, color=colour, mec=_INK, mew=0.6, ls="none",
                       label=f"best of {phase.name}: {value:.3f}")  # fmt: skip
-            for at in restarted:
-                axes.axvline(offset + at, color=colour, ls=":", lw=1.2, label=f"restart of {phase.name}")
             if phase.target is not None:
                 axes.axhline(
                     phase.target, color=colour, ls="--", lw=1, label=f"target of {phase.name}: {phase.target:g}"

@@ -24,13 +24,13 @@ Pair = Mapping[str, Mapping[str, Any]]
 class Phase:
     """One phase as it was measured.
 
-    start: held-out mel CE before its first step; None if nobody measured it. held_out, train: steps, counted from the
-    phase's own beginning, and mel CE. clips_per_step: None if unknown. target: the mel CE that was hoped for.
+    start: validation mel CE before its first step; None if nobody measured it. validation, train: steps, counted from
+    the phase's own beginning, and mel CE. clips_per_step: None if unknown. target: the mel CE that was hoped for.
     """
 
     name: str
     start: float | None
-    held_out: Sequence[Point]
+    validation: Sequence[Point]
     train: Sequence[Point] = ()
     clips_per_step: int | None = None
     target: float | None = None
@@ -38,11 +38,13 @@ class Phase:
     @property
     def best(self) -> Point:
         """Step and mel CE of the best evaluation, the first of equal ones; the start is one."""
-        return min([*([(0, self.start)] if self.start is not None else []), *self.held_out], key=lambda point: point[1])
+        return min(
+            [*([(0, self.start)] if self.start is not None else []), *self.validation], key=lambda point: point[1]
+        )
 
     @property
     def steps(self) -> float:
-        return self.held_out[-1][0]
+        return self.validation[-1][0]
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ def find(phases: Sequence[Phase], pair: Pair | None = None, clips: int = 0) -> l
     """All findings of phase 1 and phase 2.
 
     Args:
-        pair: the paired differences between them, as in metrics/compare.json; None if they were not measured.
-        clips: how many held-out clips those stand on.
+        pair: the paired differences between them, as in metrics/compare/changes.json; None if they were not measured.
+        clips: how many test clips those stand on.
     """
     first, second = phases
     found = [*_gains(first), *_late_start(first, second), *_gains(second), *_rates(first, second)]
@@ -80,7 +82,7 @@ def _gains(phase: Phase) -> Iterator[Finding]:
     step, best = phase.best
     yield Finding(
         "gain",
-        f"{phase.name.capitalize()} took the held-out mel CE from {phase.start:.3f} to {best:.3f} "
+        f"{phase.name.capitalize()} took the validation mel CE from {phase.start:.3f} to {best:.3f} "
         f"({best - phase.start:+.3f}), counted from its own measured start; best at step {step:g} of {phase.steps:g}.",
         best >= phase.start,
     )  # fmt: skip
@@ -118,21 +120,21 @@ def _small(value: float) -> str:
 
 def _first_is_best(phase: Phase) -> Iterator[Finding]:
     step, _ = phase.best
-    first = phase.held_out[0][0]
-    if step <= first and len(phase.held_out) > 1:
+    first = phase.validation[0][0]
+    if step <= first and len(phase.validation) > 1:
         what = "its start" if step == 0 else f"its first evaluation, at step {step:g}"
         yield Finding(
             "first_is_best",
-            f"The best model of {phase.name} is {what}; {len(phase.held_out) - (step > 0)} later evaluations found no "
-            "better one: what it learned afterwards did not carry over to held-out clips.",
+            f"The best model of {phase.name} is {what}; {len(phase.validation) - (step > 0)} later evaluations found "
+            "no better one: what it learned afterwards did not carry over to validation clips.",
             True,
         )
 
 
 def _overfitting(phase: Phase) -> Iterator[Finding]:
-    """Held-out rising after the best evaluation; overfitting, if the training loss fell meanwhile."""
+    """The validation mel CE rising after the best evaluation; overfitting, if the training loss fell meanwhile."""
     step, best = phase.best
-    later = [value for at, value in phase.held_out if at > step]
+    later = [value for at, value in phase.validation if at > step]
     if len(later) < 2 or not (np.polyfit(range(len(later)), later, 1)[0] > 0 and later[-1] > best * (1 + _RISE)):
         return
     before = [value for at, value in phase.train if at <= step][-_FEWEST:]
@@ -141,7 +143,7 @@ def _overfitting(phase: Phase) -> Iterator[Finding]:
     falling = f", while the training loss fell by {np.mean(before) - np.mean(after):.3f}: it overfits" if fell else ""
     yield Finding(
         "overfitting" if fell else "rising",
-        f"From step {step:g} on, the held-out mel CE of {phase.name} rises, from {best:.3f} to "
+        f"From step {step:g} on, the validation mel CE of {phase.name} rises, from {best:.3f} to "
         f"{later[-1]:.3f}{falling}.",
         True,
     )
@@ -154,8 +156,8 @@ def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
         way = "lower" if change["difference"] < 0 else "higher"
         yield Finding(
             "differs",
-            f"The mel CE after {second.name} is {way} for certain: {change['difference']:+.3f}, 95 % interval "
-            f"{low:+.3f} to {high:+.3f} over {clips} held-out clips.",
+            f"On the test clips, the mel CE after {second.name} is {way}: {change['difference']:+.3f}, and the 95 % "
+            f"interval over {clips} clips, {low:+.3f} to {high:+.3f}, excludes zero.",
             change["difference"] > 0,
         )  # fmt: skip
         return
@@ -169,8 +171,8 @@ def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
     if change["difference"]:
         wanted = math.ceil(clips * (half / abs(change["difference"])) ** 2)
         yield Finding(
-            "held_out_too_small",
-            f"{clips} held-out clips show differences above about {half:.3f}; for one of "
+            "test_too_small",
+            f"{clips} test clips show differences above about {half:.3f}; for one of "
             f"{abs(change['difference']):.3f} it would take some {wanted}.",
             True,
         )  # fmt: skip
@@ -183,11 +185,11 @@ def _more_of_the_first(first: Phase, second: Phase, pair: Pair | None) -> Iterat
     """
     if first.clips_per_step is None or second.clips_per_step is None:
         return
-    trend = _trend(first.held_out)
+    trend = _trend(first.validation)
     if trend is None:
         yield Finding(
             "more_unknown",
-            f"{first.name.capitalize()} has {len(first.held_out)} evaluations, too few to tell what more of it would "
+            f"{first.name.capitalize()} has {len(first.validation)} evaluations, too few to tell what more of it would "
             "have given.",
         )  # fmt: skip
         return
@@ -230,10 +232,10 @@ def _target(phase: Phase) -> Iterator[Finding]:
         yield Finding("target_reached", f"The target, a mel CE of {phase.target:g}, is reached: {best:.3f}.")
         return
     missing = f"The target, a mel CE of {phase.target:g}, is missed by {best - phase.target:.3f}"
-    trend = _trend(phase.held_out)
+    trend = _trend(phase.validation)
     if trend is None:
-        yield Finding("target_missed", f"{missing}; {len(phase.held_out)} evaluations show no trend.", True)
-    elif trend[0] >= 0 or step <= phase.held_out[0][0]:
+        yield Finding("target_missed", f"{missing}; {len(phase.validation)} evaluations show no trend.", True)
+    elif trend[0] >= 0 or step <= phase.validation[0][0]:
         yield Finding(
             "target_out_of_reach", f"{missing}, and {phase.name} no longer falls: more of it will not get there.", True
         )

@@ -1,6 +1,7 @@
 """The report as one HTML page and as Markdown, from the same findings and figures."""
 
 import base64
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 
 from voicetune import stage
 from voicetune.data import formats
-from voicetune.measures.spoken import Row, read_sound
-from voicetune.params import MODELS
+from voicetune.measures.table import Row
+from voicetune.measures.takes import read_sound
+from voicetune.params.models import MODELS
 from voicetune.report import drawing, findings
 from voicetune.report.gather import LABELS, PHASES, ROWS, Results
 
@@ -32,10 +34,10 @@ class Measure:
 
 
 MEASURES = (
-    Measure("mel_ce", "mel CE", 3, "lower", "nats per audio token, held-out clips"),
+    Measure("mel_ce", "mel CE", 3, "lower", "nats per audio token, test clips"),
     Measure("text_ce", "text CE", 3, "lower", "nats per text token, unscaled"),
     Measure("mel_ce_stock", "mel CE, stock", 3, "lower", "as the stock trainer measures it; not comparable"),
-    Measure("top1", "top 1", 3, "higher", "share of held-out codes that the model finds likeliest"),
+    Measure("top1", "top 1", 3, "higher", "share of the test clips' codes that the model finds likeliest"),
     Measure("top10", "top 10", 3, "higher", "share among its ten likeliest"),
     Measure("cer", "CER", 3, "lower", "characters that the recogniser reads wrongly"),
     Measure("wer", "WER", 3, "lower", "words that it reads wrongly"),
@@ -48,13 +50,12 @@ MEASURES = (
     Measure("voicing_error", "voicing error", 3, "lower", "share of frames voiced in one of the two only"),
     Measure("mcd_db", "MCD", 2, "lower", "mel-cepstral distortion in dB"),
     Measure("duration_ratio", "duration", 2, "", "over the recording's"),
+    Measure("mishaps", "mishaps", 3, "lower", "share of takes with any of the following"),
     Measure("runaways", "runaways", 3, "lower", "share of takes that never stopped"),
     Measure("skips", "skips", 3, "lower", "share of takes with words left out"),
     Measure("repeats", "repeats", 3, "lower", "share of takes with words said twice"),
     Measure("long_silences", "silences", 3, "lower", "share of takes with one above 1 s"),
     Measure("clipped", "clipped", 3, "lower", "share of takes with flattened peaks"),
-    Measure("first_audio_seconds", "first sound", 2, "lower", "seconds until a sentence is heard"),
-    Measure("real_time_factor", "real-time factor", 2, "lower", "seconds of work a second of sound"),
 )
 _COLUMNS = (*MODELS, *ROWS[:2])
 _COMPARED = ("mel_ce", "text_ce", "cer", "wer", "secs", "mos")
@@ -92,12 +93,26 @@ def write(results: Results, root: Path, out: Path) -> None:
     seen = {
         "players": _players(results, root, common["sentences"]),
         "left_out": max(0, len(common["sentences"]) - _PLAYED),
-        "curves": drawing.curves(results.phases, results.restarts),
+        "curves": drawing.curves(results.phases),
         "durations": drawing.durations(results.clips),
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "parameters": results.parameters,
     }
     (out / "index.html").write_text(_render("report.html.j2", common | seen, html=True), encoding="utf-8")
+
+
+def write_run(root: Path) -> None:
+    """Put what the last run took (metrics/run/*.json) where the page finds it: a script, as a page on the disk may read
+    no JSON. It lies beside the report and not in it, for it differs from run to run.
+
+    Args:
+        root: of the repository.
+    """
+    folder = root / stage.RUN
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found, indent=2).replace("<", "\\u003c")
+    (folder / "run.js").write_text(f"window.voicetuneRun = {text};\n", encoding="utf-8")
 
 
 def summary(results: Results) -> str:
@@ -108,7 +123,7 @@ def summary(results: Results) -> str:
     minutes = sum(clip.seconds for clip in results.clips if clip.split == "train") / 60
     parts = [
         f"{first.steps:g} steps of phase 1 and {second.steps:g} of phase 2 on {minutes:.1f} minutes of recordings took "
-        f"the held-out mel CE from {_bounded(figures['base'], 'mel_ce', 3)} to "
+        f"the mel CE of the test clips from {_bounded(figures['base'], 'mel_ce', 3)} to "
         f"{_bounded(figures['phase2'], 'mel_ce', 3)}, of which phase 2's part is "
         f"{change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
     ]  # fmt: skip
@@ -163,10 +178,7 @@ def _changes(results: Results) -> list[dict[str, Any]]:
 
 
 def _ended(results: Results) -> list[str]:
-    return [
-        f"{phase.name}: best at step {phase.best[0]:g} of {phase.steps:g}, {len(restarted)} restarts"
-        for phase, restarted in zip(results.phases, results.restarts, strict=True)
-    ]
+    return [f"{phase.name}: best at step {phase.best[0]:g} of {phase.steps:g}" for phase in results.phases]
 
 
 def _hashes(results: Results) -> dict[str, str]:
@@ -208,7 +220,7 @@ def _players(results: Results, root: Path, sentences: list[dict[str, Any]]) -> l
     for sentence in stage.track(sentences[:_PLAYED], "drawing"):
         takes = []
         for row, take in sentence["takes"].items():
-            path = root / "data/spoken" / row / f"{sentence['id']}.flac"
+            path = root / "data/spoken" / row / take["file"]
             samples, rate = read_sound(path)
             takes.append({
                 "label": LABELS[row],

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from transformers.cache_utils import Cache, DynamicLayer
 from TTS.tts.layers.xtts.gpt import GPT
 
-from voicetune.params import Decoding
+from voicetune.params.decoding import Decoding
 
 _PLACEHOLDER = 1  # the stock generator's stand-in for the prefix, which its repetition penalty counts
 _ROWS = 8  # bounds the memory: at XTTS v2's size, a cache of 2 GB for eight lines of 28 s

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from voicetune.data import audio
 from voicetune.errors import UserError
-from voicetune.params import CHARACTER_LIMITS, Decoding
+from voicetune.params.decoding import Decoding
+from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech.split import Break, Part, split
 from voicetune.speech.voice import Line, Voice
 

@@ -21,7 +21,9 @@ from torch import Tensor
 from voicetune import stage
 from voicetune.data import formats
 from voicetune.errors import UserError
-from voicetune.params import CHARACTER_LIMITS, SPEEDS, Decoding
+from voicetune.params.decoding import Decoding
+from voicetune.params.languages import CHARACTER_LIMITS
+from voicetune.params.speaking import SPEEDS
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder

@@ -1,16 +1,44 @@
 """How fast a voice speaks: seconds to the first sound, and the real-time factor."""
 
 import time
+from pathlib import Path
 
-from torch import Tensor
+import numpy as np
 
+from voicetune.data.codes import Codes
 from voicetune.errors import UserError
-from voicetune.params import Decoding
+from voicetune.params.decoding import Decoding
+from voicetune.speech.conditioning import Speaker, heard
 from voicetune.speech.say import of_part, parts
 from voicetune.speech.voice import Line, Voice
 
+_TIMED = 3  # sentences
 
-def timed(voice: Voice, line: Line, speaker: dict[str, Tensor], settings: Decoding, seed: int) -> tuple[float, float]:
+
+def speed(
+    voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray, settings: Decoding, seed: int
+) -> dict[str, float]:
+    """Medians over some sentences, each spoken alone: see `timed`. Nothing for a model that says nothing.
+
+    Args:
+        clips: the folder of the recordings.
+        chosen: positions of the sentences; the first three are timed.
+    """
+    said = [codes.clips[i] for i in chosen[:_TIMED]]
+    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
+    found = []
+    for clip in said:
+        try:
+            found.append(timed(voice, Line(clip.text, clip.language), speakers[clip.speaker], settings, seed))
+        except UserError:
+            continue
+    if not found:
+        return {}
+    first, factor = np.median(found, axis=0)
+    return {"first_audio_seconds": round(float(first), 3), "real_time_factor": round(float(factor), 3)}
+
+
+def timed(voice: Voice, line: Line, speaker: Speaker, settings: Decoding, seed: int) -> tuple[float, float]:
     """Speak a line part by part, as somebody who listens meanwhile would want it.
 
     Returns:

@@ -1,25 +1,22 @@
-"""A model folder that speaks: conditioning latents, decoding, vocoding."""
+"""A model folder that speaks: decoding and vocoding."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from TTS.tts.models.xtts import Xtts
 
-from voicetune.data.codes import Codes
 from voicetune.errors import UserError
-from voicetune.params import Decoding
+from voicetune.params import reading
+from voicetune.params.decoding import Decoding
+from voicetune.speech.conditioning import Speaker
 from voicetune.speech.decode import decode
 from voicetune.xtts import codec, folder
-
-_REFERENCE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -37,45 +34,6 @@ def seed_of(seed: int, line: Line) -> int:
     return int.from_bytes(digest[:7], "big")
 
 
-def listen(xtts: Xtts, clips: Sequence[np.ndarray]) -> dict[str, Tensor]:
-    """Conditioning latents and speaker embedding of a speaker, by the stock model's own functions.
-
-    Args:
-        clips: recordings, each (samples,) at 22,050 Hz; the first 30 s of them together are heard.
-
-    Returns:
-        gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1), as speakers_xtts.pth keeps them.
-    """
-    joined = torch.from_numpy(np.concatenate(list(clips)))[None, : codec.SAMPLE_RATE * _REFERENCE_SECONDS]
-    with torch.inference_mode():
-        latents = xtts.get_gpt_cond_latents(
-            joined, codec.SAMPLE_RATE, length=_REFERENCE_SECONDS, chunk_length=xtts.config.gpt_cond_chunk_len
-        )
-        embedding = xtts.get_speaker_embedding(joined.to(xtts.device), codec.SAMPLE_RATE)
-    return {"gpt_cond_latent": latents.cpu().clone(), "speaker_embedding": embedding.cpu().clone()}
-
-
-def recordings(codes: Codes, clips: Path, speaker: str) -> list[np.ndarray]:
-    """A speaker's longest training clips, 30 s of them or a little more: what `listen` hears.
-
-    Args:
-        clips: the folder of the cleaned clips.
-    """
-    known = sorted((codes.clips[i] for i in codes.training_clips_of(speaker)), key=lambda c: (-c.seconds, c.id))
-    chosen, total = [], 0.0
-    for clip in known:
-        if total >= _REFERENCE_SECONDS:
-            break
-        chosen.append(soundfile.read(clips / clip.file, dtype="float32")[0])
-        total += clip.seconds
-    return chosen
-
-
-def heard(xtts: Xtts, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-    """Speakers of a dataset as a model hears their recordings, by name; see `listen`."""
-    return {name: listen(xtts, recordings(codes, clips, name)) for name in sorted(set(names))}
-
-
 @contextmanager
 def _readable(text: str) -> Iterator[None]:
     """Turns what the stock tokenizer's cleaners raise (num2words, a missing cutlet for Japanese) into one sentence."""
@@ -86,6 +44,25 @@ def _readable(text: str) -> Iterator[None]:
         raise UserError(f"the line '{text[:60]}' cannot be read by XTTS's tokenizer ({reason}); change it.") from None
 
 
+def language_of(model: Path) -> str:
+    """The language that a model folder was published for; English where it does not say."""
+    return str(folder.ours(model).get("language", "en"))
+
+
+def decoding_of(model: Path) -> Decoding:
+    """How a model folder says that its codes are drawn; see `publishing.publish`.
+
+    Raises:
+        UserError: it does not say it, or says what is no such thing.
+    """
+    known = folder.ours(model).get("decoding")
+    if not isinstance(known, dict):
+        raise UserError(
+            f"{model} does not say how to draw its codes; `dvc repro publish` makes models/voice, which does."
+        )
+    return reading.check(Decoding, known, model / folder.OURS)
+
+
 class Voice:
     """An opened model folder, on one device."""
 
@@ -94,7 +71,8 @@ class Voice:
         self.xtts = folder.open_xtts(path)
         self.dvae, self.mel_stats = folder.open_dvae(path)
         self.tokenizer = folder.tokenizer(path)
-        self.vocoder = folder.ours(path)["vocoder"]
+        self.facts = folder.ours(path)
+        self.vocoder = self.facts["vocoder"]
         self.to(device)
 
     def to(self, device: str | torch.device) -> None:
@@ -112,13 +90,35 @@ class Voice:
         """Sample rate in Hz of what is spoken."""
         return self.xtts.args.output_sample_rate if self.vocoder == "hifigan" else codec.SAMPLE_RATE
 
-    def speaker(self, name: str | None = None) -> dict[str, Tensor]:
+    @property
+    def codec_rate(self) -> int:
+        """Sample rate in Hz of recordings and of the audio codes."""
+        return codec.SAMPLE_RATE
+
+    @property
+    def language(self) -> str:
+        """What it was trained to speak; English where its folder does not say."""
+        return language_of(self.path)
+
+    def speakers(self) -> dict[str, Speaker]:
+        """Every speaker saved with the folder, by name."""
+        return folder.speakers(self.path)
+
+    def decoding(self) -> Decoding:
+        """How the folder says that its codes are drawn.
+
+        Raises:
+            UserError: it does not say it, or says what is no such thing.
+        """
+        return decoding_of(self.path)
+
+    def speaker(self, name: str | None = None) -> Speaker:
         """A speaker saved with the folder; without a name, the only one.
 
         Raises:
             UserError: there is none of that name, or none that the name could leave out.
         """
-        saved = folder.speakers(self.path)
+        saved = self.speakers()
         if name is None and len(saved) == 1:
             return next(iter(saved.values()))
         if name not in saved:
@@ -131,14 +131,14 @@ class Voice:
     def codes(
         self,
         lines: Sequence[Line],
-        speakers: Sequence[dict[str, Tensor]],
+        speakers: Sequence[Speaker],
         settings: Decoding,
         seed: int | Sequence[int],
     ) -> list[Tensor]:
         """Audio codes of each line, (codes,) int64; whatever else is said in the same call (see `decode`).
 
         Args:
-            speakers: one a line, as `listen` and `speaker` give them.
+            speakers: one a line, as `conditioning.listen` and `speaker` give them.
             seed: the same line, with the same seed, has the same draws; one for all lines, or one a line.
 
         Raises:
@@ -175,7 +175,7 @@ class Voice:
         with _readable(text):
             return self.tokenizer.encode(text.strip().lower(), language)
 
-    def sound(self, codes: Tensor, line: Line, speaker: dict[str, Tensor]) -> np.ndarray:
+    def sound(self, codes: Tensor, line: Line, speaker: Speaker) -> np.ndarray:
         """Sound of one line's codes, as fast as the line says: (samples,) float32 at `rate` Hz."""
         if codes.numel() == 0:
             return np.zeros(0, np.float32)

@@ -10,17 +10,17 @@ from torch.distributed.fsdp import fully_shard
 
 from voicetune import stage
 from voicetune.errors import UserError
-from voicetune.params import Params, Phase
+from voicetune.params.training import TrainStage
 from voicetune.xtts.gpt import TrainingLoss
 
 
-def fabric_for(settings: Params, phase: Phase) -> Fabric:
+def fabric_for(settings: TrainStage) -> Fabric:
     """Fabric, launched: this process is then one of all the ranks.
 
     Raises:
         UserError: params.yaml asks for devices, or a precision, that are not to be had here.
     """
-    accelerator = stage.device(settings.device)
+    accelerator, phase = stage.device(settings.device), settings.phase
     if accelerator == "cpu" and phase.precision == "16-mixed":
         raise UserError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true in params.yaml.")
     if accelerator == "cuda" and settings.devices > torch.cuda.device_count():

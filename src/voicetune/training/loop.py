@@ -22,7 +22,7 @@ from torch import Tensor
 from voicetune.data.codes import Codes
 from voicetune.errors import Stopped, UserError
 from voicetune.measures import cross_entropy
-from voicetune.params import Phase
+from voicetune.params.training import Phase
 from voicetune.training import gather
 from voicetune.training.checkpoint import State
 from voicetune.training.memory import load_trained_state
@@ -37,7 +37,8 @@ Row = dict[str, float]
 Judge = Callable[[], tuple[Row, float]]
 """Listens to the model as it is: figures for the curve, and one to choose by, lower for better."""
 Log = Callable[[int, Row, bool], None]
-"""Called with step, values and whether to write now; first with the rows of a resumed history."""
+"""Called with step, values and whether to write now; first with the rows of a resumed history. Of the values, those
+named `run/...` are of this run alone: a clock or a memory gauge gave them."""
 
 
 @dataclass
@@ -68,7 +69,6 @@ def train(
     measured: Recipe,
     optimizer: torch.optim.Optimizer | None = None,
     before_step: Callable[[int], None] = lambda step: None,
-    restarts: int = 0,
     pieces: int = 1,
     judge: Judge | None = None,
 ) -> tuple[dict[str, Tensor], Progressed]:
@@ -77,15 +77,14 @@ def train(
     Args:
         loss: wraps the GPT, loaded with the parent's weights; it is trained in place.
         state: where to go on from, and to keep the state; the caller holds its lock.
-        measured: how held-out clips are conditioned; the caller gives the same to every phase.
+        measured: how validation clips are conditioned; the caller gives the same to every phase.
         optimizer: of the GPT's parameters, if not `optimizer_for`'s.
         before_step: called with the number of each optimizer step (from 0) before it.
-        restarts: how many processes this training has lost so far; it becomes a point of the curve.
         pieces: in how many each micro-batch goes through the model, for want of memory; the sums are the same.
-        judge: chooses the best model instead of the held-out mel CE; the same answer on every device.
+        judge: chooses the best model instead of the validation mel CE; the same answer on every device.
 
     Returns:
-        the best GPT weights by held-out mel CE or the judge, on the first device of all, and the facts of the run.
+        the best GPT weights by validation mel CE or the judge, on the first device of all, and the facts of the run.
 
     Raises:
         Stopped: a signal came; the state is saved.
@@ -119,21 +118,23 @@ def train(
         log(run.step, values, write)
 
     def evaluate() -> None:
-        """Held-out cross entropies, the same on every device; keeps the best."""
-        held_out = cross_entropy.measure(loss, codes, codes.held_out, tokens, seed, measured)
-        if not math.isfinite(held_out.mel_ce + held_out.text_ce):
-            raise UserError(f"step {run.step}: the held-out loss is not a finite number; lower lr or check the parent.")
-        values = {"held_out/mel_ce": held_out.mel_ce, "held_out/text_ce": held_out.text_ce}
-        heard, score = judge() if judge else ({}, held_out.mel_ce)
-        note({**values, **{f"held_out/{name}": value for name, value in heard.items()}}, True)
+        """Cross entropies of the validation clips, the same on every device; keeps the best."""
+        found = cross_entropy.measure(loss, codes, codes.validation, tokens, seed, measured)
+        if not math.isfinite(found.mel_ce + found.text_ce):
+            raise UserError(
+                f"step {run.step}: the validation loss is not a finite number; lower lr or check the parent."
+            )
+        values = {"validation/mel_ce": found.mel_ce, "validation/text_ce": found.text_ce}
+        heard, score = judge() if judge else ({}, found.mel_ce)
+        note({**values, **{f"validation/{name}": value for name, value in heard.items()}}, True)
         if run.step == 0:
-            run.start_mel_ce = held_out.mel_ce
+            run.start_mel_ce = found.mel_ce
         better = score < run.best_score
         run.worse = 0 if better else run.worse + 1
         if better:
             run.best_step, run.best_score = run.step, score
-            run.best_mel_ce, run.best_text_ce = held_out.mel_ce, held_out.text_ce
-        if phase.target_mel_ce is not None and held_out.mel_ce <= phase.target_mel_ce:
+            run.best_mel_ce, run.best_text_ce = found.mel_ce, found.text_ce
+        if phase.target_mel_ce is not None and found.mel_ce <= phase.target_mel_ce:
             run.ended = "target reached"
         elif phase.patience is not None and run.worse >= phase.patience:
             run.ended = "patience"
@@ -141,17 +142,15 @@ def train(
             run.ended = "all steps"
         save(better)
         fabric.print(
-            f"step {run.step}/{steps}  held-out mel CE {held_out.mel_ce:.4f}  text CE {held_out.text_ce:.4f}"
+            f"step {run.step}/{steps}  validation mel CE {found.mel_ce:.4f}  text CE {found.text_ce:.4f}"
             + "".join(f"  {name} {value:.4f}" for name, value in heard.items())
             + f"  best {run.best_mel_ce:.4f} at {run.best_step}"
         )
 
-    # 3. Before the first step: what the parent is worth; before any other: what was lost
+    # 3. Before the first step: what the parent is worth
     with _signals() as stopped, _progress(steps, fabric) as bar, state.flushed():
         if not saved:
             evaluate()
-        if restarts != _last(history, "restarts"):
-            note({"restarts": float(restarts)}, True)
 
         # 4. Steps
         stepper = Stepper(fabric, model, stepping, codes, tokens, phase, seed, steps, pieces)
@@ -189,10 +188,6 @@ def train(
     return state.best(run.best_step) if fabric.is_global_zero else {}, run
 
 
-def _last(history: list, name: str) -> float:
-    return next((row[name] for _, row in reversed(history) if name in row), 0)
-
-
 def _agreed(fabric: Fabric, may_ask: bool, wishes: list[bool]) -> list[bool]:
     """What any device wishes, all do in the same step. Asking the others costs a moment: so not in each."""
     if fabric.world_size == 1:
@@ -209,8 +204,8 @@ def _row(optimizer, mel_ce: float, text_ce: float, rate: float) -> Row:
         "train/mel_ce": mel_ce,
         "train/text_ce": text_ce,
         "lr": optimizer.param_groups[0]["lr"],
-        "tokens_per_second": rate,
-        "memory_gib": memory / 2**30,
+        "run/tokens_per_second": rate,
+        "run/memory_gib": memory / 2**30,
     }
 
 

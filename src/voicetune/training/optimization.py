@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from voicetune.params import Phase
+from voicetune.params.training import Phase
 from voicetune.training import batches, memory
 
 

@@ -13,8 +13,9 @@ from lightning_fabric import Fabric
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
-from voicetune.params import Params, Phase
-from voicetune.speech.voice import Voice, heard
+from voicetune.params.choosing import Choice
+from voicetune.params.training import Phase, TrainStage
+from voicetune.speech.conditioning import heard
 from voicetune.training import agent, checkpoint, devices, loop, memory
 from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
 from voicetune.xtts import folder
@@ -22,28 +23,35 @@ from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
 
-def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data: Path, log: loop.Log) -> None:
+def run(
+    name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, data: Path, log: loop.Log
+) -> list[dict[str, object]]:
     """Train a phase and publish its folder, at the end and in one rename.
 
     Args:
         name: the stage, which also names the state folder.
+        choice: how the best model is chosen.
         parent: the model folder to start from; only its weights are taken.
         data: holds `codes` and `clips`.
+
+    Returns:
+        the restarts: step and reason of each process that this training lost.
 
     Raises:
         UserError: see `loop.train`, `folder.open_xtts`, `checkpoint.locked`, `Attempts.check`.
     """
-    fabric = devices.fabric_for(settings, phase)
+    phase, fabric = settings.phase, devices.fabric_for(settings)
     codes = Codes(data / "codes")
     facts = {
         "stage": name,
         "parameters_sha256": _sha256({"seed": settings.seed, **phase.model_dump(mode="json")}),
+        "choice_sha256": _sha256(choice.model_dump(mode="json")),
         "data_sha256": folder.sha256(data / "codes" / "codes.safetensors"),
         "parent_sha256": folder.sha256(folder.weights_file(parent)),
     }
     spread = {"devices": fabric.world_size, "strategy": settings.strategy} if fabric.world_size > 1 else {}
     identity = {
-        **facts, **spread, "device": fabric.device.type, "reference_seconds": settings.evaluate.reference_seconds,
+        **facts, **spread, "device": fabric.device.type, "conditioning_seconds": settings.conditioning_seconds,
     }  # fmt: skip
     place = checkpoint.root(Path.cwd()) / f"{name}-{checkpoint.key(identity)}"
     first = fabric.is_global_zero
@@ -60,15 +68,15 @@ def run(name: str, phase: Phase, settings: Params, parent: Path, out: Path, data
             state = checkpoint.State(place)
             best, progressed = loop.train(
                 loss, codes, Tokens.of(loss.gpt), phase, settings.seed, state, log, fabric,
-                measured_recipe(settings.evaluate.reference_seconds), before_step=attempts.at,
-                restarts=len(attempts.failures()), pieces=_pieces(attempts, phase),
-                judge=_judge(loss, codes, data, phase, settings.seed, parent, fabric),
+                measured_recipe(settings.conditioning_seconds), before_step=attempts.at,
+                pieces=_pieces(attempts, phase), judge=_judge(loss, codes, data, choice, settings.seed, parent, fabric),
             )  # fmt: skip
             if first:
-                story = {**facts, **_story(codes, phase, progressed, parent), "restarts": attempts.told()}
-                _publish(out, parent, best, codes, data, story)
+                _publish(out, parent, best, codes, data, {**facts, **_story(name, codes, phase, progressed, parent)})
+        restarts = attempts.told()
         if first:
             state.remove()  # only now: a crash while publishing costs nothing but the publishing
+    return restarts
 
 
 def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
@@ -82,19 +90,21 @@ def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
 
 
 def _judge(
-    loss: TrainingLoss, codes: Codes, data: Path, phase: Phase, seed: int, parent: Path, fabric: Fabric
+    loss: TrainingLoss, codes: Codes, data: Path, choice: Choice, seed: int, parent: Path, fabric: Fabric
 ) -> loop.Judge | None:
     """Who listens to the model in training, if the phase wants to be chosen by ear; one does it for all devices."""
-    if phase.select == "mel_ce":
+    if choice.select == "mel_ce":
         return None
     judge = None
     if fabric.is_global_zero:
-        from voicetune.measures.judge import Judge  # the recogniser and the speaker encoder: only where they are asked
+        # Only where they are asked: the recogniser, the speaker encoder, and all that speaks.
+        from voicetune.measures.judge import Judge  # no dep: its code is hashed in data/choice, by stage choose
+        from voicetune.speech.voice import Voice  # no dep: see above
 
         voice = Voice(parent)
         voice.xtts.gpt = loss.gpt
         voice.to(fabric.device)
-        judge = Judge(voice, codes, data, phase, seed)
+        judge = Judge(voice, codes, data, choice, seed)
 
     def asked() -> tuple[dict[str, float], float]:
         told: Any = fabric.broadcast(judge() if judge else None)
@@ -117,13 +127,14 @@ def _pieces(attempts: Attempts, phase: Phase) -> int:
     return pieces
 
 
-def _story(codes: Codes, phase: Phase, run: loop.Progressed, parent: Path) -> dict[str, Any]:
+def _story(name: str, codes: Codes, phase: Phase, run: loop.Progressed, parent: Path) -> dict[str, Any]:
     """What the phase did, in figures."""
     known = folder.ours(parent)
     trained = [codes.clips[i] for i in codes.training]
     return {
         "ended": run.ended,
         "steps": run.step,
+        "steps_before": steps_before(name, parent),
         "best_step": run.best_step,
         "select": phase.select,
         "mel_ce_start": run.start_mel_ce,
@@ -134,6 +145,11 @@ def _story(codes: Codes, phase: Phase, run: loop.Progressed, parent: Path) -> di
         "tokens": run.tokens,
         "base_licence": known.get("licence", "see the base's own licence; the published XTTS v2 is under the CPML"),
     }
+
+
+def steps_before(name: str, parent: Path) -> int:
+    """Steps of phase 1 that lie before this phase's own."""
+    return int(folder.ours(parent)["facts"]["steps"]) if name == "train_phase2" else 0
 
 
 def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts: dict[str, Any]) -> None:

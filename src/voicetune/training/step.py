@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
-from voicetune.params import Phase
+from voicetune.params.training import Phase
 from voicetune.training import batches
 from voicetune.training.optimization import learning_rate
 from voicetune.xtts.gpt import Tokens

@@ -34,10 +34,10 @@ class Recipe:
     stop_targets: int = 1
 
 
-def measured_recipe(reference_seconds: float) -> Recipe:
-    """How held-out clips are conditioned and counted, for every model and phase: another clip of the
+def measured_recipe(seconds: float) -> Recipe:
+    """How validation and test clips are conditioned and counted, for every model and phase: another clip of the
     speaker, the text's STOP visible as when speaking, one stop target."""
-    return Recipe(reference="other", reference_seconds=(reference_seconds, reference_seconds))
+    return Recipe(reference="other", reference_seconds=(seconds, seconds))
 
 
 @dataclass(frozen=True)

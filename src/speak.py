@@ -1,0 +1,32 @@
+"""Stage speak: the test sentences, spoken by one model, into data/spoken/<model>.
+
+Usage: python src/speak.py base | phase1 | phase2
+"""
+
+from pathlib import Path
+
+from voicetune import stage
+from voicetune.params import reading
+from voicetune.params.models import model_named
+from voicetune.params.speaking import SpeakStage
+
+
+def main() -> None:
+    name, settings = model_named(), reading.load(SpeakStage)
+    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.measures import speaking, takes
+    from voicetune.speech import timing  # no dep: what a clock says goes to metrics/run
+    from voicetune.speech.voice import Voice
+
+    codes, clips = Codes(Path("data/codes")), Path("data/clips")
+    voice = Voice(Path("models") / name, stage.device(settings.device))
+    chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
+    said = speaking.speak(voice, codes, clips, chosen, settings.decoding, settings.seed, settings.speak.takes)
+    takes.save(Path("data/spoken") / name, said, voice.rate)
+    speed = timing.speed(voice, codes, clips, chosen, settings.decoding, settings.seed)
+    stage.note_run(f"speak@{name}", speed)
+    print(f"{name}: {len(said)} takes of {len(chosen)} sentences, {sum(len(t.sound) for t in said) / voice.rate:.1f} s")
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,110 @@
+"""Which files of this project a stage runs: its script, and every module that it imports, directly or not.
+
+Imports inside functions count, imports for type checkers alone do not. An import whose line says `# no dep: <reason>`
+is left out: it brings in code that cannot change the stage's results. A folder `templates` beside a module that names
+it counts as a whole. A stage's deps in dvc.yaml hold these files; a test compares the two.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "voicetune"
+NO_DEP = "# no dep: "
+JUDGE = "voicetune.measures.judge"
+"""Listens to a model in training. No phase depends on its code; stage choose does, and hashes it for those phases that
+choose by ear."""
+_ALSO = {"choose": (JUDGE,)}
+
+
+def files(script: str, src: Path = Path("src")) -> list[str]:
+    """The files of a stage, sorted, as they stand in dvc.yaml (`src/...`).
+
+    Args:
+        script: the stage's source file without its ending, such as `prepare`.
+        src: the folder of the sources.
+    """
+    seen: dict[Path, None] = {src / f"{script}.py": None}
+    _follow(src / f"{script}.py", src, seen)
+    for module in _ALSO.get(script, ()):
+        _add(module, src, seen)
+    templates = {path.with_name("templates") for path in seen if _names_templates(path)}
+    return sorted(path.relative_to(src.parent).as_posix() for path in [*seen, *templates])
+
+
+def sha256(module: str, src: Path = Path("src")) -> str:
+    """A hash of a module's code and of all that it imports."""
+    seen: dict[Path, None] = {}
+    _add(module, src, seen)
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(path.relative_to(src).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _add(module: str, src: Path, seen: dict[Path, None]) -> None:
+    """Add a module, the packages around it, and what they import."""
+    parts = module.split(".")
+    for i in range(1, len(parts) + 1):
+        place = src.joinpath(*parts[:i])
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if path.is_file() and path not in seen and path.stat().st_size:
+            seen[path] = None
+            _follow(path, src, seen)
+
+
+def _follow(path: Path, src: Path, seen: dict[Path, None]) -> None:
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for node in _imports(ast.parse(text)):
+        if any(NO_DEP in line for line in lines[node.lineno - 1 : node.end_lineno]):
+            continue
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            names = [base, *(f"{base}.{name}" for name in names)]
+        for name in names:
+            if name.split(".")[0] == PACKAGE:
+                _add(name, src, seen)
+
+
+def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import below a node, but those for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        yield from _imports(node)
+
+
+def _names_templates(path: Path) -> bool:
+    return path.with_name("templates").is_dir() and '"templates"' in path.read_text(encoding="utf-8")
+
+
+def script_of(command: str) -> str:
+    """The source file of a stage's command, without its ending: `prepare` of `python src/prepare.py`."""
+    return Path(command.split()[1]).stem
+
+
+def rewrite(dvc_yaml: str, src: Path = Path("src")) -> str:
+    """dvc.yaml with each stage's files below src/ as they are now; what else it lists stays.
+
+    Args:
+        dvc_yaml: the text, with `cmd:` before `deps:` in every stage, an item a line.
+    """
+    out: list[str] = []
+    script, below_deps = "", False
+    for line in dvc_yaml.splitlines():
+        if line.startswith("    cmd: "):
+            script = script_of(line.removeprefix("    cmd: "))
+        if below_deps and line.startswith("      - src/"):
+            continue
+        below_deps = below_deps and line.startswith("      ")
+        if line.rstrip() in ("    deps:", "    deps: []"):
+            below_deps = True
+            out += ["    deps:", *(f"      - {file}" for file in files(script, src))]
+            continue
+        out.append(line)
+    return "\n".join(out) + "\n"

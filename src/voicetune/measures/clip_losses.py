@@ -1,0 +1,56 @@
+"""The cross entropies of one model over the test clips, and their table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from TTS.tts.models.xtts import Xtts
+
+from voicetune.data.codes import Codes
+from voicetune.measures import clip_table, cross_entropy
+from voicetune.measures.cross_entropy import CrossEntropy
+from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.rows import measured_recipe
+
+
+@dataclass(frozen=True)
+class ClipLosses:
+    """ids: of the test clips. stock_mel_ce: as the stock trainer measures it."""
+
+    ids: list[str]
+    losses: CrossEntropy
+    stock_mel_ce: float
+
+
+def measure(xtts: Xtts, codes: Codes, clips: Path, seed: int, conditioning_seconds: float) -> ClipLosses:
+    """Measure one model on every test clip.
+
+    Args:
+        clips: the folder of the recordings.
+        conditioning_seconds: of another clip of the speaker, the same for every model.
+    """
+    loss, tokens, recipe = TrainingLoss(xtts.gpt), Tokens.of(xtts.gpt), measured_recipe(conditioning_seconds)
+    found = cross_entropy.measure(loss, codes, codes.test, tokens, seed, recipe)
+    beginnings = cross_entropy.own_beginnings(codes, clips, xtts.mel_stats.cpu())
+    stock = cross_entropy.measure_stock(loss, codes, codes.test, tokens, beginnings)
+    return ClipLosses([codes.clips[i].id for i in found.clips], found, stock)
+
+
+def write(out: Path, measured: ClipLosses) -> None:
+    """Write the row's clips.csv."""
+    found = measured.losses
+    columns = {
+        "mel_nats": found.mel, "mel_tokens": found.mel_tokens, "text_nats": found.text,
+        "text_tokens": found.text_tokens, "top1": found.top1, "top10": found.top10,
+    }  # fmt: skip
+    clip_table.write(out / clip_table.TABLE, measured.ids, columns)
+
+
+def figures(measured: ClipLosses) -> dict[str, float]:
+    """The figures of a model's metrics: nats per token."""
+    found = measured.losses
+    return {"mel_ce": found.mel_ce, "text_ce": found.text_ce, "mel_ce_stock": measured.stock_mel_ce}
+
+
+def summary(measured: ClipLosses) -> str:
+    """For a line on the terminal."""
+    return f"mel CE {measured.losses.mel_ce:.4f}, text CE {measured.losses.text_ce:.4f}"

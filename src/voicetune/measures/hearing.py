@@ -1,0 +1,72 @@
+"""What is heard of one row's takes, written into the folder of its results."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from TTS.tts.models.xtts import Xtts
+
+from voicetune import stage
+from voicetune.data.codes import Codes
+from voicetune.measures import table
+from voicetune.measures.ears import Ears
+from voicetune.measures.results import FACTS
+from voicetune.measures.similarity import OwnEncoder
+from voicetune.measures.table import Row
+from voicetune.measures.takes import Take
+from voicetune.xtts import folder
+
+_SHORT = {"cer": "CER", "secs": "SECS", "mos": "MOS (predicted)"}
+_KEPT = ("cer", "wer", "secs", "mos", "mishaps")  # of a model's metrics; metrics/compare has all
+
+
+def ears_for(
+    xtts: Xtts, vocoder: str, codes: Codes, clips: Path, takes: Sequence[Take], asr: str, measures: Collection[str]
+) -> Ears | None:
+    """What listens to these takes; None where there are none.
+
+    Args:
+        xtts, vocoder: of the model; its own speaker encoder is used where its weights are real.
+        clips: the folder of the recordings.
+        measures: which of `params.measuring.Measure` are taken.
+    """
+    said = list({take.clip.id: take.clip for take in takes}.values())
+    own = OwnEncoder(xtts) if vocoder == "hifigan" else None
+    return Ears(codes, clips, said, asr, measures, own) if said else None
+
+
+def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
+    """Measure every take; `rate` is that of their sounds in Hz."""
+    return [] if ears is None else [ears.hear(take, rate) for take in stage.track(takes, "listening", len(takes))]
+
+
+def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:
+    """SECS of a stranger who says the same sentences, as `secs_floor`; nothing where it is not measured."""
+    found = ears.floor([take.clip for take in takes]) if ears and "similarity" in ears.measures else None
+    return {} if found is None else {"secs_floor": found}
+
+
+def hashes(model: Path, data: Path) -> dict[str, str]:
+    """SHA-256 of the weights that were measured and of the dataset that they were measured on."""
+    weights, codes = folder.weights_file(model), data / "codes" / "codes.safetensors"
+    return {"model_sha256": folder.sha256(weights), "data_sha256": folder.sha256(codes)}
+
+
+def write(out: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
+    """Write a row's takes.csv and facts.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    table.write(out / table.TABLE, rows)
+    stage.write_json(out / FACTS, facts)
+
+
+def figures(out: Path) -> dict[str, float]:
+    """The few figures of a row's takes that a model's metrics hold."""
+    found = table.figures(table.read(out / table.TABLE))
+    return {name: found[name] for name in _KEPT if name in found}
+
+
+def summary(out: Path) -> str:
+    """The most asked for of the figures, for a line on the terminal."""
+    found = figures(out)
+    said = [f"{label} {found[name]:.3f}" for name, label in _SHORT.items() if name in found]
+    return ", ".join(said) or "nothing was spoken"

@@ -1,0 +1,26 @@
+"""The folder of one row's results: takes.csv, for a model clips.csv, and facts.json. Read back without torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from voicetune.errors import UserError
+
+FACTS = "facts.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read figures that a stage wrote.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro`.") from None
+    except ValueError:
+        raise UserError(f"{path} is not valid JSON; make it again with `dvc repro -f`.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no figures; make it again with `dvc repro -f`.")
+    return found

@@ -1,0 +1,49 @@
+"""Sentences spoken by a model, or recordings through its codec, as takes."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voicetune.data.codes import Codes
+from voicetune.measures.takes import Take
+from voicetune.params.decoding import Decoding
+from voicetune.speech.conditioning import heard
+from voicetune.speech.voice import Line, Voice
+
+_VOCODERS = 2  # at once: Griffin-Lim runs on one core
+
+
+def speak(
+    voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray, decoding: Decoding, seed: int, takes: int
+) -> list[Take]:
+    """The sentences, spoken by a model in their speakers' voices, each `takes` times from seeds of its own.
+
+    Args:
+        clips: the folder of the recordings.
+        chosen: positions of the clips whose texts are spoken.
+    """
+    said = [codes.clips[i] for i in chosen]
+    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
+    numbers = [number for number in range(takes) for _ in said]
+    said = said * takes
+    lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
+    every = voice.codes(lines, who, decoding, [seed + number for number in numbers])
+    with ThreadPoolExecutor(_VOCODERS) as pool:
+        sounds = list(pool.map(voice.sound, every, lines, who))
+    return [
+        Take(clip, number, sound, stopped=len(own) < voice.xtts.gpt.max_gen_mel_tokens)
+        for clip, number, sound, own in zip(said, numbers, sounds, every, strict=True)
+    ]
+
+
+def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
+    """The recordings' own codes, made to sound as a model's are: what no model of this codec is expected to pass."""
+    said = [codes.clips[i] for i in chosen]
+    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
+    own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
+    return [
+        Take(clip, 0, voice.sound(each, Line(clip.text, clip.language), speakers[clip.speaker]), stopped=True)
+        for clip, each in zip(said, own, strict=True)
+    ]

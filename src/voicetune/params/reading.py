@@ -1,0 +1,148 @@
+"""Reads params.yaml: YAML in, a checked section out, and one clear sentence for each fault."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from voicetune.errors import UserError
+
+PATH = Path("params.yaml")
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**31, examples=[1])]
+LearningRate = Annotated[float, Field(gt=0, le=0.1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml. Every key has to stand in the file: a default in code would be a change nobody sees.
+
+    A field's `examples` holds the value that the error for a missing key proposes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: 1e-06 is a number here, as DVC writes it, and not a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        UserError: the file is missing, no YAML, or no mapping.
+    """
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run this in the repository's folder.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        at = f", line {where.line + 1}" if where else ""
+        raise UserError(f"{path}{at} is not valid YAML; correct it there.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} holds no keys; restore it with `git checkout` or from presets/xtts_v2.yaml.")
+    return data
+
+
+def load(model: type[S], path: Path = PATH) -> S:
+    """Read the keys of params.yaml that a stage uses; what else stands in the file is left to `whole.check`.
+
+    Args:
+        model: its fields are the top-level keys that the stage lists in dvc.yaml.
+
+    Raises:
+        UserError: see `read_yaml` and `check`.
+    """
+    data = read_yaml(path)
+    return check(model, {key: value for key, value in data.items() if key in model.model_fields}, path)
+
+
+def check(model: type[S], data: Mapping[str, Any], path: Path | str) -> S:
+    """Validate `data` as `model`; the first fault becomes one sentence.
+
+    Raises:
+        UserError: names the key, what was given and what is allowed.
+    """
+    try:
+        return model.model_validate(data, strict=False)
+    except ValidationError as error:
+        raise UserError(_describe(error, path, model)) from None
+
+
+def _describe(error: ValidationError, path: Path | str, model: type[BaseModel]) -> str:
+    faults = error.errors(include_url=False)
+    fault = next((f for f in faults if f["type"] == "missing"), faults[0])
+    location = tuple(part for part in fault["loc"] if part not in _TAGS)
+    key = ".".join(str(part) for part in location) or "the file"
+    given = repr(fault["input"])
+    given = given if len(given) < 60 else given[:57] + "..."
+    if fault["type"] == "extra_forbidden":
+        allowed = _sections(model, fault["loc"][:-1])
+        return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
+    if fault["type"] == "missing":
+        return f"{path}: the key '{key}' is missing; {_line_to_add(model, fault['loc'])}."
+    rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{path}: '{key}' is {given}, but should be: {rule}."
+
+
+_TAGS = ("ljspeech", "espeak")  # pydantic puts the reader of a source into the location of a fault
+
+
+def _line_to_add(model: type[BaseModel], location: tuple) -> str:
+    """What to write for a missing key, and where."""
+    *above, key = location
+    field = _sections(model, above).model_fields[str(key)]
+    where = ".".join(str(part) for part in above if part not in _TAGS)
+    value = field.examples[0] if field.examples else None
+    inner = [a for a in (field.annotation, *get_args(field.annotation)) if _is_section(a)]
+    if inner:
+        return f"add the section `{key}:` as it stands in presets/"
+    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"add the line `{key}: {shown}`" + (f" under `{where}:`" if where else " at the top")
+
+
+def _sections(model: type[BaseModel], location: tuple | list) -> type[BaseModel]:
+    """The section that a location lies in."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        inner = list(_inner(model.model_fields[part].annotation)) if part in model.model_fields else []
+        model = inner[0] if inner else _tagged(model, str(part))
+    return model
+
+
+def _inner(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Sections named in an annotation, such as those of list[Source]."""
+    if _is_section(annotation):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _inner(argument)
+
+
+def _tagged(model: type[BaseModel], tag: str) -> type[BaseModel]:
+    """The source class of a reader; `model` where the tag names none."""
+    return next((m for m in _below(Section) if getattr(m, "READER", None) == tag), model)
+
+
+def _below(model: type[Section]) -> list[type[Section]]:
+    direct: list[type[Section]] = model.__subclasses__()
+    return [lower for one in direct for lower in (one, *_below(one))]
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

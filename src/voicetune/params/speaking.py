@@ -1,0 +1,42 @@
+"""The parameters of the stages speak and synthesize."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from voicetune.params.decoding import Decoding
+from voicetune.params.languages import Language
+from voicetune.params.reading import Section, Seed
+from voicetune.params.shared import Device
+
+SPEEDS = (0.5, 2.0)
+
+
+class Speak(Section):
+    sentences: int = Field(ge=0, le=1000, examples=[8], description="test sentences that each model speaks")
+    takes: int = Field(ge=1, le=100, examples=[3], description="of each sentence, each drawn anew")
+
+
+class Synthesize(Section):
+    lines: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    language: Language = Field(examples=["en"])
+    speed: float = Field(ge=SPEEDS[0], le=SPEEDS[1], examples=[1.0])
+    loudness: float = Field(ge=-70, le=-5, examples=[-23], description="LUFS")
+    format: Literal["wav", "flac", "mp3", "ogg"] = Field(examples=["wav"])
+
+
+class SpeakStage(Section):
+    """What stage speak reads."""
+
+    seed: Seed
+    device: Device
+    decoding: Decoding
+    speak: Speak
+
+
+class SynthesizeStage(Section):
+    """What stage synthesize reads; its decoding comes with the published model."""
+
+    seed: Seed
+    device: Device
+    synthesize: Synthesize

@@ -1,0 +1,80 @@
+"""The whole of params.yaml: for the check before a run, the report and the command line."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from voicetune.params.choosing import Choose, ChooseStage
+from voicetune.params.data import BaseStage, Encode, EncodeStage, Prepare, PrepareStage
+from voicetune.params.decoding import Asr, Decoding
+from voicetune.params.measuring import (
+    CeilingStage,
+    Compare,
+    CompareStage,
+    Evaluate,
+    EvaluateStage,
+    PublishStage,
+)
+from voicetune.params.models import ModelName
+from voicetune.params.reading import PATH, LearningRate, Section, Seed, check, read_yaml
+from voicetune.params.shared import ConditioningSeconds, Device
+from voicetune.params.speaking import Speak, SpeakStage, Synthesize, SynthesizeStage
+from voicetune.params.training import PHASES, Phase, check_select, with_lr
+from voicetune.params.unlisted import Unlisted
+
+# Of every stage but the phases: what it reads, see `training.keys` for those.
+STAGES: dict[str, type[Section]] = {
+    "prepare": PrepareStage,
+    "base": BaseStage,
+    "encode": EncodeStage,
+    "choose": ChooseStage,
+    "ceiling": CeilingStage,
+    "speak": SpeakStage,
+    "evaluate": EvaluateStage,
+    "compare": CompareStage,
+    "publish": PublishStage,
+    "synthesize": SynthesizeStage,
+}
+
+
+class Params(Unlisted):
+    """Every key of params.yaml."""
+
+    seed: Seed
+    device: Device
+    devices: int = Field(ge=1, le=64, examples=[1])
+    num_nodes: int = Field(ge=1, le=64, examples=[1])
+    strategy: Literal["ddp", "fsdp"] = Field(examples=["ddp"])
+    base: str = Field(min_length=1, examples=["tiny"])
+    lr: LearningRate = Field(examples=["1.0e-6"])
+    publish: ModelName
+    decoding: Decoding
+    asr: Asr
+    conditioning_seconds: ConditioningSeconds
+    prepare: Prepare
+    encode: Encode
+    choose: Choose
+    train_phase1: Phase
+    train_phase2: Phase
+    speak: Speak
+    evaluate: Evaluate
+    compare: Compare
+    synthesize: Synthesize
+
+    @model_validator(mode="after")
+    def _phases_fit(self):
+        for name in PHASES:
+            check_select(self.strategy, getattr(self, name).select)
+        return self
+
+
+def load(path: Path = PATH) -> Params:
+    """Read and check all of params.yaml. Phase 2's `lr` is the one at the top.
+
+    Raises:
+        UserError: see `reading.read_yaml` and `reading.check`.
+    """
+    data = read_yaml(path)
+    sections = {name: with_lr(name, data, path) for name in PHASES if name in data}
+    return check(Params, {**data, **sections}, path)
