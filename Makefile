@@ -9,7 +9,7 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser listen chaos bench lint pretrain lock clean
+.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench lint pretrain lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,14 @@ test-browser: $(READY) ## the listening page in a real browser (as root on Debia
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
 	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
 
+check-all: ## all that can be checked, one after the other, for the end of a large piece of work (an hour)
+	$(MAKE) lint
+	$(MAKE) test-all
+	$(MAKE) test-browser
+	$(MAKE) repro
+	$(BIN)/python bench/chaos.py --times 3
+	$(MAKE) test-full
+
 listen: $(READY) ## a blind listening test of the voices, as a page in the browser (after `make repro`)
 	@$(BIN)/python -m voicetune listen
 
@@ -58,7 +66,7 @@ bench: $(READY) ## our training and speaking beside the stock ones (after `make 
 	$(BIN)/python bench/speaking.py
 
 lint: $(READY) ## style and types
-	ruff check . && ruff format --check . && mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 pretrain: $(READY) ## rebuild the tiny base from its sentences (up to 150 minutes on two cores)
 	cd pretrain && dvc repro

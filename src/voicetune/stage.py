@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 from rich.console import Console
 from rich.progress import track as rich_track
 
@@ -27,7 +28,6 @@ T = TypeVar("T")
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage script's main; a fault of the input is one sentence and status 1, not a traceback."""
-    began = time.monotonic()
     try:
         main()
     except UserError as error:
@@ -40,7 +40,7 @@ def run(main: Callable[[], None]) -> None:
     if name:
         from voicetune import machine  # no dep: it writes down what made the results, and changes none
 
-        note_run(name, {"seconds": round(time.monotonic() - began, 1)})
+        note_run(name, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
         machine.note(name)
 
 

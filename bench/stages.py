@@ -1,0 +1,55 @@
+"""How long each stage of the pipeline takes, start-up and work apart, after `make repro`.
+
+    python bench/stages.py             # a Markdown table
+
+Start-up is what a process needs until a stage's modules are loaded, measured here by loading them once more. Work is the
+rest of what the stage took in the last run, by its own clock (metrics/run/<stage>.json).
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from voicetune import closure
+from voicetune.params import reading
+
+ROOT = Path(__file__).resolve().parent.parent
+LOADED = "import importlib, sys; sys.path.insert(0, 'src'); [importlib.import_module(name) for name in sys.argv[1:]]"
+
+
+def modules(script: str) -> list[str]:
+    """The modules of a stage but its own script."""
+    files = closure.files(script, ROOT / "src")
+    names = [Path(file).relative_to("src").with_suffix("") for file in files if file.endswith(".py")]
+    return [".".join(name.parts).removesuffix(".__init__") for name in names if len(name.parts) > 1]
+
+
+def starting(script: str) -> float:
+    """Seconds that a fresh process needs to load a stage's modules."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", LOADED, *modules(script)], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    rows, known = [], {}
+    for path in sorted((ROOT / "metrics/run").glob("*.json")):
+        seconds = json.loads(path.read_text(encoding="utf-8")).get("seconds")
+        script = "train" if path.stem.startswith("train_") else path.stem.split("@")[0]
+        if seconds is not None:
+            known.setdefault(script, starting(script))
+            rows.append((path.stem, known[script], max(0.0, seconds - known[script]), seconds))
+    if not rows:
+        sys.exit("metrics/run holds no seconds; run `make repro` first.")
+    order = list(reading.read_yaml(ROOT / "dvc.yaml")["stages"])
+    rows.sort(key=lambda row: (order.index(row[0].split("@")[0]), row[0]))
+    print("| stage | start-up, s | work, s | both |\n| --- | ---: | ---: | ---: |")
+    for name, start, work, seconds in rows:
+        print(f"| {name} | {start:.1f} | {work:.1f} | {seconds:.1f} |")
+    print(f"| all | {sum(r[1] for r in rows):.1f} | {sum(r[2] for r in rows):.1f} | {sum(r[3] for r in rows):.1f} |")
+
+
+if __name__ == "__main__":
+    main()

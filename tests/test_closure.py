@@ -1,0 +1,76 @@
+"""dvc.yaml lists for each stage all the code that it runs and every parameter that it reads, and no more."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicetune import closure
+from voicetune.params import training
+from voicetune.params.unlisted import Unlisted
+from voicetune.params.whole import STAGES, Params
+
+ROOT = Path(__file__).resolve().parent.parent
+PIPELINE = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+DVC = yaml.safe_load(PIPELINE)["stages"]
+INTERVALS = "src/voicetune/measures/intervals.py"
+
+
+@pytest.mark.parametrize("name", DVC)
+def test_a_stage_lists_the_files_that_it_imports(name):
+    listed = [dep for dep in DVC[name]["deps"] if dep.startswith("src/")]
+    assert listed == closure.files(closure.script_of(DVC[name]["cmd"]), ROOT / "src")
+
+
+def test_the_command_that_brings_dvc_yaml_up_to_date_finds_nothing_to_do():
+    assert closure.rewrite(PIPELINE, ROOT / "src") == PIPELINE
+    worse = PIPELINE.replace("      - src/voicetune/errors.py\n", "")
+    assert worse != PIPELINE
+    assert closure.rewrite(worse, ROOT / "src") == PIPELINE
+
+
+@pytest.mark.parametrize("name", DVC)
+def test_a_stage_lists_the_parameters_that_it_reads(name):
+    listed = {key.split(".")[0] for key in DVC[name]["params"]}
+    if name == "report":
+        assert listed == set(Params.model_fields) - set(Unlisted.model_fields)
+    elif name.startswith("train_"):
+        assert listed == set(training.keys(name))
+    else:
+        assert listed == set(STAGES[name].model_fields)
+
+
+def test_an_interval_is_no_part_of_a_training_and_neither_is_what_listens():
+    trained = closure.files("train", ROOT / "src")
+    assert INTERVALS in closure.files("compare", ROOT / "src")
+    assert INTERVALS not in trained
+    assert not [file for file in trained if file.endswith(("ears.py", "decode.py", "table.py", "prosody.py"))]
+    assert not [file for file in closure.files("speak", ROOT / "src") if file.endswith(("ears.py", "table.py"))]
+
+
+def test_an_import_inside_a_function_counts_and_one_that_is_marked_does_not(tmp_path):
+    package = tmp_path / "src/voicetune"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    for name in ("top", "lazy", "marked", "typed", "below"):
+        (package / f"{name}.py").write_text("from voicetune import below\n" if name == "lazy" else "x = 1\n")
+    (tmp_path / "src/stage.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "import voicetune.top\n"
+        "if TYPE_CHECKING:\n    from voicetune import typed\n"
+        "def main():\n"
+        "    from voicetune.lazy import (\n        x,\n    )\n"
+        "    from voicetune import marked  # no dep: a reason\n"
+    )
+    found = closure.files("stage", tmp_path / "src")
+    assert found == [f"src/{name}.py" for name in ("stage", "voicetune/below", "voicetune/lazy", "voicetune/top")]
+
+
+def test_the_hash_of_what_chooses_by_ear_follows_its_code(tmp_path):
+    package = tmp_path / "src/voicetune/measures"
+    package.mkdir(parents=True)
+    (package / "judge.py").write_text("from voicetune.measures import ears\n")
+    (package / "ears.py").write_text("x = 1\n")
+    before = closure.sha256(closure.JUDGE, tmp_path / "src")
+    (package / "ears.py").write_text("x = 2\n")
+    assert closure.sha256(closure.JUDGE, tmp_path / "src") != before
