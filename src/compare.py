@@ -39,7 +39,9 @@ def main() -> None:
     facts = {row: results.read_json(FOLDER / row / results.FACTS) for row in CEILING}
     facts |= {model: results.read_json(FOLDER / model / results.FACTS, HASHES) for model in MODELS}
     clips = {model: clip_table.read(FOLDER / model / clip_table.TABLE) for model in MODELS}
-    points = {model: results.read_json(FOLDER / f"{model}.json", ("mel_ce", "text_ce", "mel_ce_stock")) for model in MODELS}
+    points = {
+        model: results.read_json(FOLDER / f"{model}.json", ("mel_ce", "text_ce", "mel_ce_stock")) for model in MODELS
+    }
     pairs.check_same_task(clips, {model: facts[model]["data_sha256"] for model in MODELS})
     figures: dict[str, Figures] = {row: {**facts[row], **pairs.of_takes(rows[row], *resampling)} for row in CEILING}
     for model in MODELS:
