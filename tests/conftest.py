@@ -54,7 +54,7 @@ def bundle_base(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory, bundle_base) -> Path:
-    """A data folder with `clips` and `codes`: 14 short clips of one voice, 10 to train on, 2 for validation, 2 for the test."""
+    """A data folder with `clips` and `codes`: 14 short clips of one voice: 10 train, 2 validation, 2 test."""
     from voicetune.data import codes
     from voicetune.xtts import encoding, folder
 
