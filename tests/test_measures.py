@@ -186,7 +186,7 @@ def test_too_little_audio_is_no_text(recogniser, length):
 
 
 def test_a_recogniser_that_cannot_be_had_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"evaluate\.asr is 'no-such-model'"):
+    with pytest.raises(UserError, match=r"^asr is 'no-such-model'.*set it in params\.yaml"):
         Recogniser("no-such-model", "en")
     with pytest.raises(UserError, match="holds no model"):
         Recogniser(str(tmp_path), "en")
