@@ -18,6 +18,7 @@ FOLDER = Path("metrics/evaluate")
 OUT = Path("metrics/compare")
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2"}
 CEILING = ("recordings", "codec")
+HASHES = ("model_sha256", "data_sha256")
 TITLES = {
     "mel_ce": "mel CE",
     "text_ce": "text\nCE",
@@ -35,9 +36,12 @@ def main() -> None:
     settings = reading.load(CompareStage)
     resampling = settings.compare.bootstrap, settings.seed
     rows = {row: table.read(FOLDER / row / table.TABLE) for row in (*MODELS, *CEILING)}
-    facts = {row: results.read_json(FOLDER / row / results.FACTS) for row in (*MODELS, *CEILING)}
+    facts = {row: results.read_json(FOLDER / row / results.FACTS) for row in CEILING}
+    facts |= {model: results.read_json(FOLDER / model / results.FACTS, HASHES) for model in MODELS}
     clips = {model: clip_table.read(FOLDER / model / clip_table.TABLE) for model in MODELS}
-    points = {model: results.read_json(FOLDER / f"{model}.json") for model in MODELS}
+    points = {
+        model: results.read_json(FOLDER / f"{model}.json", ("mel_ce", "text_ce", "mel_ce_stock")) for model in MODELS
+    }
     pairs.check_same_task(clips, {model: facts[model]["data_sha256"] for model in MODELS})
     figures: dict[str, Figures] = {row: {**facts[row], **pairs.of_takes(rows[row], *resampling)} for row in CEILING}
     for model in MODELS:

@@ -18,14 +18,15 @@ from voicetune.data import clip, making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.making import LeftOut
 from voicetune.data.readers import Utterance
-from voicetune.data.split import FEW, SIDES, split
+from voicetune.data.split import FEW, SIDES, TEST, VALIDATION, split
 from voicetune.errors import UserError
 from voicetune.params import reading
-from voicetune.params.data import PrepareStage
+from voicetune.params.data import LARGEST, PrepareStage
 from voicetune.params.unlisted import Unlisted
 
 CLIPS = Path("data/clips")
 FIGURES = Path("metrics/prepare.json")
+USES = {TEST: "hardly any difference can be shown", VALIDATION: "the best model is chosen by chance"}
 
 
 def main() -> None:
@@ -49,6 +50,7 @@ def main() -> None:
     figures = _figures(clips, left_out, [source.name for source in prepare.sources])
     stage.write_json(FIGURES, figures)
     _show(figures)
+    _warn(clips, {VALIDATION: prepare.validation, TEST: prepare.test}, settings.seed)
 
 
 def _clip(utterance: Utterance, seconds: float, side: str) -> Clip:
@@ -112,15 +114,31 @@ def _show(figures: dict[str, Any]) -> None:
     print(f"{figures['clips']} clips, {figures['minutes']} minutes")
     for reason, count in figures["left_out"].items():
         print(f"left out: {count} ({reason}), see {CLIPS / 'left_out.csv'}")
-    uses = {"validation": "the best model is chosen by chance", "test": "hardly any difference can be shown"}
-    for side, use in uses.items():
-        count = figures[side]["clips"]
-        if count < FEW:
-            share = min(0.4, round(FEW / figures["clips"] + 0.005, 2))
-            print(
-                f"warning: {side} has {count} clip(s), and with fewer than {FEW} {use}; record more, or set "
-                f"prepare.{side} to {share:g} in params.yaml"
-            )
+
+
+def _warn(clips: list[Clip], shares: dict[str, float], seed: int) -> None:
+    """Say which side is too small for its use, and the share that is enough, if one is."""
+    texts = [(entry.source, entry.text) for entry in clips]
+    for side, use in USES.items():
+        count = sum(entry.split == side for entry in clips)
+        if count >= FEW:
+            continue
+        remedy = "record more"
+        if (share := _enough(texts, side, shares, seed)) is not None:
+            remedy += f", or set prepare.{side} to {share:g} in params.yaml"
+            shares = {**shares, side: share}
+        print(f"warning: {side} has {count} clip(s), and with fewer than {FEW} {use}; {remedy}")
+
+
+def _enough(texts: list[tuple[str, str]], side: str, shares: dict[str, float], seed: int) -> float | None:
+    """The smallest share of a side, in hundredths, that gives it FEW clips; None if none that is allowed does."""
+    for share in (hundredths / 100 for hundredths in range(1, 50)):
+        wanted = {**shares, side: share}
+        if wanted[VALIDATION] + wanted[TEST] > LARGEST:
+            break
+        if split(texts, wanted[VALIDATION], wanted[TEST], seed).count(side) >= FEW:
+            return share
+    return None
 
 
 if __name__ == "__main__":

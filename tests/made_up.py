@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from voicetune.measures import spoken
-from voicetune.measures.spoken import COLUMNS, Take
+from voicetune.data.split import SIDES
+from voicetune.measures import table, takes
+from voicetune.measures.takes import Take
+from voicetune.params.models import MODELS
 from voicetune.report import gather
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,7 +17,7 @@ TEXTS = {"a": "Is 1 < 2?", "b": "Said & done."}
 
 
 def change(difference: float, half: float) -> dict:
-    """An entry of metrics/compare.json, with an interval so wide on either side."""
+    """An entry of metrics/compare/changes.json, with an interval so wide on either side."""
     low, high = difference - half, difference + half
     return {"from": 2.0, "to": 2.0 + difference, "difference": difference, "relative": difference / 2, "low": low,
             "high": high, "excludes_zero": low > 0 or high < 0}  # fmt: skip
@@ -27,14 +29,16 @@ def results(root: Path) -> Path:
     shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
     (root / "data/clips/clips.csv").write_text(
         "id,file,text,language,speaker,source,seconds,split\n"
-        "a,a.flac,Yes,en,anna,one,2.0,train\nb,b.flac,No <b>,en,anna,one,3.0,held_out\n"
+        "a,a.flac,Yes,en,anna,one,2.0,train\nb,b.flac,No <b>,en,anna,one,3.0,validation\n"
+        "c,c.flac,Perhaps,en,anna,one,4.0,test\n"
     )
     write(root / "metrics/prepare.json", {
-        "clips": 2, "minutes": 0.08,
-        "sources": {"one": {"clips": 2, "minutes": 0.08, "train": {"clips": 1}, "held_out": {"clips": 1}}},
+        "clips": 3, "minutes": 0.15,
+        "sources": {"one": {"clips": 3, "minutes": 0.15, **{side: {"clips": 1} for side in SIDES}}},
     })  # fmt: skip
+    figures = {}
     for row in gather.ROWS:
-        figures = {"cer": 0.1, "cer_low": 0.05, "cer_high": 0.2, "secs": 0.9, "secs_low": 0.8, "secs_high": 0.95}
+        heard = {"cer": 0.1, "cer_low": 0.05, "cer_high": 0.2, "secs": 0.9, "secs_low": 0.8, "secs_high": 0.95}
         model = {
             "mel_ce": 2.0,
             "mel_ce_low": 1.9,
@@ -43,18 +47,20 @@ def results(root: Path) -> Path:
             "model_sha256": "m" * 64,
             "data_sha256": "d" * 64,
         }
-        write(root / f"metrics/evaluate/{row}.json", figures | (model if row in ("base", "phase1", "phase2") else {}))
-        speak(root / "data/spoken" / row)
+        figures[row] = heard | (model if row in MODELS else {})
+        speak(root, row)
+    write(root / "metrics/compare/figures.json", figures)
     write(root / "metrics/listening.json", {"raters": 0, "pairs": {}, "mos": {}, "agreement": None})
     pairs = ("base_phase1", "phase1_phase2", "base_phase2")
     write(
-        root / "metrics/compare.json", {pair: {"mel_ce": change(-0.1, 0.02), "cer": change(0.1, 0.3)} for pair in pairs}
+        root / "metrics/compare/changes.json",
+        {pair: {"mel_ce": change(-0.1, 0.02), "cer": change(0.1, 0.3)} for pair in pairs},
     )
-    for stage, values in (("train_phase1", (2.5, 2.2, 2.1)), ("train_phase2", (2.1, 2.05, 2.0))):
-        curve = root / f"metrics/{stage}/plots/metrics/held_out/mel_ce.tsv"
+    for stage, before, values in (("train_phase1", 0, (2.5, 2.2, 2.1)), ("train_phase2", 24, (2.1, 2.05, 2.0))):
+        curve = root / f"metrics/{stage}/plots/metrics/validation/mel_ce.tsv"
         curve.parent.mkdir(parents=True)
-        curve.write_text("step\tmel_ce\n" + "".join(f"{12 * i}\t{v}\n" for i, v in enumerate(values)))
-    (root / "metrics/train_phase2/plots/metrics/restarts.tsv").write_text("step\trestarts\n12\t1.0\n")
+        curve.write_text("step\tmel_ce\n" + "".join(f"{before + 12 * i}\t{v}\n" for i, v in enumerate(values)))
+    write(root / "metrics/run/train_phase2.json", {"seconds": 61.5, "restarts": [{"step": 12, "why": "killed"}]})
     return root
 
 
@@ -63,12 +69,15 @@ def write(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content))
 
 
-def speak(folder: Path) -> None:
-    clips = [gather.Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "held_out") for id, text in TEXTS.items()]
-    takes = [Take(clip, 0, 0.1 * np.sin(np.arange(22050) / 20).astype(np.float32), True) for clip in clips]
+def speak(root: Path, row: str) -> None:
+    """What one row said, and what was heard of it."""
+    clips = [gather.Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "test") for id, text in TEXTS.items()]
+    said = [Take(clip, 0, 0.1 * np.sin(np.arange(22050) / 20).astype(np.float32), True) for clip in clips]
     rows = [
-        dict.fromkeys(COLUMNS) | {"id": take.clip.id, "take": 0, "text": take.clip.text, "file": take.clip.file}
+        dict.fromkeys(table.COLUMNS) | {"id": take.clip.id, "take": 0, "text": take.clip.text, "file": take.file}
         | {"heard": 'a | "b"', "characters": 10, "character_errors": errors, "words": 2, "word_errors": 1, "stopped": 0}
-        for take, errors in zip(takes, (1, 5), strict=True)
+        for take, errors in zip(said, (1, 5), strict=True)
     ]  # fmt: skip
-    spoken.save(folder, takes, rows, 22050)
+    takes.save(root / "data/spoken" / row, said, 22050)
+    (root / "metrics/evaluate" / row).mkdir(parents=True)
+    table.write(root / "metrics/evaluate" / row / table.TABLE, rows)

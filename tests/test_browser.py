@@ -235,8 +235,9 @@ def contrast(ink: str, paper: str) -> float:
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory) -> Path:
     root = made_up.results(tmp_path_factory.mktemp("results") / "repository")
-    report_page.write(gather.read(root), root, root / "out")
-    return root / "out/index.html"
+    report_page.write(gather.read(root), root, root / "metrics/report")
+    report_page.write_run(root)
+    return root / "metrics/report/index.html"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -248,7 +249,32 @@ def test_the_report_opens_from_disk_at_any_width(context, reported, width):
     tab.goto(reported.as_uri())
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.locator("section:visible").count() == 6
+    assert " ".join(tab.inner_text("#run tbody").split()) == "train_phase2 seconds 61.5, restart at step 12: killed"
     assert not faults
+
+
+def test_a_report_without_a_run_beside_it_says_nothing_of_one(context, reported, tmp_path):
+    alone = shutil.copytree(reported.parent, tmp_path / "report")
+    tab = context.new_page()
+    faults = []
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.goto((alone / "index.html").as_uri())
+    assert tab.locator("section:visible").count() == 6
+    assert not tab.is_visible("#run")
+    assert not faults
+
+
+def test_what_a_run_says_is_text_and_no_markup(context, tmp_path):
+    root = made_up.results(tmp_path / "repository")
+    why = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
+    made_up.write(root / "metrics/run/train_phase2.json", {"restarts": [{"step": 3, "why": why}]})
+    report_page.write(gather.read(root), root, root / "metrics/report")
+    report_page.write_run(root)
+    tab = context.new_page()
+    tab.goto((root / "metrics/report/index.html").as_uri())
+    assert why in tab.inner_text("#run")
+    assert tab.title() == "The voice, measured"
+    assert tab.locator("#run img").count() == 0
 
 
 def test_the_report_plays_and_unfolds_by_keyboard(context, reported):

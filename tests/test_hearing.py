@@ -11,17 +11,18 @@ import torch
 from voicetune.data import espeak
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
-from voicetune.measures import prosody, robustness, spoken
+from voicetune.errors import UserError
+from voicetune.measures import bounds, hearing, prosody, robustness, table, takes
 from voicetune.measures.ears import Ears
 from voicetune.measures.intelligibility import Recogniser, read, word_errors
 from voicetune.measures.naturalness import MosPredictor
 from voicetune.measures.similarity import OwnEncoder
-from voicetune.measures.spoken import Take
-from voicetune.params import Measure
+from voicetune.measures.takes import Take
+from voicetune.params.measuring import Measure
 from voicetune.xtts import folder
 
 TEXT = "Which river flows through the city of Budapest, and where does it end?"
-CLIP = Clip("c", "c.flac", TEXT, "en", "quizmaster", "espeak", 4.0, "held_out")
+CLIP = Clip("c", "c.flac", TEXT, "en", "quizmaster", "espeak", 4.0, "test")
 RATE = espeak.SAMPLE_RATE
 
 
@@ -143,46 +144,101 @@ def test_word_errors():
 
 
 def test_figures_of_a_table_by_hand(tmp_path):
-    takes = [Take(CLIP, number, np.full(100, 0.1, np.float32), True) for number in (0, 1)]
+    said = [Take(CLIP, number, np.full(100, 0.1, np.float32), True) for number in (0, 1)]
     rows = [
-        dict.fromkeys(spoken.COLUMNS)
+        dict.fromkeys(table.COLUMNS)
         | {"id": "c", "take": take.number, "characters": 10, "character_errors": errors, "stopped": stopped}
         | {"secs": 0.5 if take.number == 0 else None, "text": TEXT, "heard": 'a, "quoted" text'}
-        for take, errors, stopped in zip(takes, (1, 4), (1, 0), strict=True)
+        for take, errors, stopped in zip(said, (1, 4), (1, 0), strict=True)
     ]
-    spoken.save(tmp_path, takes, rows, RATE)
-    assert {path.name for path in tmp_path.iterdir()} == {"sentences.csv", "c.flac"}
-    again = spoken.read(tmp_path)
+    hearing.write(tmp_path, rows, {"data_sha256": "d"})
+    assert {path.name for path in tmp_path.iterdir()} == {"takes.csv", "facts.json"}
+    again = table.read(tmp_path / "takes.csv")
     assert again[1]["heard"] == 'a, "quoted" text'
-    found = spoken.figures(again, 200, 1)
+    found = bounds.figures(again, 200, 1)
     assert found["cer"] == pytest.approx(5 / 20)
     assert found["secs"] == 0.5
-    assert found["runaways"] == 0.5
+    assert found["runaways"] == found["mishaps"] == 0.5
     assert found["runaways_low"] < 0.1 < 0.9 < found["runaways_high"], "two takes of one sentence show very little"
     assert "mos" not in found
+    assert hearing.figures(tmp_path) == {"cer": pytest.approx(5 / 20), "secs": 0.5, "mishaps": 0.5}
+    assert hearing.summary(tmp_path) == "CER 0.250, SECS 0.500"
     better = [row | {"character_errors": 0} for row in again]
-    assert spoken.difference(again, better, "cer", 200, 1).mean == pytest.approx(-0.25)
-    assert spoken.difference(again, better, "mos", 200, 1) is None
+    assert bounds.difference(again, better, "cer", 200, 1).mean == pytest.approx(-0.25)
+    assert bounds.difference(again, better, "mos", 200, 1) is None
+
+
+def test_takes_are_kept_as_they_were_said(tmp_path, dataset):
+    """What is measured is what the files hold: 16 bit, every take with its own file."""
+    codes = Codes(dataset / "codes")
+    a, b = (codes.clips[i] for i in codes.test)
+    sound = np.linspace(-1.2, 1.2, 999, dtype=np.float32)
+    said = [Take(a, 0, sound, True), Take(b, 0, np.zeros(0, np.float32), False), Take(a, 1, -sound / 2, False)]
+    takes.save(tmp_path, said, 24000)
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.flac"))
+    assert files == [f"{a.id}.flac", f"{b.id}.flac", f"take2/{a.id}.flac"]
+    again, rate = takes.read(tmp_path, codes)
+    assert rate == 24000
+    assert [(take.clip, take.number, take.stopped) for take in again] == [(a, 0, True), (b, 0, False), (a, 1, False)]
+    assert again[1].sound.size == 0, "silence of no length comes back as such"
+    assert np.abs(again[0].sound - np.clip(sound, -1, 1)).max() < 1e-4
+    assert np.abs(again[2].sound + sound / 2).max() < 1e-4
+    takes.save(tmp_path / "empty", [], 24000)
+    assert takes.read(tmp_path / "empty", codes) == ([], 0)
+    takes.save(tmp_path / "recorded", takes.recorded(codes, dataset / "clips", codes.test), RATE)
+    recorded, rate = takes.read(tmp_path / "recorded", codes)
+    assert rate == RATE
+    assert [take.stopped for take in recorded] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder: (folder / "takes.csv").unlink(), "takes.csv is missing; run `dvc repro speak"),
+        (lambda folder: (folder / "c.flac").unlink(), "c.flac is missing or no sound"),
+        (lambda folder: (folder / "c.flac").write_bytes(b"?"), "c.flac is missing or no sound"),
+        (lambda folder: (folder / "takes.csv").write_text("id,take\nc,x\n"), "is not the list of takes"),
+    ],
+)
+def test_takes_that_cannot_be_read_are_named(tmp_path, dataset, harm, said):
+    codes = Codes(dataset / "codes")
+    codes.clips[0] = CLIP
+    takes.save(tmp_path, [Take(CLIP, 0, np.zeros(10, np.float32), True)], RATE)
+    assert len(takes.read(tmp_path, codes)[0]) == 1
+    harm(tmp_path)
+    with pytest.raises(UserError, match=said):
+        takes.read(tmp_path, codes)
+
+
+def test_takes_of_another_dataset_are_refused(tmp_path, dataset):
+    takes.save(tmp_path, [Take(CLIP, 0, np.zeros(10, np.float32), True)], RATE)
+    with pytest.raises(UserError, match="is not the list of takes of this dataset; run `dvc repro -f speak`"):
+        takes.read(tmp_path, Codes(dataset / "codes"))
 
 
 # A sabotaged model: what it says, heard by all ears at once
 
 
+def measured(codes: Codes) -> np.ndarray:
+    """The four clips that are no training clips."""
+    return np.concatenate([codes.validation, codes.test])
+
+
 @pytest.fixture(scope="module")
 def ears(dataset) -> Ears:
     codes = Codes(dataset / "codes")
-    said = [codes.clips[i] for i in codes.held_out]
+    said = [codes.clips[i] for i in measured(codes)]
     return Ears(codes, dataset / "clips", said, "tiny.en", get_args(Measure))
 
 
 def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:
-    """Figures of the held-out recordings, spoilt, as if a model had said them."""
+    """Figures of recordings that nobody trains on, spoilt, as if a model had said them."""
     codes = Codes(dataset / "codes")
     rows = []
-    for i in codes.held_out:
+    for i in measured(codes):
         recording, rate = ears.recording(codes.clips[i])
         rows.append(ears.hear(Take(codes.clips[i], 0, spoil(recording), stopped=True), rate))
-    return spoken.figures(rows, 100, 1)
+    return bounds.figures(rows, 100, 1)
 
 
 def other_voice(sound: np.ndarray) -> np.ndarray:

@@ -197,14 +197,14 @@ def test_a_take_that_said_nothing_is_a_moment_of_silence(repository, tmp_path):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda spoken: shutil.rmtree(spoken / "phase1"), r"phase1/sentences.csv is missing; run `dvc repro"),
+        (lambda spoken: shutil.rmtree(spoken / "phase1"), r"phase1/takes.csv is missing; run `dvc repro"),
         (lambda spoken: (spoken / "base" / "s1.flac").unlink(), r"base/s1.flac is missing or no sound; make it again"),
         (
             lambda spoken: (spoken / "base" / "s1.flac").write_bytes(b"?"),
             r"base/s1.flac is missing or no sound; make it again",
         ),
-        (lambda spoken: (spoken / "base" / "sentences.csv").write_text("a,b\n1,2\n"), "base/sentences.csv should have"),
-        (lambda spoken: (spoken / "base" / "sentences.csv").write_text("id,text,language\n"), "no sentence that every"),
+        (lambda spoken: (spoken / "base" / "takes.csv").write_text("a,b\n1,2\n"), "base/takes.csv should have"),
+        (lambda spoken: (spoken / "base" / "takes.csv").write_text("id,text,language\n"), "no sentence that every"),
     ],
 )
 def test_spoken_sentences_that_cannot_be_used_are_named(tmp_path, harm, said):

@@ -1,6 +1,5 @@
 """Intervals, CER, SECS and the stage `compare`."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import yaml
 
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
-from voicetune.measures import spoken
+from voicetune.measures import bounds, clip_table, pairs, table
 from voicetune.measures.intelligibility import Recogniser, character_errors, normalise
 from voicetune.measures.intervals import (
     Interval,
@@ -187,7 +186,7 @@ def test_too_little_audio_is_no_text(recogniser, length):
 
 
 def test_a_recogniser_that_cannot_be_had_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"evaluate\.asr is 'no-such-model'"):
+    with pytest.raises(UserError, match=r"^asr is 'no-such-model'.*set it in params\.yaml"):
         Recogniser("no-such-model", "en")
     with pytest.raises(UserError, match="holds no model"):
         Recogniser(str(tmp_path), "en")
@@ -251,22 +250,7 @@ def test_no_embedding_counts_as_nothing_alike():
 
 # --- the stage compare
 
-PHASE = {"epochs": 1, "batch_size": 2, "eval_every": 1}
-SETTINGS = {
-    "seed": 1,
-    "base": "tiny",
-    "lr": 1e-4,
-    "publish": "phase2",
-    "prepare": {
-        "sources": [{"name": "a", "reader": "ljspeech", "path": "data/raw/a", "speaker": "a", "language": "en"}],
-        "held_out": 0.1,
-    },
-    "encode": {},
-    "train_phase1": {**PHASE, "lr": 3e-4},
-    "train_phase2": PHASE,
-    "evaluate": {"bootstrap": 400},
-    "synthesize": {"lines": ["Hello."], "language": "en"},
-}
+SETTINGS = {"seed": 1, "publish": "phase2", "compare": {"bootstrap": 400}}
 TOKENS = np.array([100.0, 50, 150, 100])  # of audio; a tenth of it of text
 NATS = {  # per audio token, clip by clip: phase 1 is lower on every clip, phase 2 is phase 1 and noise around it
     "base": np.array([4.0, 5, 4, 5]),
@@ -276,41 +260,54 @@ NATS = {  # per audio token, clip by clip: phase 1 is lower on every clip, phase
 
 
 def write_tables(folder: Path, **settings) -> None:
-    """A finished `evaluate` and its params.yaml."""
-    (folder / "metrics/evaluate").mkdir(parents=True)
-    write_spoken(folder)
+    """A finished `evaluate` and `ceiling`, the models, and the keys of params.yaml that `compare` reads."""
+    write_takes(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump({**SETTINGS, **settings}))
     for model, nats in NATS.items():
-        rows = [
-            [f"c{i}", n * t, int(t), n * t / 20, t / 10, 1, 2]
-            for i, (n, t) in enumerate(zip(nats, TOKENS, strict=True))
-        ]
-        with (folder / f"metrics/evaluate/{model}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [["id", "mel_nats", "mel_tokens", "text_nats", "text_tokens", "top1", "top10"], *rows]
-            )
+        values = (nats * TOKENS, TOKENS, nats * TOKENS / 20, TOKENS / 10, np.ones(4), np.full(4, 2.0))
+        columns = dict(zip(clip_table.COLUMNS[1:], values, strict=True))
+        clip_table.write(folder / f"metrics/evaluate/{model}/clips.csv", [f"c{i}" for i in range(4)], columns)
         mel = float((nats * TOKENS).sum() / TOKENS.sum())
-        figures = {"mel_ce": mel, "mel_ce_low": mel - 0.25, "mel_ce_high": mel + 0.25, "mel_ce_stock": mel - 0.5}
-        figures |= {"text_ce": mel / 2, "text_ce_low": mel / 2 - 0.25, "text_ce_high": mel / 2 + 0.25}
-        figures |= {"clips": 4, "data_sha256": "d"}
-        figures |= spoken.figures(spoken.read(folder / "data/spoken" / model), 400, 1)
-        (folder / f"metrics/evaluate/{model}.json").write_text(json.dumps(figures))
+        points = {"mel_ce": mel, "text_ce": mel / 2, "mel_ce_stock": mel - 0.5}
+        points |= table.figures(table.read(folder / f"metrics/evaluate/{model}/takes.csv"))
+        write(folder / f"metrics/evaluate/{model}.json", points)
+        write(folder / f"metrics/evaluate/{model}/facts.json", {"model_sha256": model, "data_sha256": "d"})
+        write(folder / f"models/{model}/voicetune.json", FACTS.get(model, {}))
 
 
-def write_spoken(folder: Path) -> None:
-    """Two sentences said twice: 2 of 10 characters wrong each time, with the base 4; the base has no SECS."""
-    for row in ("recordings", "codec"):
-        figures = {"cer": 0.125, "cer_low": 0.1, "cer_high": 0.2, "secs": 0.9} if row == "recordings" else {}
-        (folder / f"metrics/evaluate/{row}.json").write_text(json.dumps(figures))
+FACTS = {
+    "phase1": {"facts": {"steps": 30, "steps_before": 0, "clip_seconds": 90.0}},
+    "phase2": {"facts": {"steps": 12, "steps_before": 30, "clip_seconds": 90.0}},
+}
+
+
+def write(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def take(id: str, number: int, **measured) -> table.Row:
+    return dict.fromkeys(table.COLUMNS) | {"id": id, "take": number} | measured
+
+
+def write_takes(folder: Path) -> None:
+    """Two sentences said twice: 2 of 10 characters wrong each time, with the base 4; the base has no SECS. Of the
+    recordings one is read wrongly, in a quarter of its characters."""
+    for row in (*NATS, "recordings", "codec"):
+        (folder / "metrics/evaluate" / row).mkdir(parents=True)
     for model in NATS:
         rows = [
-            dict.fromkeys(spoken.COLUMNS)
-            | {"id": f"c{i}", "take": take, "characters": 10, "character_errors": 4 if model == "base" else 2}
-            | {"secs": 0.7 if take == 0 and model != "base" else None}
+            take(f"c{i}", number, characters=10, character_errors=4 if model == "base" else 2,
+                 secs=0.7 if number == 0 and model != "base" else None, stopped=int(i == 0), clipped=0)
             for i in range(2)
-            for take in range(2)
-        ]
-        spoken.save(folder / "data/spoken" / model, [], rows, 22050)
+            for number in range(2)
+        ]  # fmt: skip
+        table.write(folder / f"metrics/evaluate/{model}/takes.csv", rows)
+    read = [take(f"c{i}", 0, characters=8, character_errors=2 * i, secs=0.9) for i in range(2)]
+    table.write(folder / "metrics/evaluate/recordings/takes.csv", read)
+    table.write(folder / "metrics/evaluate/codec/takes.csv", [])
+    for row in ("recordings", "codec"):
+        write(folder / f"metrics/evaluate/{row}/facts.json", {"secs_floor": 0.5} if row == "recordings" else {})
 
 
 def compare(folder: Path) -> subprocess.CompletedProcess:
@@ -324,39 +321,72 @@ def refused(folder: Path, *words: str) -> None:
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1, result.stderr
     assert all(word in result.stderr for word in words), result.stderr
-    assert not (folder / "metrics/compare.json").exists()
+    assert not (folder / "metrics/compare").exists()
 
 
 def test_compare_by_hand(tmp_path):
     write_tables(tmp_path)
     result = compare(tmp_path)
     assert result.returncode == 0, result.stderr
-    pairs = json.loads((tmp_path / "metrics/compare.json").read_text())
-    assert list(pairs) == ["base_phase1", "phase1_phase2", "base_phase2"]
-    first = pairs["base_phase1"]["mel_ce"]
+    changes = json.loads((tmp_path / "metrics/compare/changes.json").read_text())
+    assert list(changes) == ["base_phase1", "phase1_phase2", "base_phase2"]
+    first = changes["base_phase1"]["mel_ce"]
     assert first["from"] == pytest.approx((400 + 250 + 600 + 500) / 400)
     assert first["to"] == pytest.approx((300 + 225 + 450 + 400) / 400)
     assert first["difference"] == pytest.approx(-0.9375)
     assert first["relative"] == pytest.approx(-0.9375 / 4.375)
     assert -1.0 <= first["low"] < first["difference"] < first["high"] <= -0.5
     assert first["excludes_zero"] is True
-    assert pairs["base_phase1"]["text_ce"]["difference"] == pytest.approx(-0.9375 / 2)
-    second = pairs["phase1_phase2"]["mel_ce"]
+    assert changes["base_phase1"]["text_ce"]["difference"] == pytest.approx(-0.9375 / 2)
+    second = changes["phase1_phase2"]["mel_ce"]
     assert second["difference"] == pytest.approx((10 - 5 - 15 + 10) / 400, abs=1e-9)
     assert second["excludes_zero"] is False
-    assert pairs["base_phase1"]["cer"]["difference"] == pytest.approx(-0.2)
-    assert "secs" not in pairs["base_phase1"], "the base has none"
-    assert pairs["phase1_phase2"]["secs"]["difference"] == 0
-    assert pairs["phase1_phase2"]["secs"]["excludes_zero"] is False
+    assert changes["base_phase1"]["cer"]["difference"] == pytest.approx(-0.2)
+    assert "secs" not in changes["base_phase1"], "the base has none"
+    assert changes["phase1_phase2"]["secs"]["difference"] == 0
+    assert changes["phase1_phase2"]["secs"]["excludes_zero"] is False
+
+
+def test_the_figures_of_every_row_have_their_intervals(tmp_path):
+    write_tables(tmp_path)
+    assert compare(tmp_path).returncode == 0
+    figures = json.loads((tmp_path / "metrics/compare/figures.json").read_text())
+    assert list(figures) == ["recordings", "codec", "base", "phase1", "phase2"]
+    first = figures["phase1"]
+    assert (first["clips"], first["sentences"], first["takes"]) == (4, 2, 4)
+    assert (first["model_sha256"], first["data_sha256"]) == ("phase1", "d")
+    assert first["mel_ce"] == pytest.approx(1375 / 400)
+    assert first["text_ce"] == pytest.approx(1375 / 400 / 2)
+    assert first["mel_ce_stock"] == pytest.approx(1375 / 400 - 0.5)
+    assert (first["top1"], first["top10"]) == (4 / 400, 8 / 400)
+    assert first["cer"] == pytest.approx(0.2)
+    assert (first["runaways"], first["clipped"], first["mishaps"]) == (0.5, 0, 0.5)
+    for name in ("mel_ce", "text_ce", "top1", "top10", "cer", "secs", "runaways", "clipped", "mishaps"):
+        assert first[f"{name}_low"] <= first[name] <= first[f"{name}_high"], name
+    whole = clip_table.read(tmp_path / "metrics/evaluate/phase1/clips.csv")
+    of_clips = ratio_interval(whole.columns["mel_nats"], whole.columns["mel_tokens"], 400, 1)
+    assert (first["mel_ce_low"], first["mel_ce_high"]) == (of_clips.low, of_clips.high)
+    of_takes = pairs.of_takes(table.read(tmp_path / "metrics/evaluate/phase1/takes.csv"), 400, 1)
+    assert of_takes == {name: first[name] for name in of_takes}
+    assert "secs" not in figures["base"], "the base has none"
+    recordings = figures["recordings"]
+    assert recordings["cer"] == pytest.approx(0.125)
+    assert (recordings["secs_floor"], recordings["sentences"]) == (0.5, 2)
+    assert not {"mishaps", "runaways", "mel_ce"} & set(recordings), "nobody looked for them"
+    assert figures["codec"] == {"sentences": 0, "takes": 0}
 
 
 def test_compare_prints_the_table_and_the_verdicts(tmp_path):
     write_tables(tmp_path)
     lines = compare(tmp_path).stdout.splitlines()
     assert max(len(line) for line in lines if "->" not in line) <= 80
+    figures = json.loads((tmp_path / "metrics/compare/figures.json").read_text())
     row = next(line for line in lines if line.strip().startswith("phase 1 "))
-    assert " ".join(row.split()) == "phase 1 3.438 [3.188, 3.688] 1.719 2.938 0.200 [0.200, 0.200] 0.700"
-    assert next(line for line in lines if "recordings" in line).split()[1:] == ["0.125", "[0.100,", "0.200]", "0.900"]
+    low, high = (f"{figures['phase1'][f'mel_ce_{end}']:.3f}" for end in ("low", "high"))
+    assert " ".join(row.split()) == f"phase 1 3.438 [{low}, {high}] 1.719 2.938 0.200 [0.200, 0.200] 0.700"
+    low, high = (f"{figures['recordings'][f'cer_{end}']:.3f}" for end in ("low", "high"))
+    shown = next(line for line in lines if "recordings" in line).split()[1:]
+    assert shown == ["0.125", f"[{low},", f"{high}]", "0.900"]
     first, second, third = (line for line in lines if "mel CE " in line and "->" in line)
     assert sum("CER" in line for line in lines if "->" in line) == 3
     assert first.startswith("base -> phase 1: mel CE -0.938 (-21.4 %), 95 % interval -")
@@ -369,7 +399,12 @@ def test_the_published_model_is_the_voice(tmp_path, model):
     write_tables(tmp_path, publish=model)
     assert compare(tmp_path).returncode == 0
     voice = json.loads((tmp_path / "metrics/voice.json").read_text())
-    assert voice == {"model": model, **json.loads((tmp_path / f"metrics/evaluate/{model}.json").read_text())}
+    points = json.loads((tmp_path / f"metrics/evaluate/{model}.json").read_text())
+    del points["mel_ce_stock"]
+    steps, minutes = {"base": (0, 0), "phase1": (30, 1.5), "phase2": (42, 1.5)}[model]
+    assert voice == {"model": model, **points, "steps": steps, "train_minutes": minutes}
+    assert {"mel_ce", "text_ce", "cer", "mishaps"} <= set(voice)
+    assert len(voice) <= 12
 
 
 @pytest.mark.parametrize(
@@ -384,28 +419,34 @@ def test_the_published_model_is_the_voice(tmp_path, model):
 )
 def test_tables_that_do_not_match_are_refused(tmp_path, change, word):
     write_tables(tmp_path)
-    table = tmp_path / "metrics/evaluate/phase1.csv"
-    table.write_text(table.read_text().replace(*change))
-    refused(tmp_path, "phase1.csv", word, "measure again")
+    path = tmp_path / "metrics/evaluate/phase1/clips.csv"
+    path.write_text(path.read_text().replace(*change))
+    refused(tmp_path, "metrics/evaluate/phase1", word, "measure again")
 
 
-def test_missing_and_damaged_files_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("phase2/facts.json", '{"model_sha256": "m", "data_sha256": "e"}', ["metrics/evaluate/phase2", "other data"]),
+        ("phase2/facts.json", '{"data_', ["phase2/facts.json", "valid JSON"]),
+        ("phase2/facts.json", None, ["phase2/facts.json", "missing"]),
+        ("phase2/facts.json", '{"model_sha256": "m"}', ["phase2/facts.json", "data_sha256"]),
+        ("phase2.json", '{"mel_', ["phase2.json", "valid JSON"]),
+        ("phase2.json", "[]", ["phase2.json", "no figures"]),
+        ("phase2.json", '{"mel": 1.0}', ["phase2.json", "mel_ce"]),
+        ("phase2.json", None, ["phase2.json", "missing"]),
+        ("base/clips.csv", "", ["base/clips.csv", "columns"]),
+        ("base/clips.csv", None, ["base/clips.csv", "missing"]),
+        ("base/takes.csv", "", ["base/takes.csv", "columns"]),
+        ("base/takes.csv", None, ["base/takes.csv", "missing"]),
+        ("../../params.yaml", None, ["params.yaml"]),
+    ],
+)
+def test_missing_and_damaged_files_are_refused(tmp_path, name, content, words):
     write_tables(tmp_path)
-    figures = tmp_path / "metrics/evaluate/phase2.json"
-    text = figures.read_text()
-    figures.write_text(text.replace('"mel_ce"', '"mel"'))
-    refused(tmp_path, "phase2.json", "mel_ce")
-    figures.write_text(text.replace('"d"', '"e"'))
-    refused(tmp_path, "other data")
-    figures.write_text(text[:-9])
-    refused(tmp_path, "phase2.json", "valid JSON")
-    figures.write_text(text)
-    (tmp_path / "metrics/evaluate/base.csv").write_text("")
-    refused(tmp_path, "base.csv", "columns")
-    (tmp_path / "metrics/evaluate/base.csv").unlink()
-    refused(tmp_path, "base.csv", "missing")
-    (tmp_path / "params.yaml").unlink()
-    refused(tmp_path, "params.yaml")
+    path = tmp_path / "metrics/evaluate" / name
+    path.unlink() if content is None else path.write_text(content)
+    refused(tmp_path, *words)
 
 
 def test_compare_imports_no_torch(tmp_path):
@@ -417,3 +458,78 @@ def test_compare_imports_no_torch(tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+# --- mishaps
+
+
+@pytest.mark.parametrize(
+    ("seen", "wrong"),
+    [
+        ({}, None),
+        ({"stopped": 1}, False),
+        ({"stopped": 0}, True),
+        ({"skipped": 0, "repeated": 0, "long_silence": 0, "clipped": 0}, False),
+        *(({name: 1.0, "stopped": 1.0}, True) for name in ("skipped", "repeated", "long_silence", "clipped")),
+        ({"stopped": 0.0, "skipped": 1.0, "clipped": 1.0}, True),
+        ({"clipped": 0.0, "character_errors": 9, "characters": 10}, False),
+    ],
+)
+def test_a_mishap_is_anything_that_went_wrong_and_was_looked_for(seen, wrong):
+    assert table.mishap(take("a", 0, **seen)) is wrong
+
+
+def test_a_take_with_two_faults_is_one_mishap_and_one_nobody_looked_at_is_none():
+    rows = [
+        take("a", 0, stopped=0, skipped=1, clipped=0),
+        take("a", 1, stopped=1, skipped=0, clipped=0),
+        take("b", 0, stopped=1, skipped=0, clipped=1),
+        take("b", 1, stopped=1, skipped=0, clipped=0),
+        take("c", 0, stopped=1, skipped=0, clipped=0),
+        take("c", 1),
+    ]
+    found = bounds.figures(rows, 400, 1)
+    assert (found["runaways"], found["skips"], found["clipped"]) == (0.2, 0.2, 0.2)
+    assert found["mishaps"] == pytest.approx(2 / 5), "of five takes that were looked at"
+    assert table.figures(rows) == {"mishaps": pytest.approx(2 / 5)}
+    wilson = share_interval(2 / 5, 3)
+    assert (found["mishaps_low"], found["mishaps_high"]) == pytest.approx((wilson.low, wilson.high)), "three sentences"
+    assert not any(name.startswith("repeats") for name in found), "nobody looked for them"
+    unseen = [take("a", 0, characters=10, character_errors=1)]
+    assert "mishaps" not in bounds.figures(unseen, 400, 1)
+    assert table.figures(unseen) == {"cer": 0.1}
+
+
+def test_no_mishap_in_few_sentences_rules_out_little():
+    rows = [take(f"s{i}", number, stopped=1) for i in range(8) for number in range(3)]
+    found = bounds.figures(rows, 400, 1)
+    assert found["mishaps"] == found["mishaps_low"] == 0
+    assert found["mishaps_high"] == pytest.approx(0.3244, abs=1e-4), "Wilson, of eight sentences and not of 24 takes"
+
+
+def test_a_figure_is_the_same_with_and_without_its_interval():
+    rng = np.random.default_rng(0)
+    rows = [
+        take(f"s{i}", number, characters=int(rng.integers(5, 90)), character_errors=int(rng.integers(0, 5)),
+             words=int(rng.integers(2, 20)), word_errors=int(rng.integers(0, 3)),
+             mos=float(rng.uniform(1, 5)) if number == 0 else None, clipped=int(rng.integers(0, 2)))
+        for i in range(6)
+        for number in range(3)
+    ]  # fmt: skip
+    plain, bounded = table.figures(rows), bounds.figures(rows, 400, 1)
+    assert set(plain) == {"cer", "wer", "mos", "mishaps"}
+    assert plain == {name: pytest.approx(bounded[name]) for name in plain}
+    assert plain["cer"] == pytest.approx(sum(r["character_errors"] for r in rows) / sum(r["characters"] for r in rows))
+    assert all(bounded[f"{name}_low"] < plain[name] < bounded[f"{name}_high"] for name in plain)
+
+
+def test_takes_that_fail_to_be_read_are_left_out_of_a_difference():
+    a = [take("s", 0, characters=10, character_errors=5), take("s", 1, characters=10, character_errors=5)]
+    a += [take("t", 0, characters=20, character_errors=0)]
+    b = [take("s", 0, characters=10, character_errors=1), take("s", 1), take("u", 0, characters=9, character_errors=9)]
+    b += [take("t", 0, characters=20, character_errors=10)]
+    change = bounds.difference(a, b, "cer", 400, 1)
+    assert change.mean == pytest.approx(((0.1 - 0.5) + (0.5 - 0)) / 2), (
+        "each sentence counts the same; 'u' is b's alone"
+    )
+    assert bounds.difference(a, b, "mos", 400, 1) is None

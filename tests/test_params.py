@@ -1,24 +1,30 @@
 """params.yaml: numbers stay numbers, and every fault is one sentence that names key, value and remedy."""
 
+import copy
+import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from voicetune import params
 from voicetune.errors import UserError
+from voicetune.params import choosing, reading, training, whole
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+FILES = ("params.yaml", "presets/xtts_v2.yaml")
 
 
-def load(tmp_path: Path, text: str) -> params.Params:
+def load(tmp_path: Path, text: str) -> whole.Params:
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="utf-8")
-    return params.load(path)
+    return whole.load(path)
 
 
 @pytest.mark.parametrize("written", ["1e-6", "1.0e-6", "1e-06", "0.000001", "1E-6"])
@@ -30,15 +36,20 @@ def test_phase_2_learns_at_the_rate_at_the_top_and_phase_1_at_its_own(tmp_path):
     loaded = load(tmp_path, re.sub(r"(?m)^lr: .*$", "lr: 7e-5", DEFAULT))
     assert loaded.train_phase2.lr == 7e-5
     assert loaded.train_phase1.lr == yaml.safe_load(DEFAULT)["train_phase1"]["lr"]
+    for name in training.PHASES:
+        assert training.load(name, tmp_path / "params.yaml").phase == getattr(loaded, name)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("\nlr: ", "\nlrr: ", ["'lr'", "required"]),
+        ("\nlr: ", "\nlrr: ", ["'lr'", "is missing", "add the line `lr: "]),
         ("\nseed: 1", "\nseed: 1\nlrr: 1e-4", ["'lrr'", "allowed here", "lr"]),
+        ("  dropout: 0.0", "  drop: 0.0\n  dropout: 0.0", ["train_phase1.drop'", "allowed here", "dropout"]),
         ("  batch_size: 12", "  batchsize: 12", ["train_phase1.batch", "batch_size"]),
-        ("  held_out: 0.1 ", "  held_out: 1.5 ", ["prepare.held_out", "1.5", "less than 0.5"]),
+        ("  validation: 0.1 ", "  validation: 1.5 ", ["prepare.validation", "1.5", "less than 0.5"]),
+        ("  test: 0.1 ", "  test: 1.5 ", ["prepare.test", "1.5", "less than 0.5"]),
+        ("  test: 0.1 ", "  test: 0 ", ["prepare.test", "0", "greater than 0"]),
         ("  epochs: ", "  epochs: many # ", ["train_phase1.epochs", "many", "integer"]),
         ("publish: phase2", "publish: phase3", ["publish", "phase3", "'phase1' or 'phase2'"]),
         ("      language: en\n", "      language: xx\n", ["language", "xx", "'hu'"]),
@@ -57,19 +68,186 @@ def test_a_fault_is_one_sentence(tmp_path, old, new, expected):
         assert part in sentence
 
 
+def test_a_fifth_of_the_clips_is_left_to_train_on(tmp_path):
+    both = re.sub(r"(?m)^  (validation|test): 0.1 ", r"  \1: 0.45 ", DEFAULT)
+    with pytest.raises(UserError, match="validation and test must leave a fifth of the clips to train on"):
+        load(tmp_path, both)
+
+
+# Every key stands in the file, and what is missing is told with the line to add
+
+
+def leaves(value: Any, at: tuple = ()) -> Iterator[tuple]:
+    """Where the values of a parameter file stand; a list is one value, unless it is one of sections."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in parts:
+        if isinstance(one, dict) or (isinstance(one, list) and isinstance(one[0], dict)):
+            yield from leaves(one, (*at, key))
+        else:
+            yield (*at, key)
+
+
+def below(data: Any, at: tuple) -> Any:
+    for key in at:
+        data = data[key]
+    return data
+
+
+def without(data: dict, at: tuple) -> dict:
+    """A copy without one key."""
+    rest = copy.deepcopy(data)
+    del below(rest, at[:-1])[at[-1]]
+    return rest
+
+
+def written(folder: Path, data: dict) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def dotted(at: tuple) -> str:
+    return ".".join(map(str, at))
+
+
+def fault_of(read, *arguments) -> str:
+    """The sentence of what is refused; empty if it is not."""
+    try:
+        read(*arguments)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_key_is_told_with_the_line_to_add_and_that_line_mends_it(tmp_path, name):
+    data = reading.read_yaml(ROOT / name)
+    assert len(list(leaves(data))) > 85
+    for at in leaves(data):
+        rest = without(data, at)
+        path = written(tmp_path, rest)
+        told = fault_of(whole.load, path)
+        found = re.fullmatch(
+            rf"{re.escape(str(path))}: the key '(\S+)' is missing; add the line `(.+)` (?:under `(\S+):`|at the top)\.",
+            told,
+        )
+        assert found, f"{dotted(at)}: {told}"
+        key, line, section = found.groups()
+        assert (key, section) == (dotted(at), dotted(at[:-1]) or None)
+        added = yaml.safe_load(line)
+        assert list(added) == [at[-1]], told
+        below(rest, at[:-1]).update(added)
+        assert fault_of(whole.load, written(tmp_path, rest)) == "", told
+
+
+@pytest.mark.parametrize("at", [("prepare", "sources"), ("prepare",), ("decoding",), ("train_phase1",), ("compare",)])
+def test_a_missing_section_is_to_be_taken_from_the_preset(tmp_path, at):
+    told = fault_of(whole.load, written(tmp_path, without(yaml.safe_load(DEFAULT), at)))
+    assert dotted(at) in told
+    assert re.search(r"from presets/|stands in presets/", told), told
+    assert "null" not in told
+
+
+def test_a_section_whose_only_line_is_commented_out_lacks_that_key(tmp_path):
+    emptied = DEFAULT.replace("  unknown_characters: fail", "  # unknown_characters: fail")
+    assert yaml.safe_load(emptied)["encode"] is None
+    with pytest.raises(UserError, match=r"'encode.unknown_characters' is missing; add the line `unknown_characters: "):
+        load(tmp_path, emptied)
+
+
+def test_a_stage_misses_its_own_keys_in_the_same_words_and_no_others(tmp_path, monkeypatch):
+    """What the check before a run says, the stage says; and a key that a stage does not use does not stop it."""
+    data, path = yaml.safe_load(DEFAULT), tmp_path / "params.yaml"
+    reads = {name: set(model.model_fields) for name, model in whole.STAGES.items()}
+    reads |= {name: set(training.keys(name)) for name in training.PHASES}
+    for at in leaves(data):
+        rest = without(data, at)
+        wanted = fault_of(whole.load, written(tmp_path, rest))
+        monkeypatch.setattr(reading, "read_yaml", lambda _, rest=rest: rest)
+        told = {name: fault_of(reading.load, model, path) for name, model in whole.STAGES.items()}
+        monkeypatch.undo()
+        told |= {name: fault_of(training.of, name, rest, path) for name in training.PHASES}
+        for stage, said in told.items():
+            used = at[0] in reads[stage] and (stage != "choose" or at[0] not in training.PHASES or at[1] == "select")
+            assert said == (wanted if used else ""), f"{stage} without {dotted(at)}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_holds_just_the_keys_that_are_read(name):
+    """With the test below: whoever sets a key with `dvc exp run -S` finds it there, and sees what it was before."""
+    read = whole.load(ROOT / name).model_dump(mode="json")
+    del read["train_phase2"]["lr"]
+    assert set(leaves(reading.read_yaml(ROOT / name))) == set(leaves(read))
+
+
+def test_no_value_is_a_default_of_the_code():
+    def all_below(model: type[reading.Section]) -> Iterator[type[reading.Section]]:
+        for lower in model.__subclasses__():
+            yield lower
+            yield from all_below(lower)
+
+    sections = set(all_below(reading.Section))
+    assert {whole.Params, training.Phase, training.TrainStage, choosing.ChooseStage} <= sections
+    optional = [
+        f"{section.__name__}.{name}"
+        for section in sections
+        for name, field in section.model_fields.items()
+        if not field.is_required()
+    ]
+    assert optional == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_key_can_be_set_by_dvc(tmp_path, name):
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+
+    def shown(value: Any) -> str:
+        return f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / name).read_bytes())
+    before, data = whole.load(path), reading.read_yaml(path)
+    apply_overrides(path, [f"{dotted(at)}={shown(below(data, at))}" for at in leaves(data)])
+    assert whole.load(path) == before
+    with pytest.raises(DvcException, match="Invalid `--set-param`"):
+        apply_overrides(path, ["nowhere=1"])
+
+
+ESPEAK = {"voice": "hu", "rate": 150, "pitch": 50}
+
+
+def test_each_reader_has_its_own_keys_and_no_others(tmp_path):
+    data = yaml.safe_load(DEFAULT)
+    recorded = {"name": "a", "reader": "ljspeech", "path": "data/raw/a", "speaker": "a", "language": "en"}
+
+    def with_source(source: dict) -> whole.Params:
+        return load(tmp_path, yaml.safe_dump({**data, "prepare": {**data["prepare"], "sources": [source]}}))
+
+    assert set(with_source(recorded).prepare.sources[0].model_dump()) == set(recorded)
+    spoken = recorded | {"reader": "espeak"} | ESPEAK
+    assert with_source(spoken).prepare.sources[0].model_dump() == spoken
+    for key, value in ESPEAK.items():
+        with pytest.raises(UserError, match=rf"no key 'prepare.sources.0.{key}'; allowed here are language, name,"):
+            with_source({**recorded, key: value})
+        with pytest.raises(UserError, match=rf"'prepare.sources.0.{key}' is missing; add the line `{key}: "):
+            with_source({name: given for name, given in spoken.items() if name != key})
+    with pytest.raises(UserError, match=r"no key 'prepare.sources.0.speed'; allowed here are .*pitch.*rate.*voice"):
+        with_source({**spoken, "speed": 1})
+
+
+# The preset
+
+
 def test_every_preset_is_a_whole_params_file():
     presets = sorted((ROOT / "presets").glob("*.yaml"))
-    assert [path.name for path in presets] == ["tiny.yaml", "xtts_v2.yaml"]
+    assert [path.name for path in presets] == ["xtts_v2.yaml"]
     for path in presets:
-        params.load(path)
-
-
-def test_the_tiny_preset_is_the_default():
-    assert yaml.safe_load((ROOT / "presets/tiny.yaml").read_text()) == yaml.safe_load(DEFAULT)
+        whole.load(path)
 
 
 def test_the_origins_preset_has_the_origins_figures():
-    origin = params.load(ROOT / "presets/xtts_v2.yaml")
+    origin = whole.load(ROOT / "presets/xtts_v2.yaml")
     assert (origin.train_phase1.lr, origin.train_phase2.lr, origin.lr) == (1.5e-6, 1e-6, 1e-6)
     assert {origin.train_phase1.batch_size, origin.train_phase2.batch_size} == {3}
     assert {origin.train_phase1.epochs, origin.train_phase2.epochs} == {30}
@@ -77,13 +255,48 @@ def test_the_origins_preset_has_the_origins_figures():
     assert origin.prepare.sources[0].language == "hu"
 
 
-@pytest.mark.parametrize("script", ["prepare.py", "train.py train_phase1", "evaluate.py base", "compare.py"])
-def test_a_stage_with_a_wrong_key_ends_before_any_work(tmp_path, script):
-    (tmp_path / "params.yaml").write_text(DEFAULT.replace("\nseed: 1", "\nseed: 1\nlrr: 1e-4", 1), encoding="utf-8")
-    name, *arguments = script.split()
-    result = subprocess.run(
-        [sys.executable, ROOT / "src" / name, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+# The stages
+
+
+def call(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
     )
+
+
+WRONG = {
+    "prepare.py": ("  min_seconds:", "  min_second:"),
+    "encode.py": ("  unknown_characters:", "  unknown:"),
+    "choose.py": ("choose:                 # for", "choose:\n  voices: 2   # for"),
+    "train.py train_phase1": ("  batch_size:", "  batchsize:"),
+    "publish.py": ("  top_k:", "  topk:"),
+    "ceiling.py": ("  takes:", "  take:"),
+    "speak.py base": ("  takes:", "  take:"),
+    "evaluate.py base": ("  measures: ", "  measure: "),
+    "compare.py": ("  bootstrap:", "  bootstraps:"),
+    "synthesize.py": ("  speed:", "  pace:"),
+}
+
+
+@pytest.mark.parametrize("script", WRONG)
+def test_a_stage_with_a_wrong_key_ends_before_any_work(tmp_path, script):
+    old, new = WRONG[script]
+    assert old in DEFAULT
+    (tmp_path / "params.yaml").write_text(DEFAULT.replace(old, new, 1), encoding="utf-8")
+    name, *arguments = script.split()
+    result = call(tmp_path, ROOT / "src" / name, *arguments)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: params.yaml")
+    assert (old if "is missing" in result.stderr else new).split(":")[0].strip() in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_a_wrong_key_at_the_top_is_told_by_the_check_before_a_run(tmp_path):
+    (tmp_path / "params.yaml").write_text(DEFAULT.replace("\nseed: 1", "\nseed: 1\nlrr: 1e-4", 1), encoding="utf-8")
+    result = call(tmp_path, "-m", "voicetune", "check")
     assert result.returncode == 1
     assert "lrr" in result.stderr
     assert "Traceback" not in result.stderr

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,10 +19,11 @@ import soundfile
 import yaml
 
 import prepare
-from voicetune import params
 from voicetune.data import audio, clip, espeak, readers
-from voicetune.data.split import HELD_OUT, TRAIN, split
+from voicetune.data.split import FEW, SIDES, TEST, TRAIN, VALIDATION, split
 from voicetune.errors import UserError
+from voicetune.params.data import EspeakSource, LJSpeechSource
+from voicetune.params.languages import CHARACTER_LIMITS
 
 ROOT = Path(__file__).parents[1]
 RATE = audio.SAMPLE_RATE
@@ -143,9 +145,14 @@ def test_written_clips_are_lossless_to_16_bit(tmp_path):
 # readers
 
 
-def source(path: Path, **changes) -> params.Source:
+def source(path: Path, **changes) -> LJSpeechSource:
     fields = {"name": "anna", "reader": "ljspeech", "path": str(path), "speaker": "anna", "language": "en"}
-    return params.Source(**{**fields, **changes})
+    return LJSpeechSource(**{**fields, **changes})
+
+
+def script_of(path: Path, **changes) -> EspeakSource:
+    fields = {"name": "hu", "reader": "espeak", "path": str(path), "speaker": "anna", "language": "hu"}
+    return EspeakSource(**{**fields, "voice": "hu", "rate": 150, "pitch": 50, **changes})
 
 
 def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
@@ -170,9 +177,8 @@ def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
 
 def test_espeak_script_becomes_utterances(tmp_path):
     (tmp_path / "lines.txt").write_text("k1|Jó estét!\nk2|Üdvözlöm.\u2028Önt is.\n", encoding="utf-8")
-    script = source(tmp_path / "lines.txt", name="hu", reader="espeak", language="hu", voice="hu", rate=150)
-    first, second = readers.read([script])
-    assert (first.id, first.text, first.origin) == ("hu-k1", "Jó estét!", readers.Speech("hu", 150, 50))
+    first, second = readers.read([script_of(tmp_path / "lines.txt", pitch=40)])
+    assert (first.id, first.text, first.origin) == ("hu-k1", "Jó estét!", readers.Speech("hu", 150, 40))
     assert second.text == "Üdvözlöm.\u2028Önt is."
 
 
@@ -205,7 +211,7 @@ def test_a_missing_list_names_what_to_create(tmp_path):
     with pytest.raises(UserError, match=r"metadata.csv is missing; create it with one line id\|text or"):
         readers.read([source(tmp_path / "nowhere")])
     with pytest.raises(UserError, match=r"is missing; create it with one line id\|text for each clip"):
-        readers.read([source(tmp_path, reader="espeak", voice="hu")])  # a folder, not a script
+        readers.read([script_of(tmp_path)])  # a folder, not a script
 
 
 def test_ids_that_meet_across_sources_are_refused(tmp_path):
@@ -220,7 +226,7 @@ def test_ids_that_meet_across_sources_are_refused(tmp_path):
 def test_character_limits_are_the_stock_tokenizers():
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
-    assert VoiceBpeTokenizer().char_limits == params.CHARACTER_LIMITS
+    assert VoiceBpeTokenizer().char_limits == CHARACTER_LIMITS
 
 
 # split
@@ -229,49 +235,100 @@ def test_character_limits_are_the_stock_tokenizers():
 CLIPS = [("one", f"Question number {i}?") for i in range(100)] + [("two", f"Answer number {i}.") for i in range(37)]
 
 
-def held_out_texts(clips, share=0.1, seed=1):
-    return {pair for pair, side in zip(clips, split(clips, share, seed), strict=True) if side == HELD_OUT}
+def texts_of(side, clips, share=0.1, seed=1, validation=0.1):
+    """The (source, text)s of one side; `share` is the test's."""
+    return {pair for pair, own in zip(clips, split(clips, validation, share, seed), strict=True) if own == side}
 
 
-def test_each_source_holds_out_its_share():
-    chosen = held_out_texts(CLIPS)
-    assert [sum(name == wanted for name, _ in chosen) for wanted in ("one", "two")] == [10, 4]
-    assert chosen != held_out_texts(CLIPS, seed=2)
+def counts(clips, validation=0.1, test=0.1, seed=1) -> tuple[int, int, int]:
+    """How many clips train, validate and test."""
+    sides = split(clips, validation, test, seed)
+    return tuple(sides.count(side) for side in SIDES)
 
 
-def test_two_texts_give_one_each_and_one_text_trains():
-    assert sorted(split([("s", "A"), ("s", "B")], 0.01, 1)) == [HELD_OUT, TRAIN]
-    assert split([("s", "A"), ("s", "a ")], 0.49, 1) == [TRAIN, TRAIN]
+def numbered(count: int, source: str = "s") -> list[tuple[str, str]]:
+    return [(source, f"Line {i}.") for i in range(count)]
+
+
+def test_each_source_gives_its_share_to_validation_and_to_the_test():
+    for side in (VALIDATION, TEST):
+        chosen = texts_of(side, CLIPS)
+        assert [sum(name == wanted for name, _ in chosen) for wanted in ("one", "two")] == [10, 4]
+        assert chosen != texts_of(side, CLIPS, seed=2)
+    assert not texts_of(VALIDATION, CLIPS) & texts_of(TEST, CLIPS)
+
+
+@pytest.mark.parametrize(
+    ("clips", "sides"), [(3, (1, 1, 1)), (5, (3, 1, 1)), (20, (16, 2, 2)), (60, (48, 6, 6)), (311, (249, 31, 31))]
+)
+def test_how_many_clips_stand_on_each_side(clips, sides):
+    for seed in range(5):
+        assert counts(numbered(clips), seed=seed) == sides
+    both = [*numbered(clips), *numbered(clips, "again")]
+    assert counts(both) == tuple(2 * count for count in sides), "a second speaker of the same script"
+
+
+@pytest.mark.parametrize("clips", [3, 5, 20, 60, 311])
+def test_the_test_clips_do_not_depend_on_the_validation_share(clips):
+    tested = texts_of(TEST, numbered(clips))
+    for share in (0.01, 0.2, 0.39):
+        assert texts_of(TEST, numbered(clips), validation=share) == tested
+        validated = texts_of(VALIDATION, numbered(clips), validation=share)
+        assert len(validated) == max(1, round(share * clips))
+        assert not validated & tested
+    assert texts_of(TEST, numbered(clips), share=0.39) >= tested, "another share of the test only adds to it"
+
+
+def test_three_texts_give_one_each_and_fewer_are_not_held_out_by_a_small_share():
+    assert sorted(split([("s", "A"), ("s", "B"), ("s", "C")], 0.01, 0.01, 1)) == sorted(SIDES)
+    assert split([("s", "A"), ("s", "B")], 0.01, 0.01, 1) == [TRAIN, TRAIN]
+    assert split([("s", "A"), ("s", "a ")], 0.4, 0.4, 1) == [TRAIN, TRAIN]
 
 
 def test_the_same_text_stands_on_one_side_across_sources():
     shouted = [("three", f"  {text.upper().replace(' ', '  ')}") for _, text in CLIPS[50:]]
     clips = CLIPS + shouted
-    sides = split(clips, 0.1, 1)
+    sides = split(clips, 0.1, 0.1, 1)
     by_text: dict[str, set[str]] = {}
     for (_, text), side in zip(clips, sides, strict=True):
         by_text.setdefault(" ".join(text.lower().split()), set()).add(side)
     assert len(by_text) == 137
     assert all(len(seats) == 1 for seats in by_text.values())
+    assert {side for seats in by_text.values() for side in seats} == set(SIDES)
+
+
+@pytest.mark.parametrize("few", [3, 5, 20, 60])
+def test_a_text_that_one_source_tests_trains_in_no_other(few):
+    """A small source and a large one that has its texts too hold out different shares of them."""
+    clips = [*numbered(few, "small"), *numbered(311, "large")]
+    sides = dict(zip(clips, split(clips, 0.1, 0.1, 1), strict=True))
+    assert all(sides["small", text] == sides["large", text] for _, text in numbered(few))
+    held_out = texts_of(TEST, numbered(few, "small"))
+    assert held_out <= {pair for pair, side in sides.items() if side == TEST}
 
 
 def test_sources_with_one_script_hold_out_one_share_of_it():
     clips = [(f"speaker {n}", text) for n in range(5) for _, text in CLIPS[:100]]
-    assert split(clips, 0.1, 1).count(HELD_OUT) == 50
+    assert counts(clips) == (400, 50, 50)
 
 
 def test_the_order_does_not_matter():
-    assert held_out_texts(CLIPS) == held_out_texts(CLIPS[::-1])
+    for side in (VALIDATION, TEST):
+        assert texts_of(side, CLIPS) == texts_of(side, CLIPS[::-1])
 
 
-def test_a_clip_more_moves_at_most_one_text_of_its_source():
-    before = held_out_texts(CLIPS)
-    moves = []
+def test_a_clip_more_moves_at_most_one_text_of_the_test_and_two_in_all():
+    before = {side: texts_of(side, CLIPS) for side in SIDES}
+    moves, moves_in_all = [], []
     for i in range(30):
         new = ("two", f"Something new {i}.")
-        moves.append(len((held_out_texts([*CLIPS, new]) - {new}) ^ before))
+        moves.append(len((texts_of(TEST, [*CLIPS, new]) - {new}) ^ before[TEST]))
+        after = {side: texts_of(side, [*CLIPS, new]) - {new} for side in SIDES}
+        moves_in_all.append(sum(len(before[side] - after[side]) for side in SIDES))
     assert max(moves) == 1
     assert moves.count(0) > 15
+    assert max(moves_in_all) <= 2
+    assert moves_in_all.count(0) > 10
 
 
 # the stage
@@ -289,14 +346,12 @@ LINES = [
 ]
 
 
-def write_params(folder: Path, sources: list[dict], **prepare_keys) -> None:
-    phase = {"epochs": 1, "batch_size": 2, "eval_every": 10}
-    data = {
-        "seed": 1, "base": "tiny", "lr": 1e-4, "publish": "phase2", "encode": {}, "evaluate": {},
-        "prepare": {"held_out": 0.2, "sources": sources, **prepare_keys},
-        "train_phase1": {"lr": 3e-4, **phase}, "train_phase2": phase,
-        "synthesize": {"lines": ["Hello."], "language": "en"},
-    }  # fmt: skip
+def write_params(folder: Path, sources: list[dict], jobs: int = 1, **prepare_keys) -> None:
+    """The keys that the stage reads, and no others: of each side a fifth, if nothing else is asked for."""
+    cleaning = {"min_seconds": 0.5, "max_seconds": 11.6, "trim_db": 45, "loudness": -23, "peak": 0.95}
+    shares = {"validation": 0.2, "test": 0.2}
+    data = {"seed": 1, "jobs": jobs, "max_restarts": 3,
+            "prepare": {"sources": sources, **shares, **cleaning, **prepare_keys}}  # fmt: skip
     (folder / "params.yaml").write_text(yaml.safe_dump(data))
 
 
@@ -325,6 +380,7 @@ def write_recordings(folder: Path) -> dict:
 def write_script(folder: Path, **changes) -> dict:
     (folder / "lines.txt").write_text("".join(f"{i}|{line}\n" for i, line in enumerate(LINES)))
     fields = {"reader": "espeak", "path": "lines.txt", "speaker": "host", "language": "en", "voice": "en-us+f3"}
+    fields |= {"rate": 150, "pitch": 50}
     return {"name": "host", **fields, **changes}
 
 
@@ -392,10 +448,13 @@ def test_stage_counts_what_it_wrote(prepared):
     assert figures["left_out"]["too long"] == 1
     assert sum(figures["left_out"].values()) + len(clips) == 9 + len(LINES)
     for name, amount in figures["sources"].items():
-        for side in (TRAIN, HELD_OUT):
+        for side in SIDES:
             own = [entry for entry in clips if (entry.source, entry.split) == (name, side)]
-            assert amount[side]["clips"] == len(own) > 0
-        assert amount["clips"] == amount[TRAIN]["clips"] + amount[HELD_OUT]["clips"]
+            assert amount[side]["clips"] == len(own)
+            assert len(own) > 0 or name == "anna", "two texts are too few to hold one out"
+        assert amount["clips"] == sum(amount[side]["clips"] for side in SIDES)
+    for side in SIDES:
+        assert figures[side]["clips"] == sum(amount[side]["clips"] for amount in figures["sources"].values())
     assert f"{len(clips)} clips" in printed
     assert "left out: 1 (undecodable)" in printed
 
@@ -427,8 +486,92 @@ def test_faults_of_the_stage_are_sentences(tmp_path, monkeypatch):
 
     write_params(tmp_path, [write_script(tmp_path)], jobs=1)
     (tmp_path / "lines.txt").write_text("a|The same text twice.\nb|the same  TEXT twice.\n")
-    with pytest.raises(UserError, match=r"no source has two different texts among the 2 clip\(s\) that remain"):
+    with pytest.raises(UserError, match=r"2 clip\(s\) remain, and none is left for validation and test: a source"):
         prepare.main()
+
+
+@pytest.mark.parametrize("shares", [0.05, 0.1, 0.4])
+def test_two_texts_are_too_few_and_three_are_enough(tmp_path, monkeypatch, shares):
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, [write_script(tmp_path)], validation=shares, test=shares)
+    rows = [f"{name}|Line number {name}, to be spoken.\n" for name in "abc"]
+    (tmp_path / "lines.txt").write_text("".join(rows[:2]))
+    with pytest.raises(UserError) as error:
+        prepare.main()
+    said = str(error.value)
+    assert said.startswith("2 clip(s) remain, and none is left for ")
+    assert "a source needs three different texts, one to train on, one to choose the model and one to judge it" in said
+    assert "left_out.csv and add clips" in said
+    assert not (tmp_path / "data/clips/clips.csv").exists()
+    (tmp_path / "lines.txt").write_text("".join(rows))
+    prepare.main()
+    assert sorted(entry.split for entry in clip.read(tmp_path / "data/clips/clips.csv")) == sorted(SIDES)
+
+
+def warnings_of(folder: Path, capsys, count: int, **shares: float) -> tuple[dict[str, int], list[str]]:
+    """How many of so many clips `prepare` puts on each side, and of what it warns."""
+    write_params(folder, [write_script(folder)], **shares)
+    (folder / "lines.txt").write_text("".join(f"{i}|This is line {i}.\n" for i in range(count)))
+    return outcome(folder, capsys)
+
+
+def outcome(folder: Path, capsys) -> tuple[dict[str, int], list[str]]:
+    prepare.main()
+    figures = json.loads((folder / "metrics/prepare.json").read_text())
+    printed = capsys.readouterr().out.splitlines()
+    return {side: figures[side]["clips"] for side in SIDES}, [line for line in printed if line.startswith("warning")]
+
+
+def test_enough_clips_are_no_warning_and_few_are_one_for_each_side(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(readers, "sound", lambda utterance: (tone(1.0), RATE))
+    assert warnings_of(tmp_path, capsys, 60, validation=0.1, test=0.1) == ({TRAIN: 48, VALIDATION: 6, TEST: 6}, [])
+    sides, warned = warnings_of(tmp_path, capsys, 20, validation=0.1, test=0.1)
+    assert sides == {TRAIN: 16, VALIDATION: 2, TEST: 2}
+    assert [re.match(r"warning: (\w+) has 2 clip\(s\), and with fewer than 6 ", line)[1] for line in warned] == [
+        TEST, VALIDATION,
+    ]  # fmt: skip
+    assert "hardly any difference can be shown; record more, or set prepare.test to " in warned[0]
+    assert "the best model is chosen by chance; record more, or set prepare.validation to " in warned[1]
+
+
+def proposals_that_end_it(prepared) -> int:
+    """How many proposals there were; done as they say, each side that they name is large enough, and no larger."""
+    _, warned = prepared({"validation": 0.1, "test": 0.1})
+    assert len(warned) == 2
+    proposed = [re.search(r"set prepare\.(\w+) to ([\d.]+) in params\.yaml", line) for line in warned]
+    shares = {found[1]: float(found[2]) for found in proposed if found}
+    sides, warned = prepared({"validation": 0.1, "test": 0.1, **shares})
+    assert len(warned) == 2 - len(shares)
+    assert all(sides[side] >= FEW for side in shares)
+    assert all("record more, or" not in line for line in warned)
+    if shares:  # a hundredth less would not do
+        less = {side: share - 0.01 for side, share in shares.items()}
+        assert len(prepared({"validation": 0.1, "test": 0.1, **less})[1]) == 2
+    return len(shares)
+
+
+@pytest.mark.parametrize(
+    ("count", "proposals"), [(8, 0), (13, 1), (15, 2), (16, 2), (17, 2), (20, 2), (23, 2), (31, 2), (45, 2), (54, 2)]
+)
+def test_what_a_warning_proposes_ends_it(tmp_path, monkeypatch, capsys, count, proposals):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(readers, "sound", lambda utterance: (tone(0.6), RATE))
+    assert proposals_that_end_it(lambda shares: warnings_of(tmp_path, capsys, count, **shares)) == proposals
+
+
+def test_a_warning_counts_what_rounding_takes_from_small_sources(tmp_path, monkeypatch, capsys):
+    """0.3 of four sources of five clips is one clip each and not six: the share that is proposed is larger."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(readers, "sound", lambda utterance: (tone(0.6), RATE))
+    for name in "abcd":
+        (tmp_path / f"{name}.txt").write_text("".join(f"{i}|{name} says {i}.\n" for i in range(5)))
+
+    def prepared(shares: dict[str, float]) -> tuple[dict[str, int], list[str]]:
+        write_params(tmp_path, [write_script(tmp_path, name=name, path=f"{name}.txt") for name in "abcd"], **shares)
+        return outcome(tmp_path, capsys)
+
+    assert proposals_that_end_it(prepared) == 2
 
 
 def test_a_fault_ends_the_command_without_a_traceback(tmp_path):

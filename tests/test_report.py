@@ -1,5 +1,6 @@
 """The report: what it finds in curves whose story is known, and the page that it makes of a repository's results."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -8,11 +9,13 @@ from pathlib import Path
 import made_up
 import numpy as np
 import pytest
-from made_up import change, write
+from made_up import ROOT, change, write
 
+import report
+from voicetune import stage
 from voicetune.errors import UserError
-from voicetune.measures import spoken
-from voicetune.report import gather, page
+from voicetune.measures import table, takes
+from voicetune.report import drawing, gather, page
 from voicetune.report.findings import Phase, find
 
 
@@ -55,7 +58,7 @@ def test_a_sound_training_gets_no_warning():
     assert {"gain", "rate", "differs", "better_than_more", "target_reached"} == set(kinds(found))
 
 
-def test_overfitting_is_held_out_rising_while_training_falls():
+def test_overfitting_is_validation_rising_while_training_falls():
     curve = [(10, 2.0), (20, 1.8), (30, 1.9), (40, 2.05)]
     train = [(s, 2.0 - 0.02 * s) for s in range(5, 45, 5)]
     second = Phase("phase 2", 2.2, curve, train)
@@ -68,12 +71,12 @@ def test_overfitting_is_held_out_rising_while_training_falls():
     assert "rising" in flat
 
 
-def test_a_held_out_set_that_is_too_small_says_how_large_it_should_be():
+def test_a_test_set_that_is_too_small_says_how_large_it_should_be():
     phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.98)])]
     said = kinds(find(phases, {"mel_ce": change(-0.02, 0.06)}, 10))
     assert "cannot be told from zero" in said["no_difference"]
-    assert said["held_out_too_small"].startswith("10 held-out clips show differences above about 0.060")
-    assert "some 90" in said["held_out_too_small"], "three times as fine takes nine times as many"
+    assert said["test_too_small"].startswith("10 test clips show differences above about 0.060")
+    assert "some 90" in said["test_too_small"], "three times as fine takes nine times as many"
 
 
 def test_what_more_of_phase_1_would_have_given():
@@ -151,15 +154,17 @@ def test_the_page_holds_everything_and_asks_nothing_of_a_network(repository, tmp
     found = Page(html)
     assert found.open == []
     addresses = [a[name] for _, a in found.tags for name in ("src", "href", "xlink:href") if name in a]
-    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert [address for address in addresses if not address.startswith(("data:", "#"))] == ["../run/run.js"]
+    assert [a["src"] for tag, a in found.tags if tag == "script" and "src" in a] == ["../run/run.js"]
     assert "default-src 'none'" in html
+    assert not re.search(r"https?:", re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1])
     sounds = [a for tag, a in found.tags if tag == "audio"]
     assert len(sounds) == 2 * 5
     assert all(sound["aria-label"] and "controls" in sound for sound in sounds)
     assert sum(tag == "img" for tag, _ in found.tags) == 2 * 5
     assert all(a["alt"] for tag, a in found.tags if tag == "img")
     assert html.index("Said &amp; done.") < html.index("Is 1 &lt; 2?"), "the worst first"
-    for text in ("never stopped", "restart of phase 2", "currentColor", "d" * 64, "text_weight: 0.01", "+0.100"):
+    for text in ("never stopped", "currentColor", "d" * 64, "text_weight: 0.01", "+0.100"):
         assert text in html
     assert not re.search(r"\bnan\b|None|/tmp|20\d\d-\d\d-\d\d", re.sub(r"base64,[^\"]*", "", html))
 
@@ -194,7 +199,8 @@ def test_what_people_heard_is_in_it(repository, tmp_path):
 def test_nothing_spoken_is_no_section(repository, tmp_path):
     for row in gather.ROWS:
         shutil.rmtree(repository / "data/spoken" / row)
-        spoken.save(repository / "data/spoken" / row, [], [], 22050)
+        takes.save(repository / "data/spoken" / row, [], 22050)
+        table.write(repository / "metrics/evaluate" / row / table.TABLE, [])
     html, text = build(repository, tmp_path / "out")
     assert "worst first" not in html + text
 
@@ -202,11 +208,15 @@ def test_nothing_spoken_is_no_section(repository, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("metrics/compare.json", "{"),
-        ("metrics/compare.json", None),
-        ("metrics/train_phase1/plots/metrics/held_out/mel_ce.tsv", "step\tmel_ce\nx\ty\n"),
-        ("metrics/train_phase1/plots/metrics/held_out/mel_ce.tsv", None),
-        ("data/spoken/codec/sentences.csv", "id,take\n"),
+        ("metrics/compare/figures.json", "{"),
+        ("metrics/compare/figures.json", None),
+        ("metrics/compare/changes.json", "{"),
+        ("metrics/compare/changes.json", None),
+        ("metrics/prepare.json", "[]"),
+        ("metrics/train_phase1/plots/metrics/validation/mel_ce.tsv", "step\tmel_ce\nx\ty\n"),
+        ("metrics/train_phase1/plots/metrics/validation/mel_ce.tsv", None),
+        ("metrics/evaluate/codec/takes.csv", "id,take\n"),
+        ("metrics/evaluate/codec/takes.csv", None),
         ("data/clips/clips.csv", None),
         ("data/spoken/base/a.flac", None),
     ],
@@ -218,3 +228,100 @@ def test_results_that_cannot_be_read_are_named(repository, tmp_path, name, conte
         build(repository, tmp_path / "out")
     assert path.name in str(raised.value) or "train_phase1" in str(raised.value)
     assert "dvc repro" in str(raised.value)
+
+
+# What differs from run to run
+
+
+def run_js(repository: Path) -> dict:
+    """What the page is given of the last run: run.js, which is `window.voicetuneRun = ` and JSON."""
+    text = (repository / "metrics/run/run.js").read_text(encoding="utf-8")
+    beginning, json_text = text.split(" = ", 1)
+    assert beginning == "window.voicetuneRun"
+    assert json_text.endswith("};\n")
+    assert text.isascii()
+    assert "<" not in text, "no tag can end, or begin, in it"
+    return json.loads(json_text.removesuffix(";\n"))
+
+
+def test_what_the_last_run_took_is_beside_the_report_and_not_in_it(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+
+    def reported() -> dict[str, bytes]:
+        report.main()
+        return {path.name: path.read_bytes() for path in Path("metrics/report").iterdir()}
+
+    first = reported()
+    assert set(first) == {"index.html", "report.md"}
+    assert run_js(repository) == {"train_phase2": {"seconds": 61.5, "restarts": [{"step": 12, "why": "killed"}]}}
+    write(repository / "metrics/run/train_phase2.json", {"seconds": 3600.0, "memory_gib": 9.5, "restarts": []})
+    write(repository / "metrics/run/evaluate@base.json", {"seconds": 12.0})
+    assert reported() == first
+    assert list(run_js(repository)) == ["evaluate@base", "train_phase2"]
+    assert run_js(repository)["train_phase2"]["memory_gib"] == 9.5
+    shutil.rmtree(repository / "metrics/run")
+    assert reported() == first
+    assert run_js(repository) == {}
+
+
+def test_a_reason_of_a_restart_cannot_end_the_script(repository):
+    why = "RuntimeError: </script><script>alert(1)</script> & \u2028 <!-- \"'"
+    write(repository / "metrics/run/train_phase1.json", {"restarts": [{"step": 3, "why": why}]})
+    page.write_run(repository)
+    assert run_js(repository)["train_phase1"]["restarts"] == [{"step": 3, "why": why}]
+
+
+def test_a_damaged_note_of_a_run_ends_no_stage(repository, monkeypatch):
+    """A process that is killed while it writes one leaves half of it."""
+    monkeypatch.chdir(repository)
+    Path("metrics/run/prepare.json").write_text('{"seconds": 1')
+    report.main()
+    assert list(run_js(repository)) == ["train_phase2"]
+    stage.note_run("prepare", {"seconds": 2.0})
+    page.write_run(repository)
+    assert run_js(repository)["prepare"] == {"seconds": 2.0}
+    stage.note_run("prepare", {"restarts": []})
+    assert json.loads(Path("metrics/run/prepare.json").read_text()) == {"seconds": 2.0, "restarts": []}
+
+
+# Phase 2's steps are logged after those of phase 1, and shown from its own start
+
+
+def test_phase_2_is_counted_from_its_own_start(repository, tmp_path, monkeypatch):
+    logged = repository / "metrics/train_phase2/plots/metrics"
+    assert (logged / "validation/mel_ce.tsv").read_text().split()[2] == "24", "the last step of phase 1"
+    (logged / "train").mkdir()
+    (logged / "train/mel_ce.tsv").write_text("step\tmel_ce\n28\t2.2\n48\t1.9\n")
+    first, second = gather.read(repository).phases
+    assert (first.start, first.validation, first.steps) == (2.5, [(12, 2.2), (24, 2.1)], 24)
+    assert (second.start, second.validation, second.steps) == (2.1, [(12, 2.05), (24, 2.0)], 24)
+    assert second.train == [(4, 2.2), (24, 1.9)]
+    drawn: list[tuple[float, float]] = []
+    line = drawing._line
+
+    def seen(axes, points, offset, **style):
+        drawn.extend((step + offset, value) for step, value in points)
+        line(axes, points, offset, **style)
+
+    monkeypatch.setattr(drawing, "_line", seen)
+    for text in build(repository, tmp_path / "out"):
+        assert "24 steps of phase 1 and 24 of phase 2" in text
+        assert "phase 2: best at step 24 of 24" in text
+        assert "Phase 2 took the validation mel CE from 2.100 to 2.000" in text
+        assert not re.search(r"step (36|48)\b| of 48\b", text)
+    assert drawn == [(0, 2.5), (12, 2.2), (24, 2.1), (24, 2.1), (36, 2.05), (48, 2.0), (28, 2.2), (48, 1.9)]
+
+
+# Words
+
+
+def test_an_interval_makes_nothing_certain():
+    found = find(
+        [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])], {"mel_ce": change(-0.5, 0.1)}, 30
+    )
+    assert "interval over 30 clips, -0.600 to -0.400, excludes zero" in kinds(found)["differs"]
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]
+    files += [path for path in (ROOT / "src").rglob("*") if path.suffix in (".py", ".j2", ".js", ".css")]
+    assert len(files) > 60
+    said = [path.name for path in files if "for certain" in " ".join(path.read_text(encoding="utf-8").split())]
+    assert said == []

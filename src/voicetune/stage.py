@@ -57,8 +57,16 @@ def stage_name() -> str | None:
 def note_run(name: str, values: dict[str, Any]) -> None:
     """Add figures of this run to metrics/run/<name>.json."""
     path = RUN / f"{name}.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_json(path, {**known, **values})
+    write_json(path, {**read_run(path), **values})
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """What `note_run` wrote; nothing where there is none, or a process was killed while it wrote."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,6 +1,7 @@
 """The folder of one row's results: takes.csv, for a model clips.csv, and facts.json. Read back without torch."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from voicetune.errors import UserError
 FACTS = "facts.json"
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
     """Read figures that a stage wrote.
 
+    Args:
+        required: names that it has to have.
+
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged, or lacks a name.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -23,4 +27,6 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid JSON; make it again with `dvc repro -f`.") from None
     if not isinstance(found, dict):
         raise UserError(f"{path} holds no figures; make it again with `dvc repro -f`.")
+    if missing := [name for name in required if name not in found]:
+        raise UserError(f"{path} has no '{missing[0]}'; make it again with `dvc repro -f`.")
     return found

@@ -36,6 +36,9 @@ class EspeakSource(_Source):
 Source = Annotated[LJSpeechSource | EspeakSource, Field(discriminator="reader")]
 
 
+LARGEST = 0.8  # of validation and test together
+
+
 class Prepare(Section):
     """validation, test: shares of each source's texts, see `data.split`."""
 
@@ -55,7 +58,7 @@ class Prepare(Section):
             raise ValueError("two sources have the same name")
         if self.min_seconds >= self.max_seconds:
             raise ValueError("min_seconds must be below max_seconds")
-        if self.validation + self.test > 0.8:
+        if self.validation + self.test > LARGEST:
             raise ValueError("validation and test must leave a fifth of the clips to train on")
         return self
 

@@ -1,12 +1,12 @@
 """Reads params.yaml: YAML in, a checked section out, and one clear sentence for each fault."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voicetune.errors import UserError
 
@@ -24,6 +24,11 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, data: Any) -> Any:
+        return {} if data is None else data  # YAML's value of a section whose lines are all commented out
 
 
 S = TypeVar("S", bound=Section)
@@ -72,8 +77,11 @@ def load(model: type[S], path: Path = PATH) -> S:
     return check(model, {key: value for key, value in data.items() if key in model.model_fields}, path)
 
 
-def check(model: type[S], data: Mapping[str, Any], path: Path | str) -> S:
+def check(model: type[S], data: Mapping[str, Any], path: Path | str, under: str = "") -> S:
     """Validate `data` as `model`; the first fault becomes one sentence.
+
+    Args:
+        under: the key that `data` stands under in the file; empty for the top.
 
     Raises:
         UserError: names the key, what was given and what is allowed.
@@ -81,21 +89,23 @@ def check(model: type[S], data: Mapping[str, Any], path: Path | str) -> S:
     try:
         return model.model_validate(data, strict=False)
     except ValidationError as error:
-        raise UserError(_describe(error, path, model)) from None
+        raise UserError(_describe(error, path, model, under)) from None
 
 
-def _describe(error: ValidationError, path: Path | str, model: type[BaseModel]) -> str:
+def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], under: str) -> str:
     faults = error.errors(include_url=False)
     fault = next((f for f in faults if f["type"] == "missing"), faults[0])
-    location = tuple(part for part in fault["loc"] if part not in _TAGS)
-    key = ".".join(str(part) for part in location) or "the file"
+    key = _dotted(under, fault["loc"]) or "the file"
     given = repr(fault["input"])
     given = given if len(given) < 60 else given[:57] + "..."
     if fault["type"] == "extra_forbidden":
         allowed = _sections(model, fault["loc"][:-1])
         return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
     if fault["type"] == "missing":
-        return f"{path}: the key '{key}' is missing; {_line_to_add(model, fault['loc'])}."
+        return f"{path}: the key '{key}' is missing; {_line_to_add(model, fault['loc'], under)}."
+    if fault["type"] == "union_tag_not_found":  # a source without its reader
+        reader = "espeak" if "voice" in fault["input"] else "ljspeech"
+        return f"{path}: the key '{key}.reader' is missing; add the line `reader: {reader}` under `{key}:`."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{path}: '{key}' is {given}, but should be: {rule}."
 
@@ -103,14 +113,18 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel]) 
 _TAGS = ("ljspeech", "espeak")  # pydantic puts the reader of a source into the location of a fault
 
 
-def _line_to_add(model: type[BaseModel], location: tuple) -> str:
+def _dotted(under: str, location: Iterable) -> str:
+    """A key as it stands in the file: `prepare.sources.0.name`."""
+    return ".".join(str(part) for part in ([under] if under else []) + [p for p in location if p not in _TAGS])
+
+
+def _line_to_add(model: type[BaseModel], location: tuple, under: str) -> str:
     """What to write for a missing key, and where."""
     *above, key = location
     field = _sections(model, above).model_fields[str(key)]
-    where = ".".join(str(part) for part in above if part not in _TAGS)
+    where = _dotted(under, above)
     value = field.examples[0] if field.examples else None
-    inner = [a for a in (field.annotation, *get_args(field.annotation)) if _is_section(a)]
-    if inner:
+    if any(_inner(field.annotation)):
         return f"add the section `{key}:` as it stands in presets/"
     shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return f"add the line `{key}: {shown}`" + (f" under `{where}:`" if where else " at the top")

@@ -18,7 +18,7 @@ class Speak(Section):
 
 
 class Synthesize(Section):
-    lines: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    lines: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, examples=["[Good evening.]"])
     language: Language = Field(examples=["en"])
     speed: float = Field(ge=SPEEDS[0], le=SPEEDS[1], examples=[1.0])
     loudness: float = Field(ge=-70, le=-5, examples=[-23], description="LUFS")

@@ -94,7 +94,7 @@ def load(name: str, path: Path = PATH) -> TrainStage:
 def of(name: str, data: dict[str, Any], path: Path) -> TrainStage:
     """The settings of a phase's stage, out of a whole file."""
     shared = {key: value for key, value in data.items() if key in TrainStage.model_fields}
-    phase = check(Phase, with_lr(name, data, path), f"{path}, {name}")
+    phase = check(Phase, with_lr(name, data, path), path, name)
     return check(TrainStage, {**shared, "phase": phase}, path)
 
 

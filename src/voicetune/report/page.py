@@ -109,7 +109,7 @@ def write_run(root: Path) -> None:
         root: of the repository.
     """
     folder = root / stage.RUN
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    found = {path.stem: values for path in sorted(folder.glob("*.json")) if (values := stage.read_run(path))}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2).replace("<", "\\u003c")
     (folder / "run.js").write_text(f"window.voicetuneRun = {text};\n", encoding="utf-8")
