@@ -8,7 +8,7 @@ CUDA error or a NaN in its next step), or the disk: it is filled up under the tr
 newest checkpoint then cut in half, or one bit of it flipped. The moments are drawn over the whole life of a stage,
 start and end included. What the stage does not go round by itself ends it; it is then started again, as `dvc repro`
 would do. The state lies in a file system of limited size where one can be mounted (as root); elsewhere the disk is
-not filled. It fails, with status 1, if the weights, the facts (but for the restarts told there) or the curve differ
+not filled. It fails, with status 1, if a file of the model folder or the curve differs
 in one bit from those left alone, or if ever a best model that had been saved was gone.
 """
 
@@ -31,7 +31,10 @@ from pathlib import Path
 
 import torch
 
-from voicetune import params, stage
+from voicetune import stage
+from voicetune.params import reading, training
+from voicetune.params.choosing import Choice
+from voicetune.params.unlisted import Unlisted
 from voicetune.training import agent, loop, phase
 from voicetune.training.attempts import Attempts
 from voicetune.training.checkpoint import State
@@ -39,7 +42,6 @@ from voicetune.xtts import folder, origins
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("kill", "kill worker", "terminate", "interrupt", "cuda error", "nan", "full disk", "torn", "flipped")
-CLOCK = ("tokens_per_second", "memory_gib", "restarts")  # what no two runs share
 _DISK_BYTES = 200_000_000
 
 
@@ -60,26 +62,30 @@ def train(place: Path, base: Path, data: Path, steps: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
-    settings = params.load(ROOT / "params.yaml")
+    settings = training.load("train_phase1", ROOT / "params.yaml")
     changes = {
         "lr": 1e-3, "max_steps": steps, "batch_size": 4, "eval_every": 20, "log_every": 1, "dropout": 0.1,
         "precision": "32-true", "epochs": 100, "reference_seconds": (0.4, 0.6), "shared_reference": False,
     }  # fmt: skip
-    chosen = settings.train_phase1.model_copy(update=changes)
+    chosen = settings.phase.model_copy(update=changes)
+    settings = settings.model_copy(update={"phase": chosen})
+    restarts = reading.load(Unlisted, ROOT / "params.yaml").max_restarts
+    by_mel_ce = Choice(select="mel_ce", sentences=None, asr=None, decoding=None, code=None)
     loop._SAVE_SECONDS = 0.5  # so that many a write can be hit
 
     def work() -> None:
         curve: list = []
 
         def log(at: int, row: dict, _write: bool) -> None:
-            if kept := {name: value for name, value in row.items() if name not in CLOCK}:
+            if kept := {name: value for name, value in row.items() if not name.startswith("run/")}:
                 curve.append([at, kept])
 
         phase.Attempts = Struck
-        phase.run("train_phase1", chosen, settings, base, place / "out", data, log)
+        told = phase.run("train_phase1", settings, by_mel_ce, base, place / "out", data, log)
         (place / "curve.json").write_text(json.dumps(curve))
+        (place / "told.json").write_text(json.dumps(told))
 
-    stage.run(lambda: agent.run(work, 1, 1, settings.max_restarts, agent.halvings(chosen.batch_size)))
+    stage.run(lambda: agent.run(work, 1, 1, restarts, agent.halvings(chosen.batch_size)))
 
 
 class Struck(Attempts):
@@ -217,21 +223,15 @@ def compare(where: Path, base: Path, data: Path, times: int, seed: int, steps: i
     with small_disk(hit / "state") as mounted:
         kinds = [kind for kind in KINDS if mounted or kind != "full disk"]
         counts = disturbed(hit, (base, data, steps), times, kinds, random.Random(seed), usual)
-    same = {name: read(alone / name) == read(hit / name) for name in ("out/best_model.pth", "curve.json")}
-    same["out/voicetune.json"] = facts(alone / "out") == facts(hit / "out")
-    told = len(json.loads((hit / "out/voicetune.json").read_text())["facts"]["restarts"])
+    names = ["curve.json", *sorted({f"out/{path.name}" for side in (alone, hit) for path in (side / "out").iterdir()})]
+    same = {name: read(alone / name) == read(hit / name) for name in names}
+    told = len(json.loads((hit / "told.json").read_text()))
     happened = {"disturbed": times, **counts, "told by the last training": told, "undisturbed_seconds": round(usual, 1)}
     return happened, same
 
 
-def read(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def facts(out: Path) -> dict:
-    said = json.loads((out / "voicetune.json").read_text())
-    del said["facts"]["restarts"]
-    return said
+def read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def main() -> None:

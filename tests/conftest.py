@@ -66,6 +66,10 @@ def dataset(tmp_path_factory, bundle_base) -> Path:
     return data
 
 
+def _side(number: int) -> str:
+    return "train" if number < TRAINING else "validation" if number < TRAINING + 2 else "test"
+
+
 def _record(folder: Path, number: int, text: str) -> Clip:
     name = f"clip{number:02d}"
     spoken: np.ndarray = espeak.speak(text, "en-us+f3")
@@ -73,7 +77,7 @@ def _record(folder: Path, number: int, text: str) -> Clip:
     audio.write(folder / f"{name}.flac", samples)
     return Clip(
         id=name, file=f"{name}.flac", text=text, language="en", speaker=SPEAKER, source="espeak",
-        seconds=samples.size / audio.SAMPLE_RATE, split="train" if number < TRAINING else "held_out",
+        seconds=samples.size / audio.SAMPLE_RATE, split=_side(number),
     )  # fmt: skip
 
 
