@@ -44,7 +44,7 @@ def parameters(base: Path) -> str:
     source = {"name": "few", "reader": "espeak", "path": "data/scripts/questions.txt", "speaker": "someone"}
     settings |= {"base": str(base), "device": "cpu"}
     settings["prepare"] |= {
-        "sources": [{**source, "language": "en", "voice": "en-us+m1", "rate": 150, "pitch": 50}],
+        "sources": [{**source, "language": "en", "voice": "en-us+m1", "rate": 175, "pitch": 50}],
         "validation": 0.2,
         "test": 0.2,
     }

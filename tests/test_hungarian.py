@@ -24,7 +24,7 @@ def preset() -> dict:
     settings = yaml.safe_load((ROOT / "presets/xtts_v2.yaml").read_text(encoding="utf-8"))
     (source,) = settings["prepare"]["sources"]
     assert source["language"] == "hu"
-    source |= {"reader": "espeak", "path": "data/scripts/kerdesek.txt", "voice": "hu", "rate": 150, "pitch": 50}
+    source |= {"reader": "espeak", "path": "data/scripts/kerdesek.txt", "voice": "hu", "rate": 175, "pitch": 50}
     return settings
 
 
