@@ -1,6 +1,6 @@
 """The whole pipeline at XTTS v2's true size, on the CPU, from a generated base (see full_size.py).
 
-`make test-full`: minutes, some 12 GB of memory and 30 GB of disk.
+`make test-full`: minutes, some 15 GB of memory and 30 GB of disk.
 """
 
 import csv
