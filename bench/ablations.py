@@ -4,19 +4,19 @@
     python bench/ablations.py --data quiz=data/codes --data asterisk=work/asterisk/data/codes
     python bench/ablations.py --report bench/ablations.jsonl
 
-Every run starts from models/base and is measured once, after its last step: held-out mel cross entropy, conditioned and
-counted in the same way for every arm. A finished run is one line of the file; started again, finished runs are skipped.
-Nothing else is saved.
+Every run starts from models/base and is measured once, after its last step: validation mel cross entropy, conditioned
+and counted in the same way for every arm. The test clips, which judge the models, choose no recipe. A finished run is
+one line of the file; started again, finished runs are skipped. Nothing else is saved.
 """
 
 import argparse
 import copy
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -25,10 +25,12 @@ from lightning_fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from train_step import Nowhere
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.data.codes import Codes
 from voicetune.measures import cross_entropy, intervals
-from voicetune.params import Params, Phase
+from voicetune.params import whole
+from voicetune.params.training import Phase
+from voicetune.params.whole import Params
 from voicetune.training import batches, loop
 from voicetune.training.optimization import optimizer_for
 from voicetune.xtts import folder
@@ -37,16 +39,16 @@ from voicetune.xtts.rows import measured_recipe
 
 SEEDS = (1, 2, 3)
 AFRESH = ", new conditioning"  # of a dataset's name: trained from `conditioned_afresh`
-MEASURE_SEED = 1  # which references the held-out clips get: the same for every arm and seed
-PHASE1_STEPS, PHASE2_STEPS = 48, 48  # two epochs of the default data each; params.yaml's phase 2 has five
+MEASURE_SEED = 1  # which references the validation clips get: the same for every arm and seed
+STEPS = 48  # of each phase: some two epochs of the default data; params.yaml's phase 2 has five
 DECAYS = (0.9, 0.95)  # of the moving average: it reaches back some 10 and 20 steps
 
-REFERENCES = {
+REFERENCES: dict[str, dict[str, Any]] = {
     "own reference for each clip": {"shared_reference": False},
     "reference: self": {"shared_reference": False, "reference": "self"},
     "reference: stock": {"shared_reference": False, "reference": "stock"},
 }
-CHANGED = {  # arms that are the default's phase 1 with other parameters
+CHANGED: dict[str, dict[str, Any]] = {  # arms that are the default's phase 1 with other parameters
     **REFERENCES,
     "text STOP hidden from the audio": {"text_stop_visible": False},
     "dropout 0.1": {"dropout": 0.1},
@@ -59,9 +61,12 @@ AGAINST = {  # which arm each is compared with
 }
 
 
+Facts = dict[str, float]
+
+
 @dataclass
 class Bench:
-    """One dataset and the model that is trained on it, over and over from the same base weights."""
+    """One dataset and the model that is trained on it, over and over from the same base weights. steps: of a phase."""
 
     data: str
     codes: Codes
@@ -70,11 +75,12 @@ class Bench:
     settings: Params
     fabric: Fabric
     out: Path
+    steps: int
 
     def reset(self) -> None:
         self.loss.gpt.load_state_dict(self.base)
 
-    def train(self, phase: Phase, seed: int, steps: int, after_step: Callable[..., None] | None = None) -> Counter:
+    def train(self, phase: Phase, seed: int, steps: int, after_step: Callable[..., None] | None = None) -> Facts:
         """Train from the present weights for `steps` steps.
 
         Returns:
@@ -84,7 +90,7 @@ class Bench:
         never = {"eval_every": 10**9, "target_mel_ce": None, "patience": None}
         phase = phase.model_copy(update={**never, "epochs": 10**5, "max_steps": steps})
         codes = copy.copy(self.codes)
-        codes.held_out = codes.held_out[:2]  # the loop measures before and after; here that is not what counts
+        codes.validation = codes.validation[:2]  # the loop measures before and after; here that is not what counts
         optimizer = optimizer_for(self.loss, phase)
         if after_step:
             optimizer.register_step_post_hook(after_step)
@@ -93,12 +99,12 @@ class Bench:
             self.loss, codes, Tokens.of(self.loss.gpt), phase, seed, Nowhere(Path("nowhere")), _silent, self.fabric,
             self.recipe, optimizer,
         )  # fmt: skip
-        return Counter(steps=run.step, seconds=run.seconds, cpu_seconds=time.process_time() - started)
+        return {"steps": run.step, "seconds": run.seconds, "cpu_seconds": time.process_time() - started}
 
-    def measure(self, arm: str, seed: int, facts: Mapping[str, float]) -> None:
-        """Append a line: nats and tokens of each held-out clip, in fp32, under the present weights."""
-        held_out, tokens = self.codes.held_out, Tokens.of(self.loss.gpt)
-        found = cross_entropy.measure(self.loss, self.codes, held_out, tokens, MEASURE_SEED, self.recipe)
+    def measure(self, arm: str, seed: int, facts: Facts) -> None:
+        """Append a line: nats and tokens of each validation clip, in fp32, under the present weights."""
+        clips, tokens = self.codes.validation, Tokens.of(self.loss.gpt)
+        found = cross_entropy.measure(self.loss, self.codes, clips, tokens, MEASURE_SEED, self.recipe)
         line = {
             "data": self.data, "arm": arm, "seed": seed, **{name: round(value, 4) for name, value in facts.items()},
             "mel_ce": found.mel_ce, "nats": [round(x, 4) for x in found.mel], "tokens": found.mel_tokens.tolist(),
@@ -108,7 +114,7 @@ class Bench:
 
     @property
     def recipe(self):
-        return measured_recipe(self.settings.evaluate.reference_seconds)
+        return measured_recipe(self.settings.conditioning_seconds)
 
 
 def _silent(*_) -> None:
@@ -137,7 +143,7 @@ def default(bench: Bench, seed: int) -> None:
         for average in averages:
             average.update_parameters(bench.loss.gpt)
 
-    facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS, after_step)
+    facts = bench.train(bench.settings.train_phase1, seed, bench.steps, after_step)
     lines = {"default": copy.deepcopy(bench.loss.gpt.state_dict())}
     lines |= {f"average of weights, decay {d}": a.module.state_dict() for d, a in zip(DECAYS, averages, strict=True)}
     for arm, weights in reversed(lines.items()):  # the default's line last: the run counts as finished with it
@@ -148,7 +154,7 @@ def default(bench: Bench, seed: int) -> None:
 def changed(arm: str) -> Callable[[Bench, int], None]:
     def run(bench: Bench, seed: int) -> None:
         phase = bench.settings.train_phase1.model_copy(update=CHANGED[arm])
-        bench.measure(arm, seed, bench.train(phase, seed, PHASE1_STEPS))
+        bench.measure(arm, seed, bench.train(phase, seed, bench.steps))
 
     return run
 
@@ -165,19 +171,19 @@ def drawn_clips_of_step(seed: int, step: int, lengths: np.ndarray, batch: int) -
 
 def with_replacement(bench: Bench, seed: int) -> None:
     with mock.patch.object(batches, "clips_of_step", drawn_clips_of_step):
-        facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS)
+        facts = bench.train(bench.settings.train_phase1, seed, bench.steps)
     bench.measure("sampling with replacement", seed, facts)
 
 
 def two_phases(bench: Bench, seed: int) -> None:
-    facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS)
-    facts += bench.train(bench.settings.train_phase2, seed, PHASE2_STEPS)
-    bench.measure("phase 1, then phase 2", seed, facts)
+    first = bench.train(bench.settings.train_phase1, seed, bench.steps)
+    second = bench.train(bench.settings.train_phase2, seed, bench.steps)
+    bench.measure("phase 1, then phase 2", seed, {name: first[name] + second[name] for name in first})
 
 
 def one_phase(bench: Bench, seed: int) -> None:
     """Phase 1 at its own learning rate, with one cosine over the steps of both phases."""
-    facts = bench.train(bench.settings.train_phase1, seed, PHASE1_STEPS + PHASE2_STEPS)
+    facts = bench.train(bench.settings.train_phase1, seed, 2 * bench.steps)
     bench.measure("phase 1 alone, as many steps", seed, facts)
 
 
@@ -191,25 +197,31 @@ REFERENCE_RUNS: Runs = {arm: run for arm, run in RUNS.items() if arm in ("defaul
 LONG_RUNS: Runs = {"phase 1, then phase 2": two_phases, "phase 1 alone, as many steps": one_phase}
 
 
-def opened(data: dict[str, Path], out: Path) -> tuple[list[Bench], list[Bench]]:
-    """A bench for each dataset: with the tiny base, and with the tiny base conditioned afresh."""
-    settings = params.load()
-    xtts = folder.open_xtts(Path("models/base"))
+def opened(given: argparse.Namespace, data: dict[str, Path]) -> tuple[list[Bench], list[Bench]]:
+    """A bench for each dataset: with the base, and with the base conditioned afresh."""
+    settings = whole.load()
+    if given.batch:
+        phases = ("train_phase1", "train_phase2")
+        smaller = {name: getattr(settings, name).model_copy(update={"batch_size": given.batch}) for name in phases}
+        settings = settings.model_copy(update=smaller)
+    xtts = folder.open_xtts(given.model)
     loss, base = TrainingLoss(xtts.gpt), copy.deepcopy(xtts.gpt.state_dict())
-    other = conditioned_afresh(base, xtts)
+    other = conditioned_afresh(base, xtts, given.model)
     fabric = Fabric(accelerator="cpu", devices=1, precision=settings.train_phase1.precision)
     codes = {name: Codes(path) for name, path in data.items()}
+    rest = settings, fabric, given.out, given.steps
     return (
-        [Bench(name, own, loss, base, settings, fabric, out) for name, own in codes.items()],
-        [Bench(name + AFRESH, own, loss, other, settings, fabric, out) for name, own in codes.items()],
+        [Bench(name, own, loss, base, *rest) for name, own in codes.items()],
+        [Bench(name + AFRESH, own, loss, other, *rest) for name, own in codes.items()],
     )
 
 
-def campaign(benches: list[Bench], afresh: list[Bench], out: Path) -> None:
+def campaign(benches: list[Bench], afresh: list[Bench], out: Path, seeds: tuple[int, ...]) -> None:
     """Every run that the file lacks, seed by seed; the long ones last."""
-    plan = [(untrained, "untrained", 0, bench) for bench in benches + afresh]
+    plan: list[tuple[Callable[[Bench, int], None], str, int, Bench]] = []
+    plan += [(untrained, "untrained", 0, bench) for bench in benches + afresh]
     for group, runs in ((benches, RUNS), (afresh, REFERENCE_RUNS), (benches, LONG_RUNS)):
-        plan += [(run, arm, seed, bench) for seed in SEEDS for bench in group for arm, run in runs.items()]
+        plan += [(run, arm, seed, bench) for seed in seeds for bench in group for arm, run in runs.items()]
     for number, (run, arm, seed, bench) in enumerate(plan, 1):
         if (bench.data, arm, seed) not in read(out):
             print(f"{number} of {len(plan)}: {bench.data}, {arm}, seed {seed}", flush=True)
@@ -217,13 +229,13 @@ def campaign(benches: list[Bench], afresh: list[Bench], out: Path) -> None:
             run(bench, seed)
 
 
-def conditioned_afresh(base: dict[str, torch.Tensor], xtts) -> dict[str, torch.Tensor]:
+def conditioned_afresh(base: dict[str, torch.Tensor], xtts, model: Path) -> dict[str, torch.Tensor]:
     """The base with the conditioning encoder and perceiver of a new model.
 
     Those of the tiny base hear nothing yet: its conditioning latents are zero whatever the reference.
     """
     torch.manual_seed(0)
-    new = folder.build(xtts.config, folder.tokenizer(Path("models/base"))).gpt.state_dict()
+    new = folder.build(xtts.config, folder.tokenizer(model)).gpt.state_dict()
     return {name: new[name] if name.startswith("conditioning_") else value for name, value in base.items()}
 
 
@@ -237,13 +249,13 @@ def read(path: Path) -> dict[tuple[str, str, int], dict]:
 
 def report(path: Path) -> None:
     """Print the tables, one a dataset."""
-    lines, resamples = read(path), params.load().evaluate.bootstrap
+    lines, resamples = read(path), whole.load().compare.bootstrap
     for data in dict.fromkeys(key[0] for key in lines):
         own = {(arm, seed): line for (name, arm, seed), line in lines.items() if name == data}
         start = own["untrained", 0]
         print(
             f"### {data}\n\n{start['training_clips']} training clips, {start['training_minutes']:.1f} minutes;"
-            f" {len(start['tokens'])} held-out clips, {sum(start['tokens']):.0f} audio tokens."
+            f" {len(start['tokens'])} clips to measure on, {sum(start['tokens']):.0f} audio tokens."
             f" Before training: mel CE {start['mel_ce']:.3f}; the conditioning latents of eight clips have a mean size"
             f" of {start['latents_size']:.3f} and a spread of {start['latents_spread']:.3f} from clip to clip.\n"
         )
@@ -277,9 +289,9 @@ def row(own: dict[tuple[str, int], dict], arm: str, against: str | None, resampl
 
 def difference(theirs: list[dict], mine: list[dict], resamples: int) -> str:
     """Ours minus theirs, nats a token: the clips are drawn again, each with the nats of all seeds together."""
-    nats = [np.sum([line["nats"] for line in side], axis=0) for side in (theirs, mine)]
+    before, after = (np.sum([line["nats"] for line in side], axis=0) for side in (theirs, mine))
     tokens = np.sum([line["tokens"] for line in mine], axis=0)
-    found = intervals.paired_difference(*nats, tokens, resamples, MEASURE_SEED)
+    found = intervals.paired_difference(before, after, tokens, resamples, MEASURE_SEED)
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
@@ -294,12 +306,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", default=[], metavar="NAME=CODES", help="a folder of encoded clips")
     parser.add_argument("--out", type=Path, default=Path("bench/ablations.jsonl"))
+    parser.add_argument("--model", type=Path, default=Path("models/base"), help="the folder that every run starts from")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of a phase")
+    parser.add_argument("--batch", type=int, help="clips a step (params.yaml's)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--report", type=Path, metavar="FILE", help="print the tables of these lines and end")
     given = parser.parse_args()
     if given.report:
         return report(given.report)
     data = dict(entry.split("=", 1) for entry in given.data or ["quiz=data/codes"])
-    campaign(*opened({name: Path(path) for name, path in data.items()}, given.out), given.out)
+    benches, afresh = opened(given, {name: Path(path) for name, path in data.items()})
+    campaign(benches, afresh, given.out, tuple(given.seeds))
 
 
 if __name__ == "__main__":

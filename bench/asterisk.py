@@ -32,11 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packages", type=Path, nargs="+", help="the .deb files, or folders they are unpacked in")
     parser.add_argument("--out", type=Path, required=True, help="the workplace")
+    parser.add_argument("--base", type=Path, default=ROOT / "models/base", help="the model to encode for")
     given = parser.parse_args()
     folders = [unpacked(package, given.out / "packages") for package in given.packages]
     print(f"{write_ljspeech(folders, given.out / SOURCE['path'])} recordings with a transcript")
     write_params(given.out / "params.yaml")
-    link_base(given.out / "models/base")
+    link_base(given.out / "models/base", given.base)
     for script in ("prepare.py", "encode.py"):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         subprocess.run([sys.executable, ROOT / "src" / script], cwd=given.out, env=environment, check=True)
@@ -94,19 +95,19 @@ def write_params(path: Path) -> None:
     """The repository's params.yaml with this source; a prompt with a character the base lacks is left out.
 
     A clip must be long enough to serve as the shortest reference of the training, which single words are not. A larger
-    share is held out, so that the intervals rest on as many clips as those of the default data.
+    share validates, so that the intervals rest on as many clips as those of the default data.
     """
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     shortest = settings["train_phase1"]["reference_seconds"][0]
-    settings["prepare"].update(sources=[SOURCE], min_seconds=shortest, held_out=0.15)
+    settings["prepare"].update(sources=[SOURCE], min_seconds=shortest, validation=0.15)
     settings["encode"]["unknown_characters"] = "leave_out"
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
-def link_base(place: Path) -> None:
+def link_base(place: Path, base: Path) -> None:
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(ROOT / "models/base")
+        place.symlink_to(base.resolve())
 
 
 if __name__ == "__main__":

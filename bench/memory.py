@@ -16,22 +16,24 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from train_step import Nowhere
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
+from voicetune.params import training
 from voicetune.training import loop, memory
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
 CHECKPOINTING = {"activation_checkpointing": True}
-LORA = {"lora_rank": 16, "lora_alpha": 16.0}
-SETTINGS = {
+LORA: dict[str, Any] = {"lora_rank": 16, "lora_alpha": 16.0}
+SETTINGS: dict[str, dict[str, Any]] = {
     "everything": {},
     "everything, checkpointing": CHECKPOINTING,
     "everything, checkpointing, 8-bit Adam": {**CHECKPOINTING, "optimizer": "adamw8bit"},
@@ -55,11 +57,11 @@ def forget_peak() -> None:
 def one(given: argparse.Namespace) -> None:
     device = stage.device(given.device)
     without_model = status_gib("VmRSS")
-    preset = params.load(Path("presets/xtts_v2.yaml")).train_phase1
+    preset = training.load("train_phase1", Path("presets/xtts_v2.yaml")).phase
     chosen = {"batch_size": given.batch, "precision": "bf16-mixed", "max_steps": given.steps, "log_every": 1}
     phase = preset.model_copy(update={**chosen, "eval_every": 10**9, "target_mel_ce": None, **SETTINGS[given.one]})
     codes = Codes(given.codes)
-    codes.held_out = codes.held_out[:1]
+    codes.validation = codes.validation[:1]
     loss = TrainingLoss(folder.open_xtts(given.model).gpt)  # all but the GPT is let go
     if phase.lora_rank is not None:
         memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed=1)

@@ -1,12 +1,12 @@
 """Speaking on the CPU: codes of twenty lines by the stock model, line by line, and by ours.
 
-    python bench/speaking.py                     # models/phase2, which `make repro` made
+    python bench/speaking.py                     # models/voice, which `make repro` made
     python bench/speaking.py models/base --repeats 5
 
 Both decode greedily, so that both have to give the same codes. The stock side is `GPT.generate`, called for one line
 after the other, as `Xtts.inference` calls it; ours is `speech/decode.py`. The sides take turns. What is compared are
-seconds for all codes: text to tokens and codes to sound, the same for both, are left out. The last lines say how long
-`say` takes from a text to its sound.
+seconds for all codes: text to tokens and codes to sound, the same for both, are left out. The last line says how long
+`say` takes from a text to its sound, with the decoding of params.yaml.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import torch
 
 from voicetune import stage
 from voicetune.errors import UserError
-from voicetune.params import Decoding
+from voicetune.params import whole
+from voicetune.params.decoding import Decoding
 from voicetune.speech.decode import decode
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
@@ -46,15 +47,18 @@ LINES = (
     "I will read the question once more.",
     "Say the answer before the bell rings.",
 )
-GREEDY = Decoding(temperature=0, repetition_penalty=5.0)  # of 1, greedy decoding runs in circles to the limit
+# A penalty of 1 lets greedy decoding run in circles to the limit.
+GREEDY = Decoding(temperature=0, top_k=50, top_p=0.8, repetition_penalty=5.0)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, nargs="?", default=Path("models/phase2"))
+    parser.add_argument("model", type=Path, nargs="?", default=Path("models/voice"))
     parser.add_argument("--speaker")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--penalty", type=float, default=GREEDY.repetition_penalty)
+    parser.add_argument("--lines", type=int, default=len(LINES), help="how many of the twenty")
+    parser.add_argument("--limit", type=int, help="codes of a line at most (the model's own)")
     return parser.parse_args()
 
 
@@ -70,10 +74,11 @@ def stock_codes(gpt, latents: torch.Tensor, texts: list[torch.Tensor], penalty: 
 def main() -> None:
     given = arguments()
     voice = Voice(given.model)
+    voice.xtts.gpt.max_gen_mel_tokens = given.limit or voice.xtts.gpt.max_gen_mel_tokens
     speaker = voice.speaker(given.speaker)
     settings = GREEDY.model_copy(update={"repetition_penalty": given.penalty})
     latents = speaker["gpt_cond_latent"]
-    texts = [voice.tokens(Line(text, "en")) for text in LINES]
+    texts = [voice.tokens(Line(text, "en")) for text in LINES[: given.lines]]
     stock = copy.deepcopy(voice.xtts.gpt)
     stock.init_gpt_for_inference()
     stock.eval()
@@ -101,7 +106,7 @@ def main() -> None:
         print(f"{name:6} {middle:7.2f} s (of {min(taken):.2f} to {max(taken):.2f})  {count / middle:7.0f} codes/s")
     ratios = sorted(a / b for a, b in zip(seconds["stock"], seconds["ours"], strict=True))
     print(f"ours is {statistics.median(ratios):.1f} times as fast (of {ratios[0]:.1f} to {ratios[-1]:.1f})")
-    first, factor = timed(voice, Line(" ".join(LINES[:4]), "en"), speaker, Decoding(temperature=0.3), 1)
+    first, factor = timed(voice, Line(" ".join(LINES[:4]), "en"), speaker, whole.load().decoding, 1)
     print(f"say, four sentences: first sound after {first:.2f} s, real-time factor {factor:.2f}")
 
 

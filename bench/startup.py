@@ -7,6 +7,7 @@ in a folder of its own, until its process has read clips and model and is about 
 until it is about to take its first step (`stepping`). Prints the medians, in seconds, as one JSON line.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -28,11 +29,13 @@ def bare() -> float:
     return time.monotonic() - began
 
 
-def started() -> tuple[float, float]:
+def started(data: Path) -> tuple[float, float]:
     """Seconds until the first evaluation, and until the first step."""
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        for name in ("data", "models", "src", "params.yaml"):
+        for name in ("data", "models"):
+            (place / name).symlink_to((data / name).resolve())
+        for name in ("src", "params.yaml"):
             (place / name).symlink_to(ROOT / name)
         began = time.monotonic()
         process = subprocess.Popen(
@@ -56,7 +59,11 @@ def since(began: float, place: Path, name: str) -> float:
 
 
 def main() -> None:
-    rows = [(bare(), *started()) for _ in range(3)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--made", type=Path, default=ROOT, help="the folder that has data/ and models/base")
+    parser.add_argument("--times", type=int, default=3)
+    given = parser.parse_args()
+    rows = [(bare(), *started(given.made)) for _ in range(given.times)]
     imports, ready, stepping = (round(statistics.median(column), 2) for column in zip(*rows, strict=True))
     print(json.dumps({"bare_imports": imports, "ready": ready, "stepping": stepping}))
 

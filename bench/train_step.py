@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.data.codes import Codes
+from voicetune.params import training
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
 from voicetune.xtts import folder
@@ -53,22 +54,22 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     device = stage.device(given.device)
-    preset = params.load(Path("presets/xtts_v2.yaml")).train_phase1
+    preset = training.load("train_phase1", Path("presets/xtts_v2.yaml")).phase
     chosen = {"batch_size": given.batch, "precision": given.precision, "max_steps": given.steps, "log_every": 1}
     phase = preset.model_copy(update={**chosen, "eval_every": 10**9, "target_mel_ce": None, "warmup_steps": 0})
     codes = Codes(given.codes)
-    few = codes.held_out[:2]
+    few = codes.validation[:2]
     loss = TrainingLoss(folder.open_xtts(given.model).gpt)
     tokens = Tokens.of(loss.gpt)
     fabric = Fabric(accelerator=device, devices=1, precision=given.precision)
     loss.to(fabric.device)
     gap = precision_gap(loss, codes, few, tokens, fabric)
-    codes.held_out = few  # the loop measures before and after; two clips are enough to show that it works
+    codes.validation = few  # the loop measures before and after; two clips are enough to show that it works
     marks: list[float] = []
     rows: list[dict[str, float]] = []
 
     def log(step: int, row: dict[str, float], write: bool) -> None:
-        if "tokens_per_second" in row:
+        if "run/tokens_per_second" in row:
             marks.append(time.monotonic())
             rows.append(row)
 
@@ -76,12 +77,12 @@ def main() -> None:
     seconds = np.diff(marks[1:]) if len(marks) > 3 else np.diff(marks)  # the first step also allocates
     cpu = f"{platform.machine()}, {torch.get_num_threads()} threads"
     name = torch.cuda.get_device_name() if device == "cuda" else cpu
-    rate = statistics.median(row["tokens_per_second"] for row in rows)
+    rate = statistics.median(row["run/tokens_per_second"] for row in rows)
     figures = {
         "device": name, "parameters_m": round(sum(p.numel() for p in loss.parameters()) / 1e6, 1),
         "batch": given.batch, "precision": given.precision, "steps": given.steps,
         "seconds_a_step": round(statistics.median(seconds), 3), "tokens_per_second": round(rate),
-        "memory_gib": round(max(row["memory_gib"] for row in rows), 2), "mel_ce_off_fp32": gap,
+        "memory_gib": round(max(row["run/memory_gib"] for row in rows), 2), "mel_ce_off_fp32": gap,
     }  # fmt: skip
     print(json.dumps(figures))
 

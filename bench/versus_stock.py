@@ -17,10 +17,10 @@ Four trainings, each in a process of its own, three times in turn:
 
 Learning rate, warm-up, schedule, weight decay and text weight are phase 1's on both sides; the seed changes from
 repeat to repeat. Every step has the same number of clips. Seconds are those of the training steps, loading of batches
-included; imports, loading of the model and measuring of the weights are not. Held-out mel CE (nats per audio token)
+included; imports, loading of the model and measuring of the weights are not. Validation mel CE (nats per audio token)
 is ours for both: each clip conditioned on another one of its speaker. Time to quality is when a training first has
-the held-out mel CE that the stock trainer (or the control) ends with in the same repeat, looked at after every step or
-every few. There is none if it is not reached, or if what it is held against ended no lower than it began.
+the validation mel CE that the stock trainer (or the control) ends with in the same repeat, looked at after every step
+or every few. There is none if it is not reached, or if what it is held against ended no lower than it began.
 
 Prints a table, medians with the range of the repeats, and then one JSON line. It measures: status 0 whatever comes out.
 """
@@ -40,10 +40,11 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from voicetune import params, stage
+from voicetune import stage
 from voicetune.data import clip as clips_file
 from voicetune.errors import UserError
 from voicetune.measures.intervals import Interval, paired_difference
+from voicetune.params import whole
 
 SIDES = {"stock": "stock", "control": "control: stock, our dropout", "ours": "ours", "six": "ours, six seconds"}
 RIVALS = {"stock": "stock", "control": "the control"}
@@ -118,13 +119,13 @@ def trainings(given: argparse.Namespace, seed: int) -> Results:
                 row = train(side, seed + repeat, given, place)
                 results[side].append(row)
                 rate = row["clips"] / row["seconds"]
-                said = f"{SIDES[side]}: {rate:.2f} clips/s, held-out mel CE {row['mel_ce']:.4f}"
+                said = f"{SIDES[side]}: {rate:.2f} clips/s, validation mel CE {row['mel_ce']:.4f}"
                 print(f"repeat {repeat + 1} of {given.repeats}, {said}", flush=True)
     return results
 
 
 def seconds_to(curve: list[tuple[int, float, float]], target: float) -> float | None:
-    """Seconds of training until the held-out mel CE is first seen at `target` or below; None if it never is."""
+    """Seconds of training until the validation mel CE is first seen at `target` or below; None if it never is."""
     return next((seconds for _, seconds, mel_ce in curve if mel_ce <= target), None)
 
 
@@ -146,7 +147,7 @@ def measure(row: Row, stock: Row) -> Row:
 
 
 def quality(row: Row, rival: Row, name: str) -> Row:
-    """Time to the held-out mel CE that `rival` ends with: seconds, times sooner, and that with all of `encode` counted.
+    """Time to the mel CE that `rival` ends with: seconds, times sooner, and that with all of `encode` counted.
 
     None where it is not reached, or where the rival has gained nothing over the weights that both start from.
     """
@@ -169,8 +170,8 @@ def spread(values: list[float | None]) -> Row:
 
 
 def compare(rows: list[Row], stock: list[Row], resamples: int, seed: int) -> Interval:
-    """Held-out mel CE less the stock trainer's after as many clips: 95 % interval over the held-out clips, the repeats
-    taken together; below 0 is better than stock."""
+    """Mel CE less the stock trainer's after as many clips: 95 % interval over the validation clips, the repeats taken
+    together; below 0 is better than stock."""
     ours, theirs, counts = (
         np.sum([row[name] for row in some], axis=0)
         for some, name in ((rows, "mel"), (stock, "mel"), (rows, "mel_tokens"))
@@ -178,16 +179,16 @@ def compare(rows: list[Row], stock: list[Row], resamples: int, seed: int) -> Int
     return paired_difference(theirs, ours, counts, resamples, seed)
 
 
-def summary(results: Results, settings: params.Params) -> Row:
+def summary(results: Results, settings: whole.Params) -> Row:
     """By side: median and range of every figure; for ours also what is held against both stock trainings."""
-    sides = {}
+    sides: Row = {}
     for side, rows in results.items():
         figures = [measure(row, stock) for row, stock in zip(rows, results["stock"], strict=True)]
         sides[side] = {}
         for name in RIVALS if side not in RIVALS else ():
             for one, row, rival in zip(figures, rows, results[name], strict=True):
                 one |= quality(row, rival, name)
-            interval = compare(rows, results[name], settings.evaluate.bootstrap, settings.seed)
+            interval = compare(rows, results[name], settings.compare.bootstrap, settings.seed)
             sides[side][f"mel_ce_minus_{name}"] = interval.as_dict()
         sides[side] |= {name: spread([one[name] for one in figures]) for name in figures[0]}
     return sides
@@ -203,7 +204,7 @@ def table(sides: Row, given: argparse.Namespace) -> Table:
         ("share of the bf16 peak", "bf16_share", "{:.1%}".format),
         ("peak memory, GiB", "memory_gib", "{:.2f}".format),
         (f"seconds for {given.steps} steps", "seconds", "{:.1f}".format),
-        ("held-out mel CE after them", "mel_ce", "{:.4f}".format),
+        ("validation mel CE after them", "mel_ce", "{:.4f}".format),
     ]
     shown = Table("", *(SIDES[side] for side in sides))
     for title, name, form in lines:
@@ -253,7 +254,7 @@ def remarks(results: Results, given: argparse.Namespace) -> list[str]:
     if one["bf16_peak"]:
         peak = statistics.median(row["bf16_peak"] for row in results["ours"])
         said.append(f"bf16 peak measured: {peak / 1e12:.0f} TFLOP/s; a token counts as 6 x parameters operations.")
-    said.append(f"The held-out mel CE of the weights that all start from: {one['start_mel_ce']:.4f}.")
+    said.append(f"The validation mel CE of the weights that all start from: {one['start_mel_ce']:.4f}.")
     for name in RIVALS:
         if any(row["mel_ce"] >= ours["start_mel_ce"] for row, ours in zip(results[name], results["ours"], strict=True)):
             said.append(f"CAUTION: '{SIDES[name]}' ended no better than it began: there is no time to its quality.")
@@ -270,7 +271,7 @@ def remarks(results: Results, given: argparse.Namespace) -> list[str]:
 def main() -> None:
     given = arguments()
     check(given)
-    settings = params.load(given.params)
+    settings = whole.load(given.params)
     results = trainings(given, settings.seed)
     sides = summary(results, settings)
     Console(width=140).print(table(sides, given))

@@ -4,7 +4,7 @@
 
 Reads what to do from the job and writes what came out to the file that it names. Both sides train the same GPT from
 the same weights on the same clips, with the same number of torch threads, learning rate and schedule, and are measured
-by the same held-out mel CE. What is timed begins after the model is loaded and ends with the last step; measuring the
+by the same validation mel CE. What is timed begins after the model is loaded and ends with the last step; measuring the
 weights in between is not counted.
 """
 
@@ -29,11 +29,13 @@ THREADS = torch.get_num_threads()  # now: importing the stock trainer sets it to
 from lightning_fabric import Fabric  # noqa: E402
 from train_step import Nowhere  # noqa: E402
 
-from voicetune import params, stage  # noqa: E402
+from voicetune import stage  # noqa: E402
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes  # noqa: E402
 from voicetune.errors import UserError  # noqa: E402
 from voicetune.measures import cross_entropy  # noqa: E402
-from voicetune.params import Params, Phase  # noqa: E402
+from voicetune.params import whole  # noqa: E402
+from voicetune.params.training import Phase  # noqa: E402
+from voicetune.params.whole import Params  # noqa: E402
 from voicetune.training import loop  # noqa: E402
 from voicetune.training.optimization import learning_rate  # noqa: E402
 from voicetune.xtts import codec, encoding, folder  # noqa: E402
@@ -64,7 +66,7 @@ class Clock:
     def __init__(self, measure: Measure, every: int, steps: int):
         self.measure, self.every, self.steps = measure, every, steps
         self.seconds, self.since, self.memory = 0.0, 0.0, 0.0
-        self.curve: list[tuple[int, float, float]] = []  # step, seconds until then, held-out mel CE
+        self.curve: list[tuple[int, float, float]] = []  # step, seconds until then, validation mel CE
 
     def __call__(self, step: int, row: dict[str, float], _write: bool) -> None:
         if "train/mel_ce" in row:
@@ -115,10 +117,10 @@ def phase_of(job: Job, settings: Params) -> Phase:
 
 
 def measure_of(loss: TrainingLoss, job: Job, settings: Params) -> Measure:
-    """Held-out cross entropy of a GPT: our measure, the same clips and references for both sides."""
+    """Validation cross entropy of a GPT: our measure, the same clips and references for both sides."""
     codes, tokens = open_codes(job), Tokens.of(loss.gpt)
-    recipe = measured_recipe(settings.evaluate.reference_seconds)
-    return lambda: cross_entropy.measure(loss, codes, codes.held_out, tokens, job["seed"], recipe)
+    recipe = measured_recipe(settings.conditioning_seconds)
+    return lambda: cross_entropy.measure(loss, codes, codes.validation, tokens, job["seed"], recipe)
 
 
 def ours(job: Job, settings: Params, device: str) -> Row:
@@ -138,7 +140,7 @@ def ours(job: Job, settings: Params, device: str) -> Row:
         state=Nowhere(Path("nowhere")),
         log=clock,
         fabric=Fabric(accelerator=device, devices=1, precision=phase.precision),
-        measured=measured_recipe(settings.evaluate.reference_seconds),
+        measured=measured_recipe(settings.conditioning_seconds),
     )
     row = figures(job, loss, clock.seconds, run.tokens, clock.memory, clock.last)
     return {**row, **before, "curve": clock.curve, "precision": phase.precision, **encode_cost(job)}
@@ -269,19 +271,19 @@ def stock_tokens(text_lengths: torch.Tensor, wav_lengths: torch.Tensor, slices: 
 
 
 def figures(
-    job: Job, loss: TrainingLoss, seconds: float, tokens: int, memory: float, held_out: cross_entropy.CrossEntropy
+    job: Job, loss: TrainingLoss, seconds: float, tokens: int, memory: float, measured: cross_entropy.CrossEntropy
 ) -> Row:
-    """What both sides report: seconds and tokens of the training, GiB at the peak, nats a held-out clip."""
-    if not math.isfinite(held_out.mel_ce):
-        raise UserError(f"the {job['side']} side's held-out mel CE is not a finite number; lower train_phase1.lr.")
+    """What both sides report: seconds and tokens of the training, GiB at the peak, nats a validation clip."""
+    if not math.isfinite(measured.mel_ce):
+        raise UserError(f"the {job['side']} side's validation mel CE is not a finite number; lower train_phase1.lr.")
     return {
         "seconds": seconds,
         "clips": job["steps"] * job["batch"],
         "tokens": tokens,
         "memory_gib": memory,
-        "mel_ce": held_out.mel_ce,
-        "mel": held_out.mel.tolist(),
-        "mel_tokens": held_out.mel_tokens.tolist(),
+        "mel_ce": measured.mel_ce,
+        "mel": measured.mel.tolist(),
+        "mel_tokens": measured.mel_tokens.tolist(),
         "parameters": sum(p.numel() for p in loss.parameters()),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if next(loss.parameters()).is_cuda else "cpu",
@@ -304,7 +306,7 @@ def bf16_peak(size: int = 8192, times: int = 30) -> float:
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    settings = params.load(Path(job["params"]))
+    settings = whole.load(Path(job["params"]))
     random.seed(job["seed"])
     np.random.seed(job["seed"])
     torch.manual_seed(job["seed"])

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import _legacy_safe_globals
 
-from voicetune.params import CHARACTER_LIMITS
+from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.xtts import codec, folder
 from voicetune.xtts.text import Tokenizer as Words
 
@@ -25,7 +26,9 @@ TOKENS = 6681
 DVAE_SIZES = {"num_tokens": 1024, "hidden_dim": 512, "codebook_dim": 512, "num_resnet_blocks": 3}
 LETTERS = "abcdefghijklmnopqrstuvwxyzáéíóöőúüű"
 MARKS = ".,?!'-:;\"()0123456789°%/"
-STOP_BIAS = 3.5  # random weights hardly ever stop by themselves; with this a line lasts some thirty codes
+# Random weights know no end: they stop at no place, or, with a bias that makes them stop, at the first one as often as
+# at another. So the places are given a direction, against which STOP is measured: never before CODES, soon after it.
+CODES, DIRECTION, STOP = 24, 0.1, 50.0
 
 
 def vocabulary(path: Path) -> None:
@@ -59,6 +62,15 @@ def configuration() -> XttsConfig:
     return XttsConfig(model_args=args, languages=list(CHARACTER_LIMITS), gpt_cond_len=30, gpt_cond_chunk_len=4)
 
 
+def let_it_end(gpt: GPT) -> None:
+    """Make a line end after some CODES codes, whatever it says and however its codes are drawn."""
+    places = gpt.mel_pos_embedding.emb.weight
+    direction = torch.where(torch.rand(places.shape[1]) < 0.5, -1.0, 1.0)
+    ramp = ((torch.arange(len(places)) - CODES) / 8).clamp(-1, 1)
+    places += DIRECTION * ramp[:, None] * direction  # small beside what the layers add, and in no other weight's way
+    gpt.mel_head.weight[gpt.stop_audio_token] = STOP / len(direction) * direction
+
+
 def make(out: Path, seed: int = 1) -> int:
     """Write the folder, 2.3 GB.
 
@@ -72,7 +84,7 @@ def make(out: Path, seed: int = 1) -> int:
     xtts = folder.build(config, Words(out / "vocab.json"))
     dvae = codec.build_dvae(**DVAE_SIZES)
     with torch.no_grad():
-        xtts.gpt.mel_head.bias[config.model_args.gpt_stop_audio_token] = STOP_BIAS
+        let_it_end(xtts.gpt)
         xtts.mel_stats.copy_(torch.linspace(2.0, 4.0, 80))
     with _legacy_safe_globals():  # under the module's old name, as it was when the real one was saved
         torch.save({"config": config, "model": xtts.state_dict()}, out / "model.pth")

@@ -11,7 +11,7 @@ import yaml
 from test_pipeline import ROOT, clone, run
 
 from voicetune.data import clip
-from voicetune.params import CHARACTER_LIMITS
+from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.xtts import encoding
 from voicetune.xtts.text import Tokenizer
 
@@ -24,7 +24,7 @@ def preset() -> dict:
     settings = yaml.safe_load((ROOT / "presets/xtts_v2.yaml").read_text(encoding="utf-8"))
     (source,) = settings["prepare"]["sources"]
     assert source["language"] == "hu"
-    source |= {"reader": "espeak", "path": "data/scripts/kerdesek.txt", "voice": "hu"}
+    source |= {"reader": "espeak", "path": "data/scripts/kerdesek.txt", "voice": "hu", "rate": 175, "pitch": 50}
     return settings
 
 

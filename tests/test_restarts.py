@@ -8,17 +8,17 @@ import signal
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import chaos
 import pytest
 import torch
-from test_training import Curve, points, settings_with
+from test_training import BY_MEL_CE, Curve, bytes_of, facts_file, points, settings_with
 
 from voicetune.errors import UserError
 from voicetune.training import agent, phase
 from voicetune.training.attempts import KILLED, OUT_OF_MEMORY, Attempts
 from voicetune.training.checkpoint import State
-from voicetune.xtts import folder
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_signals")
 
@@ -61,9 +61,18 @@ class Striking(Attempts):
             self.plan[key][1]()
 
 
+class Trained(NamedTuple):
+    """What came out of a training. restarts: as `phase.run` returns them. files: SHA-256 of each."""
+
+    curve: Curve
+    restarts: list[dict]
+    facts: dict
+    files: dict[str, str]
+
+
 @pytest.fixture
 def trained(small_base, dataset, tmp_path, monkeypatch):
-    """Train under the agent while the plan strikes; returns curve, facts and weights of what came out."""
+    """Train under the agent while the plan strikes; returns what came out."""
     monkeypatch.setattr(phase, "Attempts", Striking)
 
     def undisturbed(**given):
@@ -82,41 +91,27 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
 
         def work() -> None:
             curve = Curve()
-            chosen = settings.train_phase1
-            phase.run("train_phase1", chosen, settings, small_base, place / "out", dataset, curve)
+            told = phase.run("train_phase1", settings, BY_MEL_CE, small_base, place / "out", dataset, curve)
             if agent.is_first():
-                Path("curve.json").write_text(json.dumps(curve))
+                Path("curve.json").write_text(json.dumps([curve, told]))
 
         agent.run(work, devices, 1, restarts, agent.halvings(EXACT["batch_size"]))
-        curve = Curve((step, row) for step, row in json.loads(Path("curve.json").read_text()))
-        return curve, facts_of(place / "out"), folder.load(place / "out" / "best_model.pth")["model"]
+        curve, told = json.loads(Path("curve.json").read_text())
+        facts = facts_file(place / "out")["facts"]
+        return Trained(Curve((step, row) for step, row in curve), told, facts, bytes_of(place / "out"))
 
     train.undisturbed = undisturbed
     return train
 
 
-def facts_of(out: Path) -> dict:
-    return json.loads((out / "voicetune.json").read_text())["facts"]
-
-
-def same(one: dict, other: dict, **tolerance: float) -> bool:
-    return one.keys() == other.keys() and all(torch.allclose(one[name], other[name], **tolerance) for name in one)
-
-
-BITS = {"rtol": 0.0, "atol": 0.0}
-
-
 def test_a_killed_process_and_a_cuda_error_leave_no_trace_but_in_what_is_told(trained):
-    usual, usual_facts, usual_weights = trained.undisturbed()
-    curve, facts, weights = trained({(0, 0): (3, kill), (1, 0): (5, cuda_error)})
-    assert points(curve) == points(usual)
-    assert same(weights, usual_weights, **BITS)
-    assert usual_facts.pop("restarts") == []
+    usual = trained.undisturbed()
+    found = trained({(0, 0): (3, kill), (1, 0): (5, cuda_error)})
+    assert points(found.curve) == points(usual.curve)
+    assert found.files == usual.files  # weights, speakers and facts alike
+    assert usual.restarts == []
     why = "RuntimeError: CUDA error: an illegal memory access was encountered"
-    assert facts.pop("restarts") == [{"step": 4, "why": KILLED}, {"step": 6, "why": why}]
-    assert facts == usual_facts
-    assert curve.of("restarts") == [1.0, 2.0]
-    assert usual.of("restarts") == []
+    assert found.restarts == [{"step": 4, "why": KILLED}, {"step": 6, "why": why}]
 
 
 def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
@@ -127,7 +122,7 @@ def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
     assert len((place / "failures.jsonl").read_text().splitlines()) == 2
     assert (place / "crash.log").read_text().count("Traceback") == 2
     assert State(place).newest() == 4
-    assert trained()[1]["steps"] == 8  # started by hand once more, it is tried again, and goes on
+    assert trained().facts["steps"] == 8  # started by hand once more, it is tried again, and goes on
 
 
 def test_there_is_an_end_to_restarts(trained):
@@ -137,15 +132,15 @@ def test_there_is_an_end_to_restarts(trained):
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained, capfd):
-    usual, *_ = trained.undisturbed(accumulate=1)
+    usual = trained.undisturbed(accumulate=1)
     short = {(0, 0): (1, out_of_memory), (1, 0): (3, out_of_memory)}
-    curve, facts, _ = trained(short, accumulate=1)
-    assert [told["why"] for told in facts["restarts"]] == [OUT_OF_MEMORY] * 2
+    found = trained(short, accumulate=1)
+    assert [told["why"] for told in found.restarts] == [OUT_OF_MEMORY] * 2
     said = capfd.readouterr().out
     assert "2 clips at a time instead of 3" in said
     assert "1 clips at a time instead of 3" in said
-    for name in ("train/mel_ce", "train/text_ce", "held_out/mel_ce"):
-        assert curve.of(name) == pytest.approx(usual.of(name), abs=1e-5)
+    for name in ("train/mel_ce", "train/text_ce", "validation/mel_ce"):
+        assert found.curve.of(name) == pytest.approx(usual.curve.of(name), abs=1e-5)
 
 
 def test_one_clip_that_does_not_fit_is_the_end(trained):
@@ -157,20 +152,20 @@ def test_one_clip_that_does_not_fit_is_the_end(trained):
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_train_as_one(trained, strategy):
     """Batches of 3, 3, 3 and 1: the last leaves the second process without a clip."""
-    one, _, _ = trained.undisturbed(accumulate=1)
-    two, _, _ = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
-    for name in ("train/mel_ce", "train/text_ce", "held_out/mel_ce", "held_out/text_ce"):
+    one = trained.undisturbed(accumulate=1).curve
+    two = trained.undisturbed(accumulate=1, devices=2, strategy=strategy).curve
+    for name in ("train/mel_ce", "train/text_ce", "validation/mel_ce", "validation/text_ce"):
         assert two.of(name) == pytest.approx(one.of(name), abs=1e-5)
         assert len(two.of(name)) > 4
 
 
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strategy):
-    usual, _, usual_weights = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
-    curve, facts, weights = trained({(0, 1): (3, kill)}, accumulate=1, devices=2, strategy=strategy)
-    assert points(curve) == points(usual)
-    assert same(weights, usual_weights, **BITS)
-    assert len(facts["restarts"]) == 1
+    usual = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
+    found = trained({(0, 1): (3, kill)}, accumulate=1, devices=2, strategy=strategy)
+    assert points(found.curve) == points(usual.curve)
+    assert found.files == usual.files
+    assert len(found.restarts) == 1
 
 
 def test_fresh_processes_do_not_call_the_dead(tmp_path):

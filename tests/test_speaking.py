@@ -13,15 +13,17 @@ import soundfile
 from voicetune import __main__ as command
 from voicetune.data import audio, formats
 from voicetune.errors import UserError
-from voicetune.params import CHARACTER_LIMITS, Decoding
+from voicetune.params.decoding import Decoding
+from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech import say as speech
 from voicetune.speech import script
+from voicetune.speech.conditioning import listen
 from voicetune.speech.split import split
 from voicetune.speech.timing import timed
-from voicetune.speech.voice import Line, Voice, listen
+from voicetune.speech.voice import Line, Voice
 
 RATE = 22050
-SAMPLED = Decoding(temperature=0.5, repetition_penalty=1.0)
+SAMPLED = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
 MANNER = script.Manner(SAMPLED, 1, -23.0)
 LINES = ("Good evening.", "Which river flows through Budapest?", "No, I am sorry.")
 

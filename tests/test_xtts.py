@@ -26,9 +26,10 @@ from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
 from voicetune.errors import UserError
-from voicetune.params import Decoding
+from voicetune.params.decoding import Decoding
+from voicetune.speech.conditioning import listen, recordings
 from voicetune.speech.decode import decode
-from voicetune.speech.voice import Line, Voice, listen, recordings
+from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, encoding, export, folder, origins
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import Recipe, assemble, draw, given
@@ -41,6 +42,7 @@ BASE_FILES = {
     "LICENSE.txt",
 }  # fmt: skip
 TEXTS = ("Which river flows through Budapest?", "Well done.", "That is the correct answer, ladies and gentlemen.")
+GREEDY = Decoding(temperature=0, top_k=50, top_p=0.8, repetition_penalty=2.0)
 SETTINGS = Decoding(temperature=0.8, top_k=50, top_p=0.9, repetition_penalty=2.0)
 LIMIT = 40
 
@@ -265,9 +267,11 @@ def test_other_never_listens_to_the_clip_itself(made_up, tokens, shared):
 def test_other_takes_training_clips_only_and_says_when_there_is_none(codes, tokens):
     rng = np.random.default_rng(0)
     recipe = Recipe(reference_seconds=(0.5, 0.6))
-    batch = assemble(codes, draw(codes, codes.held_out, recipe, rng), recipe, tokens)
-    heard = {c for r in batch.references.numpy() for c in range(len(codes)) if found_at(codes.mel(c), r)}
-    assert heard <= set(codes.training.tolist())
+    for measured in (codes.validation, codes.test):
+        assert len(measured) == 2
+        batch = assemble(codes, draw(codes, measured, recipe, rng), recipe, tokens)
+        heard = {c for r in batch.references.numpy() for c in range(len(codes)) if found_at(codes.mel(c), r)}
+        assert heard <= set(codes.training.tolist())
     with pytest.raises(UserError, match=f"speaker '{SPEAKER}' has too few training clips"):
         draw(codes, codes.training, replace(recipe, shared_reference=True), rng)
 
@@ -542,7 +546,7 @@ def greedy_gpt(xtts, latents, texts):
     for _ in range(12):
         middle = (low + high) / 2
         gpt = with_stop(xtts.gpt, middle)
-        lengths = [len(c) for c in decode(gpt, latents, texts, Decoding(temperature=0), [0] * len(texts), LIMIT)]
+        lengths = [len(c) for c in decode(gpt, latents, texts, GREEDY, [0] * len(texts), LIMIT)]
         if 0 < min(lengths) < max(lengths):
             return gpt
         low, high = (middle, high) if min(lengths) == LIMIT else (low, middle)
@@ -562,7 +566,7 @@ def stock_greedy(gpt, latents, text, penalty: float) -> list[int]:
 
 @pytest.mark.parametrize("penalty", [1.0, 5.0])
 def test_greedy_codes_are_the_stock_ones(greedy_gpt, latents, texts, penalty):
-    settings = Decoding(temperature=0, repetition_penalty=penalty)
+    settings = GREEDY.model_copy(update={"repetition_penalty": penalty})
     for text in texts:
         ours = decode(greedy_gpt, latents, [text], settings, [0], LIMIT)[0].tolist()
         assert ours == stock_greedy(greedy_gpt, latents, text, penalty)
@@ -570,7 +574,7 @@ def test_greedy_codes_are_the_stock_ones(greedy_gpt, latents, texts, penalty):
 
 @pytest.mark.parametrize("penalty", [1.0, 5.0])
 def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, texts, penalty):
-    settings = Decoding(temperature=0, repetition_penalty=penalty)
+    settings = GREEDY.model_copy(update={"repetition_penalty": penalty})
     together = decode(greedy_gpt, latents, texts, settings, [0] * len(texts), LIMIT)
     alone = [decode(greedy_gpt, latents, [text], settings, [0], LIMIT)[0] for text in texts]
     assert [t.tolist() for t in together] == [a.tolist() for a in alone]
@@ -588,7 +592,8 @@ def test_the_hifigan_gives_the_stock_clients_waveform(bundle_base, greedy_gpt, l
     lengths = set()
     for text in TEXTS:
         theirs = stock.inference(text, "en", **speaker, do_sample=False, repetition_penalty=1.0)["wav"]
-        codes = voice.codes([Line(text, "en")], [speaker], Decoding(temperature=0, repetition_penalty=1.0), 1)[0]
+        greedy = GREEDY.model_copy(update={"repetition_penalty": 1.0})
+        codes = voice.codes([Line(text, "en")], [speaker], greedy, 1)[0]
         ours = voice.sound(codes, Line(text, "en"), speaker)
         assert ours.shape == theirs.shape
         assert float(np.abs(ours - theirs).max()) <= 1e-4

@@ -1,0 +1,110 @@
+"""Every script in bench/ runs, once and at a tiny size, so that none of them rots between two uses."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from voicetune.data import espeak
+from voicetune.data.codes import Codes
+from voicetune.params import whole
+from voicetune.speech import publishing
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCH = ROOT / "bench"
+INSIDE = {"versus_stock_sides.py": "versus_stock.py"}  # which the other one runs
+# Of each script: its arguments, where {made} is a folder of tiny data and models, {out} an empty one; and what it says.
+TINY = {
+    "ablations.py": (
+        "--data quiz={made}/data/codes --model {made}/models/base --steps 1 --batch 4 --seeds 1 "
+        "--out {out}/lines.jsonl",
+        "quiz, phase 1 alone, as many steps, seed 1",
+    ),
+    "asterisk.py": ("{made}/prompts --base {made}/models/base --out {out}/asterisk", "6 recordings with a transcript"),
+    "chaos.py": ("--times 2 --steps 40 --base {made}/models/base --data {made}/data", '"out/best_model.pth": true'),
+    "checkpoint.py": ("--gb 0.001 --folder {out}", "state and best"),
+    "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
+    "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
+    "stages.py": ("--run {made}/run", "| report |"),
+    "startup.py": ("--made {made} --times 1", '"stepping"'),
+    "train_step.py": ("{made}/models/base --codes {made}/data/codes --steps 3 --batch 2", '"seconds_a_step"'),
+    "versus_stock.py": (
+        "--model {made}/models/base --codes {made}/data/codes --clips {made}/data/clips --steps 2 --batch 4 "
+        "--repeats 1 --eval-every 2 --workers 0 --device cpu",
+        '"sides"',
+    ),
+}
+PROMPTS = {
+    "welcome": "Welcome to the show, ladies and gentlemen.",
+    "wrong": "No, I am sorry, that is not the correct answer.",
+    "question": "Here comes the next question of the evening.",
+    "points": "You are in the lead with nine hundred points.",
+    "again": "Let us hear the last question once more.",
+    "river": "Which river flows through Budapest, and where to?",
+    "music": "[a short piece of music]",
+}
+
+
+def test_every_script_has_a_tiny_size():
+    scripts = {path.name for path in BENCH.glob("*.py")}
+    assert scripts <= TINY.keys() | INSIDE.keys(), "give it arguments in TINY with which it runs in seconds"
+    for script, by in INSIDE.items():
+        assert script in (BENCH / by).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def made(small_base, dataset, tmp_path_factory) -> Path:
+    """What `make repro` makes, in small: data with choice, clips and codes; models/base and models/voice; seconds."""
+    place = tmp_path_factory.mktemp("made")
+    shutil.copytree(dataset, place / "data")
+    (place / "models").mkdir()
+    (place / "models" / "base").symlink_to(small_base)
+    choice = {"select": "mel_ce", "sentences": None, "asr": None, "decoding": None, "code": None}
+    (place / "data/choice").mkdir()
+    (place / "data/choice/train_phase1.json").write_text(json.dumps(choice))
+    decoding = whole.load(ROOT / "params.yaml").decoding
+    voice = place / "models" / "voice"
+    publishing.publish("base", small_base, voice, Codes(dataset / "codes"), dataset / "clips", decoding)
+    (place / "run").mkdir()
+    (place / "run" / "report.json").write_text(json.dumps({"seconds": 9.5}))
+    write_prompts(place / "prompts")
+    return place
+
+
+def write_prompts(place: Path) -> None:
+    """A package of Asterisk's prompts, unpacked: transcripts, and g722 files that espeak-ng speaks."""
+    sounds = place / "usr/share/asterisk/sounds/en_US_f_Allison"
+    sounds.mkdir(parents=True)
+    text = "; a comment\n" + "".join(f"{name}: {said}\n" for name, said in PROMPTS.items())
+    (sounds / "core-sounds-en.txt.gz").write_bytes(gzip.compress(text.encode()))
+    for name, said in PROMPTS.items():
+        spoken: np.ndarray = espeak.speak(said, "en-us+f3")
+        frame = av.AudioFrame.from_ndarray((spoken * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.rate = espeak.SAMPLE_RATE
+        with av.open(str(sounds / f"{name}.g722"), "w", format="g722") as file:
+            stream = file.add_stream("g722", rate=16000, layout="mono")
+            for part in [*av.AudioResampler("s16", "mono", 16000).resample(frame), None]:
+                file.mux(stream.encode(part))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted(path.name for path in BENCH.glob("*.py") if path.name not in INSIDE))
+def test_a_script_runs(script, made, tmp_path):
+    arguments, said = TINY[script]
+    command = [sys.executable, BENCH / script, *arguments.format(made=made, out=tmp_path).split()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert said in done.stdout, f"{done.stdout}\n{done.stderr}"
+    if script == "asterisk.py":
+        assert (tmp_path / "asterisk/data/codes/codes.safetensors").is_file()
+    if script == "memory.py":  # without bitsandbytes the fifth setting says so and is left out
+        settings = {json.loads(line)["setting"] for line in done.stdout.splitlines() if line.startswith("{")}
+        assert settings >= {"everything", "everything, checkpointing", "LoRA", "LoRA, checkpointing"}

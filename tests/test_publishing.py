@@ -1,0 +1,239 @@
+"""models/voice: what is published, how it is to speak, who uses that; and that it is whole or not there."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+import yaml
+from conftest import ROOT, SPEAKER
+from test_training import bytes_of, run_and_signal
+
+import publish
+import synthesize
+from voicetune import __main__ as command
+from voicetune.data.codes import Codes
+from voicetune.errors import UserError
+from voicetune.measures.judge import Judge
+from voicetune.params.choosing import Choice
+from voicetune.params.decoding import Decoding
+from voicetune.speech import publishing
+from voicetune.speech.voice import Line, Voice
+from voicetune.xtts import folder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+VOICE = Path("models/voice")
+DECODING = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "repetition_penalty": 1.5}
+
+
+@pytest.fixture
+def repository(small_base, dataset, tmp_path, monkeypatch) -> Path:
+    """A folder with parameters, data, and the models base and phase2, to be in. The base has a speaker of its own."""
+    place = tmp_path / "repository"
+    (place / "models").mkdir(parents=True)
+    (place / "data").symlink_to(dataset)
+    base = Path(shutil.copytree(small_base, place / "models/base"))
+    known = Voice(base)
+    stranger = {"gpt_cond_latent": torch.ones(1, 32, 64), "speaker_embedding": torch.ones(1, 512, 1)}
+    torch.save({"stranger": stranger}, base / folder.SPEAKERS)
+    weights = {name: value + 0.01 for name, value in known.xtts.gpt.state_dict().items()}
+    folder.close(place / "models/phase2", base, weights, {SPEAKER: stranger}, {"steps": 4})
+    monkeypatch.chdir(place)
+    write_params()
+    return place
+
+
+def write_params(**changes) -> None:
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings |= {"device": "cpu", "decoding": DECODING, **changes}
+    Path("params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+def said_of(path: Path) -> dict:
+    return json.loads((path / folder.OURS).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[tuple[list[Line], Decoding]]:
+    """What a voice is asked to say, and with which decoding; it answers with codes of its own."""
+    calls: list[tuple[list[Line], Decoding]] = []
+
+    def codes(_voice, lines, _speakers, settings, _seed):
+        calls.append((list(lines), settings))
+        return [(7 * torch.arange(30) + 3) % 1024 for _ in lines]
+
+    monkeypatch.setattr(Voice, "codes", codes)
+    return calls
+
+
+# What is published
+
+
+def test_the_published_folder_is_the_model_and_says_how_it_speaks(repository):
+    publish.main()
+    source = Path("models/phase2")
+    published, model = bytes_of(VOICE), bytes_of(source)
+    assert published.pop(folder.OURS) != model.pop(folder.OURS)
+    assert published == model
+    assert said_of(VOICE) == {**said_of(source), "published": "phase2", "language": "en", "decoding": DECODING}
+    assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
+    voice = Voice(VOICE)
+    assert voice.decoding().model_dump() == DECODING
+    assert voice.language == "en"
+    assert set(voice.speakers()) == {SPEAKER}
+
+
+def test_its_language_is_the_one_that_most_of_the_training_clips_have(repository, dataset):
+    codes = Codes(dataset / "codes")
+    others = ["hu"] * 6 + ["en"] * (len(codes.training) - 6)
+    for i, language in zip(codes.training, others, strict=True):
+        codes.clips[i] = type(codes.clips[i])(**{**vars(codes.clips[i]), "language": language})
+    publishing.publish("phase2", Path("models/phase2"), VOICE, codes, dataset / "clips", Decoding(**DECODING))
+    assert Voice(VOICE).language == "hu"
+
+
+def test_a_published_base_speaks_as_the_datasets_speakers_and_not_its_own(repository):
+    assert set(folder.speakers(Path("models/base"))) == {"stranger"}
+    write_params(publish="base")
+    publish.main()
+    heard = Voice(VOICE).speakers()
+    assert set(heard) == {SPEAKER}
+    assert heard[SPEAKER]["gpt_cond_latent"].shape == (1, 32, 64)
+    assert said_of(VOICE)["published"] == "base"
+    assert folder.sha256(VOICE / "model.pth") == folder.sha256(Path("models/base/model.pth"))
+    assert set(folder.speakers(Path("models/base"))) == {"stranger"}
+
+
+def test_another_temperature_changes_what_the_folder_says_and_nothing_else(repository):
+    publish.main()
+    before, said = bytes_of(VOICE), said_of(VOICE)
+    write_params(decoding={**DECODING, "temperature": 0.2})
+    publish.main()
+    after = bytes_of(VOICE)
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {folder.OURS}
+    said["decoding"]["temperature"] = 0.2
+    assert said_of(VOICE) == said
+
+
+# Who uses it
+
+
+def say(*arguments: str) -> None:
+    given = command.parser().parse_args(["say", "Good evening.", "--out", "said.wav", "--device", "cpu", *arguments])
+    given.run(given)
+
+
+def test_say_speaks_as_the_folder_says_unless_it_is_told(repository, asked):
+    publish.main()
+    write_params(decoding={**DECODING, "temperature": 0.1})  # what the parameters became since is not what it is
+    say()
+    say("--temperature", "0.9")
+    say("--repetition-penalty", "3", "--language", "hu")
+    changes = ({}, {"temperature": 0.9}, {"repetition_penalty": 3.0})
+    assert [settings.model_dump() for _, settings in asked] == [{**DECODING, **change} for change in changes]
+    assert [lines[0].language for lines, _ in asked] == ["en", "en", "hu"]
+
+
+def test_say_uses_the_folders_language(repository, asked):
+    publish.main()
+    (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
+    say()
+    assert asked[0][0][0].language == "hu"
+
+
+def test_the_stage_synthesize_speaks_as_the_folder_says(repository, asked):
+    publish.main()
+    write_params(decoding={**DECODING, "temperature": 0.1})
+    synthesize.main()
+    assert [settings.model_dump() for _, settings in asked] == [DECODING]
+    rows = json.loads(Path("data/samples/manifest.json").read_text())
+    assert [row["model"] for row in rows] == ["voice"] * 3
+
+
+def test_a_folder_that_does_not_say_how_speaks_as_the_parameters_do(repository, asked):
+    say("--model", "models/phase2")
+    assert asked[0][1].model_dump() == DECODING
+
+
+def test_a_folder_that_does_not_say_how_outside_a_repository_is_one_sentence(repository, asked, tmp_path, monkeypatch):
+    alone = Path(shutil.copytree("models/phase2", tmp_path / "alone" / "anna"))
+    monkeypatch.chdir(alone.parent)
+    with pytest.raises(UserError, match=r"anna does not say how to draw its codes; `dvc repro publish`"):
+        say("--model", "anna")
+    assert asked == []
+    assert not Path("said.wav").exists()
+
+
+def test_a_folder_that_says_it_wrongly_is_one_sentence(repository, asked):
+    publish.main()
+    (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "decoding": {**DECODING, "temperature": 9}}))
+    with pytest.raises(UserError, match=r"voicetune\.json: 'temperature' is 9"):
+        say()
+
+
+# Whole, or not there
+
+
+def test_a_publishing_that_is_stopped_leaves_the_voice_before_it(repository, monkeypatch):
+    publish.main()
+    before = bytes_of(VOICE)
+    write_params(publish="base")
+    copy = shutil.copytree
+
+    def stopped(*arguments, **named):
+        copy(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(publishing.shutil, "copytree", stopped)
+    process = multiprocessing.get_context("fork").Process(target=publish.main)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGTERM
+    monkeypatch.undo()
+    os.chdir(repository)
+    assert bytes_of(VOICE) == before
+    publish.main()
+    assert said_of(VOICE)["published"] == "base"
+    assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
+
+
+def test_a_phase_that_is_stopped_leaves_the_voice_as_it_was(repository, small_base, dataset):
+    publish.main()
+    before = bytes_of(VOICE)
+    status, said = run_and_signal(repository, small_base, dataset, 6, signal.SIGTERM)
+    assert status > 0, said
+    assert "stopped by SIGTERM at step 6" in said
+    assert bytes_of(VOICE) == before
+    assert not list(repository.glob("out*"))
+
+
+# Who chooses it
+
+
+def test_a_judge_hears_validation_sentences_alone(small_base, dataset, asked, monkeypatch):
+    """All that it may speak are those, and no recording of a test clip is opened."""
+    codes, opened = Codes(dataset / "codes"), []
+    read = soundfile.read
+
+    def noted(path, *arguments, **named):
+        opened.append(Path(path).name)
+        return read(path, *arguments, **named)
+
+    monkeypatch.setattr(soundfile, "read", noted)
+    choice = Choice(select="composite", sentences=100, asr="tiny.en", decoding=Decoding(**DECODING), code="0")
+    judge = Judge(Voice(small_base), codes, dataset, choice, 1)
+    figures, score = judge()
+    assert {"cer", "secs", "mos"} < set(figures)
+    assert score == figures["composite"]
+    (lines, settings), *more = asked
+    assert not more
+    assert {line.text for line in lines} == {codes.clips[i].text for i in codes.validation}
+    assert settings.model_dump() == DECODING
+    assert opened
+    assert not {codes.clips[i].file for i in codes.test} & set(opened)
