@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+REMOTES := $(VENV)/.remotes
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -26,6 +27,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -c 'import librosa; librosa.pyin, librosa.zero_crossings'
 	@touch $@
 
+# what DVC needs for s3:// and ssh://, and a server to test them with; no pinned package changes
+$(REMOTES): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["remotes"])')
+	@touch $@
+
 repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
 	@$(BIN)/python -m voicetune check
 	dvc repro
@@ -33,7 +40,7 @@ repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its fi
 test: $(READY) ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test-all: $(READY) ## also those that take minutes
+test-all: $(READY) $(REMOTES) ## also those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
 
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
