@@ -10,10 +10,11 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser listen chaos bench lint pretrain lock clean
+.PHONY: help setup repro test test-all test-full test-browser listen chaos bench lint pretrain lock space \
+  clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
 
@@ -75,5 +76,17 @@ lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	  --group dev pyproject.toml -o requirements.lock
 	@grep -v "== 'never'" requirements.lock > requirements.lock.part && mv requirements.lock.part requirements.lock
 
-clean: ## remove what the pipeline made, and the state of unfinished trainings
-	rm -rf data/clips data/codes data/samples models state
+space: $(READY) ## what takes how much of the disk, and what cleans it
+	@$(BIN)/python -m voicetune space
+
+clean: $(READY) ## remove what the pipeline can make again; recordings, states and the cache stay
+	@$(BIN)/python -m voicetune space --clean made
+
+clean-states: $(READY) ## remove the states of unfinished trainings (asks; YES=1 answers)
+	@$(BIN)/python -m voicetune space --clean states $(if $(filter 1,$(YES)),--yes)
+
+clean-cache: $(READY) ## remove from DVC's cache what this workspace does not name (asks; YES=1 answers)
+	@$(BIN)/python -m voicetune space --clean cache $(if $(filter 1,$(YES)),--yes)
+
+clean-venv: ## remove the virtual environment; `make setup` makes it again
+	rm -rf $(VENV)

@@ -132,6 +132,22 @@ def check(arguments: argparse.Namespace) -> None:
     params.load(arguments.params)
 
 
+def space(arguments: argparse.Namespace) -> None:
+    """Show what takes how much of the disk, or remove one kind of it."""
+    from voicetune import space  # rich tables, DVC: not needed for --help
+
+    root = Path.cwd()
+    if arguments.clean == "made":
+        files, freed = space.remove_made(root)
+        print(f"removed {files} files, {space.readable(freed)}; `dvc checkout` brings back what the cache still has")
+    elif arguments.clean == "states":
+        print(f"removed {space.remove_states(root, arguments.yes)} states of unfinished trainings")
+    elif arguments.clean == "cache":
+        space.collect_garbage(root, arguments.yes)
+    else:
+        stage.console.print(space.table(space.measure(root)))
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -169,6 +185,10 @@ def parser() -> argparse.ArgumentParser:
     two = commands.add_parser("check", help="check params.yaml")
     two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     two.set_defaults(run=check)
+    eight = commands.add_parser("space", help="show what takes how much of the disk, or remove what can be had again")
+    eight.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
+    eight.add_argument("--yes", action="store_true", help="do not ask")
+    eight.set_defaults(run=space)
     return top
 
 
