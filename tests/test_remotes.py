@@ -158,7 +158,7 @@ def sshd(place: Path) -> Iterator[int]:
         port = found.getsockname()[1]
     lines = ("ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {place / 'host'}", "PidFile none", "UsePAM no",
              f"AuthorizedKeysFile {place / 'key.pub'}", "StrictModes no", "PasswordAuthentication no",
-             "PermitRootLogin yes", "Subsystem sftp internal-sftp")  # fmt: skip
+             "KbdInteractiveAuthentication no", "PermitRootLogin yes", "Subsystem sftp internal-sftp")  # fmt: skip
     (place / "sshd_config").write_text("\n".join(lines) + "\n")
     log = place / "sshd.log"
     command = [program, "-D", "-f", str(place / "sshd_config"), "-E", str(log)]
