@@ -4,15 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+REMOTES := $(VENV)/.remotes
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench lint pretrain lock clean
+.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench lint pretrain lock \
+  space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
 
@@ -26,6 +28,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -c 'import librosa; librosa.pyin, librosa.zero_crossings'
 	@touch $@
 
+# what DVC needs for s3:// and ssh://, and a server to test them with; no pinned package changes
+$(REMOTES): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["remotes"])')
+	@touch $@
+
 repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
 	@$(BIN)/python -m voicetune check
 	dvc repro
@@ -33,7 +41,7 @@ repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its fi
 test: $(READY) ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test-all: $(READY) ## also those that take minutes
+test-all: $(READY) $(REMOTES) ## also those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
 
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
@@ -76,5 +84,17 @@ lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	  --group dev pyproject.toml -o requirements.lock
 	@grep -v "== 'never'" requirements.lock > requirements.lock.part && mv requirements.lock.part requirements.lock
 
-clean: ## remove what the pipeline made, and the state of unfinished trainings
-	rm -rf data/clips data/codes data/samples models state
+space: $(READY) ## what takes how much of the disk, and what cleans it
+	@$(BIN)/python -m voicetune space
+
+clean: $(READY) ## remove what the pipeline can make again; recordings, states and the cache stay
+	@$(BIN)/python -m voicetune space --clean made
+
+clean-states: $(READY) ## remove the states of unfinished trainings (asks; YES=1 answers)
+	@$(BIN)/python -m voicetune space --clean states $(if $(filter 1,$(YES)),--yes)
+
+clean-cache: $(READY) ## remove from DVC's cache what this workspace does not name (asks; YES=1 answers)
+	@$(BIN)/python -m voicetune space --clean cache $(if $(filter 1,$(YES)),--yes)
+
+clean-venv: ## remove the virtual environment; `make setup` makes it again
+	rm -rf $(VENV)

@@ -176,6 +176,22 @@ def explain(arguments: argparse.Namespace) -> None:
         )
 
 
+def space(arguments: argparse.Namespace) -> None:
+    """Show what takes how much of the disk, or remove one kind of it."""
+    from voicetune import space  # rich tables, DVC: not needed for --help
+
+    root = Path.cwd()
+    if arguments.clean == "made":
+        files, freed = space.remove_made(root)
+        print(f"removed {files} files, {space.readable(freed)}; `dvc checkout` brings back what the cache still has")
+    elif arguments.clean == "states":
+        print(f"removed {space.remove_states(root, arguments.yes)} states of unfinished trainings")
+    elif arguments.clean == "cache":
+        space.collect_garbage(root, arguments.yes)
+    else:
+        stage.console.print(space.table(space.measure(root)))
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -218,6 +234,10 @@ def parser() -> argparse.ArgumentParser:
     six.set_defaults(run=deps)
     seven = commands.add_parser("explain", help="why results here may differ in their bytes: machine and packages")
     seven.set_defaults(run=explain)
+    eight = commands.add_parser("space", help="show what takes how much of the disk, or remove what can be had again")
+    eight.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
+    eight.add_argument("--yes", action="store_true", help="do not ask")
+    eight.set_defaults(run=space)
     return top
 
 

@@ -1,0 +1,249 @@
+"""What takes how much of the disk, and removing what can be had again.
+
+Nothing here removes what git tracks, what lies outside the project's folder, or what a link points to.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from voicetune.errors import UserError
+
+MADE = (*(f"data/{name}" for name in ("clips", "codes", "spoken", "samples", "heard", "choice")), "models", "metrics",
+        "dvc_plots")  # fmt: skip
+KEPT = ("metrics/run",)  # what a run took on this machine: no stage makes it again
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of the table. places: below the project's folder, or whole paths; clean: the command that cleans them."""
+
+    name: str
+    places: tuple[str, ...]
+    clean: str
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    bytes: int
+    clean: str
+
+
+def kinds(root: Path) -> list[Kind]:
+    """What is told apart, in the order in which it is counted."""
+    from voicetune.xtts.hub import XTTS_V2, constants
+
+    download = Path(constants.HF_HUB_CACHE, f"models--{XTTS_V2.repository.replace('/', '--')}")
+    return [
+        # before what may be hard-linked to it, so that a row says what its command would free
+        Kind("DVC's cache", (str(_cache(root)),), "make clean-cache"),
+        Kind("virtual environment", (".venv",), "make clean-venv"),
+        Kind("recordings", ("data/raw",), "yours: nothing removes them"),
+        Kind("clips and codes", ("data/clips", "data/codes"), "make clean"),
+        Kind("spoken", MADE[2:6], "make clean"),
+        Kind("models", ("models",), "make clean"),
+        Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
+        Kind("states of unfinished trainings", ("state",), "make clean-states"),
+        Kind("downloaded XTTS v2", (str(download),), f"hf cache rm model/{XTTS_V2.repository}"),
+        Kind("making of the tiny base", ("pretrain/work",), "rm -r pretrain/work"),
+    ]
+
+
+def measure(root: Path) -> list[Row]:
+    """The disk by kinds, those that take nothing left out, and the rest of the project's folder.
+
+    What is hard-linked counts once; a link counts as itself, not as what it points to.
+
+    Raises:
+        UserError: this is not the project's folder.
+    """
+    _check_root(root)
+    known = kinds(root)
+    places = {root / place for kind in known for place in kind.places}
+    seen: set[tuple[int, int]] = set()
+    rows = [Row(kind.name, sum(_bytes(root / place, seen) for place in kind.places), kind.clean) for kind in known]
+    rows.append(Row("code, git and the rest", _bytes(root, seen, places), ""))
+    return [row for row in rows if row.bytes]
+
+
+def table(rows: list[Row]) -> Table:
+    """The rows and their sum, for a terminal."""
+    shown = Table("what", "size", "cleaned by")
+    shown.columns[1].justify = "right"
+    for row in rows:
+        shown.add_row(row.name, readable(row.bytes), row.clean)
+    shown.add_section()
+    shown.add_row("together", readable(sum(row.bytes for row in rows)), "")
+    return shown
+
+
+def readable(count: int) -> str:
+    """Bytes as kB, MB or GB, decimal."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def made(root: Path) -> list[Path]:
+    """What lies there of what the pipeline can make again: files and links that .gitignore names, none that git tracks.
+
+    Raises:
+        UserError: this is not the project's folder, or git does not answer.
+    """
+    _check_root(root)
+    command = ["git", "ls-files", "-z", "--others", "--ignored", "--exclude-from=.gitignore", "--", *MADE]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if answer.returncode:
+        reason = answer.stderr.strip().removeprefix("fatal: ")
+        raise UserError(f"git does not say what it tracks in {root} ({reason}); remove what you want by hand.")
+    names = [name for name in answer.stdout.split("\0") if name and not name.endswith("/")]  # "/": another repository
+    return [root / name for name in names if not name.startswith(tuple(f"{kept}/" for kept in KEPT))]
+
+
+def remove_made(root: Path) -> tuple[int, int]:
+    """Remove what `made` lists, and folders that are empty then.
+
+    Returns:
+        how many files, and their bytes.
+
+    Raises:
+        UserError: see `made`; or a file cannot be removed.
+    """
+    files = [path for path in made(root) if _is_inside(path, root)]
+    freed = 0
+    for path in files:
+        size = path.lstat().st_size
+        try:
+            path.unlink()
+        except OSError as error:
+            raise UserError(f"{path} cannot be removed ({error.strerror}); see whose it is.") from None
+        freed += size
+    for place in MADE:
+        _remove_empty(root / place, root)
+    return len(files), freed
+
+
+def remove_states(root: Path, yes: bool) -> int:
+    """Remove the states of unfinished trainings, after asking.
+
+    Args:
+        yes: do not ask.
+
+    Returns:
+        how many.
+
+    Raises:
+        UserError: a training uses one, nobody can be asked, the answer is no, or they lie outside the project.
+    """
+    from voicetune.training import checkpoint  # torch: not needed for the table
+
+    _check_root(root)
+    place = checkpoint.root(root)
+    states = checkpoint.kept(place)
+    for one in states:
+        if not _is_inside(one.folder / "lock", root):
+            raise UserError(f"{one.folder} is a link out of this folder; remove what it points to by hand.")
+        if one.used:
+            raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
+    if states:
+        size = readable(sum(one.bytes for one in states))
+        confirm(f"Remove {len(states)} unfinished trainings ({size})? None of them can go on after that.", yes)
+    for one in states:
+        checkpoint.State(one.folder).remove()
+    return len(states)
+
+
+def collect_garbage(root: Path, yes: bool) -> None:
+    """Let DVC remove from its cache what this workspace does not name (`dvc gc -w`), after asking.
+
+    Args:
+        yes: do not ask.
+
+    Raises:
+        UserError: nobody can be asked, the answer is no, or DVC failed (it says why).
+    """
+    _check_root(root)
+    print(
+        "Kept: what dvc.lock and the .dvc files name as they are here now.\n"
+        "Removed: the data of experiments, of other branches and of earlier commits, earlier recordings too.\n"
+        "What a remote has comes back with `dvc pull`: see `dvc push --all-commits`.",
+        flush=True,
+    )
+    confirm(f"Clean the cache in {_cache(root)}?", yes)
+    if subprocess.run([sys.executable, "-m", "dvc", "gc", "--workspace", "--force"], cwd=root).returncode:
+        raise UserError("DVC did not clean its cache; what it says above is the reason.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal.
+
+    Raises:
+        UserError: the answer is not yes, or there is no terminal and `yes` is not set.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("nobody can be asked here, so nothing is removed; add YES=1 to `make`, or --yes.")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("nothing is removed.")
+
+
+def _check_root(root: Path) -> None:
+    if not (root / "dvc.yaml").is_file() or not (root / ".dvc").is_dir():
+        raise UserError(f"{root} has no dvc.yaml or .dvc; run this in the repository's folder.")
+
+
+def _cache(root: Path) -> Path:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            return Path(repo.cache.local_cache_dir)
+    except DvcException as error:
+        raise UserError(f"DVC cannot read {root / '.dvc/config'} ({error}); correct it.") from None
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether the way to it leads through no link: what it points to itself is never asked for."""
+    return path.parent.resolve() == root.resolve() / path.parent.relative_to(root)
+
+
+def _bytes(place: Path, seen: set[tuple[int, int]], but: set[Path] | None = None) -> int:
+    total = 0
+    for path in _files(place, but or set()):
+        try:
+            stat = path.lstat()
+        except OSError:  # gone in the meantime
+            continue
+        if stat.st_nlink == 1 or (stat.st_dev, stat.st_ino) not in seen:
+            seen.add((stat.st_dev, stat.st_ino))
+            total += stat.st_size
+    return total
+
+
+def _files(place: Path, but: set[Path]) -> Iterator[Path]:
+    """Files and links of a folder, or the one that it is itself; folders in `but` are not entered."""
+    if place.is_symlink() or place.is_file():
+        yield place
+        return
+    for folder, folders, files in os.walk(place):
+        here = Path(folder)
+        yield from (here / name for name in files if here / name not in but)
+        yield from (here / name for name in folders if (here / name).is_symlink())
+        folders[:] = [name for name in folders if here / name not in but]
+
+
+def _remove_empty(place: Path, root: Path) -> None:
+    if place.is_symlink() or not _is_inside(place, root):
+        return
+    for folder, _, _ in os.walk(place, topdown=False):
+        if not os.listdir(folder):
+            os.rmdir(folder)

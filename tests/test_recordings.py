@@ -1,0 +1,116 @@
+"""Recordings of one's own, added as documented, with DVC's real commands: remote, clone, experiment, cleaning."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+import yaml
+from scmrepo.git import Git
+from test_pipeline import ROOT, clone, commit, run, small_params
+
+from voicetune.data import espeak
+
+TEXTS = ("Good evening.", "Take your time.", "The answer is seven.", "Well done.", "Which river is it?", "Thank you.")
+MINE = "data/raw/mine"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder: its path there, and its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def record(folder: Path) -> dict[str, bytes]:
+    """A source in LJSpeech's layout, spoken by espeak-ng; its contents."""
+    (folder / "wavs").mkdir(parents=True)
+    for number, text in enumerate(TEXTS):
+        soundfile.write(folder / f"wavs/m-{number}.wav", espeak.speak(text, "en-us+f3"), espeak.SAMPLE_RATE)
+    (folder / "metadata.csv").write_text("".join(f"m-{i}|{text}\n" for i, text in enumerate(TEXTS)), encoding="utf-8")
+    return contents(folder)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A repository with recordings in data/raw/mine, added and committed as documented; and the recordings."""
+    settings = yaml.safe_load(small_params())
+    source = {"name": "mine", "reader": "ljspeech", "path": MINE, "speaker": "anna", "language": "en"}
+    settings["prepare"] |= {"sources": [source], "jobs": 1}
+    folder = clone(tmp_path_factory.mktemp("own"), yaml.safe_dump(settings, sort_keys=False))
+    recordings = record(folder / MINE)
+    (folder / "data/raw/session.zip").write_bytes(bytes(1000))
+    (folder / "data/raw/take.wav").write_bytes(bytes(1000))
+    assert run(folder, "git", "status", "--porcelain", "-uall") == "", "git would take the recordings in"
+    run(folder, "dvc", "add", "-q", MINE)
+    assert run(folder, "git", "status", "--porcelain", "-uall").split() == ["??", f"{MINE}.dvc"]
+    commit(folder, "recordings")
+    return folder, recordings
+
+
+@pytest.fixture(scope="module")
+def pulled(own, tmp_path_factory):
+    """Another clone, after `dvc pull` from a remote that the first has pushed to."""
+    folder, _ = own
+    place = tmp_path_factory.mktemp("other")
+    run(folder, "dvc", "remote", "add", "-q", "-d", "store", str(place / "store"))
+    commit(folder, "a remote")
+    run(folder, "dvc", "push", "-q")
+    run(place, "git", "clone", "-q", str(folder), "clone")
+    run(place / "clone", "dvc", "pull", "-q", MINE)
+    return place / "clone"
+
+
+def test_dvc_takes_no_tracked_folder_for_ignored():
+    """DVC asks its own git library, which is not of git's opinion about patterns such as `folder/*`."""
+    tracked = [Path(name) for name in run(ROOT, "git", "ls-files").splitlines()]
+    folders = {folder for path in tracked for folder in path.parents} - {Path(".")}
+    git = Git(str(ROOT))
+    assert [str(folder) for folder in sorted(folders) if git.is_ignored(f"{ROOT / folder}/")] == []
+    assert [str(path) for path in tracked if git.is_ignored(str(ROOT / path))] == []
+
+
+def test_dvc_knows_the_recordings(own):
+    folder, _ = own
+    assert f"{MINE}.dvc" in run(folder, "dvc", "dag", "--dot", "prepare")
+    assert MINE in run(folder, "dvc", "data", "status", "--json", "--unchanged")
+    # a folder in a folder is refused with a sentence, rather than lost
+    shutil.copytree(folder / MINE, folder / "data/raw/studio/mine")
+    assert "git-ignored" in run(folder, "dvc", "add", "data/raw/studio/mine", ok=False)
+    shutil.rmtree(folder / "data/raw/studio")
+
+
+def test_recordings_travel_with_push_and_pull(own, pulled):
+    _, recordings = own
+    assert contents(pulled / MINE) == recordings
+    assert not (pulled / "data/raw/session.zip").exists()
+
+
+def test_an_experiment_in_a_temporary_folder_has_the_recordings(own, pulled):
+    for folder in (own[0], pulled):
+        run(folder, "dvc", "exp", "run", "--temp", "-n", "beside", "prepare")
+        (kept,) = run(folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps/**/beside").split()
+        figures = run(folder, "git", "show", f"{kept}:metrics/prepare.json")
+        assert json.loads(figures)["clips"] == len(TEXTS)
+
+
+def test_the_page_beside_the_recordings_is_no_recording(own):
+    folder, _ = own
+    page = folder / "data/raw/README.md"
+    run(folder, "dvc", "repro", "-q", "prepare")
+    before = page.read_text(encoding="utf-8")
+    page.write_text(before + "One more line.\n", encoding="utf-8")
+    assert "changed" not in run(folder, "dvc", "status", "prepare")
+    page.write_text(before, encoding="utf-8")
+    metadata = folder / MINE / "metadata.csv"
+    texts = metadata.read_bytes()
+    metadata.write_bytes(texts.replace(b"seven", b"eight"))
+    assert "data/raw" in run(folder, "dvc", "status", "prepare")
+    metadata.write_bytes(texts)
+
+
+def test_cleaning_the_cache_leaves_the_recordings(own):
+    folder, recordings = own
+    run(folder, "dvc", "gc", "-w", "-f")
+    shutil.rmtree(folder / MINE)
+    run(folder, "dvc", "checkout", "-q", f"{MINE}.dvc")
+    assert contents(folder / MINE) == recordings
