@@ -1,6 +1,6 @@
 """Stages codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it.
 
-Usage: python codes.py short | long
+Usage: python codes.py short | long | every
 """
 
 import json

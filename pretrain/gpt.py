@@ -5,9 +5,12 @@ Usage: python gpt.py STAGE; a stage goes on from the best weights of the one bef
 
 import json
 import sys
+from pathlib import Path
 
 import common
+import numpy as np
 import torch
+from conditioning import hearing
 from guided import GuidedLoss, spans
 from lightning_fabric import Fabric
 from muon import Muon
@@ -23,11 +26,30 @@ from voicetune.xtts.rows import measured_recipe
 from voicetune.xtts.text import Tokenizer
 
 
+class Heard(Codes):
+    """An encoded dataset of which a speaker is heard in clips that are long enough, and in no others.
+
+    One batch's references are cut to the shortest of them: with "Yes." among them, nobody would be heard for longer.
+
+    Args:
+        shortest: seconds of such a clip.
+    """
+
+    def __init__(self, folder: Path, shortest: float):
+        super().__init__(folder)
+        self.long = np.array([clip.seconds >= shortest for clip in self.clips])
+
+    def training_clips_of(self, speaker: str) -> np.ndarray:
+        known = super().training_clips_of(speaker)
+        return known[self.long[known]]
+
+
 def main() -> None:
     stage = sys.argv[1]
     params = common.params()
     settings = dict(params[stage])
-    data, weight, sigma = (settings.pop(name) for name in ("data", "guidance", "guidance_codes"))
+    names = ("data", "guidance", "guidance_codes", "reference_clip")
+    data, weight, sigma, reference_clip = (settings.pop(name) for name in names)
     phase: Phase = check(Phase, settings, common.HERE / "params.yaml")
     tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
     num_tokens = json.loads((common.BUNDLE / "dvae.json").read_text())["num_tokens"]
@@ -36,9 +58,9 @@ def main() -> None:
     gpt = folder.build(settings_of_xtts, tokenizer).gpt
     before = params["stages"].index(stage) - 1
     if before >= 0:
-        gpt.load_state_dict(load_file(common.WORK / f"{params['stages'][before]}.safetensors"))
+        gpt.load_state_dict(hearing(load_file(common.WORK / f"{params['stages'][before]}.safetensors"), params))
     print(f"GPT of {sum(p.numel() for p in gpt.parameters()) / 1e6:.2f} M parameters")
-    codes = Codes(common.WORK / data / "codes")
+    codes = Heard(common.WORK / data / "codes", reference_clip)
     print(f"{len(codes.training)} clips to train on, {len(codes.held_out)} held out")
     heard = spans(codes, common.WORK / data / "clips" / "words.json", tokenizer.special("[SPACE]"), len(tokenizer))
     print(f"{len(heard)} clips of known word times")

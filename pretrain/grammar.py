@@ -7,13 +7,14 @@ import numpy as np
 
 from voicetune.errors import UserError
 
+PHRASES = "phrase"  # how the names of their rules begin
 _REFERENCE = re.compile(r"\{(\w+)\}")
 
 
 def read(path: Path) -> dict[str, list[str]]:
     """Read rules: lines of `name: alternative | alternative`; a name given again adds alternatives.
 
-    One more rule comes by itself: `any`, every word that stands in any of the others.
+    One more rule comes by itself: `any`, every word that stands in any of the others but the phrases.
 
     Raises:
         UserError: a line is no rule, or an alternative refers to a rule that does not exist.
@@ -34,8 +35,8 @@ def read(path: Path) -> dict[str, list[str]]:
 
 
 def with_any(rules: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The rules, and one more: `any`, every word that stands in any of them."""
-    text = " ".join(option for options in rules.values() for option in options)
+    """The rules, and one more: `any`, every word that stands in any of them but `phrase` and `phrase_...`."""
+    text = " ".join(option for name, options in rules.items() if not name.startswith(PHRASES) for option in options)
     words = re.findall(r"[a-z]+(?:'[a-z]+)?", _REFERENCE.sub(" ", text).lower())
     return rules | {"any": sorted(set(words))}
 

@@ -19,6 +19,7 @@ from voicetune.xtts.gpt import Batch, TrainingLoss
 from voicetune.xtts.rows import FRAMES_PER_CODE, LATENTS
 
 HEAD = 0
+MARKS = ".,?!'-:;"
 _SHORTEST = 0.05  # codes that every token gets at least
 
 Spans = dict[bytes, tuple[Tensor, Tensor]]
@@ -39,7 +40,7 @@ def spans(codes: Codes, words_file: Path, space: int, vocabulary: int) -> Spans:
         if len(stretch) == of_token[-1] + 1:  # else a text that the tokenizer's cleaners made longer or shorter
             edges = np.array([*starts, codes.codes(i).size / FRAMES_PER_SECOND * FRAMES_PER_CODE])
             edges = np.maximum.accumulate(edges * FRAMES_PER_SECOND / FRAMES_PER_CODE)
-            groups[tokens.tobytes()] = (tokens, stretch[of_token], edges)
+            groups[tokens.tobytes()] = (tokens, stretch[of_token], edges, clip.text[-1] in MARKS)
     lasting = token_lengths(groups.values(), vocabulary)
     return {key: _spread(*group, lasting) for key, group in groups.items()}
 
@@ -58,7 +59,7 @@ def token_lengths(groups, vocabulary: int) -> np.ndarray:
     """How many audio codes each text token lasts, (vocabulary,): ridge regression of the stretches'
     lengths, but for each clip's last, on the tokens in them."""
     gram, right = np.eye(vocabulary), np.zeros(vocabulary)
-    for tokens, of_token, edges in groups:
+    for tokens, of_token, edges, _ in groups:
         for stretch, length in enumerate(np.diff(edges)[:-1]):
             inside = np.unique(tokens[of_token == stretch], return_counts=True)
             gram[np.ix_(inside[0], inside[0])] += np.outer(inside[1], inside[1])
@@ -66,10 +67,14 @@ def token_lengths(groups, vocabulary: int) -> np.ndarray:
     return np.linalg.solve(gram, right)
 
 
-def _spread(tokens: np.ndarray, of_token: np.ndarray, edges: np.ndarray, lasting: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Begin and end of each token, (t,) each; a stretch's tokens tile it."""
+def _spread(
+    tokens: np.ndarray, of_token: np.ndarray, edges: np.ndarray, marked: bool, lasting: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Begin and end of each token, (t,) each; a stretch's tokens tile it. marked: the last one is a mark."""
     lengths = np.maximum(lasting[tokens], _SHORTEST)
-    lengths[0] = lengths[-1] = _SHORTEST  # the language's tag; the last mark, whose silence was trimmed
+    lengths[0] = _SHORTEST  # the language's tag
+    if marked:
+        lengths[-1] = _SHORTEST  # its silence was trimmed
     per_stretch = np.bincount(of_token, lengths)
     lengths = lengths * (np.diff(edges) / per_stretch)[of_token]
     ends = np.cumsum(lengths)
@@ -80,18 +85,18 @@ class GuidedLoss(TrainingLoss):
     """TrainingLoss, and in training the guidance added to every audio token's cross entropy.
 
     weight: of the guidance, nats per audio token. sigma: how far off may be looked, in audio codes.
-    layers: those whose first head is guided.
+    The first head of every layer is guided, but of the first and the last one.
     """
 
-    def __init__(self, gpt, weight: float, sigma: float, heard: Spans, layers: tuple[int, ...] = (1, 2, 3, 4)):
+    def __init__(self, gpt, weight: float, sigma: float, heard: Spans):
         super().__init__(gpt)
         self.weight, self.sigma, self.heard = weight, sigma, heard
         self._band: Tensor | None = None
         self._asked: Tensor | None = None
         self._found: list[Tensor] = []
         self.guidance = 0.0  # of the last batch, before its weight: minus the log of what lay on the diagonal
-        for layer in layers:
-            gpt.gpt.h[layer].attn.watch = self._watch
+        for block in gpt.gpt.h[1 : max(2, len(gpt.gpt.h) - 1)]:
+            block.attn.watch = self._watch
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         if not (self.training and self.weight):

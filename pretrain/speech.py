@@ -1,6 +1,6 @@
-"""Stages short and long: sentences from the grammar, spoken by espeak-ng, as clips with a manifest.
+"""Stages short, long and every: texts from the grammar, spoken by espeak-ng, as clips with a manifest.
 
-Usage: python speech.py short | long
+Usage: python speech.py short | long | every
 """
 
 import json
@@ -18,6 +18,7 @@ from voicetune.data.clip import Clip
 from voicetune.data.espeak import SAMPLE_RATE, speak_timed
 
 TRIM_DB = 45
+SHORTEST, LONGEST = 0.15, 11.6  # seconds; an "Up." takes 0.2
 
 
 def texts(settings: dict) -> list[str]:
@@ -54,7 +55,7 @@ def main() -> None:
     ]
     with ProcessPoolExecutor() as pool:
         made = list(track(pool.map(make, jobs, chunksize=32), "speaking", len(jobs)))
-    kept = [(c, words) for c, words in made if 0.3 <= c.seconds <= 11.6]
+    kept = [(c, words) for c, words in made if SHORTEST <= c.seconds <= LONGEST]
     clip.write(out / "clips.csv", [c for c, _ in kept])
     (out / "words.json").write_text(json.dumps({c.id: words for c, words in kept}))
     hours = sum(c.seconds for c, _ in kept) / 3600
