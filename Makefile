@@ -44,7 +44,7 @@ test: $(READY) ## the tests, without those that take minutes
 test-all: $(READY) $(REMOTES) ## also those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
 
-test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 12 GB of memory, 30 GB of disk)
+test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 15 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full
 
 test-browser: $(READY) ## the listening page in a real browser (as root on Debian, chromium is installed if missing)

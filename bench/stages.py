@@ -1,11 +1,12 @@
 """How long each stage of the pipeline takes, start-up and work apart, after `make repro`.
 
-    python bench/stages.py             # a Markdown table
+    python bench/stages.py             # a Markdown table; --run FOLDER takes another run's files
 
-Start-up is what a process needs until a stage's modules are loaded, measured here by loading them once more. Work is the
-rest of what the stage took in the last run, by its own clock (metrics/run/<stage>.json).
+Start-up is what a process needs until a stage's modules are loaded, measured here by loading them once more. Work is
+the rest of what the stage took in the last run, by its own clock (metrics/run/<stage>.json).
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -34,15 +35,18 @@ def starting(script: str) -> float:
 
 
 def main() -> None:
-    rows, known = [], {}
-    for path in sorted((ROOT / "metrics/run").glob("*.json")):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", type=Path, default=ROOT / "metrics/run", help="the files of a run (metrics/run)")
+    rows: list[tuple[str, float, float, float]] = []
+    known: dict[str, float] = {}
+    for path in sorted(parser.parse_args().run.glob("*.json")):
         seconds = json.loads(path.read_text(encoding="utf-8")).get("seconds")
         script = "train" if path.stem.startswith("train_") else path.stem.split("@")[0]
         if seconds is not None:
             known.setdefault(script, starting(script))
             rows.append((path.stem, known[script], max(0.0, seconds - known[script]), seconds))
     if not rows:
-        sys.exit("metrics/run holds no seconds; run `make repro` first.")
+        sys.exit("the folder holds no seconds; run `make repro` first.")
     order = list(reading.read_yaml(ROOT / "dvc.yaml")["stages"])
     rows.sort(key=lambda row: (order.index(row[0].split("@")[0]), row[0]))
     print("| stage | start-up, s | work, s | both |\n| --- | ---: | ---: | ---: |")

@@ -11,7 +11,7 @@ BUNDLE = HERE / "bundle"
 sys.path.insert(0, str(HERE.parent / "src"))
 
 from voicetune.errors import UserError  # noqa: E402 - the library's place is set above
-from voicetune.params import read_yaml  # noqa: E402
+from voicetune.params.reading import read_yaml  # noqa: E402
 
 
 def params() -> dict[str, Any]:

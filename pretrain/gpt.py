@@ -17,7 +17,8 @@ from muon import Muon
 from safetensors.torch import load_file, save_file
 
 from voicetune.data.codes import Codes
-from voicetune.params import Phase, check
+from voicetune.params.reading import check
+from voicetune.params.training import Phase
 from voicetune.training import loop
 from voicetune.training.checkpoint import State, locked
 from voicetune.xtts import folder, origins
@@ -61,7 +62,7 @@ def main() -> None:
         gpt.load_state_dict(hearing(load_file(common.WORK / f"{params['stages'][before]}.safetensors"), params))
     print(f"GPT of {sum(p.numel() for p in gpt.parameters()) / 1e6:.2f} M parameters")
     codes = Heard(common.WORK / data / "codes", reference_clip)
-    print(f"{len(codes.training)} clips to train on, {len(codes.held_out)} held out")
+    print(f"{len(codes.training)} clips to train on, {len(codes.validation)} for validation")
     heard = spans(codes, common.WORK / data / "clips" / "words.json", tokenizer.special("[SPACE]"), len(tokenizer))
     print(f"{len(heard)} clips of known word times")
     loss = GuidedLoss(gpt, weight, sigma, heard)

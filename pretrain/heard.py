@@ -1,43 +1,73 @@
-"""Stage heard: how well the bundle is understood, on unseen sentences in its own voices.
+"""Stage heard: how well the bundle is understood in its own voices: unseen sentences, and phrases of a few words.
 
-CER of faster-whisper tiny.en on what the bundle speaks, and on what espeak-ng itself spoke.
+CER of faster-whisper tiny.en on what the bundle speaks, and on what espeak-ng itself spoke; and the share of texts
+that the bundle cut short.
 """
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import common
-import soundfile
+import numpy as np
 
+from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
-from voicetune.measures.intelligibility import Recogniser, cer
-from voicetune.params import Decoding
-from voicetune.speech.voice import Line, Voice, heard
+from voicetune.measures.intelligibility import Recogniser, read
+from voicetune.measures.speaking import speak
+from voicetune.measures.takes import Take, recorded
+from voicetune.params.decoding import Decoding
+from voicetune.speech.voice import Voice
 from voicetune.xtts import codec, origins
 
-SENTENCES = 50
+COUNT = 50  # texts of a kind, at most
+WORDS = 3  # of a phrase, at most
+CUT = 0.5  # of espeak-ng's time: a text spoken in less is cut
+DECODING = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
+
+
+def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip], bool], seed: int) -> dict[str, float]:
+    """Figures of one data set's first validation clips that are wanted: how many texts, CER of both, share of cut ones.
+
+    Args:
+        data: a folder with `clips` and `codes`.
+    """
+    codes = Codes(data / "codes")
+    chosen = np.array([i for i in codes.validation if wanted(codes.clips[i])][:COUNT])
+    spoken = speak(voice, codes, data / "clips", chosen, DECODING, seed, takes=1)
+    original = recorded(codes, data / "clips", chosen)
+    cut = [
+        s.sound.size / voice.rate < CUT * o.sound.size / codec.SAMPLE_RATE
+        for s, o in zip(spoken, original, strict=True)
+    ]
+    return {
+        "texts": len(chosen),
+        "cer_bundle": cer(ears, spoken, voice.rate),
+        "cer_espeak": cer(ears, original, codec.SAMPLE_RATE),
+        "cut": round(float(np.mean(cut)), 4),
+    }
+
+
+def cer(ears: Recogniser, takes: list[Take], rate: int) -> float:
+    """Character errors of all takes over all their characters."""
+    readings = [read(ears, take.clip, take.sound, rate) for take in takes]
+    return round(sum(r.character_errors for r in readings) / sum(r.characters for r in readings), 4)
 
 
 def main() -> None:
-    data = common.WORK / "long"
-    codes = Codes(data / "codes")
-    said = [codes.clips[i] for i in codes.held_out[:SENTENCES]]
+    seed = common.params()["seed"]
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary) / "base"
         origins.unfold("tiny", base, common.BUNDLE)
         voice = Voice(base)
-    speakers = heard(voice.xtts, codes, data / "clips", (c.speaker for c in said))
-    lines = [Line(c.text, c.language) for c in said]
-    settings = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
-    spoken = voice.speak(lines, [speakers[c.speaker] for c in said], settings, common.params()["seed"])
-    original = [soundfile.read(data / "clips" / c.file, dtype="float32")[0] for c in said]
-    ears = {"en": Recogniser("tiny.en", "en")}
-    figures: dict[str, float] = {"sentences": len(said)}
-    for name, sounds in (("cer_bundle", spoken), ("cer_espeak", original)):
-        figures[name] = round(cer(ears, said, sounds, codec.SAMPLE_RATE), 4)
-    (common.HERE / "heard.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(figures)
+    ears = Recogniser("tiny.en", "en")
+    found = {
+        "sentences": figures(voice, ears, common.WORK / "long", lambda clip: True, seed),
+        "phrases": figures(voice, ears, common.WORK / "every", lambda clip: len(clip.text.split()) <= WORDS, seed),
+    }
+    (common.HERE / "heard.json").write_text(json.dumps(found, indent=2) + "\n")
+    print(found)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main() -> None:
     settings, voices = params[name], params["voices"]
     out = common.WORK / name / "clips"
     jobs = [
-        (out, i, text, voices[i % len(voices)], "held_out" if i < settings["held_out"] else "train", params["rate"])
+        (out, i, text, voices[i % len(voices)], "validation" if i < settings["validation"] else "train", params["rate"])
         for i, text in enumerate(texts(settings))
     ]
     with ProcessPoolExecutor() as pool:

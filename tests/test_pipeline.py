@@ -187,7 +187,7 @@ def test_speaking_and_listening_train_nothing_again(repository):
     models = ("base", "phase1", "phase2")
     spoken, heard = ({f"{stage}@{model}" for model in models} for stage in ("speak", "evaluate"))
     parameters = repository / "params.yaml"
-    with edited(parameters, "temperature: 0.5", "temperature: 0.6"):
+    with edited(parameters, "temperature: 0.3", "temperature: 0.6"):
         found = stages_run(run(repository, "dvc", "repro"))
         assert found == {"choose", "publish", *spoken, *heard, "compare", "synthesize", "report"}
     with edited(parameters, "- intelligibility", "- intelligibility\n  - robustness"):
@@ -201,7 +201,7 @@ def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_no
     choice = repository / "data/choice"
     before = {path.name: path.read_text() for path in choice.iterdir()}
     parameters = repository / "params.yaml"
-    with edited(parameters, "temperature: 0.5", "temperature: 0.6"):
+    with edited(parameters, "temperature: 0.3", "temperature: 0.6"):
         run(repository, "dvc", "repro", "choose")
         assert {path.name: path.read_text() for path in choice.iterdir()} == before
     second = parameters.read_text().index("train_phase2:")
@@ -209,9 +209,9 @@ def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_no
     with edited(parameters, parameters.read_text(), by_ear):
         run(repository, "dvc", "repro", "choose")
         first = (choice / "train_phase2.json").read_text()
-        assert json.loads(first)["decoding"]["temperature"] == 0.5
+        assert json.loads(first)["decoding"]["temperature"] == 0.3
         assert (choice / "train_phase1.json").read_text() == before["train_phase1.json"]
-        with edited(parameters, "temperature: 0.5", "temperature: 0.6"):
+        with edited(parameters, "temperature: 0.3", "temperature: 0.6"):
             run(repository, "dvc", "repro", "choose")
             assert (choice / "train_phase2.json").read_text() != first
         with edited(repository / "src/voicetune/speech/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2"):

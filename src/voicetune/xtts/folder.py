@@ -30,6 +30,7 @@ SHARED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 OURS = "voicetune.json"
 LICENCE = "LICENSE.txt"
+PUBLISHED = ("published", "language", "decoding")  # what stage publish adds to OURS, and no child inherits
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 # In checkpoints of the stock trainer, and of XTTS v1 (its generator, a second name of the GPT's own tensors).
 _NOT_XTTS = (
@@ -199,7 +200,8 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
     weights.update({f"gpt.{name}": value for name, value in gpt.items()})
     torch.save({"model": weights}, folder / WEIGHTS[0])
     torch.save(voices, folder / SPEAKERS)
-    text = json.dumps({**ours(parent), "facts": facts}, indent=2, ensure_ascii=False)
+    known = {name: value for name, value in ours(parent).items() if name not in PUBLISHED}
+    text = json.dumps({**known, "facts": facts}, indent=2, ensure_ascii=False)
     (folder / OURS).write_text(text + "\n", encoding="utf-8")
 
 
