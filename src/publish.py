@@ -13,7 +13,7 @@ from voicetune.params.measuring import PublishStage
 
 def main() -> None:
     settings = reading.load(PublishStage)
-    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.data.codes import Codes
     from voicetune.speech import publishing
 
     model, codes = Path("models") / settings.publish, Codes(Path("data/codes"))

@@ -15,7 +15,6 @@ def main() -> None:
     name, settings = model_named(), reading.load(SpeakStage)
     from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
     from voicetune.measures import speaking, takes
-    from voicetune.speech import timing  # no dep: what a clock says goes to metrics/run
     from voicetune.speech.voice import Voice
 
     codes, clips = Codes(Path("data/codes")), Path("data/clips")
@@ -23,8 +22,6 @@ def main() -> None:
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
     said = speaking.speak(voice, codes, clips, chosen, settings.decoding, settings.seed, settings.speak.takes)
     takes.save(Path("data/spoken") / name, said, voice.rate)
-    speed = timing.speed(voice, codes, clips, chosen, settings.decoding, settings.seed)
-    stage.note_run(f"speak@{name}", speed)
     print(f"{name}: {len(said)} takes of {len(chosen)} sentences, {sum(len(t.sound) for t in said) / voice.rate:.1f} s")
 
 

@@ -15,6 +15,7 @@ def main() -> None:
     settings = reading.load(SynthesizeStage)
     wanted = settings.synthesize
     from voicetune.speech import script  # sound and torch: only once the parameters are good
+    from voicetune.speech.timing import speed  # no dep: what a clock says goes to metrics/run
     from voicetune.speech.voice import Line, Voice
 
     voice = Voice(Path("models/voice"), stage.device(settings.device))
@@ -29,6 +30,8 @@ def main() -> None:
     made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
     for number, reason in made.faults.items():
         raise UserError(f"synthesize.lines, line {number}: {reason}")
+    lines = [(take.line, speakers[str(take.speaker)]) for take in takes]
+    stage.note_run("synthesize", speed(voice, lines, manner.decoding, settings.seed))
     print(f"{len(made.rows)} lines in {OUT}, {sum(row['seconds'] for row in made.rows):.1f} s")
 
 

@@ -151,7 +151,7 @@ def test_the_stage_synthesize_speaks_as_the_folder_says(repository, asked):
     publish.main()
     write_params(decoding={**DECODING, "temperature": 0.1})
     synthesize.main()
-    assert [settings.model_dump() for _, settings in asked] == [DECODING]
+    assert [settings.model_dump() for _, settings in asked] == [DECODING] * 4, "the lines, and three that are timed"
     rows = json.loads(Path("data/samples/manifest.json").read_text())
     assert [row["model"] for row in rows] == ["voice"] * 3
 
@@ -237,3 +237,11 @@ def test_a_judge_hears_validation_sentences_alone(small_base, dataset, asked, mo
     assert settings.model_dump() == DECODING
     assert opened
     assert not {codes.clips[i].file for i in codes.test} & set(opened)
+
+
+def test_a_phase_does_not_inherit_how_its_base_was_published(repository, tmp_path):
+    """A published voice may be the base of the next training; that one has its own language and decoding."""
+    publish.main()
+    folder.close(tmp_path / "child", VOICE, Voice(VOICE).xtts.gpt.state_dict(), {}, {"steps": 1})
+    assert not {"published", "language", "decoding"} & set(said_of(tmp_path / "child"))
+    assert {"published", "language", "decoding"} <= set(said_of(VOICE))

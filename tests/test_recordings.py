@@ -1,6 +1,5 @@
 """Recordings of one's own, added as documented, with DVC's real commands: remote, clone, experiment, cleaning."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -35,7 +34,8 @@ def own(tmp_path_factory):
     """A repository with recordings in data/raw/mine, added and committed as documented; and the recordings."""
     settings = yaml.safe_load(small_params())
     source = {"name": "mine", "reader": "ljspeech", "path": MINE, "speaker": "anna", "language": "en"}
-    settings["prepare"] |= {"sources": [source], "jobs": 1}
+    settings["prepare"]["sources"] = [source]
+    settings["jobs"] = 1
     folder = clone(tmp_path_factory.mktemp("own"), yaml.safe_dump(settings, sort_keys=False))
     recordings = record(folder / MINE)
     (folder / "data/raw/session.zip").write_bytes(bytes(1000))
@@ -89,8 +89,8 @@ def test_an_experiment_in_a_temporary_folder_has_the_recordings(own, pulled):
     for folder in (own[0], pulled):
         run(folder, "dvc", "exp", "run", "--temp", "-n", "beside", "prepare")
         (kept,) = run(folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps/**/beside").split()
-        figures = run(folder, "git", "show", f"{kept}:metrics/prepare.json")
-        assert json.loads(figures)["clips"] == len(TEXTS)
+        outs = yaml.safe_load(run(folder, "git", "show", f"{kept}:dvc.lock"))["stages"]["prepare"]["outs"]
+        assert {out["path"]: out.get("nfiles") for out in outs}["data/clips"] == len(TEXTS) + 2, "with its two tables"
 
 
 def test_the_page_beside_the_recordings_is_no_recording(own):

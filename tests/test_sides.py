@@ -27,7 +27,7 @@ from voicetune.measures.takes import Take
 from voicetune.params import training
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
-from voicetune.speech import conditioning, timing, voice
+from voicetune.speech import conditioning, voice
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
 from voicetune.xtts import folder
@@ -199,12 +199,9 @@ def test_the_stages_speak_and_ceiling_take_every_test_sentence_and_no_other(data
     wanted = [codes.clips[i].id for i in codes.test]
     speaker = SimpleNamespace(xtts=None, vocoder="griffin_lim", rate=22050, codec_rate=22050)
     monkeypatch.setattr(voice, "Voice", lambda *_: speaker)
-    timed: list[int] = []
-    monkeypatch.setattr(timing, "speed", lambda _voice, _codes, _clips, chosen, *_: timed.extend(chosen) or {})
     monkeypatch.setattr(sys, "argv", ["src/speak.py", "phase1"])
     speak.main()
     assert says == wanted
-    assert set(timed) <= set(codes.test)
     said, _ = takes.read(tmp_path / "data/spoken/phase1", codes)
     assert [take.clip.id for take in said] == 3 * wanted
 

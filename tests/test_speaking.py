@@ -144,6 +144,14 @@ def test_a_long_text_is_said_whole(voice, speaker):
     assert len(sound) / voice.rate > 0.5 * len(parts)
 
 
+@pytest.mark.parametrize("text", ["Hello.", "Yes.", "Thank you.", "Good evening."])
+def test_a_text_of_one_or_two_words_is_said(voice, speaker, text):
+    """The base that lay here before cut "Hello." off after 0.1 s, with every seed."""
+    for seed in (1, 2, 3):
+        codes = voice.codes([Line(text, "en")], [speaker[0]], SAMPLED, seed)[0]
+        assert len(voice.sound(codes, Line(text, "en"), speaker[0])) / voice.rate > 0.3
+
+
 def test_speed_is_measured_from_the_text_to_the_sound(voice, speaker):
     first, factor = timed(voice, Line(LINES[0], "en"), speaker[0], SAMPLED, 1)
     assert first > 0

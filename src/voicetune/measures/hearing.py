@@ -37,7 +37,7 @@ def ears_for(
 
 def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
     """Measure every take; `rate` is that of their sounds in Hz."""
-    return [] if ears is None else [ears.hear(take, rate) for take in stage.track(takes, "listening", len(takes))]
+    return [] if ears is None else ears.hear_all(takes, rate)
 
 
 def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:

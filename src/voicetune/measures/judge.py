@@ -49,7 +49,7 @@ class Judge:
         gpt.eval()
         takes = speak(self.voice, self.codes, self.clips, self.chosen, self.choice.decoding, self.seed, takes=1)
         gpt.train(was_training)
-        found = table.figures([self.ears.hear(take, self.voice.rate) for take in takes])
+        found = table.figures(self.ears.hear_all(takes, self.voice.rate))
         figures: dict[str, float] = {name: found[name] for name in ("cer", "secs", "mos") if name in found}
         score = SCORES[self.choice.select](found)
         return ({**figures, "composite": score} if self.choice.select == "composite" else figures), score

@@ -14,7 +14,7 @@ _RATE = 16000
 _WINDOW = int(9.01 * _RATE)  # samples that the model hears at once
 _SHORTEST = 0.25  # seconds
 _SILENCE = 1e-4  # peak
-_THREADS = 2  # fixed: the order of the sums depends on it
+_THREADS = 1  # of one sound: the order of the sums depends on it
 
 
 class MosPredictor:

@@ -43,7 +43,7 @@ def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -
     said = [codes.clips[i] for i in chosen]
     speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
-    return [
-        Take(clip, 0, voice.sound(each, Line(clip.text, clip.language), speakers[clip.speaker]), stopped=True)
-        for clip, each in zip(said, own, strict=True)
-    ]
+    lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
+    with ThreadPoolExecutor(_VOCODERS) as pool:
+        sounds = list(pool.map(voice.sound, own, lines, who))
+    return [Take(clip, 0, sound, stopped=True) for clip, sound in zip(said, sounds, strict=True)]

@@ -5,12 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
-import torch
-
 from voicetune.data.codes import Codes
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import heard
-from voicetune.xtts import folder
+
+_OURS = "voicetune.json"  # see xtts.folder, which takes seconds to import
 
 
 def publish(name: str, model: Path, out: Path, codes: Codes, clips: Path, decoding: Decoding) -> None:
@@ -26,15 +24,21 @@ def publish(name: str, model: Path, out: Path, codes: Codes, clips: Path, decodi
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(model, beside)
     if name == "base":
+        import torch
+
+        from voicetune.speech.conditioning import heard
+        from voicetune.xtts import folder
+
         speakers = heard(folder.open_xtts(model), codes, clips, codes.speakers)
         torch.save(speakers, beside / folder.SPEAKERS)
+    known = json.loads((beside / _OURS).read_text(encoding="utf-8")) if (beside / _OURS).is_file() else {}
     languages = [codes.clips[i].language for i in codes.training]
     facts = {
-        **folder.ours(model),
+        **known,
         "published": name,
         "language": max(sorted(set(languages)), key=languages.count),
         "decoding": decoding.model_dump(mode="json"),
     }
-    (beside / folder.OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (beside / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     os.replace(beside, out)

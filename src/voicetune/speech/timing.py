@@ -1,35 +1,25 @@
 """How fast a voice speaks: seconds to the first sound, and the real-time factor."""
 
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import Speaker, heard
+from voicetune.speech.conditioning import Speaker
 from voicetune.speech.say import of_part, parts
 from voicetune.speech.voice import Line, Voice
 
-_TIMED = 3  # sentences
+_TIMED = 3  # lines
 
 
-def speed(
-    voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray, settings: Decoding, seed: int
-) -> dict[str, float]:
-    """Medians over some sentences, each spoken alone: see `timed`. Nothing for a model that says nothing.
-
-    Args:
-        clips: the folder of the recordings.
-        chosen: positions of the sentences; the first three are timed.
-    """
-    said = [codes.clips[i] for i in chosen[:_TIMED]]
-    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
+def speed(voice: Voice, lines: Sequence[tuple[Line, Speaker]], settings: Decoding, seed: int) -> dict[str, float]:
+    """Medians over the first three lines, each spoken alone: see `timed`. Nothing for a model that says nothing."""
     found = []
-    for clip in said:
+    for line, speaker in lines[:_TIMED]:
         try:
-            found.append(timed(voice, Line(clip.text, clip.language), speakers[clip.speaker], settings, seed))
+            found.append(timed(voice, line, speaker, settings, seed))
         except UserError:
             continue
     if not found:

@@ -6,7 +6,6 @@ Wraps `TTS.tts.layers.xtts.dvae`; the mel settings are those of the stock recipe
 
 import functools
 
-import librosa
 import numpy as np
 import torch
 import torchaudio
@@ -113,16 +112,16 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1
     mel = dvae.decode(codes[None])[0][0] * mel_stats[:, None]
     if speed != 1:
         mel = F.interpolate(mel[None], scale_factor=1 / speed, mode="linear")[0]
-    power = torch.exp(mel).numpy()
-    power = np.pad(power, ((0, 0), (0, 1)), mode="edge")  # a centred transform has one frame more
-    magnitude = np.sqrt(np.maximum(_mel_pseudo_inverse() @ power, 0.0))
-    return librosa.griffinlim(
-        magnitude, n_iter=iterations, hop_length=HOP, win_length=1024, n_fft=1024, init=None,
-        length=mel.shape[1] * HOP,
-    ).astype(np.float32)  # fmt: skip
+    power = F.pad(torch.exp(mel), (0, 1), mode="replicate")  # a centred transform has one frame more
+    magnitude = torch.sqrt(torch.clamp(_mel_pseudo_inverse() @ power, min=0.0))
+    wave = torchaudio.functional.griffinlim(
+        magnitude, torch.hann_window(1024), n_fft=1024, hop_length=HOP, win_length=1024, power=1.0,
+        n_iter=iterations, momentum=0.99, length=mel.shape[1] * HOP, rand_init=False,
+    )  # fmt: skip
+    return wave.numpy()
 
 
 @functools.cache
-def _mel_pseudo_inverse() -> np.ndarray:
-    filters = _mel_transform(1024).mel_scale.fb.numpy().T  # (80, 513)
-    return np.linalg.pinv(filters)
+def _mel_pseudo_inverse() -> Tensor:
+    """(513, 80): mel bands back to frequencies."""
+    return torch.linalg.pinv(_mel_transform(1024).mel_scale.fb.T)
