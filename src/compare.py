@@ -1,6 +1,7 @@
 """Stage compare: the figures of every row with their intervals, the paired differences between the models, and the
 few figures of the published voice."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,7 @@ TITLES = {
     "secs": "SECS",
     "mos": "MOS",
 }
+HEARD = ("cer", "wer", "secs", "mos", "mishaps")
 BOUNDED = ("mel_ce", "cer")  # printed with their intervals; metrics/compare has all
 PAIRS = (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2"))
 
@@ -54,6 +56,7 @@ def main() -> None:
     }
     stage.write_json(OUT / "figures.json", figures)
     stage.write_json(OUT / "changes.json", changes)
+    _write_heard(OUT / "heard.csv", figures)
     stage.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
     stage.console.print(overview(figures))
     for a, b in PAIRS:
@@ -71,6 +74,14 @@ def voice(model: str, points: Figures) -> Figures:
         "train_minutes": round(facts.get("clip_seconds", 0.0) / 60, 2),
     }
     return {"model": model, **{k: v for k, v in points.items() if k != "mel_ce_stock"}, **trained}
+
+
+def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
+    """What is heard of each row, as a table for `dvc plots`."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", *HEARD])
+        writer.writerows([row, *(figures[row].get(name, "") for name in HEARD)] for row in (*CEILING, *MODELS))
 
 
 def overview(figures: Mapping[str, Figures]) -> Table:
