@@ -174,6 +174,18 @@ def test_the_cache_keeps_what_the_workspace_names(project):
     assert {path.read_bytes() for path in cache.rglob("*") if path.is_file()} == {b"new"}
 
 
+def test_a_cache_that_others_may_share_is_left_alone(project, tmp_path_factory):
+    shared = tmp_path_factory.mktemp("shared")
+    run(project, "dvc", "cache", "dir", "--local", str(shared))
+    (project / "data/raw/loose.zip").write_bytes(b"new")
+    run(project, "dvc", "add", "-q", "data/raw/loose.zip")
+    before = sorted(shared.rglob("*"))
+    with pytest.raises(UserError, match="--projects"):
+        space.collect_garbage(project, yes=True)
+    assert sorted(shared.rglob("*")) == before
+    assert before
+
+
 def test_make_asks_and_yes_answers():
     """`make -n` shows what each target would run; none of them says --yes by itself."""
 

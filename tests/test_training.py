@@ -436,6 +436,15 @@ def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatc
     assert bytes_of(tmp_path / "out") == bytes_of(expected)  # the facts too: that it was killed leaves no trace
 
 
+def test_a_state_that_other_code_wrote_is_not_continued(small_base, dataset, tmp_path, monkeypatch):
+    status, _ = run_and_signal(tmp_path, small_base, dataset, 5, signal.SIGTERM)
+    assert status > 0
+    monkeypatch.setattr(phase.closure, "sha256_of_stage", lambda script: "another code")
+    monkeypatch.chdir(tmp_path)
+    run_phase(small_base, dataset, tmp_path / "out")
+    assert len(list((tmp_path / "state").iterdir())) == 1, "the state of the other code lies there still"
+
+
 def bytes_of(path: Path) -> dict[str, str]:
     """SHA-256 of each file of a model folder."""
     return {file.name: folder.sha256(file) for file in path.iterdir()}

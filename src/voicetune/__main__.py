@@ -165,6 +165,8 @@ def explain(arguments: argparse.Namespace) -> None:
     """Say what differs between this machine and those that made the results in this repository."""
     from voicetune import machine
 
+    if machine.has_conflict():
+        raise UserError(machine.CONFLICT)
     made, here = machine.read(), machine.facts(whole_machine=True)
     if not made:
         raise UserError("machine.json is missing or damaged; `git checkout machine.json`, or `dvc repro`.")

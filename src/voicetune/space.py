@@ -167,16 +167,21 @@ def collect_garbage(root: Path, yes: bool) -> None:
         yes: do not ask.
 
     Raises:
-        UserError: nobody can be asked, the answer is no, or DVC failed (it says why).
+        UserError: the cache is shared, nobody can be asked, the answer is no, or DVC failed (it says why).
     """
     _check_root(root)
+    if not (cache := _cache(root)).resolve().is_relative_to(root.resolve()):
+        raise UserError(
+            f"the cache {cache} lies outside this repository, so other workspaces may need what is in it;"
+            " name them all: `dvc gc --workspace --projects FOLDER [FOLDER ...]`."
+        )
     print(
         "Kept: what dvc.lock and the .dvc files name as they are here now.\n"
         "Removed: the data of experiments, of other branches and of earlier commits, earlier recordings too.\n"
         "What a remote has comes back with `dvc pull`: see `dvc push --all-commits`.",
         flush=True,
     )
-    confirm(f"Clean the cache in {_cache(root)}?", yes)
+    confirm(f"Clean the cache in {cache}?", yes)
     if subprocess.run([sys.executable, "-m", "dvc", "gc", "--workspace", "--force"], cwd=root).returncode:
         raise UserError("DVC did not clean its cache; what it says above is the reason.")
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from voicetune import closure  # no dep: it names the folder of a state and changes no result
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params.choosing import Choice
@@ -52,6 +53,7 @@ def run(
     spread = {"devices": fabric.world_size, "strategy": settings.strategy} if fabric.world_size > 1 else {}
     identity = {
         **facts, **spread, "device": fabric.device.type, "conditioning_seconds": settings.conditioning_seconds,
+        "code_sha256": closure.sha256_of_stage("train"),  # a state that other code wrote is never continued
     }  # fmt: skip
     place = checkpoint.root(Path.cwd()) / f"{name}-{checkpoint.key(identity)}"
     first = fabric.is_global_zero

@@ -1,0 +1,56 @@
+"""machine.json: what ran where, and what happens to it when two branches changed it."""
+
+import subprocess
+
+import pytest
+
+from voicetune import __main__ as command
+from voicetune import machine
+from voicetune.errors import UserError
+
+
+def facts(threads: int) -> machine.Facts:
+    return {"processor": "x86_64 Some 1 2", "threads": threads, "packages": {}}
+
+
+def run_on(monkeypatch, threads: int, stage: str) -> None:
+    monkeypatch.setattr(machine, "facts", lambda whole_machine=False: facts(threads))
+    machine.note(stage)
+
+
+def test_stages_that_ran_alike_share_an_entry_in_any_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for stage in ("prepare", "encode", "prepare"):
+        run_on(monkeypatch, 2, stage)
+    first = machine.PATH.read_bytes()
+    run_on(monkeypatch, 2, "encode")
+    assert machine.PATH.read_bytes() == first
+    run_on(monkeypatch, 8, "encode")
+    assert [(known["threads"], stages) for known, stages in machine.read()] == [(8, {"encode"}), (2, {"prepare"})]
+
+
+def test_a_merge_conflict_loses_no_entry_and_is_one_sentence(tmp_path, monkeypatch, capsys):
+    def git(*words: str, ok: bool = True) -> None:
+        done = subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], capture_output=True)
+        assert (done.returncode == 0) == ok, done.stderr
+
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q", "-b", "main")
+    run_on(monkeypatch, 2, "prepare")
+    git("add", "."), git("commit", "-q", "-m", "2")
+    git("checkout", "-q", "-b", "other")
+    run_on(monkeypatch, 7, "prepare")
+    git("commit", "-q", "-a", "-m", "7")
+    git("checkout", "-q", "main")
+    run_on(monkeypatch, 9, "prepare")
+    git("commit", "-q", "-a", "-m", "9")
+    git("merge", "other", ok=False)
+
+    conflict = machine.PATH.read_bytes()
+    run_on(monkeypatch, 2, "encode")
+    assert machine.PATH.read_bytes() == conflict
+    assert "git checkout --ours machine.json" in capsys.readouterr().err
+    with pytest.raises(UserError, match="merge conflict"):
+        command.explain(command.parser().parse_args(["explain"]))
+    git("checkout", "--ours", "machine.json")
+    assert [known["threads"] for known, _ in machine.read()] == [9]
