@@ -171,7 +171,7 @@ def test_a_pickle_that_would_run_code_is_refused(bundle_base, tmp_path):
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"model": Malice()}, source / "model.pth")
-    with pytest.raises(UserError, match=r"model\.pth cannot be read"):
+    with pytest.raises(UserError, match=r"model\.pth asks for getattr .* so it was not opened"):
         unfold(source, tmp_path / "out")
     assert not (tmp_path / "ran").exists()
 

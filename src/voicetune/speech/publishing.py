@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voicetune.data.codes import Codes
 from voicetune.params.decoding import Decoding
+from voicetune.xtts import copies
 
 _OURS = "voicetune.json"  # see xtts.folder, which takes seconds to import
 
@@ -22,7 +23,7 @@ def publish(name: str, model: Path, out: Path, codes: Codes, clips: Path, decodi
     """
     beside = out.with_name(out.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(model, beside)
+    shutil.copytree(model, beside, copy_function=lambda source, to: copies.copy(Path(source), Path(to), model))
     if name == "base":
         import torch
 
