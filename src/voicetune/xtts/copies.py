@@ -43,6 +43,15 @@ def copy(path: Path, out: Path, folder: Path | None = None) -> None:
         shutil.copyfile(path, out)
 
 
+class _NotWritten(UserError):
+    def __init__(self, out: Path, reason: str):
+        self.reason = reason
+        super().__init__(
+            f"{out} cannot be written ({reason}); free some of the disk, or see that the folder may be written, and run"
+            " this again."
+        )
+
+
 @contextmanager
 def written(out: Path) -> Iterator[None]:
     """Turns what a full disk or a read-only folder raises while `out` is written into one sentence.
@@ -53,11 +62,7 @@ def written(out: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error) if isinstance(error, ValueError) else None
-        reason = said or "the disk is full or fails"
-        raise UserError(
-            f"{out} cannot be written ({reason}{_free(out)}); free some of the disk, or see that the folder"
-            " may be written, and run this again."
-        ) from None
+        raise _NotWritten(out, f"{said or 'the disk is full or fails'}{_free(out)}") from None
 
 
 def _free(out: Path) -> str:
@@ -87,5 +92,7 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
             elif out.exists():
                 shutil.rmtree(out)
             part.rename(out)
+    except _NotWritten as error:  # of a file in `part`, of which nobody knows
+        raise _NotWritten(out, error.reason) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

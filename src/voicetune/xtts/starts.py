@@ -80,7 +80,7 @@ def _newest(place: Path) -> Path:
     if not found:
         below = [path for pattern in ("*", "*/*") for path in place.glob(f"{pattern}/best_model*.pth")]
         inside = [path.parent for path in sorted(below)[-1:]]
-        hint = f"; did you mean {inside[0]}?" if inside else "."
+        hint = f"; did you mean {inside[0]}?" if inside else "; take the folder that a model's weights lie in."
         raise UserError(f"base: '{place}' has no model.pth, best_model.pth or checkpoint{hint}")
     return place / max(found, key=lambda match: (match[1] == "best_model", int(match[2])))[0]
 
