@@ -221,7 +221,11 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "seconds are a text": (
         setting(top={"gpt_cond_chunk_len": "x"}), "config.json", f"chunk_len' is 'x', .*; {TAKE}", ALL),
     "languages are null": (setting(top={"languages": None}), "config.json", f"'languages' is null, .*; {TAKE}", ALL),
+    "another kind of model": (setting(top={"model": "vits"}), "config.json", "is no configuration of XTTS; take", ALL),
+    "no sample rates": (setting(top={"audio": None}), "config.json", "is no configuration of XTTS; take", ALL),
+    "a rate of 1 Hz": (setting(top={"audio": {"sample_rate": 1}}), "config.json", f"_rate' is 1, .*; {TAKE}", ALL),
     # config.json against the weights
+    "codes begin with their end": (setting(gpt_start_audio_token=1025), "model.pth", f"audio tokens.*; {SAME}", ALL),
     "500 layers": (setting(gpt_layers=500), "model.pth", rf"does not fit .*: gpt_layers \(2, not 500\); {SAME}", ALL),
     "another width": (
         setting(gpt_n_model_channels=16_000),

@@ -41,11 +41,12 @@ def config(path: Path, found: Any) -> None:
     Raises:
         UserError: it is no table, or a value is of another type or size than XTTS has.
     """
-    args = found.get("model_args", {}) if isinstance(found, dict) else None
-    if not isinstance(args, dict):
+    args, audio = (found.get(part, {}) if isinstance(found, dict) else None for part in ("model_args", "audio"))
+    if not isinstance(args, dict) or not isinstance(audio, dict) or found.get("model", "xtts") != "xtts":
         raise UserError(f"{path} is no configuration of XTTS; take the config.json that belongs to the model.")
     numbers = [(args, name, low, high) for name, (low, high) in _SIZES.items()]
     numbers += [(found, name, low, high) for name, (low, high) in _SECONDS.items()]
+    numbers += [(audio, name, *_SIZES["output_sample_rate"]) for name in ("sample_rate", "output_sample_rate")]
     for table, name, low, high in numbers:
         value = table.get(name, low)
         if type(value) is not int or not low <= value <= high:
@@ -132,10 +133,8 @@ def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: i
             wrong = f"{what} ({_shape(found[name])}, not {list(shape)})"
     if wrong:
         raise UserError(f"{path} does not fit its config.json and vocab.json: {wrong}; take all from the same model.")
-    if (
-        width % args.gpt_n_heads
-        or max(args.gpt_start_audio_token, args.gpt_stop_audio_token) >= args.gpt_num_audio_tokens
-    ):
+    last_two = {args.gpt_num_audio_tokens - 2, args.gpt_num_audio_tokens - 1}
+    if width % args.gpt_n_heads or {args.gpt_start_audio_token, args.gpt_stop_audio_token} != last_two:
         raise UserError(
             f"the config.json of {path} fits no XTTS (heads or audio tokens); take both from the same model."
         )
