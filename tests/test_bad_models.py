@@ -173,6 +173,18 @@ def many_layers(place: Place) -> None:
     weights(repeat)(place)
 
 
+def wide(place: Place) -> None:
+    """A width that embeddings and config.json agree on, and no layer has: 3 GB would be built of 30 MB."""
+    setting(gpt_n_model_channels=4096)(place)
+
+    def widen(found: dict) -> None:
+        for name in found:
+            if name.startswith("gpt.") and ("embedding" in name or name == "gpt.final_norm.weight"):
+                found[name] = torch.zeros(*found[name].shape[:-1], 4096)
+
+    weights(widen)(place)
+
+
 def short(place: Place) -> None:
     place.put("model.pth", (place.model / "model.pth").read_bytes()[:100_000])
 
@@ -238,6 +250,7 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "more codes than the DVAE": (
         setting(gpt_num_audio_tokens=2000), "dvae.pth", f"has 1024 codes .* 1998; {SAME}", ALL),
     "layers without numbers": (many_layers, "model.pth", f"names the same weights more than once, .*; {NEW}", ALL),
+    "a width without layers": (wide, "model.pth", f": the weights of the layers are missing; {SAME}", ALL),
     # vocab.json
     "a vocabulary is null": (text("vocab.json", "null"), "vocab.json", rf"cannot be read .*; {NEW}", ALL),
     "a vocabulary is deep": (text("vocab.json", DEEP), "vocab.json", rf"cannot be read .*; {NEW}", ALL),
@@ -292,6 +305,9 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "a DVAE of another shape": (
         dvae(lambda found: found.update({"encoder.0.0.weight": torch.ones(7, 80, 3)})),
         "dvae.pth", "is not a DVAE", ALL),
+    "a wide DVAE": (
+        dvae(lambda found: found.update({"encoder.0.0.weight": torch.ones(20_000, 80, 3)})),
+        "dvae.pth", "tensors are smaller than its sizes.; take", ALL),
     "a DVAE with NaN": (
         dvae(lambda found: put_nan(found, "codebook.embed")), "dvae.pth", "codebook.embed .* not finite; ", BUT_SAY),
     # mel_stats.pth

@@ -131,6 +131,8 @@ def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: i
             raise UserError(f"{path} has no {name}, so it is not a whole XTTS; {_AGAIN}.")
         if not wrong and tuple(found[name].shape) != shape:
             wrong = f"{what} ({_shape(found[name])}, not {list(shape)})"
+    if not wrong and (12 * layers + 24) * width**2 > sum(value.numel() for value in found.values()):
+        wrong = "the weights of the layers are missing"  # 12 width^2 a layer, 24 in the conditioning encoder
     if wrong:
         raise UserError(f"{path} does not fit its config.json and vocab.json: {wrong}; take all from the same model.")
     last_two = {args.gpt_num_audio_tokens - 2, args.gpt_num_audio_tokens - 1}

@@ -177,7 +177,11 @@ def assemble_dvae(path: Path, weights: dict[str, Tensor], settings: XttsConfig) 
     """A DVAE of its weights, which came from the file `path`; see `open_dvae`."""
     checks.fits_file(path, weights)
     try:
-        dvae = codec.build_dvae(**codec.sizes_of(weights))
+        sizes = codec.sizes_of(weights)
+        needed = (12 + 56 * sizes["num_resnet_blocks"]) * sizes["hidden_dim"] ** 2  # its convolutions alone
+        if needed > sum(value.numel() for value in weights.values()):  # one tensor may say a size that no other has
+            raise ValueError("its tensors are smaller than its sizes")
+        dvae = codec.build_dvae(**sizes)
         strange = dvae.load_state_dict(weights, strict=False)  # counters of its training may be there or not
         reason = ", ".join(n for n in (*strange.missing_keys, *strange.unexpected_keys) if n.startswith(_CODEC_PARTS))
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
