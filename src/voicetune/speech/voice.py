@@ -68,11 +68,11 @@ class Voice:
 
     def __init__(self, path: Path, device: str = "cpu"):
         self.path = path
-        self.xtts = folder.open_xtts(path)
-        self.dvae, self.mel_stats = folder.open_dvae(path)
-        self.tokenizer = folder.tokenizer(path)
-        self.facts = folder.ours(path)
+        self.facts = folder.ours(path)  # what is small first, so that a fault in it is said at once
         self.vocoder = self.facts["vocoder"]
+        self.tokenizer = folder.tokenizer(path)
+        self.dvae, self.mel_stats = folder.open_dvae(path)
+        self.xtts = folder.open_xtts(path)
         self.to(device)
 
     def to(self, device: str | torch.device) -> None:

@@ -1,12 +1,12 @@
 """A model folder made ready to give away: loadable by the stock client alone, with licence, origin and consent."""
 
 import json
-import shutil
+import os
 from pathlib import Path
 from typing import Any
 
 from voicetune.errors import UserError
-from voicetune.xtts import folder
+from voicetune.xtts import copies, folder
 
 CARD = "README.md"
 _UNSIGNED = "______ (who agreed, when, and to what: fill this in before you give the model to anybody)"
@@ -24,20 +24,21 @@ def export(model: Path, out: Path, consent: str | None) -> None:
         consent: one line that says who agreed to what; without it the card leaves a line to fill in.
 
     Raises:
-        UserError: `out` exists already, or `model` is no model folder.
+        UserError: `out` exists already or cannot be written, or see `folder.check`; no `out` is left then.
     """
-    weights = folder.weights_file(model)
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError(f"{out} exists already; choose another folder, or remove it.")
-    out.mkdir(parents=True)
-    for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS, folder.LICENCE):
-        if (model / name).is_file():
-            shutil.copyfile(model / name, out / name)
-    shutil.copyfile(weights, out / "model.pth")
-    if not (out / folder.LICENCE).is_file():
-        (out / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8")
-    text = card(out.name, folder.ours(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
-    (out / CARD).write_text(text, encoding="utf-8")
+    folder.check(model)
+    with copies.whole(out, out.with_name(f".{out.name}.voicetune-part")) as part:
+        for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS, folder.LICENCE):
+            if (model / name).is_file():
+                copies.copy(model / name, part / name)
+        copies.copy(folder.weights_file(model), part / "model.pth")
+        text = card(out.name, folder.ours(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
+        with copies.written(out):
+            if not (part / folder.LICENCE).is_file():
+                (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8")
+            (part / CARD).write_text(text, encoding="utf-8")
 
 
 def card(name: str, ours: dict[str, Any], speakers: list[str], consent: str) -> str:

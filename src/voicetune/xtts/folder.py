@@ -8,8 +8,7 @@ the licence, and a phase's facts; LICENSE.txt is handed on from parent to child.
 
 import hashlib
 import json
-import pickle
-import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,11 @@ import torch
 from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
-from TTS.tts.models.xtts import Xtts, _legacy_safe_globals
+from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError
-from voicetune.xtts import codec
+from voicetune.xtts import checks, codec, copies
+from voicetune.xtts.tensors import load, save, state
 from voicetune.xtts.text import Tokenizer
 
 WEIGHTS = ("best_model.pth", "model.pth")
@@ -56,35 +56,6 @@ def weights_file(folder: Path) -> Path:
     raise UserError(f"{folder} has no {' or '.join(WEIGHTS)}; run `dvc repro` or `dvc pull` first.")
 
 
-def load(path: Path) -> Any:
-    """torch.load of tensors alone, onto the CPU; and of the configuration objects beside them in older checkpoints.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds something else.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.")
-    with readable(path):
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            with _legacy_safe_globals():
-                return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def state(path: Path) -> dict[str, Tensor]:
-    """The weights in a checkpoint, under every name that they have there.
-
-    Raises:
-        UserError: see `load`; or it is no checkpoint.
-    """
-    loaded = load(path)
-    found = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-    if not found or not all(isinstance(value, Tensor) for value in found.values()):
-        raise UserError(f"{path} holds no weights; take the checkpoint of a model.")
-    return found
-
-
 def xtts_names(found: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the stock `Xtts` alone, by its own names, whichever trainer wrote them."""
     named = {name.removeprefix("xtts."): value for name, value in found.items()}
@@ -99,10 +70,16 @@ def is_plain(path: Path, xtts: Xtts) -> bool:
 
 
 def config(folder: Path) -> XttsConfig:
-    """The stock configuration, opened with the stock class."""
-    opened = XttsConfig()
-    with readable(folder / "config.json"):
-        opened.load_json(str(folder / "config.json"))
+    """The stock configuration, opened with the stock class.
+
+    Raises:
+        UserError: config.json is damaged, or says what no XTTS can be.
+    """
+    path, opened = folder / "config.json", XttsConfig()
+    with readable(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fields that XTTS has no use for
+        checks.config(path, json.loads(path.read_text(encoding="utf-8")))
+        opened.load_json(str(path))
     return opened
 
 
@@ -124,12 +101,25 @@ def ours(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"vocoder": "hifigan"}
     with readable(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return checks.ours(path, json.loads(path.read_text(encoding="utf-8")))
 
 
 def tokenizer(folder: Path) -> Tokenizer:
-    with readable(folder / "vocab.json"):
-        return Tokenizer(folder / "vocab.json")
+    return vocabulary(folder / "vocab.json")
+
+
+def vocabulary(path: Path) -> Tokenizer:
+    """A vocab.json, opened.
+
+    Raises:
+        UserError: it is damaged, or lacks a token that XTTS needs.
+    """
+    with readable(path):
+        words = Tokenizer(path)
+        for name in ("[UNK]", "[START]", "[STOP]"):
+            words.special(name)
+        words.stock.tokenizer.encode("\ue000")  # no vocabulary has it, so its token for what is unknown shows here
+    return words
 
 
 def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
@@ -145,12 +135,29 @@ def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
 def open_xtts(folder: Path) -> Xtts:
     """The whole stock model with its weights, strictly loaded, in eval mode; not set up for generating."""
     path = weights_file(folder)
-    model = build(config(folder), tokenizer(folder))
+    settings, words = config(folder), tokenizer(folder)
+    return assemble(path, state(path), settings, words)
+
+
+def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: Tokenizer) -> Xtts:
+    """A stock model of its parts.
+
+    Args:
+        path: the file that `found`, its weights, came from.
+
+    Raises:
+        UserError: they do not fit each other. This is seen before anything is built in a size that the file has not.
+    """
+    weights = xtts_names(found)
+    checks.fits_file(path, weights)
+    checks.gpt_sizes(path, weights, settings.model_args, len(words))
     try:
-        model.load_state_dict(xtts_names(state(path)), strict=True)
-    except RuntimeError as error:
+        model = build(settings, words)
+        model.load_state_dict(weights, strict=True)
+    except (RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit its config.json ({reason}); take both from the same model.") from None
+    checks.mel_stats(path, model.mel_stats)
     torch.nn.Module.eval(model)  # Xtts.eval would also build its generator
     return model
 
@@ -161,27 +168,60 @@ def open_dvae(folder: Path) -> tuple[DiscreteVAE, Tensor]:
     Raises:
         UserError: the weights are no DVAE's, or have another number of codes than config.json.
     """
-    path = folder / "dvae.pth"
-    weights = state(path)
+    path, stats = folder / "dvae.pth", folder / "mel_stats.pth"
+    dvae = assemble_dvae(path, state(path), config(folder))
+    return dvae, checks.mel_stats(stats, load(stats))
+
+
+def assemble_dvae(path: Path, weights: dict[str, Tensor], settings: XttsConfig) -> DiscreteVAE:
+    """A DVAE of its weights, which came from the file `path`; see `open_dvae`."""
+    checks.fits_file(path, weights)
     try:
-        dvae = codec.build_dvae(**codec.sizes_of(weights))
+        sizes = codec.sizes_of(weights)
+        needed = (12 + 56 * sizes["num_resnet_blocks"]) * sizes["hidden_dim"] ** 2  # its convolutions alone
+        if needed > sum(value.numel() for value in weights.values()):  # one tensor may say a size that no other has
+            raise ValueError("its tensors are smaller than its sizes")
+        dvae = codec.build_dvae(**sizes)
         strange = dvae.load_state_dict(weights, strict=False)  # counters of its training may be there or not
         reason = ", ".join(n for n in (*strange.missing_keys, *strange.unexpected_keys) if n.startswith(_CODEC_PARTS))
-    except (KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or "another shape"
     if reason:
         raise UserError(f"{path} is not a DVAE of XTTS ({reason[:200]}); take the one that belongs to the model.")
-    num_tokens = config(folder).model_args.gpt_num_audio_tokens - 2
+    num_tokens = settings.model_args.gpt_num_audio_tokens - 2
     if dvae.num_tokens != num_tokens:
         raise UserError(
             f"{path} has {dvae.num_tokens} codes and config.json {num_tokens}; take both from the same model."
         )
-    return dvae.eval(), load(folder / "mel_stats.pth")
+    return dvae.eval()
 
 
 def speakers(folder: Path) -> Speakers:
-    """Voices by name: gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1)."""
-    return load(folder / SPEAKERS) if (folder / SPEAKERS).is_file() else {}
+    """Voices by name: gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1).
+
+    Raises:
+        UserError: the file is damaged, or does not fit config.json.
+    """
+    path = folder / SPEAKERS
+    if not path.is_file():
+        return {}
+    return checks.speakers(path, load(path), config(folder).model_args.gpt_n_model_channels)
+
+
+def check(folder: Path) -> None:
+    """Open every file of a model folder, and look at every weight, before it is given away.
+
+    Raises:
+        UserError: one is a link that leads out, is damaged, does not fit the others, or is not finite.
+    """
+    weights = weights_file(folder)
+    for path in (weights, *(folder / name for name in (*SHARED, SPEAKERS, OURS, LICENCE))):
+        copies.check_link(path, folder)
+    speakers(folder)
+    ours(folder)
+    dvae, _ = open_dvae(folder)
+    checks.finite(folder / "dvae.pth", dvae.state_dict())
+    checks.finite(weights, open_xtts(folder).state_dict())
 
 
 def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, facts: dict[str, Any]) -> None:
@@ -195,14 +235,15 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*SHARED, LICENCE):
         if (parent / name).is_file():
-            shutil.copyfile(parent / name, folder / name)
+            copies.copy(parent / name, folder / name)
     weights = xtts_names(state(weights_file(parent)))
     weights.update({f"gpt.{name}": value for name, value in gpt.items()})
-    torch.save({"model": weights}, folder / WEIGHTS[0])
-    torch.save(voices, folder / SPEAKERS)
+    save({"model": weights}, folder / WEIGHTS[0])
+    save(voices, folder / SPEAKERS)
     known = {name: value for name, value in ours(parent).items() if name not in PUBLISHED}
     text = json.dumps({**known, "facts": facts}, indent=2, ensure_ascii=False)
-    (folder / OURS).write_text(text + "\n", encoding="utf-8")
+    with copies.written(folder):
+        (folder / OURS).write_text(text + "\n", encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

@@ -1,20 +1,22 @@
 """Where a base comes from: the tiny bundle of this repository, the published XTTS v2, or a model of yours."""
 
 import json
-import shutil
+import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError
-from voicetune.xtts import folder, hub, starts
+from voicetune.xtts import checks, copies, folder, hub, starts
 from voicetune.xtts.text import Tokenizer
 
 NAMED = ("tiny", "xtts_v2")
 CPML = f"Coqui Public Model License, no commercial use, {hub.LICENCE}"
+_HANDED_ON = (folder.SPEAKERS, folder.OURS, folder.LICENCE)
 _FILL_SEED = 20240607  # of the parts that the bundle does not carry; never trained, never changed
 
 
@@ -34,22 +36,25 @@ def from_bundle(bundle: Path, out: Path) -> None:
 
     HiFi-GAN and speaker encoder are not in the bundle; they are filled from a fixed seed, so the folder
     has the same bytes each time and its voice is made by DVAE and Griffin-Lim instead.
+
+    Args:
+        out: an empty folder.
     """
     facts = _bundle_facts(bundle)
-    out.mkdir(parents=True)
-    shutil.copyfile(bundle / "vocab.json", out / "vocab.json")
+    copies.copy(bundle / "vocab.json", out / "vocab.json")
     dvae, stats = bundle_dvae(bundle)
-    torch.save(dvae, out / "dvae.pth")
-    torch.save(stats, out / "mel_stats.pth")
+    folder.save(dvae, out / "dvae.pth")
+    folder.save(stats, out / "mel_stats.pth")
     torch.manual_seed(_FILL_SEED)
     settings = tiny_config(**facts["gpt"], num_tokens=facts["dvae"]["num_tokens"], languages=facts["languages"])
     model = folder.build(settings, Tokenizer(out / "vocab.json"))
     model.gpt.load_state_dict({n: v.float() for n, v in load_file(bundle / "gpt.safetensors").items()})
     model.mel_stats.copy_(stats)
-    torch.save({"model": model.state_dict()}, out / "model.pth")
-    torch.save({}, out / folder.SPEAKERS)
-    settings.save_json(str(out / "config.json"))
-    shutil.copyfile(bundle.parents[1] / "LICENSE", out / folder.LICENCE)
+    folder.save({"model": model.state_dict()}, out / "model.pth")
+    folder.save({}, out / folder.SPEAKERS)
+    with copies.written(out):
+        settings.save_json(str(out / "config.json"))
+    copies.copy(bundle.parents[1] / "LICENSE", out / folder.LICENCE)
     _describe(out, {"base": "tiny", "vocoder": "griffin_lim", "licence": facts["licence"]})
 
 
@@ -71,14 +76,18 @@ def from_hub(out: Path) -> None:
     """The published XTTS v2, from the hub or its cache; see `hub.fetch`."""
     files = hub.fetch(hub.XTTS_V2)
     from_start(files["model.pth"].parent, out)
-    shutil.copyfile(hub.fetch_licence(hub.XTTS_V2), out / folder.LICENCE)
+    copies.copy(hub.fetch_licence(hub.XTTS_V2), out / folder.LICENCE)
     _describe(out, {"base": "xtts_v2", "origin": hub.XTTS_V2.name, "vocoder": "hifigan", "licence": CPML})
 
 
 def from_start(place: Path, out: Path) -> None:
     """Put a model that lies somewhere else (see `starts.recognise`) into XTTS's own layout.
 
-    It is opened, so that a fault shows here, and written anew where the stock loader would otherwise rewrite it.
+    It is opened first, so that a fault shows where the model lies, and written anew where the stock loader would
+    otherwise rewrite it.
+
+    Args:
+        out: an empty folder.
 
     Raises:
         UserError: a part is missing, damaged or does not fit the others.
@@ -89,22 +98,40 @@ def from_start(place: Path, out: Path) -> None:
         published = _published_codec(start)
         dvae = published["dvae.pth"] if dvae is None else dvae
         mel_stats = published["mel_stats.pth"] if mel_stats is None else mel_stats
-    out.mkdir(parents=True)
-    start.config.save_json(str(out / "config.json"))
-    shutil.copyfile(start.vocab, out / "vocab.json")
-    shutil.copyfile(start.weights, out / "model.pth")
+    xtts = _check(start, dvae, mel_stats)
+    if folder.is_plain(start.weights, xtts):
+        copies.copy(start.weights, out / "model.pth")
+    else:
+        folder.save({"model": xtts.state_dict()}, out / "model.pth")
+    with copies.written(out):
+        start.config.save_json(str(out / "config.json"))
+    copies.copy(start.vocab, out / "vocab.json")
     _put(dvae, out / "dvae.pth")
     _put(mel_stats, out / "mel_stats.pth")
-    for name in (folder.SPEAKERS, folder.OURS, folder.LICENCE):
+    for name in _HANDED_ON:
         if (start.beside / name).is_file():
-            shutil.copyfile(start.beside / name, out / name)
+            copies.copy(start.beside / name, out / name)
     if not (out / folder.SPEAKERS).is_file():
-        torch.save({}, out / folder.SPEAKERS)
-    xtts = folder.open_xtts(out)
-    if not folder.is_plain(out / "model.pth", xtts):
-        torch.save({"model": xtts.state_dict()}, out / "model.pth")
-    folder.open_dvae(out)
-    folder.ours(out)
+        folder.save({}, out / folder.SPEAKERS)
+
+
+def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path | Tensor) -> Xtts:
+    """Open all of a model where it lies, so that a fault is named there, and look at every weight."""
+    for name in _HANDED_ON:
+        copies.check_link(start.beside / name, start.beside)
+    folder.ours(start.beside)
+    folder.speakers(start.beside)
+    if isinstance(mel_stats, Path):
+        checks.mel_stats(mel_stats, folder.load(mel_stats))
+    else:
+        checks.mel_stats(start.weights, mel_stats)
+    place = dvae if isinstance(dvae, Path) else start.weights
+    weights = folder.state(dvae) if isinstance(dvae, Path) else dvae
+    checks.finite(place, folder.assemble_dvae(place, weights, start.config).state_dict())
+    words = folder.vocabulary(start.vocab)
+    xtts = folder.assemble(start.weights, folder.state(start.weights), start.config, words)
+    checks.finite(start.weights, xtts.state_dict())
+    return xtts
 
 
 def _published_codec(start: starts.Start) -> dict[str, Path]:
@@ -120,36 +147,38 @@ def _published_codec(start: starts.Start) -> dict[str, Path]:
 
 def _put(part: Path | dict[str, Tensor] | Tensor, out: Path) -> None:
     if isinstance(part, Path):
-        shutil.copyfile(part, out)
+        copies.copy(part, out)
     else:
-        torch.save(part, out)
+        folder.save(part, out)
 
 
 def _describe(out: Path, facts: dict[str, str]) -> None:
-    (out / folder.OURS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with copies.written(out):
+        (out / folder.OURS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def unfold(base: str, out: Path, bundle: Path) -> None:
     """Make `out` the base that params.yaml names: `tiny`, `xtts_v2`, or a path.
 
     Raises:
-        UserError: nothing is there, or see `hub.fetch` and `from_start`; `out` is then as it was.
+        UserError: nothing is there, `out` cannot be written, or see `hub.fetch` and `from_start`; `out` is then as it
+            was.
     """
     place = Path(base)
-    if base not in NAMED and not place.exists():
-        raise UserError(f"base: '{base}' is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml.")
+    if base not in NAMED and not os.path.exists(base):  # False as well for what can be no path
+        raise UserError(
+            f"base: {_short(base)} is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml."
+        )
     if base not in NAMED and out.resolve().is_relative_to(place.resolve()):
         raise UserError(f"base: '{base}' holds {out}, which is made from it; keep the base elsewhere.")
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with copies.whole(out, out.with_name(out.name + ".part")) as part:
         if base == "tiny":
             from_bundle(bundle, part)
         elif base == "xtts_v2":
             from_hub(part)
         else:
             from_start(place, part)
-        shutil.rmtree(out, ignore_errors=True)
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 100 else f"{text[:97]!r}..."

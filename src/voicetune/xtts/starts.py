@@ -7,6 +7,7 @@ and mel_stats as well (`TTS.tts.layers.xtts.trainer.gpt_trainer.GPTTrainer`).
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsConfig
 
 from voicetune.errors import UserError
-from voicetune.xtts import folder
+from voicetune.xtts import copies, folder
 
 _WEIGHTS = (*folder.WEIGHTS, "unoptimize_model.pth")  # the last is xtts-finetune-webui's, before it removes the DVAE
 _NUMBERED = re.compile(r"(best_model|checkpoint)_(\d+)\.pth")
@@ -51,6 +52,8 @@ def recognise(place: Path) -> Start:
     """
     weights = place if place.is_file() else _newest(place)
     beside = weights.parent
+    for path in (weights, beside / "config.json"):
+        copies.check_link(path, beside)
     config, named = _config(weights)
     vocab = _find(beside, "vocab.json", named["tokenizer_file"])
     if vocab is None:
@@ -75,8 +78,9 @@ def _newest(place: Path) -> Path:
             return place / name
     found = [match for path in place.glob("*.pth") if (match := _NUMBERED.fullmatch(path.name))]
     if not found:
-        inside = [path.parent for path in sorted(place.glob("**/best_model*.pth"))[-1:]]
-        hint = f"; did you mean {inside[0]}?" if inside else "."
+        below = [path for pattern in ("*", "*/*") for path in place.glob(f"{pattern}/best_model*.pth")]
+        inside = [path.parent for path in sorted(below)[-1:]]
+        hint = f"; did you mean {inside[0]}?" if inside else "; take the folder that a model's weights lie in."
         raise UserError(f"base: '{place}' has no model.pth, best_model.pth or checkpoint{hint}")
     return place / max(found, key=lambda match: (match[1] == "best_model", int(match[2])))[0]
 
@@ -85,7 +89,7 @@ def _config(weights: Path) -> tuple[XttsConfig, dict[str, str]]:
     """The configuration beside a checkpoint, and the files that a trainer's names."""
     if not (weights.parent / "config.json").is_file():
         raise UserError(f"{weights} has no config.json beside it; copy the one that it was trained with there.")
-    config = folder.config(weights.parent)
+    config = folder.config(weights.parent)  # checked there: model_args is a table
     config.model_args.tokenizer_file, config.output_path, config.datasets = "", "output", []  # where it was trained
     # by hand, as importing the stock trainer's own class would set torch to one thread
     named = json.loads((weights.parent / "config.json").read_text(encoding="utf-8")).get("model_args", {})
@@ -93,6 +97,15 @@ def _config(weights: Path) -> tuple[XttsConfig, dict[str, str]]:
 
 
 def _find(beside: Path, name: str, named: str) -> Path | None:
-    """A file beside the weights, where the configuration says, or among the stock recipe's files."""
-    places = [beside / name, *([Path(named)] if named else []), beside.parent / _STOCK_FILES / name]
-    return next((path for path in places if path.is_file()), None)
+    """A file beside the weights, where the configuration says, or among the stock recipe's files.
+
+    A configuration may say a place anywhere, since the stock trainer writes whole paths to its base's files. It cannot
+    pick any file of this machine: it has to have the stock name, no link leads to it, and nothing is taken from it
+    before it was opened as what it should be (a vocabulary of the size of the model's, a DVAE, 80 numbers).
+    """
+    said = [Path(named)] if os.path.basename(named) == name else []
+    places = [beside / name, *said, beside.parent / _STOCK_FILES / name]
+    found = next((path for path in places if os.path.isfile(path)), None)
+    if found:
+        copies.check_link(found, found.parent)
+    return found

@@ -1,0 +1,240 @@
+"""What the files of a model folder have to be before anything is built of them or copied.
+
+Whoever made them may have made a mistake, or mean harm. Sizes are compared with the weights first, so that nothing
+bigger than the file itself is ever built.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voicetune.errors import UserError
+from voicetune.params.languages import CHARACTER_LIMITS
+
+_AGAIN = "fetch or make it again"
+_BANDS = 80
+_EMBEDDING = (1, 512, 1)
+VOCODERS = ("hifigan", "griffin_lim")
+
+# Of config.json's model_args, what XTTS is built with: the least and the most. Published: 30 layers of 1,024.
+_SIZES = {
+    "gpt_layers": (1, 512), "gpt_n_model_channels": (1, 16384), "gpt_n_heads": (1, 512),
+    "gpt_max_audio_tokens": (1, 100_000), "gpt_max_text_tokens": (1, 100_000), "gpt_max_prompt_tokens": (1, 10_000),
+    "gpt_num_audio_tokens": (3, 1_000_000), "gpt_start_audio_token": (0, 1_000_000),
+    "gpt_stop_audio_token": (0, 1_000_000), "gpt_code_stride_len": (1024, 1024), "input_sample_rate": (22050, 22050),
+    "output_sample_rate": (8000, 192_000), "output_hop_length": (1, 4096), "decoder_input_dim": (1, 16384),
+    "d_vector_dim": (1, 16384),
+}  # fmt: skip
+_SECONDS = {"gpt_cond_len": (1, 600), "gpt_cond_chunk_len": (1, 600), "max_ref_len": (1, 600)}
+_SWITCHES = ("gpt_use_perceiver_resampler", "cond_d_vector_in_each_upsampling_layer", "kv_cache")
+_TEXTS = ("base", "origin", "licence", "published")
+
+
+def config(path: Path, found: Any) -> None:
+    """Check config.json's content, as it stands in the file; what is missing there has the stock class's value.
+
+    Raises:
+        UserError: it is no table, or a value is of another type or size than XTTS has.
+    """
+    args, audio = (found.get(part, {}) if isinstance(found, dict) else None for part in ("model_args", "audio"))
+    if not isinstance(args, dict) or not isinstance(audio, dict) or found.get("model", "xtts") != "xtts":
+        raise UserError(f"{path} is no configuration of XTTS; take the config.json that belongs to the model.")
+    numbers = [(args, name, low, high) for name, (low, high) in _SIZES.items()]
+    numbers += [(found, name, low, high) for name, (low, high) in _SECONDS.items()]
+    numbers += [(audio, name, *_SIZES["output_sample_rate"]) for name in ("sample_rate", "output_sample_rate")]
+    for table, name, low, high in numbers:
+        value = table.get(name, low)
+        if type(value) is not int or not low <= value <= high:
+            _wrong(path, name, value, f"{low} to {high}" if low < high else f"{low}")
+    for name in _SWITCHES:
+        if type(args.get(name, False)) is not bool:
+            _wrong(path, name, args[name], "true or false")
+    languages = found.get("languages", [])
+    if not isinstance(languages, list) or not all(isinstance(one, str) for one in languages):
+        _wrong(path, "languages", languages, "a list of names")
+
+
+def _wrong(path: Path, name: str, value: Any, rule: str) -> None:
+    raise UserError(
+        f"{path}: '{name}' is {_shown(value)}, but should be {rule}; take the file that belongs to the model."
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value in a few characters; of a long or nested one only what it is."""
+    if value is None or isinstance(value, bool | float):
+        return json.dumps(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**12 else "a number of more than 12 digits"
+    return repr(value[:40]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def weights(path: Path, found: Any) -> dict[str, Tensor]:
+    """Check that a checkpoint's content is plain tensors by name.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(found, dict) or not found:
+        raise UserError(f"{path} holds no weights; take the checkpoint of a model.")
+    for name, value in found.items():
+        if not isinstance(name, str) or not _is_plain(value):
+            raise UserError(f"{path} holds no weights ({_shown(name)} is not one); take the checkpoint of a model.")
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor of real numbers that are all in the file, and not one number that is repeated."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    stored = value.untyped_storage().nbytes()
+    return not value.is_complex() and not value.is_quantized and value.numel() * value.element_size() <= stored
+
+
+def fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
+    """Check that weights are no bigger than their file: many names may point to the same numbers in it.
+
+    Raises:
+        UserError: they are bigger.
+    """
+    if sum(value.numel() * value.element_size() for value in found.values()) > path.stat().st_size:
+        raise UserError(f"{path} names the same weights more than once, as no XTTS does; {_AGAIN}.")
+
+
+def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: int) -> None:
+    """Compare what config.json and vocab.json say of the model with its weights, before it is built in those sizes.
+
+    Args:
+        args: the stock `XttsArgs`.
+
+    Raises:
+        UserError: one of them says something else.
+    """
+    width, layers = args.gpt_n_model_channels, _layers(found)
+    said = {
+        "gpt.mel_embedding.weight": ("gpt_num_audio_tokens", (args.gpt_num_audio_tokens, width)),
+        "gpt.text_embedding.weight": ("vocabulary", (text_tokens, width)),
+        "gpt.mel_pos_embedding.emb.weight": ("gpt_max_audio_tokens", (args.gpt_max_audio_tokens + 3, width)),
+        "gpt.text_pos_embedding.emb.weight": ("gpt_max_text_tokens", (args.gpt_max_text_tokens + 2, width)),
+        "gpt.final_norm.weight": ("gpt_n_model_channels", (width,)),
+        "hifigan_decoder.waveform_decoder.conv_pre.weight": ("decoder_input_dim", (512, args.decoder_input_dim, 7)),
+        "hifigan_decoder.waveform_decoder.cond_layer.weight": ("d_vector_dim", (512, args.d_vector_dim, 1)),
+    }
+    wrong = f"gpt_layers ({layers}, not {args.gpt_layers})" if layers != args.gpt_layers else ""
+    for name, (what, shape) in said.items():
+        if name not in found:
+            raise UserError(f"{path} has no {name}, so it is not a whole XTTS; {_AGAIN}.")
+        if not wrong and tuple(found[name].shape) != shape:
+            wrong = f"{what} ({_shape(found[name])}, not {list(shape)})"
+    if not wrong and (12 * layers + 24) * width**2 > sum(value.numel() for value in found.values()):
+        wrong = "the weights of the layers are missing"  # 12 width^2 a layer, 24 in the conditioning encoder
+    if wrong:
+        raise UserError(f"{path} does not fit its config.json and vocab.json: {wrong}; take all from the same model.")
+    last_two = {args.gpt_num_audio_tokens - 2, args.gpt_num_audio_tokens - 1}
+    if width % args.gpt_n_heads or {args.gpt_start_audio_token, args.gpt_stop_audio_token} != last_two:
+        raise UserError(
+            f"the config.json of {path} fits no XTTS (heads or audio tokens); take both from the same model."
+        )
+
+
+def _layers(found: Mapping[str, Tensor]) -> int:
+    return sum(name.startswith("gpt.gpt.h.") and name.endswith(".attn.c_attn.weight") for name in found)
+
+
+def finite(path: Path, found: Mapping[str, Tensor]) -> None:
+    """Check every weight: one pass over all of them, so where a model comes in or goes out, not wherever it is opened.
+
+    Raises:
+        UserError: one is not a number, or infinite.
+    """
+    for name, value in found.items():
+        if not torch.isfinite(value).all():
+            raise UserError(
+                f"{path}: {name[:100]} has values that are not finite; the training that wrote it failed, so take an"
+                " earlier checkpoint or fetch it again."
+            )
+
+
+def mel_stats(path: Path, found: Any) -> Tensor:
+    """Check mel_stats (80,). Its values divide each band of a log mel spectrogram; the published ones are all negative.
+
+    Raises:
+        UserError: it has another shape, or a value that nothing can be divided by.
+    """
+    if not _is_plain(found) or tuple(found.shape) != (_BANDS,) or not found.is_floating_point():
+        raise UserError(f"{path} is no mel_stats of XTTS ({_shape(found)}, not [{_BANDS}]); {_AGAIN}.")
+    if not torch.isfinite(found).all() or found.abs().min() < 1e-3 or found.abs().max() > 1e3:
+        raise UserError(f"{path}: mel_stats has values that are zero, not finite or far off; {_AGAIN}.")
+    return found
+
+
+def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]:
+    """Check speakers by name: gpt_cond_latent (1, any, width) and speaker_embedding (1, 512, 1).
+
+    Raises:
+        UserError: one is something else, or not finite.
+    """
+    if not isinstance(found, dict) or not all(_is_line(name) for name in found):
+        raise UserError(f"{path} holds no speakers by name; {_AGAIN}.")
+    for name, one in found.items():
+        fault = _fault_of(one, width)
+        if fault:
+            raise UserError(f"{path}: the speaker '{name[:60]}' has {fault}; take the file that belongs to the model.")
+    return found
+
+
+def _fault_of(speaker: Any, width: int) -> str | None:
+    known = speaker if isinstance(speaker, dict) else {}
+    for name, shape in (("gpt_cond_latent", (1, -1, width)), ("speaker_embedding", _EMBEDDING)):
+        value: Any = known.get(name)
+        fits = _is_plain(value) and value.is_floating_point() and value.dim() == 3 and value.numel() > 0
+        if not fits or any(size not in (-1, given) for size, given in zip(shape, value.shape, strict=True)):
+            return f"{name} {_shape(value)}, not {list(shape)}".replace("-1", "any")
+        if not torch.isfinite(value).all():
+            return "values that are not finite"
+    return None
+
+
+def _shape(value: Any) -> str:
+    return str(list(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _is_line(value: Any) -> bool:
+    """Whether it is a short text of one line, which may be printed."""
+    return isinstance(value, str) and 0 < len(value) <= 500 and value.isprintable()
+
+
+def ours(path: Path, found: Any) -> dict[str, Any]:
+    """Check voicetune.json; how codes are drawn is checked where it is used.
+
+    Raises:
+        UserError: it is no table, or what it says is of another type.
+    """
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no facts about a model ({_shape(found)}); {_AGAIN}.")
+    if found.get("vocoder") not in VOCODERS:
+        _wrong(path, "vocoder", found.get("vocoder"), " or ".join(VOCODERS))
+    for name in _TEXTS:
+        if name in found and not _is_line(found[name]):
+            _wrong(path, name, found[name], "a text of one line")
+    if found.get("language", "en") not in list(CHARACTER_LIMITS):
+        _wrong(path, "language", found["language"], f"one of {', '.join(CHARACTER_LIMITS)}")
+    facts = found.get("facts", {})
+    if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
+        raise UserError(f"{path}: 'facts' holds more than names, texts and numbers; {_AGAIN}.")
+    return found
+
+
+def _is_fact(value: Any, depth: int = 3) -> bool:
+    """Whether it is a figure or a line, or some of them, nested a few times at most."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | dict):
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth > 0 and all(_is_fact(one, depth - 1) for one in inner)
+    return value is None or value == "" or isinstance(value, int) or _is_line(value)

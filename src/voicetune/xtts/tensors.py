@@ -1,0 +1,79 @@
+"""Files of torch: opened without running anything that is in them, and written."""
+
+import pickle
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from TTS.tts.models.xtts import _legacy_safe_globals
+
+from voicetune.errors import UserError
+from voicetune.xtts import checks, copies
+
+
+def load(path: Path) -> Any:
+    """torch.load of tensors alone, onto the CPU; and of the configuration objects beside them in older checkpoints.
+
+    Nothing in the file is run: `weights_only` builds tensors, containers of Python and the four stock configuration
+    classes, and calls nothing else (https://docs.pytorch.org/docs/stable/notes/serialization.html).
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one sentence, and not torch's beside it
+        try:
+            _check_packing(path)
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError:
+                with _legacy_safe_globals():
+                    return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever bytes can make of a reader
+            raise UserError(_refusal(path, error)) from None
+
+
+def _check_packing(path: Path) -> None:
+    """torch stores tensors as they are. A packed one could fill the memory from a small file."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                raise ValueError("its parts are compressed")
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    """Why a file was not opened. Not in torch's words, which advise to open it in a way that runs code."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return f"{path} does not fit into the memory of this machine; free some, or use a larger one."
+    asked = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
+    if asked:
+        return (
+            f"{path} asks for {asked[1]} while it is opened, which could run code, so it was not opened; do not open it"
+            " in another way, and fetch the model from where you trust."
+        )
+    with path.open("rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            return f"{path} is a pointer of Git LFS and not the file; run `git lfs pull` where it came from."
+    return f"{path} is no checkpoint of torch, or damaged; fetch or make it again."
+
+
+def state(path: Path) -> dict[str, Tensor]:
+    """The weights in a checkpoint, under every name that they have there.
+
+    Raises:
+        UserError: see `load`; or it is no checkpoint.
+    """
+    loaded = load(path)
+    return checks.weights(path, loaded.get("model", loaded) if isinstance(loaded, dict) else None)
+
+
+def save(value: Any, out: Path) -> None:
+    """torch.save; a full disk is one sentence."""
+    with copies.written(out):
+        torch.save(value, out)

@@ -1,0 +1,606 @@
+"""Model folders that are damaged, wrong or hostile: one sentence each that names the user's file and a remedy.
+
+A table, run in one process. Each entry spoils one file of a good folder; then `base`, `export` and what `say` opens are
+tried on it. What lies outside the folder is compared before and after.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import BUNDLE, ROOT
+from TTS.tts.models import xtts as stock_module
+
+import base as base_stage
+from voicetune.errors import UserError
+from voicetune.params.decoding import Decoding
+from voicetune.speech import publishing
+from voicetune.speech.voice import Voice
+from voicetune.xtts import copies, export, folder, origins, tensors
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+FILES = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "model.pth", "speakers_xtts.pth", "voicetune.json",
+         "LICENSE.txt")  # fmt: skip
+WIDTH = 64
+ALL, BUT_SAY = ("base", "export", "say"), ("base", "export")
+
+
+class Place:
+    """A model folder of hard links, and a folder beside it that nothing may touch."""
+
+    def __init__(self, top: Path, good: Path):
+        self.model, self.victim, self.marker = top / "his" / "model", top / "victim", top / "ran"
+        self.victim.mkdir(parents=True)
+        for name in ("secret.txt", "vocab.json", "best_model.pth"):
+            (self.victim / name).write_text("a secret\n")
+        self.model.mkdir(parents=True)
+        for name in FILES:
+            os.link(good / name, self.model / name)
+
+    def put(self, name: str, content: bytes | str) -> None:
+        """Another content: the old file is left as it is, since it is a link to the good one."""
+        (self.model / name).unlink(missing_ok=True)
+        (self.model / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def save(self, name: str, value: object, **how) -> None:
+        (self.model / name).unlink(missing_ok=True)
+        torch.save(value, self.model / name, **how)
+
+    def read(self, name: str):
+        if name.endswith(".json"):
+            return json.loads((self.model / name).read_text())
+        return torch.load(self.model / name, weights_only=True)
+
+
+Spoil = Callable[[Place], None]
+
+
+def text(name: str, content: bytes | str) -> Spoil:
+    return lambda place: place.put(name, content)
+
+
+def saved(name: str, value: object) -> Spoil:
+    return lambda place: place.save(name, value)
+
+
+def setting(**values) -> Spoil:
+    """config.json with other values in model_args; those of `top` at the top."""
+
+    def spoil(place: Place) -> None:
+        known = place.read("config.json")
+        known["model_args"] |= {name: value for name, value in values.items() if name != "top"}
+        place.put("config.json", json.dumps(known | values.get("top", {})))
+
+    return spoil
+
+
+def words(old: str, new: str) -> Spoil:
+    return lambda place: place.put("vocab.json", (place.model / "vocab.json").read_text().replace(old, new))
+
+
+def fact(**values) -> Spoil:
+    return lambda place: place.put("voicetune.json", json.dumps(place.read("voicetune.json") | values))
+
+
+def weights(change: Callable[[dict], object]) -> Spoil:
+    """model.pth with other weights."""
+
+    def spoil(place: Place) -> None:
+        found = place.read("model.pth")["model"]
+        changed = change(found)
+        place.save("model.pth", {"model": found if changed is None else changed})
+
+    return spoil
+
+
+def dvae(change: Callable[[dict], object]) -> Spoil:
+    def spoil(place: Place) -> None:
+        found = place.read("dvae.pth")
+        changed = change(found)
+        place.save("dvae.pth", found if changed is None else changed)
+
+    return spoil
+
+
+def stats(change: Callable[[torch.Tensor], object]) -> Spoil:
+    return lambda place: place.save("mel_stats.pth", change(place.read("mel_stats.pth").clone()))
+
+
+def speaker(latent: object = (1, 32, WIDTH), embedding: object = (1, 512, 1), name: object = "anna") -> Spoil:
+    def made(value):
+        return torch.ones(value) if isinstance(value, tuple) else value
+
+    return saved("speakers_xtts.pth", {name: {"gpt_cond_latent": made(latent), "speaker_embedding": made(embedding)}})
+
+
+def put_nan(found: dict, name: str, value: float = float("nan")) -> None:
+    found[name] = found[name].clone()
+    found[name].view(-1)[0] = value
+
+
+def hostile(name: str, how: str) -> Spoil:
+    """A pickle whose payload would leave a file behind if anything in it were called."""
+
+    def spoil(place: Place) -> None:
+        class Payload:
+            def __reduce__(self):
+                calls = {"system": (os.system, (f"touch {place.marker}",)), "mkdir": (os.mkdir, (str(place.marker),)),
+                         "exec": (exec, (f"open({str(place.marker)!r}, 'w')",))}  # fmt: skip
+                return calls[how.removeprefix("beside a configuration: ").removeprefix("old layout: ")]
+
+        if how.startswith("old layout"):
+            place.save(name, {"model": Payload()}, _use_new_zipfile_serialization=False)
+        elif how.startswith("beside a configuration"):  # what the second try allows, and the payload with it
+            with stock_module._legacy_safe_globals():
+                place.save(name, {"config": folder.config(place.model), "model": Payload()})
+        else:
+            place.save(name, Payload())
+
+    return spoil
+
+
+def compressed(place: Place) -> None:
+    """A file of a thousandth of what it fills in memory."""
+    place.save("plain.pth", {"model": {"gpt.x": torch.zeros(5_000_000)}})
+    (place.model / "model.pth").unlink()
+    source = zipfile.ZipFile(place.model / "plain.pth")
+    with source, zipfile.ZipFile(place.model / "model.pth", "w", zipfile.ZIP_DEFLATED) as out:
+        for name in source.namelist():
+            out.writestr(name, source.read(name))
+    (place.model / "plain.pth").unlink()
+
+
+def many_layers(place: Place) -> None:
+    """400 layers by name, all of the same numbers, and a config.json to match."""
+    setting(gpt_layers=400)(place)
+
+    def repeat(found: dict) -> None:
+        layer = [name for name in found if name.startswith("gpt.gpt.h.0.")]
+        for i in range(2, 400):
+            found |= {name.replace(".h.0.", f".h.{i}."): found[name] for name in layer}
+        big = torch.zeros(2_000_000)  # what the layers say is more than all of the file
+        found |= {f"gpt.gpt.h.{i}.big": big for i in range(30)}
+
+    weights(repeat)(place)
+
+
+def wide(place: Place) -> None:
+    """A width that embeddings and config.json agree on, and no layer has: 3 GB would be built of 30 MB."""
+    setting(gpt_n_model_channels=4096)(place)
+
+    def widen(found: dict) -> None:
+        for name in found:
+            if name.startswith("gpt.") and ("embedding" in name or name == "gpt.final_norm.weight"):
+                found[name] = torch.zeros(*found[name].shape[:-1], 4096)
+
+    weights(widen)(place)
+
+
+def short(place: Place) -> None:
+    place.put("model.pth", (place.model / "model.pth").read_bytes()[:100_000])
+
+
+def linked(name: str) -> Spoil:
+    def spoil(place: Place) -> None:
+        (place.model / name).unlink()
+        (place.model / name).symlink_to(place.victim / "secret.txt")
+
+    return spoil
+
+
+NEW = "fetch or make it again"
+TAKE = "take the file that belongs to the model"
+SAME = "take (both|all) from the same model"
+LINK = r"is a link to .*victim/secret\.txt, outside its folder; put the file itself there, or remove it"
+RUNS = r"asks for [\w.]+ while it is opened, .* do not open it in another way, and fetch the model from where you trust"
+NO_TORCH = f"is no checkpoint of torch, or damaged; {NEW}"
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+
+# what is wrong: how it is spoiled, the file that is named, the sentence after it, and who meets it
+TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
+    # config.json
+    "config is null": (text("config.json", "null"), "config.json", "is no configuration of XTTS; take", ALL),
+    "config is a list": (text("config.json", "[1]"), "config.json", "is no configuration of XTTS; take", ALL),
+    "config is empty": (text("config.json", ""), "config.json", rf"cannot be read \(Expecting.*; {NEW}", ALL),
+    "config is binary": (text("config.json", b"\xff\x00\xfe"), "config.json", rf"cannot be read .*; {NEW}", ALL),
+    "config is deep": (text("config.json", DEEP), "config.json", rf"cannot be read .*recursion.*; {NEW}", ALL),
+    "no arguments": (setting(top={"model_args": None}), "config.json", "is no configuration of XTTS; take", ALL),
+    "arguments in a list": (setting(top={"model_args": [1]}), "config.json", "is no configuration of XTTS; take", ALL),
+    "100,000 layers": (
+        setting(gpt_layers=100_000), "config.json", f": 'gpt_layers' is 100000, .*1 to 512; {TAKE}", ALL),
+    "a huge width": (setting(gpt_n_model_channels=10**9), "config.json", f": 'gpt_n_model_channels' .*; {TAKE}", ALL),
+    "a number of 5,000 digits": (
+        text("config.json", '{"model_args": {"gpt_layers": 1' + "0" * 5000 + "}}"), "config.json",
+        rf"cannot be read .*digits.*; {NEW}", ALL),
+    "a number of 100 digits": (setting(gpt_layers=10**100), "config.json", f"more than 12 digits, .*; {TAKE}", ALL),
+    "no heads": (setting(gpt_n_heads=0), "config.json", f": 'gpt_n_heads' is 0, .*; {TAKE}", ALL),
+    "layers are null": (setting(gpt_layers=None), "config.json", f": 'gpt_layers' is null, .*; {TAKE}", ALL),
+    "layers are a text": (setting(gpt_layers="30"), "config.json", f": 'gpt_layers' is '30', .*; {TAKE}", ALL),
+    "layers are true": (setting(gpt_layers=True), "config.json", f": 'gpt_layers' is true, .*; {TAKE}", ALL),
+    "layers are NaN": (setting(gpt_layers=float("nan")), "config.json", f": 'gpt_layers' is NaN, .*; {TAKE}", ALL),
+    "another code stride": (setting(gpt_code_stride_len=512), "config.json", f"is 512, .*be 1024; {TAKE}", ALL),
+    "a switch is a list": (
+        setting(gpt_use_perceiver_resampler=[]), "config.json", f"is a list, .*true or false; {TAKE}", ALL),
+    "seconds are a text": (
+        setting(top={"gpt_cond_chunk_len": "x"}), "config.json", f"chunk_len' is 'x', .*; {TAKE}", ALL),
+    "languages are null": (setting(top={"languages": None}), "config.json", f"'languages' is null, .*; {TAKE}", ALL),
+    "another kind of model": (setting(top={"model": "vits"}), "config.json", "is no configuration of XTTS; take", ALL),
+    "no sample rates": (setting(top={"audio": None}), "config.json", "is no configuration of XTTS; take", ALL),
+    "a rate of 1 Hz": (setting(top={"audio": {"sample_rate": 1}}), "config.json", f"_rate' is 1, .*; {TAKE}", ALL),
+    # config.json against the weights
+    "codes begin with their end": (setting(gpt_start_audio_token=1025), "model.pth", f"audio tokens.*; {SAME}", ALL),
+    "500 layers": (setting(gpt_layers=500), "model.pth", rf"does not fit .*: gpt_layers \(2, not 500\); {SAME}", ALL),
+    "another width": (
+        setting(gpt_n_model_channels=16_000),
+        "model.pth", rf": gpt_num_audio_tokens \(\[1026, 64\].*; {SAME}", BUT_SAY),
+    "many positions": (setting(gpt_max_audio_tokens=99_999), "model.pth", f": gpt_max_audio_tokens .*; {SAME}", ALL),
+    "many text positions": (setting(gpt_max_text_tokens=9_999), "model.pth", f": gpt_max_text_tokens .*; {SAME}", ALL),
+    "a wide decoder": (setting(decoder_input_dim=16_000), "model.pth", f": decoder_input_dim .*; {SAME}", ALL),
+    "a wide embedding": (setting(d_vector_dim=16_000), "model.pth", f": d_vector_dim .*; {SAME}", ALL),
+    "heads that do not divide": (setting(gpt_n_heads=7), "model.pth", f"heads or audio tokens.*; {SAME}", ALL),
+    "more codes than the DVAE": (
+        setting(gpt_num_audio_tokens=2000), "dvae.pth", f"has 1024 codes .* 1998; {SAME}", ALL),
+    "layers without numbers": (many_layers, "model.pth", f"names the same weights more than once, .*; {NEW}", ALL),
+    "a width without layers": (wide, "model.pth", f": the weights of the layers are missing; {SAME}", ALL),
+    # vocab.json
+    "a vocabulary is null": (text("vocab.json", "null"), "vocab.json", rf"cannot be read .*; {NEW}", ALL),
+    "a vocabulary is deep": (text("vocab.json", DEEP), "vocab.json", rf"cannot be read .*; {NEW}", ALL),
+    "a vocabulary of another model": (
+        words("[START]", "[BEGIN]"),
+        "vocab.json", r"has no token \[START\]; take", ALL),
+    "a bigger vocabulary": (
+        words(": 222", ": 4000000000"),
+        "model.pth", rf"does not fit .*: vocabulary .*; {SAME}", ALL),
+    # model.pth
+    "weights are a text": (text("model.pth", "<html>not found</html>"), "model.pth", NO_TORCH, ALL),
+    "weights are empty": (text("model.pth", b""), "model.pth", NO_TORCH, ALL),
+    "weights are cut off": (short, "model.pth", NO_TORCH, ALL),
+    "a pointer of Git LFS": (
+        text("model.pth", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"), "model.pth",
+        "is a pointer of Git LFS and not the file; run `git lfs pull`", ALL),
+    "compressed weights": (compressed, "model.pth", NO_TORCH, ALL),
+    "weights are a list": (saved("model.pth", [torch.ones(1)]), "model.pth", "holds no weights; take", ALL),
+    "weights are null": (saved("model.pth", {"model": None}), "model.pth", "holds no weights; take", ALL),
+    "weights are one tensor": (
+        saved("model.pth", {"model": torch.ones(3)}), "model.pth", "holds no weights; take", ALL),
+    "integer keys": (
+        saved("model.pth", {"model": {0: torch.ones(1)}}),
+        "model.pth", r"holds no weights \(0 is not one\); take", ALL),
+    "weights are numbers": (
+        saved("model.pth", {"model": {"a": 1.0}}), "model.pth", r"holds no weights \('a' is not one\); take", ALL),
+    "one number that is repeated": (
+        saved("model.pth", {"model": {"gpt.x": torch.ones(1).expand(10**6, 10**6)}}),
+        "model.pth", "'gpt.x' is not", ALL),
+    "sparse weights": (
+        saved("model.pth", {"model": {"gpt.x": torch.eye(3).to_sparse()}}), "model.pth", "'gpt.x' is not one", ALL),
+    "somebody else's weights": (
+        saved("model.pth", {"model": {"encoder": torch.ones(3)}}), "model.pth", f"is not a whole XTTS; {NEW}", ALL),
+    "a missing weight": (
+        weights(lambda found: {name: found[name] for name in found if name != "gpt.mel_head.bias"}),
+        "model.pth", f"does not fit .*; {SAME}", ALL),
+    "weights with NaN": (
+        weights(lambda found: put_nan(found, "gpt.mel_head.weight")), "model.pth",
+        r": gpt\.mel_head\.weight has values that are not finite; .* earlier checkpoint", BUT_SAY),
+    "weights with infinity": (
+        weights(lambda found: put_nan(found, "gpt.text_head.bias", float("-inf"))), "model.pth",
+        r": gpt\.text_head\.bias has values that are not finite; .* earlier checkpoint", BUT_SAY),
+    "zeros for mel_stats inside": (
+        weights(lambda found: found.update(mel_stats=torch.zeros(80))),
+        "model.pth", f"mel_stats has values .*; {NEW}", ALL),
+    # dvae.pth
+    "a DVAE is a list": (saved("dvae.pth", [1]), "dvae.pth", "holds no weights; take", ALL),
+    "a DVAE is a model": (saved("dvae.pth", {"a": torch.ones(1)}), "dvae.pth", "is not a DVAE of XTTS .*; take", ALL),
+    "a flat codebook": (
+        dvae(lambda found: found.update({"codebook.embed": torch.ones(1024)})),
+        "dvae.pth", "is not a DVAE .*; take", ALL),
+    "a DVAE of another shape": (
+        dvae(lambda found: found.update({"encoder.0.0.weight": torch.ones(7, 80, 3)})),
+        "dvae.pth", "is not a DVAE", ALL),
+    "a wide DVAE": (
+        dvae(lambda found: found.update({"encoder.0.0.weight": torch.ones(20_000, 80, 3)})),
+        "dvae.pth", "tensors are smaller than its sizes.; take", ALL),
+    "a DVAE with NaN": (
+        dvae(lambda found: put_nan(found, "codebook.embed")), "dvae.pth", "codebook.embed .* not finite; ", BUT_SAY),
+    # mel_stats.pth
+    "mel_stats of zeros": (stats(torch.zeros_like), "mel_stats.pth", f"values that are zero, .*; {NEW}", ALL),
+    "one zero in mel_stats": (
+        stats(lambda value: value.index_fill(0, torch.tensor([3]), 0)), "mel_stats.pth", f"are zero, .*; {NEW}", ALL),
+    "mel_stats with NaN": (stats(lambda value: value * float("nan")), "mel_stats.pth", f"not finite .*; {NEW}", ALL),
+    "mel_stats too short": (stats(lambda value: value[:79].clone()), "mel_stats.pth", r"\(\[79\], not \[80\]\)", ALL),
+    "mel_stats of whole numbers": (
+        stats(lambda value: value.long()), "mel_stats.pth", f"is no mel_stats .*; {NEW}", ALL),
+    "mel_stats is a dict": (saved("mel_stats.pth", {}), "mel_stats.pth", rf"\(a dict, not \[80\]\); {NEW}", ALL),
+    # speakers_xtts.pth
+    "speakers are a list": (
+        saved("speakers_xtts.pth", [1]), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+    "speakers are a text": (text("speakers_xtts.pth", "anna"), "speakers_xtts.pth", NO_TORCH, BUT_SAY),
+    "a speaker is a number": (
+        saved("speakers_xtts.pth", {"anna": 3}), "speakers_xtts.pth", f"a NoneType, not .*; {TAKE}", BUT_SAY),
+    "a speaker's name is a number": (speaker(name=3), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+    "a speaker's name has a line break": (
+        speaker(name="a\n\x1b[2Jb"), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+    "latents of another width": (
+        speaker(latent=(1, 32, 9)), "speakers_xtts.pth",
+        rf"'anna' has gpt_cond_latent \[1, 32, 9\], not \[1, any, 64\]; {TAKE}", BUT_SAY),
+    "no latents": (speaker(latent=None), "speakers_xtts.pth", f"gpt_cond_latent a NoneType, .*; {TAKE}", BUT_SAY),
+    "an embedding of another size": (
+        speaker(embedding=(1, 256, 1)), "speakers_xtts.pth", rf"embedding \[1, 256, 1\], not .*; {TAKE}", BUT_SAY),
+    "a speaker with NaN": (
+        speaker(latent=torch.full((1, 32, WIDTH), float("nan"))), "speakers_xtts.pth", f"not finite; {TAKE}", BUT_SAY),
+    # voicetune.json
+    "facts are null": (text("voicetune.json", "null"), "voicetune.json", f"holds no facts .*; {NEW}", ALL),
+    "facts are a list": (text("voicetune.json", "[]"), "voicetune.json", f"holds no facts .*; {NEW}", ALL),
+    "facts are cut off": (text("voicetune.json", '{"vocoder"'), "voicetune.json", f"cannot be read .*; {NEW}", ALL),
+    "facts are deep": (text("voicetune.json", DEEP), "voicetune.json", f"cannot be read .*; {NEW}", ALL),
+    "no vocoder": (text("voicetune.json", "{}"), "voicetune.json", f": 'vocoder' is null, .*; {TAKE}", ALL),
+    "another vocoder": (fact(vocoder="wavenet"), "voicetune.json", f": 'vocoder' is 'wavenet', .*; {TAKE}", ALL),
+    "a vocoder is a list": (fact(vocoder=[]), "voicetune.json", f": 'vocoder' is a list, .*; {TAKE}", ALL),
+    "no such language": (fact(language="tlh"), "voicetune.json", f": 'language' is 'tlh', .*; {TAKE}", ALL),
+    "a language is a list": (fact(language=["en"]), "voicetune.json", f": 'language' is a list, .*; {TAKE}", ALL),
+    "a licence of two lines": (fact(licence="a\nb"), "voicetune.json", f": 'licence' is .*; {TAKE}", ALL),
+    "facts of a phase in a list": (fact(facts=[1]), "voicetune.json", f": 'facts' holds more than .*; {NEW}", ALL),
+    "facts with control characters": (
+        fact(facts={"a": "\x1b[2J"}), "voicetune.json", f": 'facts' holds more than .*; {NEW}", ALL),
+    # links out of the folder
+    **{f"{name} leads out": (linked(name), name, LINK, BUT_SAY) for name in FILES},
+    # pickles that would run code
+    **{
+        f"{name} would run code ({how})": (
+            hostile(name, how), name, RUNS, BUT_SAY if name == "speakers_xtts.pth" else ALL)
+        for name in ("model.pth", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth")
+        for how in ("system", "mkdir", "exec", "beside a configuration: exec", "old layout: exec")
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(small_base, tmp_path) -> Place:
+    return Place(tmp_path, small_base)
+
+
+def run(way: str, model: Path, out: Path) -> None:
+    if way == "base":
+        origins.unfold(str(model), out, BUNDLE)
+    elif way == "export":
+        export.export(model, out, None)
+    else:
+        Voice(model)
+
+
+def hashes(top: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(top)): os.readlink(path) if path.is_symlink() else hashed(path)
+        for path in sorted(top.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def hashed(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size < 1e6 else str(path.stat().st_mtime_ns)
+
+
+def test_the_folder_is_good_before_it_is_spoiled(place, tmp_path):
+    speaker()(place)
+    stats(lambda value: -value.abs())(place)  # as the published ones are
+    for way in ALL:
+        run(way, place.model, tmp_path / way)
+    for way in BUT_SAY:
+        assert {path.name for path in (tmp_path / way).iterdir()} >= set(FILES)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_bad_model_is_one_sentence_and_nothing_else(name, place, tmp_path, capfd):
+    spoil, file, sentence, ways = TABLE[name]
+    spoil(place)
+    out = tmp_path / "out"
+    before = hashes(tmp_path)
+    for way in ways:
+        if way == "base":
+            out.mkdir()
+            (out / "kept").write_text("the base before\n")
+        with pytest.raises(UserError, match=sentence) as caught:
+            run(way, place.model, out)
+        said = str(caught.value)
+        assert str(place.model / file) in said
+        assert "; " in said, "a remedy"
+        assert said.isprintable()
+        assert len(said) < 600
+        assert "weights_only" not in said
+        assert ".part" not in said
+        if way == "base":
+            assert [path.name for path in out.iterdir()] == ["kept"]
+            shutil.rmtree(out)
+        assert hashes(tmp_path) == before, f"{way} left something or took something"
+    assert not place.marker.exists(), "something in the pickle was called"
+    written = capfd.readouterr()
+    assert "Warning" not in written.err + written.out
+
+
+# What `base` in params.yaml can be
+
+
+@pytest.mark.parametrize("base", ["2024-13-45", "a\0b", "x" * 300, "/".join("y" * 250 for _ in range(20)), "no\nsuch"])
+def test_a_base_that_can_be_no_path(base, tmp_path):
+    with pytest.raises(
+        UserError, match=r"^base: .* is neither .* nor a folder; correct `base` in params\.yaml"
+    ) as said:
+        origins.unfold(base, tmp_path / "out", BUNDLE)
+    assert str(said.value).isprintable()
+    assert len(str(said.value)) < 250
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("base", "sentence"),
+    [
+        (ROOT / "README.md", r"README\.md has no config\.json beside it; copy"),
+        (ROOT / "data" / "raw", r"has no model\.pth, best_model\.pth or checkpoint; take the folder"),
+    ],
+)
+def test_a_base_that_is_no_model(base, sentence, tmp_path):
+    with pytest.raises(UserError, match=sentence):
+        origins.unfold(str(base), tmp_path / "out", BUNDLE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_the_folder_that_is_no_checkpoint(place, tmp_path):
+    with pytest.raises(UserError, match=r"model/config\.json is no checkpoint of torch"):
+        origins.unfold(str(place.model / "config.json"), tmp_path / "out", BUNDLE)
+
+
+def test_the_stage_says_it_and_ends(place, tmp_path, monkeypatch):
+    """By the stage's own door, with params.yaml."""
+    text("speakers_xtts.pth", "no")(place)
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(f"base: {place.model}\n")
+    with pytest.raises(UserError, match=rf"{place.model}/speakers_xtts\.pth is no checkpoint"):
+        base_stage.main()
+    assert not list(Path("models").iterdir())
+
+
+# Links
+
+
+def test_links_into_the_caches_of_dvc_and_of_the_hub_are_followed(place, small_base, tmp_path):
+    patterns = ("cache/files/md5/ab/{:030x}", "hub/blobs/{:064x}", "hub/blobs/{:040x}")
+    for number, name in enumerate(FILES):
+        kept = tmp_path / patterns[number % 3].format(number)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        os.link(small_base / name, kept)
+        (place.model / name).unlink()
+        (place.model / name).symlink_to(os.path.relpath(kept, place.model))
+    for way in BUT_SAY:
+        run(way, place.model, tmp_path / way)
+        assert not any(path.is_symlink() for path in (tmp_path / way).iterdir())
+        assert (tmp_path / way / "LICENSE.txt").read_bytes() == (small_base / "LICENSE.txt").read_bytes()
+
+
+def test_a_link_within_the_folder_is_followed(place, tmp_path):
+    (place.model / "model.pth").rename(place.model / "best_model_7.pth")
+    (place.model / "model.pth").symlink_to("best_model_7.pth")
+    run("export", place.model, tmp_path / "out")
+    assert not (tmp_path / "out" / "model.pth").is_symlink()
+
+
+def test_a_model_that_is_published_leads_nowhere_else(place, tmp_path):
+    """A phase's folder that came by a remote; no file of it, nor of a folder in it."""
+    (place.model / "more").symlink_to(place.victim)
+    with pytest.raises(UserError, match=r"more/\S+ is a link to .*victim"):
+        publishing.publish("phase2", place.model, tmp_path / "voice", None, tmp_path, Decoding.model_construct())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["his", "victim"]
+
+
+@pytest.mark.parametrize("key", ["tokenizer_file", "dvae_checkpoint", "mel_norm_file"])
+def test_a_configuration_cannot_pick_a_file_of_this_machine(key, place, tmp_path):
+    names = {"tokenizer_file": "vocab.json", "dvae_checkpoint": "dvae.pth", "mel_norm_file": "mel_stats.pth"}
+    (place.model / names[key]).unlink()
+    for named in (place.victim / "secret.txt", "a\0b", "x" * 5000, ["x"], "/dev/stdin"):
+        setting(**{key: str(named) if isinstance(named, Path) else named})(place)
+        assert origins.starts._find(place.model, names[key], str(named)) is None
+    shutil.copyfile(place.victim / "secret.txt", place.victim / names[key])
+    setting(**{key: str(place.victim / names[key])})(place)
+    with pytest.raises(UserError, match=rf"victim/{names[key]} (cannot be read|is no checkpoint).*; {NEW}"):
+        run("base", place.model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# A disk that is full, a folder that may not be written
+
+
+@contextmanager
+def no_file_bigger_than(size: int) -> Iterator[None]:
+    """Writing more raises, in Python and in torch's own writer, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("way", "size"),
+    [("base", 100), ("base", 20_000_000), ("tiny", 20_000_000), ("a trainer's", 20_000_000), ("export", 20_000_000),
+     ("publish", 20_000_000)],
+)  # fmt: skip
+def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path):
+    out = tmp_path / "made" / "out"
+    if way != "export":
+        out.mkdir(parents=True)
+        (out / "kept").write_text("before\n")
+    if way == "a trainer's":  # written anew
+        place.save("model.pth", place.read("model.pth")["model"])
+    before = hashes(tmp_path)
+    calls = {
+        "publish": lambda: publishing.publish("phase2", place.model, out, None, tmp_path, Decoding.model_construct()),
+        "tiny": lambda: origins.unfold("tiny", out, BUNDLE),
+        "export": lambda: run("export", place.model, out),
+    }
+    call = calls.get(way, lambda: run("base", place.model, out))
+    named = out if way != "publish" else rf"{out}\S+"
+    with no_file_bigger_than(size), pytest.raises(UserError, match=f"{named} cannot be written .*GB are free.; free"):
+        call()
+    assert hashes(tmp_path) == before
+    assert not list(tmp_path.rglob("*part*"))
+
+
+@pytest.mark.parametrize("way", BUT_SAY)
+def test_a_folder_that_may_not_be_written(way, place, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"file/out cannot be written \(Not a directory"):
+        run(way, place.model, tmp_path / "file" / "out")
+
+    def refuse(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match=r"out cannot be written \(Permission denied.*may be written"):
+        run(way, place.model, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_an_export_that_can_have_no_such_name(name, place, tmp_path):
+    with pytest.raises(UserError, match="cannot be written"):
+        export.export(place.model, tmp_path / name, None)
+
+
+def test_an_export_does_not_remove_a_folder_of_the_users(place, tmp_path):
+    (tmp_path / "out.part").mkdir()
+    run("export", place.model, tmp_path / "out")
+    assert (tmp_path / "out.part").is_dir()
+
+
+# What opening costs
+
+
+def test_opening_for_say_looks_at_no_weight_twice(place, monkeypatch):
+    """One look at every weight belongs to what comes in and what goes out."""
+    seen: list[int] = []
+    look = torch.isfinite
+    monkeypatch.setattr(torch, "isfinite", lambda value: (seen.append(value.numel()), look(value))[1])
+    opened = []
+    load = tensors.torch.load
+    monkeypatch.setattr(tensors.torch, "load", lambda path, **how: (opened.append(path.name), load(path, **how))[1])
+    Voice(place.model)
+    assert sum(seen) <= 160
+    assert sorted(opened) == ["dvae.pth", "mel_stats.pth", "model.pth"]
+
+
+def test_copies_are_whole_or_not_there(tmp_path):
+    def stopped() -> None:
+        with copies.whole(tmp_path / "out", tmp_path / "part") as part:
+            (part / "half").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert not list(tmp_path.iterdir())
