@@ -177,14 +177,17 @@ def _fetched(asr: str) -> Path:
         try:
             return Path(download_model(asr, local_files_only=True))
         except LocalEntryNotFoundError:
-            print(f"fetching the recogniser '{asr}' from {constants.ENDPOINT}, once", flush=True)
+            if not constants.HF_HUB_OFFLINE:
+                print(f"fetching the recogniser '{asr}' from {constants.ENDPOINT}, once", flush=True)
             return Path(download_model(asr))
     except HfHubHTTPError as error:
         why = f"{constants.ENDPOINT} answered {error.response.status_code}"
     except HFValidationError:
         why = "it is no name of a model"
     except LocalEntryNotFoundError:
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
+        why = (
+            "HF_HUB_OFFLINE is set: unset it" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
+        )
     except Exception as error:  # a connection or a disk: the downloader's libraries have no common class
         why = _first_line(error)
     raise UserError(
