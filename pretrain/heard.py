@@ -14,7 +14,8 @@ import numpy as np
 
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
-from voicetune.measures.intelligibility import Recogniser, read
+from voicetune.measures.intelligibility import read
+from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.speaking import speak
 from voicetune.measures.takes import Take, recorded
 from voicetune.params.decoding import Decoding
@@ -61,7 +62,7 @@ def main() -> None:
         base = Path(temporary) / "base"
         origins.unfold("tiny", base, common.BUNDLE)
         voice = Voice(base)
-    ears = Recogniser("tiny.en", "en")
+    ears = Recogniser("tiny.en", "en", "cpu")
     found = {
         "sentences": figures(voice, ears, common.WORK / "long", lambda clip: True, seed),
         "phrases": figures(voice, ears, common.WORK / "every", lambda clip: len(clip.text.split()) <= WORDS, seed),

