@@ -176,6 +176,14 @@ def explain(arguments: argparse.Namespace) -> None:
         )
 
 
+def verdict(arguments: argparse.Namespace) -> None:
+    """Print what the figures say of the published voice."""
+    from voicetune.report import verdict  # not needed for --help
+
+    verdict.show(verdict.read(Path.cwd()))
+    print("metrics/report/index.html has the figures, docs/measuring.md the limits")
+
+
 def space(arguments: argparse.Namespace) -> None:
     """Show what takes how much of the disk, or remove one kind of it."""
     from voicetune import space  # rich tables, DVC: not needed for --help
@@ -238,6 +246,8 @@ def parser() -> argparse.ArgumentParser:
     eight.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
     eight.add_argument("--yes", action="store_true", help="do not ask")
     eight.set_defaults(run=space)
+    nine = commands.add_parser("verdict", help="is the published voice understood, is it the speaker, was it worth it?")
+    nine.set_defaults(run=verdict)
     return top
 
 

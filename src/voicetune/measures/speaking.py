@@ -39,7 +39,7 @@ def speak(
 
 
 def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
-    """The recordings' own codes, made to sound as a model's are: what no model of this codec is expected to pass."""
+    """The recordings' own codes, made to sound as this model's are; with HiFi-GAN, by its GPT's latents of them."""
     said = [codes.clips[i] for i in chosen]
     speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
