@@ -33,10 +33,11 @@ def say(arguments: argparse.Namespace) -> None:
 
 
 def _decoding(arguments: argparse.Namespace, voice: "Voice") -> Decoding:
-    """The model folder's decoding, or where it has none that of params.yaml; what the command line says goes first."""
+    """The model folder's decoding, or for an unpublished one of this repository that of params.yaml, with which it was
+    measured; what the command line says goes first."""
     given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
     given = {name: value for name, value in given.items() if value is not None}
-    silent = "decoding" not in voice.facts and reading.PATH.is_file()
+    silent = voice.ours and "decoding" not in voice.facts and reading.PATH.is_file()
     known = whole.load().decoding if silent else voice.decoding()
     return reading.check(Decoding, {**known.model_dump(), **given}, "the command line")
 

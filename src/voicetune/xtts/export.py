@@ -58,7 +58,7 @@ Consent: {consent}
 ```python
 from TTS.api import TTS
 tts = TTS(model_path="{name}", config_path="{name}/config.json")
-tts.tts_to_file("...", speaker="{speakers[0] if speakers else "..."}", language="en", file_path="said.wav")
+tts.tts_to_file("...", speaker="{speakers[0] if speakers else "..."}", language="{ours.get("language", "en")}", file_path="said.wav")
 ```
 {table}"""
 
