@@ -59,8 +59,8 @@ def decoding_of(model: Path) -> Decoding:
     """
     if not (model / folder.OURS).is_file():
         stock = folder.config(model)
-        known = {name: getattr(stock, name) for name in Decoding.model_fields}
-        return reading.check(Decoding, known, model / "config.json")
+        said = {name: getattr(stock, name) for name in Decoding.model_fields}
+        return reading.check(Decoding, said, model / "config.json")
     known = folder.ours(model).get("decoding")
     if not isinstance(known, dict):
         raise UserError(
