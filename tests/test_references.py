@@ -35,7 +35,7 @@ def test_what_is_tried(codes):
     tried = references.candidates(codes, SPEAKER)
     assert tried[0] == conditioning.longest(codes, SPEAKER), "what was heard before there was a choice"
     assert tried == references.candidates(codes, SPEAKER)
-    assert len({tuple(sorted(one)) for one in tried}) == len(tried) >= 4
+    assert len({tuple(sorted(one)) for one in tried}) == len(tried) >= 3
     assert {i for one in tried for i in one} <= set(codes.training.tolist())
 
 

@@ -24,9 +24,9 @@ from voicetune.xtts.gpt import Batch, Tokens, TrainingLoss
 from voicetune.xtts.rows import Recipe, assemble, given
 
 FILE = "references.json"
-_SINGLES, _JOINS = 3, 2  # candidates beside the longest clips
+_SINGLES, _JOINS = 2, 2  # candidates beside the longest clips
 _SINGLE_SECONDS = 6.0  # of the recipe's reference
-_CLIPS = 16  # validation clips that judge a reference: one batch, as this is done for every model
+_CLIPS = 12  # validation clips that judge a reference; few, as this is done for every model
 _BATCH = 16
 _TIE = 5e-3  # nats; a reference has to be better than the first by more
 _RECIPE = Recipe()
