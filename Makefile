@@ -37,6 +37,7 @@ $(REMOTES): $(READY)
 repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
 	@$(BIN)/python -m voicetune check
 	dvc repro
+	@$(BIN)/python -m voicetune verdict
 
 test: $(READY) ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile

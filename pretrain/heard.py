@@ -19,6 +19,7 @@ from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.speaking import speak
 from voicetune.measures.takes import Take, recorded
 from voicetune.params.decoding import Decoding
+from voicetune.speech import conditioning
 from voicetune.speech.voice import Voice
 from voicetune.xtts import codec, origins
 
@@ -36,7 +37,8 @@ def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip],
     """
     codes = Codes(data / "codes")
     chosen = np.array([i for i in codes.validation if wanted(codes.clips[i])][:COUNT])
-    spoken = speak(voice, codes, data / "clips", chosen, DECODING, seed, takes=1)
+    speakers = conditioning.heard(voice.xtts, codes, data / "clips", (codes.speakers[i] for i in chosen))
+    spoken = speak(voice, codes, speakers, chosen, DECODING, seed, takes=1)
     original = recorded(codes, data / "clips", chosen)
     cut = [
         s.sound.size / voice.rate < CUT * o.sound.size / codec.SAMPLE_RATE

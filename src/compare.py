@@ -91,7 +91,8 @@ def overview(figures: Mapping[str, Figures]) -> Table:
     for name, title in TITLES.items():
         interval = "\n\\[95 %]" if name in BOUNDED else ""
         shown.add_column(title + interval, justify="right", no_wrap=True)
-    for row, label in (LABELS | {name: name for name in CEILING}).items():
+    codec = "codec\n(by base)" if figures["codec"].get("vocoder") == "hifigan" else "codec"
+    for row, label in (LABELS | {"recordings": "recordings", "codec": codec}).items():
         shown.add_row(label, *(_cell(figures[row], name) for name in TITLES))
     return shown
 

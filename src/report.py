@@ -8,11 +8,13 @@ OUT = Path("metrics/report")
 
 
 def main() -> None:
-    from voicetune.report import gather, page
+    from voicetune.report import gather, page, verdict
 
     root = Path(".")
-    page.write(gather.read(root), root, OUT)
+    results = gather.read(root)
+    page.write(results, root, OUT)
     page.write_run(root)
+    verdict.show(verdict.judge(results.settings.publish, results.figures, results.pairs))
     print(f"{OUT}/index.html and {OUT}/report.md")
 
 

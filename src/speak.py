@@ -1,4 +1,4 @@
-"""Stage speak: the test sentences, spoken by one model, into data/spoken/<model>.
+"""Stage speak: the test sentences, spoken by one model, into data/spoken/<model>, and the speakers that it spoke as.
 
 Usage: python src/speak.py base | phase1 | phase2
 """
@@ -10,18 +10,24 @@ from voicetune.params import reading
 from voicetune.params.models import model_named
 from voicetune.params.speaking import SpeakStage
 
+SPOKEN = Path("data/spoken")
+
 
 def main() -> None:
     name, settings = model_named(), reading.load(SpeakStage)
     from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
     from voicetune.measures import speaking, takes
+    from voicetune.speech import references
     from voicetune.speech.voice import Voice
 
     codes, clips = Codes(Path("data/codes")), Path("data/clips")
     voice = Voice(Path("models") / name, stage.device(settings.device))
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
-    said = speaking.speak(voice, codes, clips, chosen, settings.decoding, settings.seed, settings.speak.takes)
-    takes.save(Path("data/spoken") / name, said, voice.rate)
+    known = references.best(voice.xtts, codes, clips, codes.speakers)
+    speakers = {who: one.speaker for who, one in known.items()}
+    said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)
+    takes.save(SPOKEN / name, said, voice.rate)
+    references.save(SPOKEN / name, known)
     print(f"{name}: {len(said)} takes of {len(chosen)} sentences, {sum(len(t.sound) for t in said) / voice.rate:.1f} s")
 
 

@@ -15,7 +15,8 @@ import pytest
 from voicetune.data import espeak
 from voicetune.data.codes import Codes
 from voicetune.params import whole
-from voicetune.speech import publishing
+from voicetune.speech import conditioning, publishing, references
+from voicetune.xtts import folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
@@ -71,7 +72,10 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     (place / "data/choice/train_phase1.json").write_text(json.dumps(choice))
     decoding = whole.load(ROOT / "params.yaml").decoding
     voice = place / "models" / "voice"
-    publishing.publish("base", small_base, voice, Codes(dataset / "codes"), dataset / "clips", decoding)
+    codes, spoken = Codes(dataset / "codes"), place / "data/spoken/base"
+    heard = conditioning.heard(folder.open_xtts(small_base), codes, dataset / "clips", codes.speakers)
+    references.save(spoken, {name: references.Reference([], None, one) for name, one in heard.items()})
+    publishing.publish("base", small_base, voice, spoken, codes.clips, decoding)
     (place / "run").mkdir()
     (place / "run" / "report.json").write_text(json.dumps({"seconds": 9.5}))
     write_prompts(place / "prompts")

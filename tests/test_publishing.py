@@ -22,9 +22,9 @@ from voicetune.errors import UserError
 from voicetune.measures.judge import Judge
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
-from voicetune.speech import publishing
+from voicetune.speech import conditioning, publishing, references
 from voicetune.speech.voice import Line, Voice
-from voicetune.xtts import folder
+from voicetune.xtts import export, folder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,13 +37,19 @@ def repository(small_base, dataset, tmp_path, monkeypatch) -> Path:
     """A folder with parameters, data, and the models base and phase2, to be in. The base has a speaker of its own."""
     place = tmp_path / "repository"
     (place / "models").mkdir(parents=True)
-    (place / "data").symlink_to(dataset)
+    (place / "data/spoken").mkdir(parents=True)
+    for name in ("clips", "codes"):
+        (place / "data" / name).symlink_to(dataset / name)
     base = Path(shutil.copytree(small_base, place / "models/base"))
     known = Voice(base)
     stranger = {"gpt_cond_latent": torch.ones(1, 32, 64), "speaker_embedding": torch.ones(1, 512, 1)}
     torch.save({"stranger": stranger}, base / folder.SPEAKERS)
     weights = {name: value + 0.01 for name, value in known.xtts.gpt.state_dict().items()}
     folder.close(place / "models/phase2", base, weights, {SPEAKER: stranger}, {"steps": 4})
+    heard = conditioning.heard(known.xtts, Codes(dataset / "codes"), dataset / "clips", [SPEAKER])
+    for model in ("base", "phase2"):
+        spoken = {name: references.Reference(["clip00"], 2.5, one) for name, one in heard.items()}
+        references.save(place / "data/spoken" / model, spoken)
     monkeypatch.chdir(place)
     write_params()
     return place
@@ -80,8 +86,13 @@ def test_the_published_folder_is_the_model_and_says_how_it_speaks(repository):
     source = Path("models/phase2")
     published, model = bytes_of(VOICE), bytes_of(source)
     assert published.pop(folder.OURS) != model.pop(folder.OURS)
+    assert published.pop(folder.SPEAKERS) != model.pop(folder.SPEAKERS)
     assert published == model
-    assert said_of(VOICE) == {**said_of(source), "published": "phase2", "language": "en", "decoding": DECODING}
+    assert bytes_of(VOICE)[folder.SPEAKERS] == bytes_of(Path("data/spoken/phase2"))[folder.SPEAKERS]
+    assert said_of(VOICE) == {
+        **said_of(source), "published": "phase2", "language": "en", "decoding": DECODING,
+        "references": {SPEAKER: {"clips": ["clip00"], "mel_ce": 2.5}},
+    }  # fmt: skip
     assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
     voice = Voice(VOICE)
     assert voice.decoding().model_dump() == DECODING
@@ -94,20 +105,38 @@ def test_its_language_is_the_one_that_most_of_the_training_clips_have(repository
     others = ["hu"] * 6 + ["en"] * (len(codes.training) - 6)
     for i, language in zip(codes.training, others, strict=True):
         codes.clips[i] = type(codes.clips[i])(**{**vars(codes.clips[i]), "language": language})
-    publishing.publish("phase2", Path("models/phase2"), VOICE, codes, dataset / "clips", Decoding(**DECODING))
+    spoken = Path("data/spoken/phase2")
+    publishing.publish("phase2", Path("models/phase2"), VOICE, spoken, codes.clips, Decoding(**DECODING))
     assert Voice(VOICE).language == "hu"
 
 
 def test_a_published_base_speaks_as_the_datasets_speakers_and_not_its_own(repository):
     assert set(folder.speakers(Path("models/base"))) == {"stranger"}
     write_params(publish="base")
+    studio = {f"studio {i}": {"gpt_cond_latent": torch.ones(1, 32, 64)} for i in range(58)}  # as XTTS v2 has them
+    torch.save(folder.speakers(Path("models/base")) | studio, Path("models/base") / folder.SPEAKERS)
     publish.main()
     heard = Voice(VOICE).speakers()
     assert set(heard) == {SPEAKER}
     assert heard[SPEAKER]["gpt_cond_latent"].shape == (1, 32, 64)
     assert said_of(VOICE)["published"] == "base"
     assert folder.sha256(VOICE / "model.pth") == folder.sha256(Path("models/base/model.pth"))
-    assert set(folder.speakers(Path("models/base"))) == {"stranger"}
+    assert len(folder.speakers(Path("models/base"))) == 59
+
+
+def test_a_published_base_is_synthesized_in_the_datasets_voice_alone(repository, asked):
+    write_params(publish="base")
+    publish.main()
+    synthesize.main()
+    rows = json.loads(Path("data/samples/manifest.json").read_text())
+    assert {row["file"].rsplit("-", 1)[0] for row in rows} == {SPEAKER}
+
+
+def test_a_model_that_did_not_speak_cannot_be_published(repository):
+    shutil.rmtree("data/spoken/phase2")
+    with pytest.raises(UserError, match=r"phase2/speakers_xtts\.pth is missing; run `dvc repro -f speak@phase2`"):
+        publish.main()
+    assert not VOICE.exists()
 
 
 def test_another_temperature_changes_what_the_folder_says_and_nothing_else(repository):
@@ -168,6 +197,26 @@ def test_a_folder_that_does_not_say_how_outside_a_repository_is_one_sentence(rep
         say("--model", "anna")
     assert asked == []
     assert not Path("said.wav").exists()
+
+
+def test_a_stock_folder_is_spoken_with_as_the_stock_client_does(repository, asked):
+    """By its config.json, whatever params.yaml says: nobody measured that with it."""
+    stock = Path(shutil.copytree("models/base", "stock"))
+    (stock / folder.OURS).unlink()
+    settings = json.loads((stock / "config.json").read_text())
+    settings |= {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5.0}
+    (stock / "config.json").write_text(json.dumps(settings))
+    say("--model", "stock", "--speaker", "stranger")
+    say("--model", "stock", "--speaker", "stranger", "--temperature", "0.2")
+    known = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5.0}
+    assert [one.model_dump() for _, one in asked] == [known, {**known, "temperature": 0.2}]
+
+
+def test_the_card_of_an_export_names_the_folders_language(repository):
+    publish.main()
+    (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
+    export.export(VOICE, Path("anna"), None)
+    assert 'language="hu"' in Path("anna/README.md").read_text()
 
 
 def test_a_folder_that_says_it_wrongly_is_one_sentence(repository, asked):
@@ -243,5 +292,6 @@ def test_a_phase_does_not_inherit_how_its_base_was_published(repository, tmp_pat
     """A published voice may be the base of the next training; that one has its own language and decoding."""
     publish.main()
     folder.close(tmp_path / "child", VOICE, Voice(VOICE).xtts.gpt.state_dict(), {}, {"steps": 1})
-    assert not {"published", "language", "decoding"} & set(said_of(tmp_path / "child"))
-    assert {"published", "language", "decoding"} <= set(said_of(VOICE))
+    added = {"published", "language", "decoding", "references"}
+    assert not added & set(said_of(tmp_path / "child"))
+    assert added <= set(said_of(VOICE))

@@ -175,7 +175,8 @@ def test_the_page_is_the_same_bytes_twice(repository, tmp_path):
 
 def test_markdown_says_the_same(repository, tmp_path):
     html, text = build(repository, tmp_path / "out")
-    assert text.startswith("# The voice, measured\n\n24 steps of phase 1 and 24 of phase 2 on 0.0 minutes")
+    assert text.startswith("# The voice, measured\n\n- Was the fine-tuning worth it? **Not shown by what is heard:** ")
+    assert "\n\n24 steps of phase 1 and 24 of phase 2 on 0.0 minutes" in text
     assert 'a \\| "b"' in text, "a bar in a cell"
     assert "| CER | 0.100 [0.050, 0.200] |" in text
     for row in (line for line in text.splitlines() if line.startswith("|")):

@@ -27,7 +27,7 @@ from voicetune.measures.takes import Take
 from voicetune.params import training
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
-from voicetune.speech import conditioning, voice
+from voicetune.speech import conditioning, references, voice
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
 from voicetune.xtts import folder
@@ -127,13 +127,14 @@ def says(monkeypatch):
     """Whatever is to be spoken is written down, and said as a tone."""
     spoken: list[str] = []
 
-    def speak(_voice, codes, _clips, chosen, _decoding, _seed, takes):
+    def speak(_voice, codes, _speakers, chosen, _decoding, _seed, takes):
         spoken.extend(codes.clips[i].id for i in chosen)
         tone = np.sin(np.arange(22050) / 20).astype(np.float32)
         return [Take(codes.clips[i], number, tone, stopped=True) for number in range(takes) for i in chosen]
 
     monkeypatch.setattr(judge, "speak", speak)
     monkeypatch.setattr(speaking, "speak", speak)
+    monkeypatch.setattr(judge, "heard", lambda *_: {})
     return spoken
 
 
@@ -199,6 +200,7 @@ def test_the_stages_speak_and_ceiling_take_every_test_sentence_and_no_other(data
     wanted = [codes.clips[i].id for i in codes.test]
     speaker = SimpleNamespace(xtts=None, vocoder="griffin_lim", rate=22050, codec_rate=22050)
     monkeypatch.setattr(voice, "Voice", lambda *_: speaker)
+    monkeypatch.setattr(references, "best", lambda *_: {})
     monkeypatch.setattr(sys, "argv", ["src/speak.py", "phase1"])
     speak.main()
     assert says == wanted

@@ -34,10 +34,11 @@ def say(arguments: argparse.Namespace) -> None:
 
 
 def _decoding(arguments: argparse.Namespace, voice: "Voice") -> Decoding:
-    """The model folder's decoding, or where it has none that of params.yaml; what the command line says goes first."""
+    """The model folder's decoding, or for an unpublished one of this repository that of params.yaml, with which it was
+    measured; what the command line says goes first."""
     given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
     given = {name: value for name, value in given.items() if value is not None}
-    silent = "decoding" not in voice.facts and reading.PATH.is_file()
+    silent = voice.ours and "decoding" not in voice.facts and reading.PATH.is_file()
     known = whole.load().decoding if silent else voice.decoding()
     return reading.check(Decoding, {**known.model_dump(), **given}, "the command line")
 
@@ -184,6 +185,14 @@ def explain(arguments: argparse.Namespace) -> None:
         )
 
 
+def verdict(arguments: argparse.Namespace) -> None:
+    """Print what the figures say of the published voice."""
+    from voicetune.report import verdict  # not needed for --help
+
+    verdict.show(verdict.read(Path.cwd()))
+    print("metrics/report/index.html has the figures, docs/measuring.md the limits")
+
+
 def space(arguments: argparse.Namespace) -> None:
     """Show what takes how much of the disk, or remove one kind of it."""
     from voicetune import space  # rich tables, DVC: not needed for --help
@@ -249,6 +258,8 @@ def parser() -> argparse.ArgumentParser:
     eight.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
     eight.add_argument("--yes", action="store_true", help="do not ask")
     eight.set_defaults(run=space)
+    nine = commands.add_parser("verdict", help="is the published voice understood, is it the speaker, was it worth it?")
+    nine.set_defaults(run=verdict)
     return top
 
 

@@ -10,6 +10,7 @@ from voicetune.measures.speaking import speak
 from voicetune.measures.takes import sentences
 from voicetune.params.choosing import Choice
 from voicetune.params.heard import CHOSEN_BY
+from voicetune.speech.conditioning import heard
 from voicetune.speech.voice import Voice
 
 SCORES: dict[str, Callable[[dict[str, float]], float]] = {
@@ -44,7 +45,8 @@ class Judge:
         gpt = self.voice.xtts.gpt
         was_training = gpt.training
         gpt.eval()
-        takes = speak(self.voice, self.codes, self.clips, self.chosen, self.choice.decoding, self.seed, takes=1)
+        speakers = heard(self.voice.xtts, self.codes, self.clips, (self.codes.speakers[i] for i in self.chosen))
+        takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
         gpt.train(was_training)
         found = table.figures(self.ears.hear_all(takes, self.voice.rate))
         figures: dict[str, float] = {name: found[name] for name in ("cer", "secs", "mos") if name in found}

@@ -1,5 +1,6 @@
 """Sentences spoken by a model, or recordings through its codec, as takes."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,23 +10,28 @@ import torch
 from voicetune.data.codes import Codes
 from voicetune.measures.takes import Take
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import heard
+from voicetune.speech.conditioning import Speaker, heard
 from voicetune.speech.voice import Line, Voice
 
 _VOCODERS = 2  # at once: Griffin-Lim runs on one core
 
 
 def speak(
-    voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray, decoding: Decoding, seed: int, takes: int
+    voice: Voice,
+    codes: Codes,
+    speakers: Mapping[str, Speaker],
+    chosen: np.ndarray,
+    decoding: Decoding,
+    seed: int,
+    takes: int,
 ) -> list[Take]:
     """The sentences, spoken by a model in their speakers' voices, each `takes` times from seeds of its own.
 
     Args:
-        clips: the folder of the recordings.
+        speakers: by name, as the model hears them.
         chosen: positions of the clips whose texts are spoken.
     """
     said = [codes.clips[i] for i in chosen]
-    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
     numbers = [number for number in range(takes) for _ in said]
     said = said * takes
     lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
@@ -39,7 +45,7 @@ def speak(
 
 
 def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
-    """The recordings' own codes, made to sound as a model's are: what no model of this codec is expected to pass."""
+    """The recordings' own codes, made to sound as this model's are; with HiFi-GAN, by its GPT's latents of them."""
     said = [codes.clips[i] for i in chosen]
     speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]

@@ -14,7 +14,7 @@ from voicetune.data import formats
 from voicetune.measures.table import Row
 from voicetune.measures.takes import read_sound
 from voicetune.params.models import MODELS
-from voicetune.report import drawing, findings
+from voicetune.report import drawing, findings, verdict
 from voicetune.report.gather import LABELS, PHASES, ROWS, Results
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -70,9 +70,11 @@ def write(results: Results, root: Path, out: Path) -> None:
     clips = results.figures["base"].get("clips", 0)
     found = findings.find(results.phases, results.pairs["phase1_phase2"], clips)
     common = {
+        "verdict": verdict.judge(results.settings.publish, results.figures, results.pairs),
         "summary": summary(results),
         "findings": found,
         "rows": [LABELS[row] for row in _COLUMNS],
+        "voiced_by_base": results.figures["codec"].get("vocoder") == "hifigan",
         "table": _table(results),
         "floor": results.figures["recordings"].get("secs_floor"),
         "changes": _changes(results),

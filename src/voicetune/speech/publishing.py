@@ -3,47 +3,53 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from voicetune.data.codes import Codes
+from voicetune.data.clip import Clip
+from voicetune.data.split import TRAIN
 from voicetune.errors import UserError
+from voicetune.measures.results import read_json
 from voicetune.params.decoding import Decoding
 from voicetune.xtts import copies
 
-_OURS = "voicetune.json"  # see xtts.folder, which takes seconds to import
+_OURS, _SPEAKERS, _REFERENCES = "voicetune.json", "speakers_xtts.pth", "references.json"
+"""See xtts.folder and speech.references, which take seconds to import."""
 
 
-def publish(name: str, model: Path, out: Path, codes: Codes, clips: Path, decoding: Decoding) -> None:
-    """Copy a model to `out`, in one rename, and write down its name, language and decoding.
+def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Clip], decoding: Decoding) -> None:
+    """Copy a model to `out`, in one rename, with the speakers that it was measured with, and write down its name,
+    language, decoding, and what each speaker was heard in.
 
-    A base knows no speaker of the dataset: it gets those that it hears in the training clips.
+    Whatever voices the model had of its own, such as the studio voices of XTTS v2, are not published.
 
     Args:
         name: `base`, `phase1` or `phase2`.
-        clips: the folder of the recordings.
+        spoken: the folder where stage speak left what the model said, and its speakers.
+        clips: of the encoded dataset.
+
+    Raises:
+        UserError: `spoken` has no speakers.
     """
+    for needed in (_SPEAKERS, _REFERENCES):
+        if not (spoken / needed).is_file():
+            raise UserError(f"{spoken / needed} is missing; run `dvc repro -f speak@{name}`.")
     beside = out.with_name(out.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         shutil.copytree(model, beside, copy_function=lambda source, to: copies.copy(Path(source), Path(to), model))
+        copies.copy(spoken / _SPEAKERS, beside / _SPEAKERS, spoken)
     except UserError:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    if name == "base":
-        import torch
-
-        from voicetune.speech.conditioning import heard
-        from voicetune.xtts import folder
-
-        speakers = heard(folder.open_xtts(model), codes, clips, codes.speakers)
-        torch.save(speakers, beside / folder.SPEAKERS)
     known = json.loads((beside / _OURS).read_text(encoding="utf-8")) if (beside / _OURS).is_file() else {}
-    languages = [codes.clips[i].language for i in codes.training]
+    languages = [clip.language for clip in clips if clip.split == TRAIN]
     facts = {
         **known,
         "published": name,
         "language": max(sorted(set(languages)), key=languages.count),
         "decoding": decoding.model_dump(mode="json"),
+        "references": read_json(spoken / _REFERENCES),
     }
     (beside / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)

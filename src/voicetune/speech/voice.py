@@ -52,9 +52,15 @@ def language_of(model: Path) -> str:
 def decoding_of(model: Path) -> Decoding:
     """How a model folder says that its codes are drawn; see `publishing.publish`.
 
+    A folder that is not from here, without voicetune.json, is spoken with as the stock client does: by its config.json.
+
     Raises:
         UserError: it does not say it, or says what is no such thing.
     """
+    if not (model / folder.OURS).is_file():
+        stock = folder.config(model)
+        said = {name: getattr(stock, name) for name in Decoding.model_fields}
+        return reading.check(Decoding, said, model / "config.json")
     known = folder.ours(model).get("decoding")
     if not isinstance(known, dict):
         raise UserError(
@@ -99,6 +105,11 @@ class Voice:
     def language(self) -> str:
         """What it was trained to speak; English where its folder does not say."""
         return language_of(self.path)
+
+    @property
+    def ours(self) -> bool:
+        """Whether its folder has a voicetune.json."""
+        return (self.path / folder.OURS).is_file()
 
     def speakers(self) -> dict[str, Speaker]:
         """Every speaker saved with the folder, by name."""

@@ -47,6 +47,7 @@ def card(name: str, ours: dict[str, Any], speakers: list[str], consent: str) -> 
     hashes = {key: value for key, value in ours.get("facts", {}).items() if key.endswith("_sha256")}
     rows = "\n".join(f"| {key} | {_figure(value)} |" for key, value in (facts | hashes).items())
     table = f"\n## How it was trained\n\n| | |\n| --- | --- |\n{rows}\n" if rows else ""
+    language = ours.get("language", "en")
     return f"""\
 # {name}
 
@@ -59,7 +60,7 @@ Consent: {consent}
 ```python
 from TTS.api import TTS
 tts = TTS(model_path="{name}", config_path="{name}/config.json")
-tts.tts_to_file("...", speaker="{speakers[0] if speakers else "..."}", language="en", file_path="said.wav")
+tts.tts_to_file("...", speaker="{speakers[0] if speakers else "..."}", language="{language}", file_path="said.wav")
 ```
 {table}"""
 

@@ -30,7 +30,12 @@ SHARED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 OURS = "voicetune.json"
 LICENCE = "LICENSE.txt"
-PUBLISHED = ("published", "language", "decoding")  # what stage publish adds to OURS, and no child inherits
+PUBLISHED = (
+    "published",
+    "language",
+    "decoding",
+    "references",
+)  # what stage publish adds to OURS, and no child inherits
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 # In checkpoints of the stock trainer, and of XTTS v1 (its generator, a second name of the GPT's own tensors).
 _NOT_XTTS = (

@@ -80,11 +80,15 @@ class TrainingLoss(nn.Module):
         for block in gpt.gpt.h:  # the same function as GPT-2's own, in one kernel instead of eight
             block.mlp.act = nn.GELU(approximate="tanh")
 
+    def latents(self, batch: Batch) -> Tensor:
+        """What each clip is conditioned on: (b, 32, width)."""
+        # not by [...]: where rows share a reference, its gradient on a CPU is summed in an order that changes
+        return self.gpt.get_style_emb(batch.references).transpose(1, 2).index_select(0, batch.reference_of)
+
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns text CE (n_text,) and mel CE (n_mel,) in nats, one for each target token."""
         gpt = self.gpt
-        # not by [...]: where rows share a reference, its gradient on a CPU is summed in an order that changes
-        latents = gpt.get_style_emb(batch.references).transpose(1, 2).index_select(0, batch.reference_of)
+        latents = self.latents(batch)
         text = gpt.text_embedding(batch.text) + gpt.text_pos_embedding(batch.text)
         codes = gpt.mel_embedding(batch.codes) + gpt.mel_pos_embedding(batch.codes)
         segments = torch.cat([latents, text.to(latents.dtype), codes.to(latents.dtype)], dim=1)

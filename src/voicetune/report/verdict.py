@@ -1,0 +1,247 @@
+"""What the figures say of the published voice, in plain words: one answer a question, with its figures, and what to do.
+
+Pure functions of metrics/compare/figures.json and changes.json, so that they can be fed with anybody's figures. The
+limits stand in LIMITS alone; docs/measuring.md explains them, and a test compares the two.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.text import Text
+
+from voicetune import stage
+from voicetune.measures import results
+
+Status = Literal["good", "part", "bad", "unknown"]
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """good: at this or better, the answer is yes. bad: beyond it, the answer is no. Between them: in part."""
+
+    of: str
+    good: float
+    bad: float
+    higher: bool = False  # is better
+
+    def status(self, value: float) -> Status:
+        way = -1 if self.higher else 1
+        return "good" if value * way <= self.good * way else "bad" if value * way > self.bad * way else "part"
+
+
+LIMITS = {
+    "transcripts": Limit("CER of the recordings", 0.15, 0.30),
+    "understood": Limit("CER above that of the recordings", 0.10, 0.30),
+    "speaker": Limit("share of the way from a stranger's SECS to that of the recordings", 0.9, 0.5, higher=True),
+    "as_the_codec": Limit("share of the codec's way that the voice goes", 0.9, 0.9, higher=True),
+    "told_apart": Limit("SECS of the recordings above that of a stranger", 0.1, 0.1, higher=True),
+    "codec_cer": Limit("CER of the codec above that of the recordings", 0.10, 0.30),
+    "codec_secs": Limit("share of the way from a stranger's SECS that the codec goes", 0.9, 0.5, higher=True),
+    "cost": Limit("CER above that of the base, where the interval excludes zero", 0.02, 0.02),
+}
+LABELS = {"base": "the base", "phase1": "phase 1", "phase2": "phase 2"}
+_STYLES = {"good": "green", "part": "yellow", "bad": "bold red", "unknown": "dim"}
+_COMPARED = {"cer": ("CER", 3, -1), "secs": ("SECS", 3, 1), "mos": ("predicted MOS", 2, 1), "mel_ce": ("mel CE", 3, -1)}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One question. answer: a word or two. says: the figures. remedy: what to do, where there is something to do."""
+
+    kind: str
+    question: str
+    status: Status
+    answer: str
+    says: str
+    remedy: str = ""
+
+    @property
+    def told(self) -> str:
+        return f"{self.answer}: {self.says}" + (f" {self.remedy}" if self.remedy else "")
+
+
+def read(root: Path) -> list[Line]:
+    """The verdict on the published voice of a repository.
+
+    Raises:
+        UserError: the figures are missing or damaged.
+    """
+    metrics = root / "metrics"
+    published = results.read_json(metrics / "voice.json", ("model",))["model"]
+    figures = results.read_json(metrics / "compare/figures.json", ("recordings", "codec", published))
+    return judge(published, figures, results.read_json(metrics / "compare/changes.json"))
+
+
+def show(lines: Sequence[Line]) -> None:
+    """Print the verdict."""
+    for line in lines:
+        stage.console.print(
+            Text.assemble((line.question, "bold"), " ", (line.told, _STYLES[line.status])), soft_wrap=True
+        )
+
+
+def judge(published: str, figures: Mapping[str, Figures], changes: Mapping[str, Mapping[str, Figures]]) -> list[Line]:
+    """All answers, the most important question first.
+
+    Args:
+        published: `base`, `phase1` or `phase2`.
+        figures, changes: as stage compare writes them.
+    """
+    voice, recordings, codec = figures[published], figures["recordings"], figures["codec"]
+    change = changes.get(f"base_{published}", {})
+    transcripts = _transcripts(recordings)
+    readable = transcripts.status != "bad"
+    carried = _codec(voice, recordings, codec, readable)
+    return [
+        _worth(published, change, readable),
+        _understood(voice, recordings, codec, change, readable),
+        _speaker(voice, recordings, codec, carried),
+        carried,
+        transcripts,
+    ]
+
+
+def _worth(published: str, change: Mapping[str, Figures], readable: bool) -> Line:
+    """The published model against the base, which speaks by zero-shot with its own best reference."""
+    question = "Was the fine-tuning worth it?"
+    if published == "base":
+        says = "the published model is the base, by zero-shot; `publish: phase2` takes what was trained."
+        return Line("worth", question, "unknown", "Nothing of it is published", says)
+    measured = {name: change[name] for name in _COMPARED if name in change and (readable or name != "cer")}
+    shown = {name: one["difference"] * _COMPARED[name][2] > 0 for name, one in measured.items() if one["excludes_zero"]}
+    figures = ", ".join(_change(name, one) for name, one in measured.items())
+    says = f"{LABELS[published]} beside the base by zero-shot: {figures}."
+    better, worse = [n for n, good in shown.items() if good], [n for n, good in shown.items() if not good]
+    lost = "cer" in worse and LIMITS["cost"].status(measured["cer"]["difference"]) == "bad"
+    if lost or (worse and not better):
+        remedy = "Publish the base, or train with a lower `lr`, fewer steps, more recordings, right transcripts."
+        return Line("worth", question, "bad", "No, it made the voice worse", says, remedy)
+    if not set(measured) - {"mel_ce"}:
+        return Line("worth", question, "unknown", "Not measured", f"nothing of it was heard; {says}")
+    if worse:
+        return Line("worth", question, "part", f"In part, {_names(better)} better and {_names(worse)} worse", says)
+    if not set(better) - {"mel_ce"}:
+        remedy = "More `speak.sentences` show smaller differences, more recordings or steps make larger ones."
+        return Line("worth", question, "part", "Not shown by what is heard", says, remedy)
+    return Line("worth", question, "good", f"Yes, {_names(better)} better", says)
+
+
+def _understood(voice: Figures, recordings: Figures, codec: Figures, change: Figures, readable: bool) -> Line:
+    question = "Is it understood?"
+    if "cer" not in voice or "cer" not in recordings:
+        return Line("understood", question, "unknown", "Not measured", "no CER was taken.")
+    says = f"CER {_bounded(voice, 'cer')}, the recordings {recordings['cer']:.3f}."
+    if not readable:
+        reason = "what the recogniser hears of the recordings themselves is not in the transcripts."
+        return Line("understood", question, "unknown", "Cannot be told", f"{says[:-1]}; {reason}")
+    status = LIMITS["understood"].status(voice["cer"] - recordings["cer"])
+    answer = {"good": "Yes", "part": "Only in part", "bad": "No"}[status]
+    remedy = "" if status == "good" else _remedy_of_cer(recordings, codec, change)
+    return Line("understood", question, status, answer, says, remedy)
+
+
+def _remedy_of_cer(recordings: Figures, codec: Figures, change: Figures) -> str:
+    if "cer" in codec and LIMITS["codec_cer"].status(codec["cer"] - recordings["cer"]) == "bad":
+        return "The codec alone costs most of it: take another base."
+    if "cer" in change and change["cer"]["excludes_zero"] and change["cer"]["difference"] > 0:
+        return f"The base had {change['cer']['from']:.3f}: take a lower `lr` or fewer steps, and check the transcripts."
+    return "More recordings, more steps, or another base (presets/xtts_v2.yaml) may help."
+
+
+def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line) -> Line:
+    question = "Is it the speaker?"
+    way, missing = _way(recordings)
+    if way is None or "secs" not in voice:
+        return Line("speaker", question, "unknown", "Not measured", missing or "no SECS was taken.")
+    floor, codec_secs = recordings["secs_floor"], codec.get("secs")
+    beside = f"a stranger {floor:.3f}, the recordings {recordings['secs']:.3f}"
+    says = f"SECS {_bounded(voice, 'secs')}; {beside}" + (f", the codec {codec_secs:.3f}." if codec_secs else ".")
+    status = LIMITS["speaker"].status((voice["secs"] - floor) / way)
+    if status == "good":
+        return Line("speaker", question, status, "Yes", says)
+    of_codec = (voice["secs"] - floor) / (codec_secs - floor) if codec_secs and codec_secs > floor else 0.0
+    reaches = LIMITS["as_the_codec"].status(of_codec) == "good"
+    if status == "bad":
+        remedy = "Take another base." if carried.status == "bad" else "Take more recordings, and more steps."
+        return Line("speaker", question, status, "No, it is another voice", says, remedy)
+    if reaches:
+        return Line("speaker", question, status, "As far as the codec carries it", says, "Another base may carry more.")
+    return Line("speaker", question, status, "In part", says, "More recordings or more steps may help.")
+
+
+def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) -> Line:
+    """With HiFi-GAN the codec is voiced by the base's latents, so what the published voice reaches counts too."""
+    by_base = codec.get("vocoder") == "hifigan"
+    question = "Does the codec carry this speaker" + (", voiced by the base?" if by_base else "?")
+    rows = [codec, voice] if by_base else [codec]
+    found: list[Status] = []
+    says = []
+    if cers := [row["cer"] for row in rows if "cer" in row and "cer" in recordings and readable]:
+        found.append(LIMITS["codec_cer"].status(min(cers) - recordings["cer"]))
+        says.append(f"CER {_each(cers)}, the recordings {recordings['cer']:.3f}")
+    way, missing = _way(recordings)
+    if way is not None and (secs := [row["secs"] for row in rows if "secs" in row]):
+        found.append(LIMITS["codec_secs"].status((max(secs) - recordings["secs_floor"]) / way))
+        beside = f"a stranger {recordings['secs_floor']:.3f}, the recordings {recordings['secs']:.3f}"
+        says.append(f"SECS {_each(secs)}; {beside}")
+    else:
+        missing, secs = missing or "no SECS was taken.", []
+    told = "; ".join(says) + "." if says else ""
+    if "bad" in found:
+        remedy = "No training of this base mends that: take another base (presets/xtts_v2.yaml), or cleaner recordings."
+        return Line("codec", question, "bad", "No", told, remedy)
+    if not secs:
+        return Line("codec", question, "unknown", "Not measured", f"{told} {missing}".strip())
+    if "part" in found:
+        return Line("codec", question, "part", "Most of it", told, "Another base may carry more.")
+    return Line("codec", question, "good", "Yes", told)
+
+
+def _transcripts(recordings: Figures) -> Line:
+    question = "Do the recordings say their transcripts?"
+    if "cer" not in recordings:
+        return Line("transcripts", question, "unknown", "Not measured", "no CER was taken.")
+    status = LIMITS["transcripts"].status(recordings["cer"])
+    answer = {"good": "Yes", "part": "Not all of it", "bad": "No"}[status]
+    check = "Check the transcripts, the language in `prepare.sources`, and whether `asr` knows it."
+    remedy = "" if status == "good" else check
+    return Line("transcripts", question, status, answer, f"their CER is {_bounded(recordings, 'cer')}.", remedy)
+
+
+def _way(recordings: Figures) -> tuple[float | None, str]:
+    """SECS from a stranger's to the recordings'; None and the reason where it cannot be used."""
+    if "secs" not in recordings:
+        return None, "no SECS was taken."
+    if "secs_floor" not in recordings:
+        return None, "there is no stranger to compare SECS with, as there is one for English alone."
+    way = recordings["secs"] - recordings["secs_floor"]
+    if LIMITS["told_apart"].status(way) == "bad":
+        figures = f"the recordings {recordings['secs']:.3f}, a stranger {recordings['secs_floor']:.3f}"
+        return None, f"SECS does not tell this speaker from a stranger ({figures})."
+    return way, ""
+
+
+def _each(values: Sequence[float]) -> str:
+    """The codec's figure, and the voice's own where it counts too."""
+    return f"{values[0]:.3f}" + (f" (the published voice {values[1]:.3f})" if len(values) > 1 else "")
+
+
+def _change(name: str, change: Figures) -> str:
+    label, digits, _ = _COMPARED[name]
+    unshown = "" if change["excludes_zero"] else ", not shown to differ"
+    return (
+        f"{label} {change['from']:.{digits}f} to {change['to']:.{digits}f} "
+        f"({change['difference']:+.{digits}f} [{change['low']:+.{digits}f}, {change['high']:+.{digits}f}]{unshown})"
+    )
+
+
+def _names(measures: Sequence[str]) -> str:
+    return " and ".join(_COMPARED[name][0] for name in measures)
+
+
+def _bounded(row: Figures, name: str) -> str:
+    interval = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if f"{name}_low" in row else ""
+    return f"{row[name]:.3f}{interval}"

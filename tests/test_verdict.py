@@ -1,0 +1,265 @@
+"""The verdict on the published voice: figures whose truth is known, and sabotage, each red in its own line."""
+
+import json
+import re
+
+import made_up
+import numpy as np
+import pytest
+from conftest import ROOT
+from test_hearing import shuffled
+
+from voicetune import __main__ as command
+from voicetune import stage
+from voicetune.data import espeak
+from voicetune.data.clip import Clip
+from voicetune.errors import UserError
+from voicetune.measures import bounds, pairs
+from voicetune.measures.ears import Ears
+from voicetune.measures.takes import Take
+from voicetune.report import verdict
+
+ALL = ["worth", "understood", "speaker", "codec", "transcripts"]
+RECORDINGS = {"cer": 0.04, "secs": 0.97, "secs_floor": 0.5}
+CODEC = {"cer": 0.05, "secs": 0.95, "vocoder": "griffin_lim"}
+GOOD = {"cer": 0.08, "secs": 0.94, "mos": 3.2, "mel_ce": 2.0}
+
+
+def change(before: float, after: float, half: float) -> dict:
+    made = made_up.change(after - before, half)
+    return made | {"from": before, "to": after}
+
+
+def judged(voice=GOOD, base=None, recordings=RECORDINGS, codec=CODEC, half=0.01, published="phase2") -> dict:
+    """Lines by kind; half: of every interval between the base and the voice."""
+    base = {"cer": 0.2, "secs": 0.85, "mos": 2.9, "mel_ce": 2.6} if base is None else base
+    figures = {"recordings": recordings, "codec": codec, "base": base, "phase2": voice}
+    pair = {name: change(base[name], voice[name], half) for name in set(base) & set(voice)}
+    lines = verdict.judge(published, figures, {"base_phase2": pair})
+    assert [line.kind for line in lines] == ALL
+    return {line.kind: line for line in lines}
+
+
+def red(lines: dict) -> list[str]:
+    return [kind for kind, line in lines.items() if line.status == "bad"]
+
+
+def test_a_good_voice_is_green_throughout():
+    lines = judged()
+    assert {line.status for line in lines.values()} == {"good"}
+    assert lines["worth"].told.startswith(
+        "Yes, CER and SECS and predicted MOS and mel CE better: phase 2 beside the base"
+    )
+    assert all(not line.remedy for line in lines.values())
+
+
+def test_the_catastrophe_that_was_measured():
+    """A natural voice with the tiny base: its report had no warning."""
+    lines = judged(
+        {"cer": 0.893, "secs": 0.577, "mel_ce": 4.13}, {"cer": 0.277, "mel_ce": 4.9},
+        {"cer": 0.043, "secs": 0.972, "secs_floor": 0.48}, {"cer": 0.457, "secs": 0.562}, half=0.1,
+    )  # fmt: skip
+    assert red(lines) == ["worth", "understood", "speaker", "codec"]
+    assert "CER 0.893, the recordings 0.043. The codec alone costs most of it" in lines["understood"].told
+    assert "another voice: SECS 0.577; a stranger 0.480" in lines["speaker"].told
+    assert lines["codec"].told.startswith("No: CER 0.457, the recordings 0.043; SECS 0.562")
+    assert "No training of this base mends that: take another base" in lines["codec"].remedy
+
+
+def test_the_default_run_comes_out_honestly():
+    lines = judged(
+        {"cer": 0.216, "secs": 0.898, "mos": 2.51, "mel_ce": 1.630},
+        {"cer": 0.234, "secs": 0.867, "mos": 2.32, "mel_ce": 2.363},
+        {"cer": 0.072, "secs": 0.964, "secs_floor": 0.585}, {"cer": 0.081, "secs": 0.897}, half=0.03,
+    )  # fmt: skip
+    assert red(lines) == []
+    assert (lines["understood"].answer, lines["understood"].status) == ("Only in part", "part")
+    assert lines["speaker"].answer == "As far as the codec carries it"
+    assert lines["codec"].answer == "Most of it"
+    assert "CER 0.234 to 0.216 (-0.018 [-0.048, +0.012], not shown to differ)" in lines["worth"].says
+    assert "mel CE better" in lines["worth"].answer
+
+
+# Sabotage
+
+
+def test_a_voice_that_the_codec_cannot_carry():
+    """Whatever speaks through it fails with it, and says that the codec is to blame; the transcripts are not."""
+    poor = {**GOOD, "cer": 0.5, "secs": 0.55}
+    lines = judged(poor, poor, codec={"cer": 0.45, "secs": 0.56}, half=0.1)
+    assert red(lines) == ["understood", "speaker", "codec"]
+    assert "codec" in lines["understood"].remedy
+    assert lines["speaker"].remedy == "Take another base."
+    by_secs = judged({**GOOD, "secs": 0.6}, {**GOOD, "secs": 0.6}, codec={**CODEC, "secs": 0.6}, half=0.1)
+    assert red(by_secs) == ["speaker", "codec"]
+    by_cer = judged({**GOOD, "cer": 0.4}, {**GOOD, "cer": 0.4}, codec={**CODEC, "cer": 0.4}, half=0.1)
+    assert red(by_cer) == ["understood", "codec"]
+
+
+def test_a_training_that_ruined_a_good_base():
+    base = {"cer": 0.05, "secs": 0.93, "mos": 3.3, "mel_ce": 2.5}
+    lines = judged({"cer": 0.6, "secs": 0.94, "mos": 3.3, "mel_ce": 2.1}, base, half=0.05)
+    assert red(lines) == ["worth", "understood"]
+    assert lines["worth"].answer == "No, it made the voice worse", "though its mel CE is better"
+    assert "The base had 0.050" in lines["understood"].remedy
+    little = judged({"cer": 0.12, "secs": 0.93, "mos": 3.3, "mel_ce": 2.5}, base, half=0.05)
+    assert red(little) == ["worth"]
+    worse = judged({**base, "mel_ce": 2.9}, base, half=0.05)
+    assert red(worse) == ["worth"]
+
+
+def test_a_training_on_wrong_transcripts():
+    everywhere = judged({**GOOD, "cer": 0.8}, {**GOOD, "cer": 0.2}, {**RECORDINGS, "cer": 0.85}, {**CODEC, "cer": 0.86})
+    assert red(everywhere) == ["transcripts"]
+    assert everywhere["understood"].answer == "Cannot be told"
+    assert "CER" not in everywhere["worth"].says, "what is no text says nothing of a voice"
+    assert "CER" not in everywhere["codec"].says
+    assert "Check the transcripts" in everywhere["transcripts"].remedy
+    training_alone = judged({**GOOD, "cer": 0.8}, {**GOOD, "cer": 0.08})
+    assert red(training_alone) == ["worth", "understood"]
+    assert "right transcripts" in training_alone["worth"].remedy
+
+
+def test_another_speaker():
+    assert red(judged({**GOOD, "secs": 0.6}, {**GOOD, "secs": 0.6}, half=0.1)) == ["speaker"]
+
+
+@pytest.mark.slow
+def test_sabotage_of_real_takes_through_all_that_measures(tmp_path):
+    """Recordings of one voice; a good base; a training that shuffled its sounds, or speaks in another voice."""
+    texts = (
+        "Which river flows through the city of Budapest?",
+        "That is the correct answer, well done, my friend.",
+        "Good evening, ladies and gentlemen, and welcome back.",
+        "You are in the lead with one thousand points.",
+    )
+    clips = [Clip(str(i), f"{i}.flac", text, "en", "a", "e", 3.0, "test") for i, text in enumerate(texts)]
+    sounds = [_spoken(text, "en-us+m1") for text in texts]
+
+    class Known:
+        def __init__(self) -> None:
+            self.clips = clips
+
+        def training_clips_of(self, _speaker: str) -> np.ndarray:
+            return np.arange(len(clips))
+
+    class OfSounds(Ears):
+        def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
+            return sounds[int(clip.id)], espeak.SAMPLE_RATE
+
+    ears = OfSounds(Known(), tmp_path, clips, "tiny.en", ["intelligibility", "similarity"])  # type: ignore[arg-type]
+
+    def heard(said: list[np.ndarray]) -> list[dict]:
+        return ears.hear_all([Take(c, 0, s) for c, s in zip(clips, said, strict=True)], espeak.SAMPLE_RATE)
+
+    rows = {
+        "base": heard([_spoken(text, "en-us+m1", 160) for text in texts]),
+        "ruined": heard([shuffled(sound) for sound in sounds]),
+        "stranger": heard([_spoken(text, "en-us+f2") for text in texts]),
+    }
+    truth = bounds.figures(heard(sounds), 200, 1)
+    floor = ears.floor(clips)
+
+    def of(name: str) -> dict:
+        figures = {
+            "recordings": {**truth, "secs_floor": floor},
+            "codec": truth,
+            "phase2": bounds.figures(rows[name], 200, 1),
+        }
+        changed = {"base_phase2": pairs.compare_takes(rows["base"], rows[name], 200, 1)}
+        return {line.kind: line for line in verdict.judge("phase2", figures, changed)}
+
+    good, ruined, stranger = of("base"), of("ruined"), of("stranger")
+    assert red(good) == []
+    assert {"worth", "understood"} <= set(red(ruined)) <= {"worth", "understood", "speaker"}
+    assert "speaker" in red(stranger)
+    assert not {"understood", "codec", "transcripts"} & set(red(stranger))
+
+
+def _spoken(text: str, voice: str, rate: int = 150) -> np.ndarray:
+    said = espeak.speak(text, voice, rate=rate)
+    return (said / np.abs(said).max() * 0.9).astype(np.float32)
+
+
+# What was not measured is not green
+
+
+def test_nothing_spoken_is_not_measured():
+    lines = judged({"mel_ce": 2.0}, {"mel_ce": 2.6}, {}, {})
+    assert {line.status for line in lines.values()} == {"unknown"}
+    assert all("Not measured" in line.told for line in lines.values())
+    assert red(judged({"mel_ce": 2.9}, {"mel_ce": 2.6}, {}, {})) == ["worth"], "a loss that rose is known all the same"
+
+
+def test_no_stranger_in_this_language():
+    lines = judged(recordings={"cer": 0.04, "secs": 0.97})
+    assert (lines["speaker"].status, lines["codec"].status) == ("unknown", "unknown")
+    assert "there is no stranger" in lines["speaker"].told
+    assert lines["understood"].status == "good"
+    failing = judged(recordings={"cer": 0.04, "secs": 0.97}, codec={**CODEC, "cer": 0.5})
+    assert red(failing) == ["codec"], "its CER is known all the same"
+    alike = judged(recordings={"cer": 0.04, "secs": 0.97, "secs_floor": 0.93})
+    assert alike["speaker"].status == "unknown"
+    assert "does not tell this speaker from a stranger" in alike["speaker"].told
+
+
+def test_only_one_measure_taken():
+    lines = judged({"cer": 0.08}, {"cer": 0.3}, {"cer": 0.04}, {"cer": 0.05})
+    assert (lines["worth"].status, lines["understood"].status) == ("good", "good")
+    assert (lines["speaker"].status, lines["codec"].status) == ("unknown", "unknown")
+
+
+def test_what_no_interval_shows_is_not_worth_it_yet():
+    lines = judged(half=5)
+    assert (lines["worth"].answer, lines["worth"].status) == ("Not shown by what is heard", "part")
+    base = {**GOOD, "mel_ce": 2.6}
+    assert judged(GOOD, base, half=0.1)["worth"].answer == "Not shown by what is heard", "lower loss is no better voice"
+
+
+def test_a_published_base():
+    figures = {"recordings": RECORDINGS, "codec": CODEC, "base": GOOD, "phase2": GOOD}
+    worth, understood, *_ = verdict.judge("base", figures, {})
+    assert (worth.status, understood.status) == ("unknown", "good")
+    assert "by zero-shot" in worth.told
+
+
+def test_hifigans_codec_is_voiced_by_the_base():
+    poor = {"cer": 0.06, "secs": 0.7, "vocoder": "hifigan"}
+    lines = judged(codec=poor)
+    assert "voiced by the base" in lines["codec"].question
+    assert lines["codec"].status == "good", "the published voice, with latents of its own, passes it"
+    assert "SECS 0.700 (the published voice 0.940)" in lines["codec"].says
+    assert red(judged(codec={**poor, "secs": 0.6, "vocoder": "griffin_lim"})) == ["codec"]
+
+
+# Its limits, and who prints it
+
+
+def test_the_limits_stand_in_the_docs():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "docs/measuring.md").read_text(), re.M
+    )
+    limits = {name: (limit.of, limit.good, limit.bad) for name, limit in verdict.LIMITS.items()}
+    assert {name: (of, float(good), float(bad)) for name, of, good, bad in rows} == limits
+
+
+def test_the_command_prints_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(made_up.results(tmp_path / "repository"))
+    with pytest.raises(UserError, match=r"voice\.json is missing; run `dvc repro`"):
+        command.parser().parse_args(["verdict"]).run(None)
+    made_up.write(tmp_path / "repository/metrics/voice.json", {"model": "phase2"})
+    with stage.console.capture() as printed:
+        command.parser().parse_args(["verdict"]).run(None)
+    said = printed.get()
+    assert said.startswith("Was the fine-tuning worth it? Not shown by what is heard: phase 2 beside the base")
+    assert said.count("?") == len(ALL)
+    assert "voicetune verdict" in (ROOT / "Makefile").read_text()
+
+
+def test_damaged_figures_are_one_sentence(tmp_path, monkeypatch):
+    root = made_up.results(tmp_path / "repository")
+    made_up.write(root / "metrics/voice.json", {"model": "phase2"})
+    figures = root / "metrics/compare/figures.json"
+    figures.write_text(json.dumps({"base": {}}))
+    with pytest.raises(UserError, match=r"figures\.json has no 'recordings'"):
+        verdict.read(root)
