@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import SPEAKER
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
@@ -114,7 +115,7 @@ class Curve(list):
         return [values[name] for _, values in self if name in values]
 
 
-def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge=None):
+def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge=None, fabric=None, gpt=None):
     """Train the small GPT; returns best weights, facts and curve."""
     place.mkdir(parents=True, exist_ok=True)
     curve = Curve()
@@ -123,8 +124,8 @@ def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge
         curve(*row)
         log(*row)
 
-    fabric = Fabric(accelerator="cpu", devices=1, precision=settings.precision)
-    loss = TrainingLoss(small_gpt().eval())  # as `folder.open_xtts` gives it
+    fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=settings.precision)
+    loss = TrainingLoss(gpt or small_gpt().eval())  # as `folder.open_xtts` gives it
     best, run = loop.train(loss, codes, TOKENS, settings, 7, State(place), both, fabric, MEASURED, judge=judge)
     return best, run, curve
 
@@ -187,7 +188,7 @@ def test_a_gradient_is_the_same_bits_every_time(made_up):
     """On two threads, in bf16, at a width at which torch spreads the work, with one reference for all rows."""
     settings = phase_with(batch_size=12, shared_reference=True)
     loss = TrainingLoss(small_gpt(width=256))
-    set_dropout(loss, 0.0)
+    set_dropout(loss.gpt, 0.0)
     drawn = drawn_of_step(made_up, settings, 1, 0)[0]
     batch = assemble(made_up, drawn, recipe_of(settings), TOKENS)
     torch.set_num_threads(2)
@@ -260,6 +261,67 @@ def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path):
         train(made_up, settings, tmp_path / "killed", kill)
     _, _, curve = train(made_up, settings, tmp_path / "killed")
     assert curve.of("train/mel_ce") == whole.of("train/mel_ce")
+
+
+# Half precision, with Fabric's scaler on the CPU
+
+
+def half(init_scale: float = 65536.0) -> Fabric:
+    """What Fabric makes of 16-mixed on a GPU."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=init_scale)
+    return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
+
+
+def test_half_precision_trains(made_up, tmp_path):
+    settings = {"max_steps": 12, "clip_norm": 0.5, "dropout": 0.1}
+    _, run, curve = train(made_up, phase_with(precision="16-mixed", **settings), tmp_path / "half", fabric=half())
+    _, _, full = train(made_up, phase_with(**settings), tmp_path / "full")
+    assert run.ended == "all steps"
+    assert curve.of("train/mel_ce") == pytest.approx(full.of("train/mel_ce"), abs=0.1)
+    assert curve.of("validation/mel_ce")[-1] < curve.of("validation/mel_ce")[0] - 0.5
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_up, tmp_path):
+    """Killed after that too: the scale belongs to the state."""
+    settings = phase_with(precision="16-mixed", max_steps=10, eval_every=1)
+    fabric = half(2.0**22)
+    best, run, curve = train(made_up, settings, tmp_path / "whole", fabric=fabric)
+    scale = fabric.strategy.precision.scaler.get_scale()
+    left_out = round(math.log2(2.0**22 / scale))
+    measured = curve.of("validation/mel_ce")
+    assert 0 < left_out < 10
+    assert sum(one == after for one, after in pairwise(measured)) == left_out
+    assert (run.ended, run.step) == ("all steps", 10)
+
+    def kill(step, values, _):
+        if step == 6 and "train/mel_ce" in values:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(made_up, settings, tmp_path / "killed", kill, fabric=half(2.0**22))
+    again, _, resumed = train(made_up, settings, tmp_path / "killed", fabric=half(2.0**22))
+    assert points(resumed) == points(curve)
+    assert all(torch.equal(value, best[name]) for name, value in again.items())
+
+
+def test_gradients_that_always_overflow_end_half_precision_with_the_remedy(made_up, tmp_path):
+    gpt = small_gpt().eval()
+    gpt.mel_head.bias.register_hook(lambda gradient: gradient * math.inf)
+    settings = phase_with(precision="16-mixed", max_steps=40)
+    with pytest.raises(UserError, match=r"step 17: the gradients overflow 16 bits .* use precision: 32-true"):
+        train(made_up, settings, tmp_path / "state", fabric=half(), gpt=gpt)
+
+
+def test_a_loss_that_is_not_finite_in_half_precision_names_the_other_precisions(made_up, tmp_path):
+    gpt = small_gpt().eval()
+    with torch.no_grad():
+        gpt.mel_head.bias[3] = 1e5  # more than 16 bits hold; finite in 32, where the validation is measured
+    settings = phase_with(precision="16-mixed", max_steps=40)
+    with pytest.raises(UserError, match=r"step 1: the loss is not a finite number .* use precision: 32-true \(or bf16"):
+        train(made_up, settings, tmp_path / "state", fabric=half(), gpt=gpt)
+
+
+# How a phase ends
 
 
 def scripted(monkeypatch, mel_ces: list[float]) -> list[dict[str, torch.Tensor]]:

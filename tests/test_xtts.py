@@ -31,7 +31,7 @@ from voicetune.speech.conditioning import listen, recordings
 from voicetune.speech.decode import decode
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, encoding, export, folder, origins
-from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
 from voicetune.xtts.rows import Recipe, assemble, draw, given
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -172,6 +172,28 @@ def test_the_conditioning_of_the_tiny_base_can_learn(loss, codes, uneven, tokens
         gain.copy_(before)
     assert heard.isfinite().all()
     assert not torch.allclose(heard[0], heard[1])
+
+
+def test_dropout_is_the_gpts_alone(xtts, codes, uneven, tokens):
+    """Conditioning latents are the same at every call; the stock perceiver has no dropout."""
+    gpt = copy.deepcopy(xtts.gpt)
+    perceivers = [part.p for part in gpt.conditioning_perceiver.modules() if isinstance(part, torch.nn.Dropout)]
+    set_dropout(gpt, 0.1)
+    gpt.train()
+    mels = torch.from_numpy(references_of(codes, uneven))
+    with torch.no_grad():
+        first, second = gpt.get_style_emb(mels), gpt.get_style_emb(mels)
+    assert torch.equal(first, second)
+    inside = [part.p for part in gpt.gpt.modules() if isinstance(part, torch.nn.Dropout)]
+    assert inside == [0.1] * (1 + 3 * len(gpt.gpt.h))
+    loss = TrainingLoss(gpt)
+    batch = assemble(codes, given(uneven, references_of(codes, uneven)), STOCK, tokens)
+    with torch.no_grad():
+        assert not torch.equal(loss(batch)[1], loss(batch)[1])
+    set_dropout(gpt, 0.0)
+    with torch.no_grad():
+        assert torch.equal(loss(batch)[1], loss(batch)[1])
+    assert perceivers == [0.0] * len(perceivers)
 
 
 # References and masks

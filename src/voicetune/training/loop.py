@@ -97,7 +97,7 @@ def train(
         load_trained_state(loss.gpt, saved["gpt"])
         run, history = Progressed(**saved["run"]), saved["history"]
         fabric.print(f"going on from step {run.step} of {steps}")
-    set_dropout(loss, phase.dropout)
+    set_dropout(loss.gpt, phase.dropout)
     loss.train()  # the GPT comes in eval mode, also when going on from a state
     model = fabric.setup_module(loss)
     stepping: Any = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
