@@ -303,6 +303,60 @@ def test_reference_seconds_are_kept(made_up, tokens):
     assert lengths == set(range(int(0.4 * FRAMES_PER_SECOND), int(0.46 * FRAMES_PER_SECOND) + 1))
 
 
+@pytest.fixture(scope="module")
+def short_clips(tmp_path_factory) -> Codes:
+    """One speaker with a 1 s clip in five, the others of 3 to 8 s, and one who never speaks for longer than 1 s."""
+    rng = np.random.default_rng(5)
+    clips, encoded = [], []
+    for i in range(40):
+        speaker = "long" if i < 30 else "short"
+        seconds = 1.0 if i % 5 == 0 or speaker == "short" else rng.uniform(3, 8)
+        frames = int(seconds * FRAMES_PER_SECOND)
+        clips.append(Clip(f"c{i}", f"c{i}.flac", "x", "en", speaker, "s", seconds, "train"))
+        mel = rng.standard_normal((frames, 80)).astype(np.float16)
+        codes = rng.integers(0, 1024, -(-frames // 4)).astype(np.int16)
+        encoded.append(Encoded(np.arange(3, 9, dtype=np.int32), codes, mel))
+    where = tmp_path_factory.mktemp("short_clips")
+    codes_file.save(where, clips, encoded)
+    return Codes(where)
+
+
+@pytest.fixture(scope="module")
+def clip_of_frame(short_clips) -> dict[bytes, int]:
+    """No two frames of these clips are the same."""
+    return {frame.tobytes(): clip for clip in range(len(short_clips)) for frame in short_clips.mel(clip)}
+
+
+def heard_in(reference: np.ndarray, clip_of_frame: dict[bytes, int]) -> set[int]:
+    """The clips that a reference (80, frames) is cut from."""
+    return {clip_of_frame[frame.tobytes()] for frame in reference.T.astype(np.float16)}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("speaker", "joined"), [("long", {1}), ("short", {3, 4})])
+def test_short_clips_do_not_shorten_references(short_clips, clip_of_frame, speaker, joined, shared):
+    """They are cut from longer clips; where a speaker has none, from several that are joined."""
+    recipe = Recipe(reference_seconds=(2.9, 2.9), shared_reference=shared)
+    pool = short_clips.training_clips_of(speaker)
+    for seed in range(20):
+        clips = np.random.default_rng(seed).permutation(pool)[:4]
+        drawn, again = (draw(short_clips, clips, recipe, np.random.default_rng(seed)) for _ in range(2))
+        assert np.array_equal(again.references, drawn.references)
+        assert drawn.references.shape == (1 if shared else 4, 80, int(2.9 * FRAMES_PER_SECOND))
+        for i, one in enumerate(clips):
+            heard = heard_in(drawn.references[drawn.reference_of[i]], clip_of_frame)
+            assert len(heard) in joined
+            assert heard <= set(pool)
+            assert not heard & set(clips if shared else [one])
+
+
+def test_a_reference_is_shorter_only_if_all_the_other_clips_together_are(short_clips, clip_of_frame):
+    clips = short_clips.training_clips_of("short")[:2]
+    drawn = draw(short_clips, clips, Recipe(reference_seconds=(20, 20)), np.random.default_rng(1))
+    assert drawn.references.shape[2] == 9 * int(FRAMES_PER_SECOND)
+    assert all(len(heard_in(reference, clip_of_frame)) == 9 for reference in drawn.references)
+
+
 # Codes and tokens
 
 
