@@ -361,6 +361,14 @@ def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, end
     assert f"best-{best_step}.pt" in kept
 
 
+def test_a_phase_that_begins_at_its_target_says_so(made_up, tmp_path, monkeypatch, capsys):
+    scripted(monkeypatch, [2.4])
+    _, run, _ = train(made_up, phase_with(target_mel_ce=2.5), tmp_path / "state")
+    assert (run.ended, run.step, run.best_step) == ("target reached", 0, 0)
+    said = capsys.readouterr().out
+    assert "no step is taken: the parent's validation mel CE of 2.4000 is at the target of 2.5 already" in said
+
+
 def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
     scores = iter([0.5, 0.2, 0.4, 0.3])
     settings = phase_with(max_steps=6, eval_every=2, patience=2)

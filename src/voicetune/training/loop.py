@@ -151,6 +151,11 @@ def train(
     with _signals() as stopped, _progress(steps, fabric) as bar, state.flushed():
         if not saved:
             evaluate()
+            if run.ended:
+                fabric.print(
+                    f"no step is taken: the parent's validation mel CE of {run.start_mel_ce:.4f} is at the target of"
+                    f" {phase.target_mel_ce:g} already; lower target_mel_ce, or set it to null"
+                )
 
         # 4. Steps
         stepper = Stepper(fabric, model, stepping, codes, tokens, phase, seed, steps, pieces)
