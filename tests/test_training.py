@@ -1,6 +1,7 @@
 """The training: its order, its loss on the CPU to the digit, its end, and what is left when it is killed."""
 
 import errno
+import itertools
 import json
 import math
 import multiprocessing
@@ -11,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -222,7 +222,7 @@ def test_two_micro_batches_make_the_step_of_one_big_batch(tmp_path):
         assert curves[2].of(name) != pytest.approx(curves[0].of(name), abs=1e-5)  # steps of 9 clips: the test can fail
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path, monkeypatch):
     """The poisoned clip is the only one of its speaker that is listened to, by itself."""
     poisoned = 5
     write_made_up(
@@ -230,6 +230,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path):
         speakers=lambda i: "b" if i == poisoned else "a",
         mel=lambda i, frames: np.full_like(frames, np.inf) if i == poisoned else frames,
     )
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
     codes = Codes(tmp_path / "codes")
     settings = phase_with(reference="self", max_steps=50, batch_size=4, eval_every=1)
     order = [batches.clips_of_step(7, step, codes.lengths[codes.training], 4).tolist() for step in range(50)]
@@ -248,7 +249,13 @@ class Killed(Exception):
     pass
 
 
-def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path):
+@pytest.fixture
+def saved_at_every_step(monkeypatch):
+    """Not once a minute, so that a training that is killed goes on from its middle."""
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
+
+
+def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path, saved_at_every_step):
     """Until the next evaluation too, which puts the model back into the mode that it found."""
     settings = phase_with(dropout=0.1, max_steps=8, eval_every=4)
     _, _, whole = train(made_up, settings, tmp_path / "whole")
@@ -281,7 +288,7 @@ def test_half_precision_trains(made_up, tmp_path):
     assert curve.of("validation/mel_ce")[-1] < curve.of("validation/mel_ce")[0] - 0.5
 
 
-def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_up, tmp_path):
+def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_up, tmp_path, saved_at_every_step):
     """Killed after that too: the scale belongs to the state."""
     settings = phase_with(precision="16-mixed", max_steps=10, eval_every=1)
     fabric = half(2.0**22)
@@ -290,7 +297,7 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_u
     left_out = round(math.log2(2.0**22 / scale))
     measured = curve.of("validation/mel_ce")
     assert 0 < left_out < 10
-    assert sum(one == after for one, after in pairwise(measured)) == left_out
+    assert sum(one == after for one, after in itertools.pairwise(measured)) == left_out
     assert (run.ended, run.step) == ("all steps", 10)
 
     def kill(step, values, _):
@@ -355,7 +362,7 @@ def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, end
     assert run.start_mel_ce == 5.0
     assert all(torch.equal(value, weights[best_step // 2][name]) for name, value in best.items())
     manifests = sorted((tmp_path / "state").glob("step-*.json"), key=lambda path: int(path.stem[5:]))
-    assert [path.stem for path in manifests] == [f"step-{steps - 2}", f"step-{steps}"]
+    assert [path.stem for path in manifests] == ["step-0", f"step-{steps}"]  # it took no minute
     kept = {name for path in manifests for name in json.loads(path.read_text())["files"]}
     assert {path.name for path in (tmp_path / "state").iterdir()} == kept | {path.name for path in manifests}
     assert f"best-{best_step}.pt" in kept
@@ -367,6 +374,34 @@ def test_a_phase_that_begins_at_its_target_says_so(made_up, tmp_path, monkeypatc
     assert (run.ended, run.step, run.best_step) == ("target reached", 0, 0)
     said = capsys.readouterr().out
     assert "no step is taken: the parent's validation mel CE of 2.4000 is at the target of 2.5 already" in said
+
+
+def test_an_evaluation_writes_the_best_weights_and_once_a_minute_the_state(made_up, tmp_path, monkeypatch):
+    """A clock that goes on by 7 s in each step."""
+    scripted(monkeypatch, values := [5.0, 4.0, 4.5, 3.0, 3.5, 2.9, 2.8, 3.0, 3.1, 3.2, 2.7])
+    clock, written = itertools.count(1.0, 1e-6), []
+    steps = [0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock) + 7 * steps[0]))
+
+    def write(path, value):
+        entry = checkpoint_write(path, value)
+        written.append((path.stem, entry["bytes"]))
+        return entry
+
+    checkpoint_write = checkpoint.write_beside
+    monkeypatch.setattr(checkpoint, "write_beside", write)
+
+    def tick(_step, row, _write):
+        steps[0] += "train/mel_ce" in row
+
+    settings = phase_with(max_steps=20, eval_every=2)
+    _, run, _ = train(made_up, settings, tmp_path / "state", tick)
+    names = [name for name, _ in written]
+    assert [name for name in names if name.startswith("best")] == [f"best-{step}" for step in (0, 2, 6, 10, 12, 20)]
+    assert [name for name in names if name.startswith("step")] == ["step-0", "step-9", "step-18", "step-20"]
+    assert (run.best_step, run.best_mel_ce) == (20, min(values))
+    sizes = {name.split("-")[0]: size for name, size in written if name not in ("step-0", "best-0")}
+    assert sizes["step"] > 2.5 * sizes["best"]  # AdamW's moments
 
 
 def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
@@ -393,7 +428,7 @@ def test_learning_rates():
     assert rate(0) == 1e-3
     falling = {"warmup_steps": 10, "schedule": "cosine"}
     assert [rate(s, **falling) for s in (0, 9, 10, 60, 110)] == pytest.approx([1e-4, 1e-3, 1e-3, 5.5e-4, 1e-4])
-    assert all(a > b for a, b in pairwise(rate(s, **falling) for s in range(10, 111)))
+    assert all(a > b for a, b in itertools.pairwise(rate(s, **falling) for s in range(10, 111)))
 
 
 def test_steps_of_a_phase():
@@ -483,13 +518,12 @@ def state_of(where: Path) -> dict:
 def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatch):
     killed = run_and_signal(tmp_path, small_base, dataset, 6, signal.SIGKILL)
     assert killed[0] == -signal.SIGKILL, killed
-    # the last evaluation, unless its writing was cut off too: what came after is lost and done again
-    begun = state_of(tmp_path)["run"]["step"]
-    assert begun in (0, 4)
+    # the first state, as no minute has passed; the evaluation at step 4, with better weights, is done again
+    assert state_of(tmp_path)["run"]["step"] == 0
 
     status, said = run_and_signal(tmp_path, small_base, dataset, 10, signal.SIGTERM)
     assert status > 0, said
-    assert f"going on from step {begun} of 14" in said
+    assert "going on from step 0 of 14" in said
     assert state_of(tmp_path)["run"]["step"] == 10
     assert not list(tmp_path.glob("out*"))
 
@@ -570,7 +604,7 @@ def test_a_folder_alone_speaks(published, tmp_path):
     assert np.abs(sound).max() > 0
 
 
-def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch):
+def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch, saved_at_every_step):
     """Killed on the way too: what is saved is the adapters alone."""
     monkeypatch.chdir(tmp_path)
     low = {"lora_rank": 4, "activation_checkpointing": True, "eval_every": 7, "precision": "32-true"}
@@ -679,6 +713,23 @@ def test_the_last_two_states_are_kept_and_what_they_need(saved):
     }
     assert State(saved.folder).load()["run"]["step"] == 3
     assert torch.equal(saved.best(2)["w"], torch.full((1000,), 2.0))
+
+
+def test_best_weights_that_no_state_names_make_room_for_better_ones(saved):
+    """Killed now, a training would go on from step 3, with the best weights of step 2."""
+    for step in (4, 5):
+        saved.save_best(step, a_state(step, step)["gpt"])
+    saved.flush()
+    names = {path.name for path in saved.folder.iterdir()}
+    assert names == {"step-2.pt", "step-2.json", "step-3.pt", "step-3.json", "best-2.pt", "best-5.pt"}
+    again = State(saved.folder)
+    assert again.load()["best_step"] == 2
+    assert torch.equal(again.best(2)["w"], torch.full((1000,), 2.0))
+    save(saved, 6, 5)
+    saved.flush()
+    again = State(saved.folder)
+    assert (again.load()["run"]["step"], again.load()["best_step"]) == (6, 5)
+    assert torch.equal(again.best(5)["w"], torch.full((1000,), 5.0))
 
 
 @pytest.mark.parametrize("how", ["torn", "flipped", "gone"])
