@@ -186,6 +186,33 @@ def test_fresh_processes_do_not_call_the_dead(tmp_path):
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["4 2", "4 2"]
 
 
+def test_cuda_is_not_touched_before_the_processes_are_forked(tmp_path, monkeypatch):
+    """LaunchConfig counts the GPUs of a machine that seems to have two: by NVML, whatever the environment says."""
+    counted = tmp_path / "counted by CUDA"
+    monkeypatch.delenv("PYTORCH_NVML_BASED_CUDA_CHECK", raising=False)
+    monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_device_count_nvml", lambda: 2)
+    monkeypatch.setattr(torch._C, "_cuda_getDeviceCount", lambda: counted.touch() or 2, raising=False)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)  # an earlier test may have counted
+    agent.run(lambda: (tmp_path / "worked").touch(), 1, 1, 0, 0)
+    assert {path.name for path in tmp_path.iterdir()} == {"worked"}
+
+
+def test_who_uses_cuda_too_early_is_told(tmp_path, monkeypatch):
+    def work() -> None:
+        (tmp_path / "worked").touch()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_initialized", lambda: True)
+        with pytest.raises(RuntimeError, match="used CUDA before the training's processes were forked"):
+            agent.run(work, 1, 1, 0, 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)  # what the forked process sees of such a parent
+    with pytest.raises(UserError, match="used CUDA before the training's processes were forked"):
+        agent.run(work, 1, 1, 0, 0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_several_nodes_want_torchrun():
     with pytest.raises(UserError, match=r"num_nodes is 2: start this stage with torchrun"):
         agent.run(lambda: None, 1, 2, 0, 0)

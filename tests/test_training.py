@@ -420,6 +420,29 @@ def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
     assert any(not torch.equal(best[name], after_two[name]) for name in best), "not the weights of the lowest mel CE"
 
 
+def test_the_validation_is_measured_in_training_as_in_evaluate(made_up, tmp_path):
+    """In fp32 without TF32 and autocast, whatever the training uses; and that is on again afterwards."""
+    settings = phase_with(precision="bf16-mixed", max_steps=4, eval_every=2)
+    seen, gpt = set(), small_gpt().eval()
+
+    def look(*_):
+        products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        seen.add((gpt.training, products, convolutions, torch.is_autocast_enabled("cpu")))
+
+    gpt.text_head.register_forward_hook(look)
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as `devices.fabric_for` has it
+    try:
+        best, run, _ = train(made_up, settings, tmp_path / "state", gpt=gpt)
+        measured = TrainingLoss(small_gpt().eval())
+        measured.gpt.load_state_dict(best)
+        again = cross_entropy.measure(measured, made_up, made_up.validation, TOKENS, 7, MEASURED)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    assert seen == {(False, False, False, False), (True, True, True, True)}
+    assert (again.mel_ce, again.text_ce) == (run.best_mel_ce, run.best_text_ce)
+
+
 def test_learning_rates():
     def rate(step: int, **changes) -> float:
         return optimization.learning_rate(phase_with(lr=1e-3, **changes), step, 110)
