@@ -37,12 +37,15 @@ def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[s
     To be called on every device; whole on the first.
     """
     precision = fabric.strategy.precision.state_dict()  # the scale of 16-mixed
+    weights = trained(
+        loss, fabric
+    )  # first: after a forward pass, only this brings back the parts that moments belong to
     if not _is_sharded(fabric):
         moments = optimizer.state_dict()
     else:
         begun = any(state for state in optimizer.state.values())  # asked before, torch would take a step of its own
         moments = get_optimizer_state_dict(loss, optimizer, options=_WHOLE) if begun else {}
-    return {"gpt": trained(loss, fabric), "optimizer": moments, "precision": precision}
+    return {"gpt": weights, "optimizer": moments, "precision": precision}
 
 
 def trained(loss: TrainingLoss, fabric: Fabric) -> dict[str, Tensor]:
