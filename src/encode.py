@@ -32,6 +32,7 @@ def main() -> None:
     if not kept:
         raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
     dvae, mel_stats = folder.open_dvae(base)
+    dvae.to(stage.device(settings.device))
     shutil.rmtree(OUT, ignore_errors=True)
     encoded = encoding.encode_clips(kept, source, words, dvae, mel_stats, lambda c: stage.track(c, "encoding"))
     codes.save(OUT, kept, encoded)

@@ -76,7 +76,7 @@ def test_adapters_are_saved_without_what_is_frozen():
 
 def gradients_and_kept(loss: TrainingLoss, batch: Batch) -> tuple[dict[str, torch.Tensor], int]:
     """Gradients of one pass, and how many values the forward pass kept for the backward pass."""
-    set_dropout(loss, 0.1)
+    set_dropout(loss.gpt, 0.1)
     loss.train()
     own, kept = {parameter.data_ptr() for parameter in loss.parameters()}, {}
 

@@ -236,6 +236,19 @@ def test_each_reader_has_its_own_keys_and_no_others(tmp_path):
         with_source({**spoken, "speed": 1})
 
 
+@pytest.mark.parametrize(("first", "second", "fits"), [
+    (2.5, 2.5, False), (2.4, 2.5, False), (2.6, 2.5, True), (2.5, None, True), (None, 2.5, True),
+])  # fmt: skip
+def test_phase_2_is_not_at_its_target_when_phase_1_ends(tmp_path, first, second, fits):
+    data = yaml.safe_load(DEFAULT)
+    data["train_phase1"]["target_mel_ce"], data["train_phase2"]["target_mel_ce"] = first, second
+    told = fault_of(whole.load, written(tmp_path, data))
+    assert (told == "") == fits
+    if not fits:
+        assert f"train_phase1.target_mel_ce ({first:g}) must be above train_phase2.target_mel_ce (2.5)" in told
+        assert "\n" not in told
+
+
 # The preset
 
 
@@ -251,7 +264,7 @@ def test_the_origins_preset_has_the_origins_figures():
     assert (origin.train_phase1.lr, origin.train_phase2.lr, origin.lr) == (1.5e-6, 1e-6, 1e-6)
     assert {origin.train_phase1.batch_size, origin.train_phase2.batch_size} == {3}
     assert {origin.train_phase1.epochs, origin.train_phase2.epochs} == {30}
-    assert origin.train_phase2.target_mel_ce == 2.5
+    assert (origin.train_phase1.target_mel_ce, origin.train_phase2.target_mel_ce) == (None, 2.5)
     assert origin.prepare.sources[0].language == "hu"
 
 

@@ -35,6 +35,15 @@ ORIGIN = (
 )
 
 
+def test_a_phase_without_a_step_says_so():
+    second = Phase("phase 2", 2.4, [], target=2.5, clips_per_step=3)
+    found = find([Phase("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=3), second])
+    said = kinds(found)
+    assert "Phase 2 took no step" in said["no_step"]
+    assert "validation mel CE of 2.400" in said["no_step"]
+    assert second.best == (0, 2.4)
+
+
 def test_the_origin_is_contradicted_three_times():
     found = find(ORIGIN)
     said = kinds(found)

@@ -16,7 +16,7 @@ import torch
 from test_training import BY_MEL_CE, Curve, bytes_of, facts_file, points, settings_with
 
 from voicetune.errors import UserError
-from voicetune.training import agent, phase
+from voicetune.training import agent, loop, phase
 from voicetune.training.attempts import KILLED, OUT_OF_MEMORY, Attempts
 from voicetune.training.checkpoint import State
 
@@ -74,6 +74,7 @@ class Trained(NamedTuple):
 def trained(small_base, dataset, tmp_path, monkeypatch):
     """Train under the agent while the plan strikes; returns what came out."""
     monkeypatch.setattr(phase, "Attempts", Striking)
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)  # go on from the middle, not from the first state
 
     def undisturbed(**given):
         """The same training left alone; trained once for all that ask."""
@@ -121,7 +122,7 @@ def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
     (place,) = (tmp_path / "here" / "state").iterdir()
     assert len((place / "failures.jsonl").read_text().splitlines()) == 2
     assert (place / "crash.log").read_text().count("Traceback") == 2
-    assert State(place).newest() == 4
+    assert State(place).newest() == 5
     assert trained().facts["steps"] == 8  # started by hand once more, it is tried again, and goes on
 
 
@@ -183,6 +184,33 @@ def test_fresh_processes_do_not_call_the_dead(tmp_path):
 
     agent.run(meet, 2, 1, 9, 0)
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["4 2", "4 2"]
+
+
+def test_cuda_is_not_touched_before_the_processes_are_forked(tmp_path, monkeypatch):
+    """LaunchConfig counts the GPUs of a machine that seems to have two: by NVML, whatever the environment says."""
+    counted = tmp_path / "counted by CUDA"
+    monkeypatch.delenv("PYTORCH_NVML_BASED_CUDA_CHECK", raising=False)
+    monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_device_count_nvml", lambda: 2)
+    monkeypatch.setattr(torch._C, "_cuda_getDeviceCount", lambda: counted.touch() or 2, raising=False)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)  # an earlier test may have counted
+    agent.run(lambda: (tmp_path / "worked").touch(), 1, 1, 0, 0)
+    assert {path.name for path in tmp_path.iterdir()} == {"worked"}
+
+
+def test_who_uses_cuda_too_early_is_told(tmp_path, monkeypatch):
+    def work() -> None:
+        (tmp_path / "worked").touch()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_initialized", lambda: True)
+        with pytest.raises(RuntimeError, match="used CUDA before the training's processes were forked"):
+            agent.run(work, 1, 1, 0, 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)  # what the forked process sees of such a parent
+    with pytest.raises(UserError, match="used CUDA before the training's processes were forked"):
+        agent.run(work, 1, 1, 0, 0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_several_nodes_want_torchrun():

@@ -1,6 +1,7 @@
 """The training: its order, its loss on the CPU to the digit, its end, and what is left when it is killed."""
 
 import errno
+import itertools
 import json
 import math
 import multiprocessing
@@ -11,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import SPEAKER
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
@@ -114,7 +115,7 @@ class Curve(list):
         return [values[name] for _, values in self if name in values]
 
 
-def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge=None):
+def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge=None, fabric=None, gpt=None):
     """Train the small GPT; returns best weights, facts and curve."""
     place.mkdir(parents=True, exist_ok=True)
     curve = Curve()
@@ -123,8 +124,8 @@ def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge
         curve(*row)
         log(*row)
 
-    fabric = Fabric(accelerator="cpu", devices=1, precision=settings.precision)
-    loss = TrainingLoss(small_gpt().eval())  # as `folder.open_xtts` gives it
+    fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=settings.precision)
+    loss = TrainingLoss(gpt or small_gpt().eval())  # as `folder.open_xtts` gives it
     best, run = loop.train(loss, codes, TOKENS, settings, 7, State(place), both, fabric, MEASURED, judge=judge)
     return best, run, curve
 
@@ -167,11 +168,11 @@ def test_batches_hold_clips_of_near_lengths():
 
 GOLDEN = [
     4.352284908294678, 4.308670520782471, 4.297644138336182, 4.14794397354126, 3.9269754886627197,
-    3.7658004760742188, 3.4043729305267334, 3.178852081298828, 2.8695645332336426, 2.9840574264526367,
-    2.7080087661743164, 2.311532735824585, 1.9591360092163086, 2.321126937866211, 2.0687665939331055,
-    1.6901735067367554, 1.577143669128418, 1.4690232276916504, 1.2793256044387817, 1.9408538341522217,
-    1.2747341394424438, 1.125862956047058, 1.182418704032898, 1.7646464109420776, 1.127892017364502,
-    1.100937843322754, 0.9931524395942688, 1.6742863655090332, 1.3141945600509644, 1.4232597351074219,
+    3.7658004760742188, 3.4043729305267334, 3.180050849914551, 2.8697550296783447, 2.9854586124420166,
+    2.7028448581695557, 2.3123860359191895, 1.9608362913131714, 2.3142354488372803, 2.0637853145599365,
+    1.689287543296814, 1.5765305757522583, 1.4685461521148682, 1.2800681591033936, 1.9396564960479736,
+    1.2741005420684814, 1.1258453130722046, 1.1815053224563599, 1.7641234397888184, 1.1271343231201172,
+    1.0998865365982056, 0.9929584860801697, 1.673832654953003, 1.3134053945541382, 1.4226369857788086,
 ]  # fmt: skip
 
 
@@ -187,7 +188,7 @@ def test_a_gradient_is_the_same_bits_every_time(made_up):
     """On two threads, in bf16, at a width at which torch spreads the work, with one reference for all rows."""
     settings = phase_with(batch_size=12, shared_reference=True)
     loss = TrainingLoss(small_gpt(width=256))
-    set_dropout(loss, 0.0)
+    set_dropout(loss.gpt, 0.0)
     drawn = drawn_of_step(made_up, settings, 1, 0)[0]
     batch = assemble(made_up, drawn, recipe_of(settings), TOKENS)
     torch.set_num_threads(2)
@@ -221,7 +222,7 @@ def test_two_micro_batches_make_the_step_of_one_big_batch(tmp_path):
         assert curves[2].of(name) != pytest.approx(curves[0].of(name), abs=1e-5)  # steps of 9 clips: the test can fail
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path, monkeypatch):
     """The poisoned clip is the only one of its speaker that is listened to, by itself."""
     poisoned = 5
     write_made_up(
@@ -229,6 +230,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path):
         speakers=lambda i: "b" if i == poisoned else "a",
         mel=lambda i, frames: np.full_like(frames, np.inf) if i == poisoned else frames,
     )
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
     codes = Codes(tmp_path / "codes")
     settings = phase_with(reference="self", max_steps=50, batch_size=4, eval_every=1)
     order = [batches.clips_of_step(7, step, codes.lengths[codes.training], 4).tolist() for step in range(50)]
@@ -247,7 +249,13 @@ class Killed(Exception):
     pass
 
 
-def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path):
+@pytest.fixture
+def saved_at_every_step(monkeypatch):
+    """Not once a minute, so that a training that is killed goes on from its middle."""
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
+
+
+def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path, saved_at_every_step):
     """Until the next evaluation too, which puts the model back into the mode that it found."""
     settings = phase_with(dropout=0.1, max_steps=8, eval_every=4)
     _, _, whole = train(made_up, settings, tmp_path / "whole")
@@ -260,6 +268,67 @@ def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path):
         train(made_up, settings, tmp_path / "killed", kill)
     _, _, curve = train(made_up, settings, tmp_path / "killed")
     assert curve.of("train/mel_ce") == whole.of("train/mel_ce")
+
+
+# Half precision, with Fabric's scaler on the CPU
+
+
+def half(init_scale: float = 65536.0) -> Fabric:
+    """What Fabric makes of 16-mixed on a GPU."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=init_scale)
+    return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
+
+
+def test_half_precision_trains(made_up, tmp_path):
+    settings = {"max_steps": 12, "clip_norm": 0.5, "dropout": 0.1}
+    _, run, curve = train(made_up, phase_with(precision="16-mixed", **settings), tmp_path / "half", fabric=half())
+    _, _, full = train(made_up, phase_with(**settings), tmp_path / "full")
+    assert run.ended == "all steps"
+    assert curve.of("train/mel_ce") == pytest.approx(full.of("train/mel_ce"), abs=0.1)
+    assert curve.of("validation/mel_ce")[-1] < curve.of("validation/mel_ce")[0] - 0.5
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_up, tmp_path, saved_at_every_step):
+    """Killed after that too: the scale belongs to the state."""
+    settings = phase_with(precision="16-mixed", max_steps=10, eval_every=1)
+    fabric = half(2.0**22)
+    best, run, curve = train(made_up, settings, tmp_path / "whole", fabric=fabric)
+    scale = fabric.strategy.precision.scaler.get_scale()
+    left_out = round(math.log2(2.0**22 / scale))
+    measured = curve.of("validation/mel_ce")
+    assert 0 < left_out < 10
+    assert sum(one == after for one, after in itertools.pairwise(measured)) == left_out
+    assert (run.ended, run.step) == ("all steps", 10)
+
+    def kill(step, values, _):
+        if step == 6 and "train/mel_ce" in values:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(made_up, settings, tmp_path / "killed", kill, fabric=half(2.0**22))
+    again, _, resumed = train(made_up, settings, tmp_path / "killed", fabric=half(2.0**22))
+    assert points(resumed) == points(curve)
+    assert all(torch.equal(value, best[name]) for name, value in again.items())
+
+
+def test_gradients_that_always_overflow_end_half_precision_with_the_remedy(made_up, tmp_path):
+    gpt = small_gpt().eval()
+    gpt.mel_head.bias.register_hook(lambda gradient: gradient * math.inf)
+    settings = phase_with(precision="16-mixed", max_steps=40)
+    with pytest.raises(UserError, match=r"step 17: the gradients overflow 16 bits .* use precision: 32-true"):
+        train(made_up, settings, tmp_path / "state", fabric=half(), gpt=gpt)
+
+
+def test_a_loss_that_is_not_finite_in_half_precision_names_the_other_precisions(made_up, tmp_path):
+    gpt = small_gpt().eval()
+    with torch.no_grad():
+        gpt.mel_head.bias[3] = 1e5  # more than 16 bits hold; finite in 32, where the validation is measured
+    settings = phase_with(precision="16-mixed", max_steps=40)
+    with pytest.raises(UserError, match=r"step 1: the loss is not a finite number .* use precision: 32-true \(or bf16"):
+        train(made_up, settings, tmp_path / "state", fabric=half(), gpt=gpt)
+
+
+# How a phase ends
 
 
 def scripted(monkeypatch, mel_ces: list[float]) -> list[dict[str, torch.Tensor]]:
@@ -293,10 +362,46 @@ def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, end
     assert run.start_mel_ce == 5.0
     assert all(torch.equal(value, weights[best_step // 2][name]) for name, value in best.items())
     manifests = sorted((tmp_path / "state").glob("step-*.json"), key=lambda path: int(path.stem[5:]))
-    assert [path.stem for path in manifests] == [f"step-{steps - 2}", f"step-{steps}"]
+    assert [path.stem for path in manifests] == ["step-0", f"step-{steps}"]  # it took no minute
     kept = {name for path in manifests for name in json.loads(path.read_text())["files"]}
     assert {path.name for path in (tmp_path / "state").iterdir()} == kept | {path.name for path in manifests}
     assert f"best-{best_step}.pt" in kept
+
+
+def test_a_phase_that_begins_at_its_target_says_so(made_up, tmp_path, monkeypatch, capsys):
+    scripted(monkeypatch, [2.4])
+    _, run, _ = train(made_up, phase_with(target_mel_ce=2.5), tmp_path / "state")
+    assert (run.ended, run.step, run.best_step) == ("target reached", 0, 0)
+    said = capsys.readouterr().out
+    assert "no step is taken: the parent's validation mel CE of 2.4000 is at the target of 2.5 already" in said
+
+
+def test_an_evaluation_writes_the_best_weights_and_once_a_minute_the_state(made_up, tmp_path, monkeypatch):
+    """A clock that goes on by 7 s in each step."""
+    scripted(monkeypatch, values := [5.0, 4.0, 4.5, 3.0, 3.5, 2.9, 2.8, 3.0, 3.1, 3.2, 2.7])
+    clock, written = itertools.count(1.0, 1e-6), []
+    steps = [0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock) + 7 * steps[0]))
+
+    def write(path, value):
+        entry = checkpoint_write(path, value)
+        written.append((path.stem, entry["bytes"]))
+        return entry
+
+    checkpoint_write = checkpoint.write_beside
+    monkeypatch.setattr(checkpoint, "write_beside", write)
+
+    def tick(_step, row, _write):
+        steps[0] += "train/mel_ce" in row
+
+    settings = phase_with(max_steps=20, eval_every=2)
+    _, run, _ = train(made_up, settings, tmp_path / "state", tick)
+    names = [name for name, _ in written]
+    assert [name for name in names if name.startswith("best")] == [f"best-{step}" for step in (0, 2, 6, 10, 12, 20)]
+    assert [name for name in names if name.startswith("step")] == ["step-0", "step-9", "step-18", "step-20"]
+    assert (run.best_step, run.best_mel_ce) == (20, min(values))
+    sizes = {name.split("-")[0]: size for name, size in written if name not in ("step-0", "best-0")}
+    assert sizes["step"] > 2.5 * sizes["best"]  # AdamW's moments
 
 
 def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
@@ -315,6 +420,29 @@ def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
     assert any(not torch.equal(best[name], after_two[name]) for name in best), "not the weights of the lowest mel CE"
 
 
+def test_the_validation_is_measured_in_training_as_in_evaluate(made_up, tmp_path):
+    """In fp32 without TF32 and autocast, whatever the training uses; and that is on again afterwards."""
+    settings = phase_with(precision="bf16-mixed", max_steps=4, eval_every=2)
+    seen, gpt = set(), small_gpt().eval()
+
+    def look(*_):
+        products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        seen.add((gpt.training, products, convolutions, torch.is_autocast_enabled("cpu")))
+
+    gpt.text_head.register_forward_hook(look)
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as `devices.fabric_for` has it
+    try:
+        best, run, _ = train(made_up, settings, tmp_path / "state", gpt=gpt)
+        measured = TrainingLoss(small_gpt().eval())
+        measured.gpt.load_state_dict(best)
+        again = cross_entropy.measure(measured, made_up, made_up.validation, TOKENS, 7, MEASURED)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    assert seen == {(False, False, False, False), (True, True, True, True)}
+    assert (again.mel_ce, again.text_ce) == (run.best_mel_ce, run.best_text_ce)
+
+
 def test_learning_rates():
     def rate(step: int, **changes) -> float:
         return optimization.learning_rate(phase_with(lr=1e-3, **changes), step, 110)
@@ -323,7 +451,7 @@ def test_learning_rates():
     assert rate(0) == 1e-3
     falling = {"warmup_steps": 10, "schedule": "cosine"}
     assert [rate(s, **falling) for s in (0, 9, 10, 60, 110)] == pytest.approx([1e-4, 1e-3, 1e-3, 5.5e-4, 1e-4])
-    assert all(a > b for a, b in pairwise(rate(s, **falling) for s in range(10, 111)))
+    assert all(a > b for a, b in itertools.pairwise(rate(s, **falling) for s in range(10, 111)))
 
 
 def test_steps_of_a_phase():
@@ -413,13 +541,12 @@ def state_of(where: Path) -> dict:
 def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatch):
     killed = run_and_signal(tmp_path, small_base, dataset, 6, signal.SIGKILL)
     assert killed[0] == -signal.SIGKILL, killed
-    # the last evaluation, unless its writing was cut off too: what came after is lost and done again
-    begun = state_of(tmp_path)["run"]["step"]
-    assert begun in (0, 4)
+    # the first state, as no minute has passed; the evaluation at step 4, with better weights, is done again
+    assert state_of(tmp_path)["run"]["step"] == 0
 
     status, said = run_and_signal(tmp_path, small_base, dataset, 10, signal.SIGTERM)
     assert status > 0, said
-    assert f"going on from step {begun} of 14" in said
+    assert "going on from step 0 of 14" in said
     assert state_of(tmp_path)["run"]["step"] == 10
     assert not list(tmp_path.glob("out*"))
 
@@ -509,7 +636,7 @@ def test_a_folder_alone_speaks(published, tmp_path):
     assert np.abs(sound).max() > 0
 
 
-def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch):
+def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch, saved_at_every_step):
     """Killed on the way too: what is saved is the adapters alone."""
     monkeypatch.chdir(tmp_path)
     low = {"lora_rank": 4, "activation_checkpointing": True, "eval_every": 7, "precision": "32-true"}
@@ -618,6 +745,23 @@ def test_the_last_two_states_are_kept_and_what_they_need(saved):
     }
     assert State(saved.folder).load()["run"]["step"] == 3
     assert torch.equal(saved.best(2)["w"], torch.full((1000,), 2.0))
+
+
+def test_best_weights_that_no_state_names_make_room_for_better_ones(saved):
+    """Killed now, a training would go on from step 3, with the best weights of step 2."""
+    for step in (4, 5):
+        saved.save_best(step, a_state(step, step)["gpt"])
+    saved.flush()
+    names = {path.name for path in saved.folder.iterdir()}
+    assert names == {"step-2.pt", "step-2.json", "step-3.pt", "step-3.json", "best-2.pt", "best-5.pt"}
+    again = State(saved.folder)
+    assert again.load()["best_step"] == 2
+    assert torch.equal(again.best(2)["w"], torch.full((1000,), 2.0))
+    save(saved, 6, 5)
+    saved.flush()
+    again = State(saved.folder)
+    assert (again.load()["run"]["step"], again.load()["best_step"]) == (6, 5)
+    assert torch.equal(again.best(5)["w"], torch.full((1000,), 5.0))
 
 
 @pytest.mark.parametrize("how", ["torn", "flipped", "gone"])

@@ -31,7 +31,7 @@ from voicetune.speech.conditioning import listen, recordings
 from voicetune.speech.decode import decode
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, encoding, export, folder, origins
-from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
 from voicetune.xtts.rows import Recipe, assemble, draw, given
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -174,6 +174,28 @@ def test_the_conditioning_of_the_tiny_base_can_learn(loss, codes, uneven, tokens
     assert not torch.allclose(heard[0], heard[1])
 
 
+def test_dropout_is_the_gpts_alone(xtts, codes, uneven, tokens):
+    """Conditioning latents are the same at every call; the stock perceiver has no dropout."""
+    gpt = copy.deepcopy(xtts.gpt)
+    perceivers = [part.p for part in gpt.conditioning_perceiver.modules() if isinstance(part, torch.nn.Dropout)]
+    set_dropout(gpt, 0.1)
+    gpt.train()
+    mels = torch.from_numpy(references_of(codes, uneven))
+    with torch.no_grad():
+        first, second = gpt.get_style_emb(mels), gpt.get_style_emb(mels)
+    assert torch.equal(first, second)
+    inside = [part.p for part in gpt.gpt.modules() if isinstance(part, torch.nn.Dropout)]
+    assert inside == [0.1] * (1 + 3 * len(gpt.gpt.h))
+    loss = TrainingLoss(gpt)
+    batch = assemble(codes, given(uneven, references_of(codes, uneven)), STOCK, tokens)
+    with torch.no_grad():
+        assert not torch.equal(loss(batch)[1], loss(batch)[1])
+    set_dropout(gpt, 0.0)
+    with torch.no_grad():
+        assert torch.equal(loss(batch)[1], loss(batch)[1])
+    assert perceivers == [0.0] * len(perceivers)
+
+
 # References and masks
 
 
@@ -279,6 +301,60 @@ def test_other_takes_training_clips_only_and_says_when_there_is_none(codes, toke
 def test_reference_seconds_are_kept(made_up, tokens):
     lengths = {b.references.shape[2] for _, b in batches_of(made_up, Recipe(reference_seconds=(0.4, 0.46)), tokens, 2)}
     assert lengths == set(range(int(0.4 * FRAMES_PER_SECOND), int(0.46 * FRAMES_PER_SECOND) + 1))
+
+
+@pytest.fixture(scope="module")
+def short_clips(tmp_path_factory) -> Codes:
+    """One speaker with a 1 s clip in five, the others of 3 to 8 s, and one who never speaks for longer than 1 s."""
+    rng = np.random.default_rng(5)
+    clips, encoded = [], []
+    for i in range(40):
+        speaker = "long" if i < 30 else "short"
+        seconds = 1.0 if i % 5 == 0 or speaker == "short" else rng.uniform(3, 8)
+        frames = int(seconds * FRAMES_PER_SECOND)
+        clips.append(Clip(f"c{i}", f"c{i}.flac", "x", "en", speaker, "s", seconds, "train"))
+        mel = rng.standard_normal((frames, 80)).astype(np.float16)
+        codes = rng.integers(0, 1024, -(-frames // 4)).astype(np.int16)
+        encoded.append(Encoded(np.arange(3, 9, dtype=np.int32), codes, mel))
+    where = tmp_path_factory.mktemp("short_clips")
+    codes_file.save(where, clips, encoded)
+    return Codes(where)
+
+
+@pytest.fixture(scope="module")
+def clip_of_frame(short_clips) -> dict[bytes, int]:
+    """No two frames of these clips are the same."""
+    return {frame.tobytes(): clip for clip in range(len(short_clips)) for frame in short_clips.mel(clip)}
+
+
+def heard_in(reference: np.ndarray, clip_of_frame: dict[bytes, int]) -> set[int]:
+    """The clips that a reference (80, frames) is cut from."""
+    return {clip_of_frame[frame.tobytes()] for frame in reference.T.astype(np.float16)}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("speaker", "joined"), [("long", {1}), ("short", {3, 4})])
+def test_short_clips_do_not_shorten_references(short_clips, clip_of_frame, speaker, joined, shared):
+    """They are cut from longer clips; where a speaker has none, from several that are joined."""
+    recipe = Recipe(reference_seconds=(2.9, 2.9), shared_reference=shared)
+    pool = short_clips.training_clips_of(speaker)
+    for seed in range(20):
+        clips = np.random.default_rng(seed).permutation(pool)[:4]
+        drawn, again = (draw(short_clips, clips, recipe, np.random.default_rng(seed)) for _ in range(2))
+        assert np.array_equal(again.references, drawn.references)
+        assert drawn.references.shape == (1 if shared else 4, 80, int(2.9 * FRAMES_PER_SECOND))
+        for i, one in enumerate(clips):
+            heard = heard_in(drawn.references[drawn.reference_of[i]], clip_of_frame)
+            assert len(heard) in joined
+            assert heard <= set(pool)
+            assert not heard & set(clips if shared else [one])
+
+
+def test_a_reference_is_shorter_only_if_all_the_other_clips_together_are(short_clips, clip_of_frame):
+    clips = short_clips.training_clips_of("short")[:2]
+    drawn = draw(short_clips, clips, Recipe(reference_seconds=(20, 20)), np.random.default_rng(1))
+    assert drawn.references.shape[2] == 9 * int(FRAMES_PER_SECOND)
+    assert all(len(heard_in(reference, clip_of_frame)) == 9 for reference in drawn.references)
 
 
 # Codes and tokens

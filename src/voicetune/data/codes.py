@@ -88,3 +88,8 @@ class Codes:
     def lengths(self) -> np.ndarray:
         """Tokens plus codes of every clip, (len,): what decides the width of a row."""
         return np.diff(self._arrays["tokens_offsets"]) + np.diff(self._arrays["codes_offsets"])
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """Frames of every clip's conditioning mel, (len,)."""
+        return np.diff(self._arrays["mel_offsets"])

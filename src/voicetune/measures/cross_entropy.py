@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from voicetune.data.codes import Codes
 from voicetune.xtts import codec
 from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.precision import full_fp32
 from voicetune.xtts.rows import Recipe, assemble, draw, given
 
 _BATCH = 16  # fixed, so that a figure does not depend on the training's batch size
@@ -48,7 +49,7 @@ class CrossEntropy:
 def measure(
     loss: TrainingLoss, codes: Codes, clips: np.ndarray, tokens: Tokens, seed: int, recipe: Recipe
 ) -> CrossEntropy:
-    """Cross entropy of every clip in fp32, dropout off.
+    """Cross entropy of every clip in fp32 without TF32, dropout off: in training and in stage evaluate alike.
 
     References are drawn from `seed` and the clips alone, so two models given the same are compared on
     the same task.
@@ -64,7 +65,8 @@ def measure(
         chosen = order[start : start + _BATCH]
         rng = np.random.default_rng([seed, 2, start])
         batch = assemble(codes, draw(codes, chosen, recipe, rng), recipe, tokens).to(device)
-        text, mel = (ce.double().cpu().numpy() for ce in loss(batch))
+        with full_fp32(device):
+            text, mel = (ce.double().cpu().numpy() for ce in loss(batch))
         for name, values, of in (("text", text, batch.text_clips), ("mel", mel, batch.mel_clips)):
             np.add.at(sums[name], chosen[of.cpu().numpy()], values)
             np.add.at(sums[name + "_tokens"], chosen[of.cpu().numpy()], 1.0)
@@ -98,7 +100,8 @@ def measure_stock(
         chosen = clips[start : start + _STOCK_BATCH]
         references = np.stack([mels(clip) for clip in chosen]).astype(np.float32)
         batch = assemble(codes, given(chosen, references), recipe, tokens)
-        means.append(float(loss(batch.to(device))[1].mean()))
+        with full_fp32(device):
+            means.append(float(loss(batch.to(device))[1].mean()))
     return float(np.mean(means[1:] or means))
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from voicetune.params.languages import Language
 from voicetune.params.reading import Name, Section, Seed
+from voicetune.params.shared import Device
 
 
 class _Source(Section):
@@ -83,4 +84,5 @@ class BaseStage(Section):
 class EncodeStage(Section):
     """What stage encode reads."""
 
+    device: Device
     encode: Encode

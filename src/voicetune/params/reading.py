@@ -95,7 +95,7 @@ def check(model: type[S], data: Mapping[str, Any], path: Path | str, under: str 
 def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], under: str) -> str:
     faults = error.errors(include_url=False)
     fault = next((f for f in faults if f["type"] == "missing"), faults[0])
-    key = _dotted(under, fault["loc"]) or "the file"
+    key = _dotted(under, fault["loc"])
     given = repr(fault["input"])
     given = given if len(given) < 60 else given[:57] + "..."
     if fault["type"] == "extra_forbidden":
@@ -107,6 +107,8 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
         reader = "espeak" if "voice" in fault["input"] else "ljspeech"
         return f"{path}: the key '{key}.reader' is missing; add the line `reader: {reader}` under `{key}:`."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not key:  # several keys together; the rule names them
+        return f"{path}: {rule}."
     return f"{path}: '{key}' is {given}, but should be: {rule}."
 
 

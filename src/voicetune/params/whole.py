@@ -66,6 +66,12 @@ class Params(Unlisted):
     def _phases_fit(self):
         for name in PHASES:
             check_select(self.strategy, getattr(self, name).select)
+        first, second = self.train_phase1.target_mel_ce, self.train_phase2.target_mel_ce
+        if first is not None and second is not None and first <= second:
+            raise ValueError(
+                f"train_phase1.target_mel_ce ({first:g}) must be above train_phase2.target_mel_ce ({second:g}), or"
+                " phase 2 is at its target before its first step; give a target to one phase, and null to the other"
+            )
         return self
 
 

@@ -44,7 +44,7 @@ class Phase:
 
     @property
     def steps(self) -> float:
-        return self.validation[-1][0]
+        return self.validation[-1][0] if self.validation else 0  # at its target before its first step
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,14 @@ def _gains(phase: Phase) -> Iterator[Finding]:
         )
         return
     step, best = phase.best
+    if not phase.steps:
+        yield Finding(
+            "no_step",
+            f"{phase.name.capitalize()} took no step: the model that it began with was at its target_mel_ce "
+            f"already, with a validation mel CE of {phase.start:.3f}.",
+            True,
+        )  # fmt: skip
+        return
     yield Finding(
         "gain",
         f"{phase.name.capitalize()} took the validation mel CE from {phase.start:.3f} to {best:.3f} "
@@ -120,8 +128,7 @@ def _small(value: float) -> str:
 
 def _first_is_best(phase: Phase) -> Iterator[Finding]:
     step, _ = phase.best
-    first = phase.validation[0][0]
-    if step <= first and len(phase.validation) > 1:
+    if len(phase.validation) > 1 and step <= phase.validation[0][0]:
         what = "its start" if step == 0 else f"its first evaluation, at step {step:g}"
         yield Finding(
             "first_is_best",

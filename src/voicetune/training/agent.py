@@ -15,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Callable
 
+import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -26,6 +27,13 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 # A store of its own for each restart. In a shared one the addresses of the dead stand where those of fresh processes
 # are about to: who looks too early calls a dead one, or waits for its call (pytorch/pytorch#135712).
 _OWN_STORES = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+
+# LaunchConfig counts the GPUs. By CUDA's own count the processes that are forked afterwards could not use them.
+_COUNTED_WITHOUT_CUDA = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+_CUDA_TOO_EARLY = (
+    "something used CUDA before the training's processes were forked, and none of them could use it then;"
+    " let only the work itself, in its own process, ask torch for a GPU."
+)
 
 Work = Callable[[], None]
 
@@ -51,6 +59,7 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
 
     Raises:
         UserError: of the work; or given up; or a signal came.
+        RuntimeError: this process has used CUDA, which does not survive a fork.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return work()
@@ -59,7 +68,9 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
             f"num_nodes is {num_nodes}: start this stage with torchrun on every node (docs/several-gpus.md),"
             " or set num_nodes: 1 in params.yaml."
         )
-    os.environ.update(_OWN_STORES)
+    if torch.cuda.is_initialized():
+        raise RuntimeError(_CUDA_TOO_EARLY)
+    os.environ.update(_OWN_STORES | _COUNTED_WITHOUT_CUDA)
     _silence("torch.distributed.elastic", "torch.multiprocessing")  # what happened is said below
     with tempfile.TemporaryDirectory(prefix="voicetune-") as logs:
         config = LaunchConfig(
@@ -97,6 +108,8 @@ def _process(work: Work) -> str | None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody trains on behind a dead stage
+    if torch.cuda.is_available() and torch.cuda._is_in_bad_fork():
+        return _CUDA_TOO_EARLY
     try:
         work()
     except Stopped as error:

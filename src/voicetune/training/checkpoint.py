@@ -6,7 +6,8 @@ while a training uses it.
 
 In it, for each of the last two states that were saved: step-<n>.pt (weights, optimizer, curves),
 best-<m>.pt (the best weights by then), and step-<n>.json, written last, with the size and the SHA-256
-of both. What its json does not vouch for does not count.
+of both. What its json does not vouch for does not count: best weights that are newer than the last state
+wait for the next one, and a training that is killed before it finds them again.
 """
 
 import errno
@@ -175,6 +176,19 @@ class State:
         whole = copied["gpt"] if best is state["gpt"] else _snapshot(best)  # once, where they are the same
         self._pending = self._writer.submit(self._write, copied, whole)
 
+    def save_best(self, step: int, best: dict[str, Tensor]) -> None:
+        """Write the best weights alone, as those that the next state's `best_step` names.
+
+        Waits for the write before it, if that is still going on.
+
+        Raises:
+            UserError: they do not fit on the disk, or what was before them could not be written.
+        """
+        self.flush()
+        self._room(_bytes(best))
+        copied = _snapshot(best, (self._copy or {}).get("gpt"))
+        self._pending = self._writer.submit(self._write_best, step, copied)
+
     @contextmanager
     def flushed(self) -> Iterator[None]:
         """Whatever ends the block, what was saved in it is then on the disk."""
@@ -214,14 +228,19 @@ class State:
         """Best weights, state, manifest, in this order; then what no kept manifest names goes."""
         step, best_file = state["run"]["step"], self._best(state["best_step"])
         if best is not None:
-            self._best_entry = write_beside(best_file, best)
+            self._write_best(state["best_step"], best)
         place = self._state(step)
         files = {place.name: write_beside(place, state), best_file.name: self._best_entry}
         with _beside(place.with_suffix(".json")) as file:
             file.write(json.dumps({"step": step, "best_step": state["best_step"], "files": files}).encode())
         self._tidy()
 
+    def _write_best(self, step: int, best: dict[str, Tensor]) -> None:
+        self._tidy()  # what was the best a moment ago, and no state names, makes room
+        self._best_entry = write_beside(self._best(step), best)
+
     def _tidy(self) -> None:
+        """Remove what none of the states that are kept names."""
         found = [manifest for _, manifest in _manifests(self.folder)]
         keep, gone = found[:_KEPT], found[_KEPT:]
         named = {name for path in keep for name in json.loads(path.read_text(encoding="utf-8"))["files"]}

@@ -21,6 +21,8 @@ from voicetune.training.checkpoint import State
 from voicetune.training.memory import has_adapters, stock_state, trained_state
 from voicetune.xtts.gpt import TrainingLoss
 
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
 
 def load(state: State, fabric: Fabric) -> dict[str, Any] | None:
     """The last whole state, the same on every device. The folder is one that all can read."""
@@ -35,21 +37,28 @@ def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[s
     To be called on every device; whole on the first.
     """
     precision = fabric.strategy.precision.state_dict()  # the scale of 16-mixed
+    weights = trained(
+        loss, fabric
+    )  # first: after a forward pass, only this brings back the parts that moments belong to
     if not _is_sharded(fabric):
-        return {"gpt": trained_state(loss.gpt), "optimizer": optimizer.state_dict(), "precision": precision}
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights = get_model_state_dict(loss, options=options)
-    begun = any(state for state in optimizer.state.values())  # asked before, torch would take a step of its own
-    return {
-        "gpt": {name.removeprefix("gpt."): value for name, value in weights.items()},
-        "optimizer": get_optimizer_state_dict(loss, optimizer, options=options) if begun else {},
-        "precision": precision,
-    }
+        moments = optimizer.state_dict()
+    else:
+        begun = any(state for state in optimizer.state.values())  # asked before, torch would take a step of its own
+        moments = get_optimizer_state_dict(loss, optimizer, options=_WHOLE) if begun else {}
+    return {"gpt": weights, "optimizer": moments, "precision": precision}
 
 
-def weights(loss: TrainingLoss, snapshot: dict[str, Any]) -> dict[str, Tensor]:
-    """The GPT's whole weights by the stock names, of a snapshot just made."""
-    return stock_state(loss.gpt) if has_adapters(loss.gpt) else snapshot["gpt"]
+def trained(loss: TrainingLoss, fabric: Fabric) -> dict[str, Tensor]:
+    """The GPT's weights without those that are frozen. To be called on every device; whole on the first."""
+    if not _is_sharded(fabric):
+        return trained_state(loss.gpt)
+    weights: dict[str, Any] = get_model_state_dict(loss, options=_WHOLE)
+    return {name.removeprefix("gpt."): value for name, value in weights.items()}
+
+
+def whole(loss: TrainingLoss, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The GPT's whole weights by the stock names; `trained`, just asked for, where nothing is frozen."""
+    return stock_state(loss.gpt) if has_adapters(loss.gpt) else trained
 
 
 def restore(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from voicetune.training.step import Stepper
 from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
 from voicetune.xtts.rows import Recipe
 
-_SAVE_SECONDS = 60.0
+_SAVE_SECONDS = 60.0  # between two states; what came after the last is done again by a training that goes on from it
 
 Row = dict[str, float]
 Judge = Callable[[], tuple[Row, float]]
@@ -97,7 +97,7 @@ def train(
         load_trained_state(loss.gpt, saved["gpt"])
         run, history = Progressed(**saved["run"]), saved["history"]
         fabric.print(f"going on from step {run.step} of {steps}")
-    set_dropout(loss, phase.dropout)
+    set_dropout(loss.gpt, phase.dropout)
     loss.train()  # the GPT comes in eval mode, also when going on from a state
     model = fabric.setup_module(loss)
     stepping: Any = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
@@ -107,18 +107,26 @@ def train(
         log(step, row, False)
 
     # 2. What is done now and then
-    def save(best: bool) -> None:
-        value = gather.snapshot(loss, stepping, fabric)
-        weights = gather.weights(loss, value) if best else None
-        if fabric.is_global_zero:
+    def save(best: bool, state_too: bool) -> None:
+        """Best weights, the state, both or none."""
+        if not (best or state_too):
+            return
+        value = gather.snapshot(loss, stepping, fabric) if state_too else {"gpt": gather.trained(loss, fabric)}
+        weights = gather.whole(loss, value["gpt"]) if best else None
+        if not fabric.is_global_zero:
+            return
+        if state_too:
             state.save({**value, "run": asdict(run), "history": history, "best_step": run.best_step}, weights)
+        elif weights is not None:
+            state.save_best(run.best_step, weights)
 
     def note(values: Row, write: bool) -> None:
         history.append([run.step, values])
         log(run.step, values, write)
 
-    def evaluate() -> None:
-        """Cross entropies of the validation clips, the same on every device; keeps the best."""
+    def evaluate(state_too: bool) -> None:
+        """Cross entropies of the validation clips, the same on every device; keeps the best weights, and the whole
+        state, which is several times as large, if it is time for it or the phase ends."""
         found = cross_entropy.measure(loss, codes, codes.validation, tokens, seed, measured)
         if not math.isfinite(found.mel_ce + found.text_ce):
             raise UserError(
@@ -140,7 +148,7 @@ def train(
             run.ended = "patience"
         elif run.step == steps:
             run.ended = "all steps"
-        save(better)
+        save(better, state_too or bool(run.ended))
         fabric.print(
             f"step {run.step}/{steps}  validation mel CE {found.mel_ce:.4f}  text CE {found.text_ce:.4f}"
             + "".join(f"  {name} {value:.4f}" for name, value in heard.items())
@@ -150,7 +158,12 @@ def train(
     # 3. Before the first step: what the parent is worth
     with _signals() as stopped, _progress(steps, fabric) as bar, state.flushed():
         if not saved:
-            evaluate()
+            evaluate(state_too=True)
+            if run.ended:
+                fabric.print(
+                    f"no step is taken: the parent's validation mel CE of {run.start_mel_ce:.4f} is at the target of"
+                    f" {phase.target_mel_ce:g} already; lower target_mel_ce, or set it to null"
+                )
 
         # 4. Steps
         stepper = Stepper(fabric, model, stepping, codes, tokens, phase, seed, steps, pieces)
@@ -175,10 +188,10 @@ def train(
             if to_evaluate or to_stop or to_save:
                 stepper.losses()  # so that nothing is saved that is not finite
             if to_evaluate:
-                evaluate()
+                evaluate(state_too=to_stop or to_save)
             elif to_stop or to_save:
-                save(False)
-            if to_evaluate or to_save:
+                save(best=False, state_too=True)
+            if to_save:
                 last_save = time.monotonic()
             if to_stop and not run.ended:
                 which = signal.Signals(stopped[0]).name if stopped else "a signal"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from voicetune.data.codes import Codes
@@ -20,6 +20,12 @@ from voicetune.training import batches
 from voicetune.training.optimization import learning_rate
 from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.rows import Drawn, Recipe, assemble, draw
+
+_LEAST_SCALE = 1.0
+"""Of 16-mixed. It begins at 65,536, is halved by each step that is left out, and doubled by 2,000 good ones in a row:
+below 1 the gradients overflow whatever it is."""
+_OTHER_PRECISION = "use precision: 32-true (or bf16-mixed on an RTX 30 or newer)"
+_KEPT = "The last state before it is kept."
 
 
 def recipe_of(phase: Phase) -> Recipe:
@@ -93,36 +99,60 @@ class Stepper:
                 # times the devices: what is to be summed over them is averaged
                 fabric.backward((both[0] + self.phase.text_weight * both[1]) * ranks)
             sums = sums + both.detach()
-        longest = self.phase.clip_norm
-        norm = fabric.clip_gradients(self.model, self.optimizer, max_norm=longest, error_if_nonfinite=False)
+        norm = self._clipped()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._waiting.append((step, sums, torch.as_tensor(norm).detach()))
         return text_count + mel_count
 
+    def _clipped(self) -> Tensor | None:
+        """Clip the gradients; returns their norm before.
+
+        Fabric refuses to unscale the gradients of 16-mixed for a fused AdamW; torch's own scaler does it.
+        """
+        scaler, longest = _scaler(self.fabric), self.phase.clip_norm
+        if scaler is None:
+            return self.fabric.clip_gradients(self.model, self.optimizer, max_norm=longest, error_if_nonfinite=False)
+        scaler.unscale_(self.optimizer.optimizer)
+        return nn.utils.clip_grad_norm_(self.model.parameters(), longest)
+
     def losses(self) -> tuple[float, float]:
         """mel CE and text CE of the last step, nats per token; looks at all those before it that nobody looked at.
 
         Raises:
-            UserError: one is not a finite number, nor are then the weights.
+            UserError: one is not a finite number, nor are then the weights; or 16-mixed takes no steps any more.
         """
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return self._last
         sums = cast(Tensor, self.fabric.all_reduce(torch.stack([sums for _, sums, _ in waiting]), reduce_op="sum"))
         norms = torch.stack([norm.full_tensor() if isinstance(norm, DTensor) else norm for _, _, norm in waiting]).cpu()
-        if self.phase.precision == "16-mixed":  # its scaler leaves out steps whose gradient overflowed
+        scaler = _scaler(self.fabric)
+        if scaler is not None:  # it leaves out a step whose gradients overflowed, and halves its scale
             norms = torch.zeros_like(norms)
         for (step, _, _), (mel_ce, text_ce), norm in zip(waiting, sums.tolist(), norms.tolist(), strict=True):
             if not math.isfinite(mel_ce + text_ce + norm):
                 raise UserError(self._not_finite(step, mel_ce, text_ce))
+        if scaler is not None and scaler.get_scale() < _LEAST_SCALE:
+            raise UserError(
+                f"step {waiting[-1][0] + 1}: the gradients overflow 16 bits in step after step, so that hardly any step"
+                f" is taken; {_OTHER_PRECISION}. {_KEPT}"
+            )
         self._last = sums[-1, 0].item(), sums[-1, 1].item()
         return self._last
 
     def _not_finite(self, step: int, mel_ce: float, text_ce: float) -> str:
         drawn = drawn_of_step(self.codes, self.phase, self.seed, step)
         names = ", ".join(self.codes.clips[i].id for part in drawn for i in part.clips)
+        remedy = "lower lr or leave these clips out"
+        if self.phase.precision == "16-mixed":
+            remedy = f"{_OTHER_PRECISION}; if it happens there too, {remedy}"
         return (
             f"step {step + 1}: the loss is not a finite number (mel CE {mel_ce}, text CE {text_ce}) on the clips"
-            f" {names}; lower lr or leave these clips out. The last state before it is kept."
+            f" {names}; {remedy}. {_KEPT}"
         )
+
+
+def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """What scales the loss in 16-mixed, so that gradients do not vanish in 16 bits; None in other precisions."""
+    return getattr(fabric.strategy.precision, "scaler", None)

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
+from voicetune.xtts.precision import full_fp32
+
 SAMPLE_RATE = 22050
 HOP = 256
 FRAMES_PER_CODE = 4
@@ -84,12 +86,17 @@ def encode(dvae: DiscreteVAE, samples: np.ndarray, mel_stats: Tensor) -> Tensor:
     """Audio codes of one clip, alone and unpadded (codes in a padded batch differ).
 
     Args:
+        dvae: on any device; in fp32 there, for a code is the nearest of many that lie close.
         samples: (samples,) float32 at 22,050 Hz.
+        mel_stats: (80,), on the CPU, where the mel is computed.
 
     Returns:
-        (codes,) int64, 0 to 1023; one per 1024 samples, rounded up.
+        (codes,) int64 on the CPU, 0 to 1023; one per 1024 samples, rounded up.
     """
-    codes = dvae.get_codebook_indices(dvae_mel(torch.from_numpy(samples)[None], mel_stats))[0]
+    device = next(dvae.parameters()).device
+    mel = dvae_mel(torch.from_numpy(samples)[None], mel_stats).to(device)
+    with full_fp32(device):
+        codes = dvae.get_codebook_indices(mel)[0].cpu()
     return codes[: code_count(samples.size)]
 
 

@@ -141,8 +141,12 @@ def _above_diagonal(size: int, dtype: torch.dtype, device: torch.device) -> Tens
 AttentionInterface.register(_CAUSAL, _causal_attention)
 
 
-def set_dropout(module: nn.Module, probability: float) -> None:
-    """Set every dropout below `module`; the stock GPT-2 comes with 0.1 in three kinds of places."""
-    for part in module.modules():
+def set_dropout(gpt: GPT, probability: float) -> None:
+    """Set the dropouts of the GPT-2 inside; it comes with 0.1 in three kinds of places.
+
+    Those of the conditioning encoder's perceiver stay as the stock model has them, at 0: one reference gives the same
+    conditioning latents at every call, in training as when speaking.
+    """
+    for part in gpt.gpt.modules():
         if isinstance(part, nn.Dropout):
             part.p = probability

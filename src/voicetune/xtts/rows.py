@@ -20,7 +20,8 @@ class Recipe:
     reference: where the conditioning comes from: `other` clip of the speaker; a slice of the clip
         it`self`, whose codes are then no targets; `stock`, such a slice with the stock trainer's mask,
         faults included (shared/facts: only the last clip of a batch, in the wrong unit).
-    reference_seconds: shortest and longest reference.
+    reference_seconds: shortest and longest reference. A slice of another clip is cut from one that is long enough;
+        where the speaker has none, from several clips joined. A slice of the clip itself is at most half of it.
     shared_reference: one reference a speaker and micro-batch instead of one a clip (`other` only).
     text_stop_visible: whether audio attends to the text's STOP, as it does when speaking; the stock
         trainer hides it.
@@ -139,14 +140,12 @@ def _references(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.
     low, high = (int(seconds * FRAMES_PER_SECOND) for seconds in recipe.reference_seconds)
     frames = int(rng.integers(low, high + 1))
     if recipe.reference == "other":
-        sources, reference_of = _others(codes, clips, recipe.shared_reference, rng)
+        sources, reference_of, frames = _others(codes, clips, frames, recipe.shared_reference, rng)
     else:
-        sources, reference_of = clips, np.arange(len(clips))
-        shortest = min(codes.mel(clip).shape[0] for clip in clips)
-        frames = min(frames, shortest // 2)  # the rest of the clip must remain a target
-    frames = min([frames, *(codes.mel(source).shape[0] for source in sources)])
-    starts = [int(rng.integers(codes.mel(source).shape[0] - frames + 1)) for source in sources]
-    mels = [codes.mel(s)[start : start + frames].T for s, start in zip(sources, starts, strict=True)]
+        sources, reference_of = list(clips[:, None]), np.arange(len(clips))
+        frames = min(frames, codes.frames[clips].min() // 2)  # the rest of each clip must remain a target
+    starts = [int(rng.integers(codes.frames[joined].sum() - frames + 1)) for joined in sources]
+    mels = [_joined(codes, joined)[start : start + frames].T for joined, start in zip(sources, starts, strict=True)]
     hidden = [slice(0, 0)] * len(clips)
     if recipe.reference == "self":
         ends = [
@@ -158,14 +157,26 @@ def _references(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.
     return np.stack(mels).astype(np.float32), reference_of.astype(np.int64), hidden
 
 
-def _others(codes: Codes, clips: np.ndarray, shared: bool, rng: np.random.Generator):
-    """Reference clips of the same speaker, never the clip itself (nor, if shared, any of the batch)."""
-    sources: list[int] = []
+def _joined(codes: Codes, clips: np.ndarray) -> np.ndarray:
+    """The mels of clips one after another: (frames, 80). The stock client joins recordings to condition on likewise."""
+    return codes.mel(clips[0]) if len(clips) == 1 else np.concatenate([codes.mel(clip) for clip in clips])
+
+
+def _others(codes: Codes, clips: np.ndarray, frames: int, shared: bool, rng: np.random.Generator):
+    """Reference clips of the same speaker, never the clip itself (nor, if shared, any of the batch).
+
+    All references of a batch have one length, for the conditioning encoder would hear padding.
+
+    Returns:
+        for each reference the clips that it is cut from; which reference each of `clips` uses; and how many frames it
+        has: `frames`, or fewer where all the clips that a speaker has for it, together, are shorter.
+    """
     reference_of = np.zeros(len(clips), np.int64)
     groups: dict[tuple, list[int]] = {}
     for i, clip in enumerate(clips):
         groups.setdefault((codes.speakers[clip], 0 if shared else i), []).append(i)
-    for (speaker, _), members in groups.items():
+    allowed = []
+    for number, ((speaker, _), members) in enumerate(groups.items()):
         pool = codes.training_clips_of(speaker)
         free = np.setdiff1d(pool, clips[members])
         if free.size == 0:
@@ -173,6 +184,16 @@ def _others(codes: Codes, clips: np.ndarray, shared: bool, rng: np.random.Genera
                 f"speaker '{speaker}' has too few training clips ({pool.size}) for a reference outside"
                 f" the batch; add recordings, lower batch_size or set reference: self."
             )
-        reference_of[members] = len(sources)
-        sources.append(int(rng.choice(free)))
-    return np.array(sources), reference_of
+        reference_of[members] = number
+        allowed.append(free)
+    frames = min([frames, *(int(codes.frames[free].sum()) for free in allowed)])
+    return [_long_enough(codes, free, frames, rng) for free in allowed], reference_of, frames
+
+
+def _long_enough(codes: Codes, free: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A clip of so many frames; where none is so long, several that are together."""
+    alone = free[codes.frames[free] >= frames]
+    if alone.size:
+        return np.array([rng.choice(alone)])
+    order = rng.permutation(free)
+    return order[: 1 + np.searchsorted(np.cumsum(codes.frames[order]), frames)]
