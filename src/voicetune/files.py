@@ -108,9 +108,9 @@ def is_told(error: OSError) -> bool:
 def leaves(path: Path, folder: Path) -> bool:
     """Whether a path below a folder is a link that leads out of it, other than into a cache of DVC.
 
-    What lies there would get into clips, codes and a published voice, though nobody put it into the source. DVC
-    itself links what it checked out into its cache (`cache.type symlink`), wherever that is; a file there is named by
-    the hash of what it holds, `files/md5/ab/<30 digits>`, so a link to it can only be made by whoever knows the content.
+    What lies there would get into clips, codes and a published voice, though nobody put it into the source. DVC itself
+    links what it checked out into its cache (`cache.type symlink`), wherever that is. A file there is named by the hash
+    of what it holds, `files/md5/ab/<30 digits>`, so only who knows the content can make a link to it.
     """
     real = Path(os.path.realpath(path))
     return not real.is_relative_to(os.path.realpath(folder)) and not _is_cached(real)

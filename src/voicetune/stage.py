@@ -65,7 +65,7 @@ def emptied(folder: Path) -> Path:
         UserError: it cannot be removed or made; or it is a link, which this does not follow.
     """
     if folder.is_symlink():
-        raise UserError(f"{folder} is a link, and a stage writes its results into a folder of its own; remove the link.")
+        raise UserError(f"{folder} is a link, but a stage writes into a folder of its own; remove the link.")
     with files.writing(folder):
         if folder.exists():
             shutil.rmtree(folder)

@@ -48,13 +48,13 @@ class _Loader(yaml.SafeLoader):
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def compose_document(self) -> yaml.Node:
+    def compose_document(self) -> yaml.Node | None:
         document = super().compose_document()
-        if _values(document, {}) > _MOST_VALUES:
+        if document is not None and _values(document, {}) > _MOST_VALUES:
             raise yaml.YAMLError(f"unfolds into more than {_MOST_VALUES:,} values; write out its anchors and aliases")
         return document
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         mapping = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in mapping.value:
