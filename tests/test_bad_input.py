@@ -91,7 +91,7 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "alias of itself": (b"a: &a [*a]\n", "params.yaml unfolds into more than 100,000 values"),
     "deep nesting": (b"a: " + b"[" * 5000, "params.yaml is nested too deeply"),
     "deep mappings": (b"a: " + b"{a: " * 5000, "params.yaml is nested too deeply"),
-    "a 5,000-digit seed": (with_("seed: 1", "seed: " + "9" * 5000), "a number of more digits than can be read; shorten"),
+    "a 5,000-digit seed": (with_("seed: 1", "seed: " + "9" * 5000), "a number of more digits than can be read"),
     "a large seed": (with_("seed: 1", "seed: 99999999999999999999"), "'seed' is 99999999999999999999, but should be"),
     "a negative seed": (with_("seed: 1", "seed: -1"), "'seed' is -1, but should be"),
     "a seed of 1e999": (with_("seed: 1", "seed: 1e999"), "'seed' is inf, but should be"),
@@ -100,15 +100,15 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "Latin-1": (b"a: \xe1\n", "params.yaml, line 1 is not UTF-8; save the file again"),
     "a control character": (b"a: \x07\n", "params.yaml is not valid YAML"),
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
-    "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but l"),
+    "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
     "a source of no name": (with_("    - name: questions", '    - name: ""'), "should have nothing but letters A to Z"),
     "two sources of a name": (with_("    - name: host", "    - name: questions"), "two sources have the same name"),
     "sources empty": (with_("lr: 2", "lr: 2") + b"\nprepare: 1\n", "has the key 'prepare' twice"),
     "a script with a NUL": (with_("data/scripts/questions.txt", '"a\\0b"'), "is no name that a file can have; create"),
     "a script of 300 letters": (with_("data/scripts/questions.txt", "a" * 300), "cannot be read (File name too long)"),
-    "a script that is a device": (with_("data/scripts/questions.txt", "/dev/zero"), "is a pipe or a device, but should"),
-    "a script that is a folder": (with_("data/scripts/questions.txt", "/"), "is a folder, but should be a file; create"),
+    "a script that is a device": (with_("data/scripts/questions.txt", "/dev/zero"), "is a pipe or a device"),
+    "a script that is a folder": (with_("data/scripts/questions.txt", "/"), "is a folder, but should be a file"),
 }  # fmt: skip
 
 
@@ -238,13 +238,13 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "no samples": ("a.wav", lambda p: wav(p, np.zeros(0)), "undecodable: anna/wavs/a.wav holds no samples"),
-    "not a number": ("a.wav", lambda p: soundfile.write(p, np.full(RATE, np.nan), RATE, subtype="FLOAT"), "not numbers"),
+    "not a number": ("a.wav", lambda p: soundfile.write(p, np.full(9, np.nan), RATE, subtype="FLOAT"), "not numbers"),
     "a pipe": ("a.wav", os.mkfifo, "no plain file: anna/wavs/a.wav is a folder, a pipe or a device"),
     "a folder": ("a.wav", Path.mkdir, "no plain file: anna/wavs/a.wav is a folder"),
-    "a link out of the source": ("a.wav", link_out, "link: anna/wavs/a.wav leads out of anna; put the recording itself"),
+    "a link out of the source": ("a.wav", link_out, "link: anna/wavs/a.wav leads out of anna; put the"),
     "a link to nothing": ("a.wav", lambda p: p.symlink_to("gone"), "missing recording: anna/wavs/a.wav"),
     "a link to itself": ("a.wav", lambda p: p.symlink_to("a.wav"), "missing recording: anna/wavs/a.wav"),
-    "a format that is not read": ("a.g722", lambda p: p.write_bytes(bytes(99)), "a.g722 is not read: convert it to WAV"),
+    "a format that is not read": ("a.g722", lambda p: p.write_bytes(bytes(99)), "a.g722 is not read: convert it"),
     "silence": ("a.wav", lambda p: wav(p, np.zeros(2 * RATE)), "silent"),
     "a constant level": ("a.wav", lambda p: wav(p, np.full(2 * RATE, 0.5)), "a constant level and no sound"),
     "white noise": ("a.wav", noise, "noise and no speech"),
@@ -430,13 +430,13 @@ SAY: dict[str, tuple[Callable[[], object], str]] = {
     "punctuation": (lambda: say("?!..."), "there is nothing to say (no words in the text)"),
     "a control character": (lambda: say("a\x1b[2J"), "control character in the text: U+001B"),
     "another encoding": (lambda: say("\udcff"), "the text is not UTF-8; give it in the encoding UTF-8"),
-    "out is a folder": (lambda: (Path("o.wav").mkdir(), say("a", "--out", "o.wav")), "o.wav is a folder; choose another"),
+    "out is a folder": (lambda: (Path("o.wav").mkdir(), say("a", "--out", "o.wav")), "o.wav is a folder; choose"),
     "out in no folder": (lambda: say("a", "--out", "no/o.wav"), "the folder no does not exist; make it, or choose"),
     "out below a file": (lambda: (Path("f").touch(), say("a", "--out", "f/o.wav")), "a part of this path is a file"),
     "out is a pipe": (lambda: (os.mkfifo("o.wav"), say("a", "--out", "o.wav")), "o.wav is a pipe or a device"),
     "out of 300 letters": (lambda: say("a", "--out", "a" * 300 + ".wav"), "the name is too long for the file system"),
     "out of another ending": (lambda: say("a", "--out", "a.aiff"), "a.aiff should end in .wav, .flac, .mp3 or .ogg"),
-    "out where nobody may write": (lambda: say("a", "--out", "/proc/o.wav"), "/proc/o.wav"),
+    "out where nobody may write": (lambda: say("a", "--out", "/proc/o.wav"), "/proc/o.wav cannot be written"),
     "a seed below 0": (lambda: say("a", "--seed", "-1"), "the command line: 'seed' is -1, but should be"),
     "a seed of 4,000 digits": (lambda: say("a", "--seed", "9" * 4000), "the command line: 'seed' is 999"),
     "a speed of NaN": (lambda: say("a", "--speed", "nan"), "'speed' is nan, but should be"),
@@ -551,10 +551,8 @@ def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", "data"], capture_output=True).returncode:
         pytest.skip("nothing can be mounted here")
     try:
-        with open("data/filler", "wb") as file, pytest.raises(OSError, match="space"):
-            while True:
-                file.write(bytes(4096))
-                file.flush()
+        with open("data/filler", "wb", buffering=0) as file, pytest.raises(OSError, match="space"):
+            all(file.write(bytes(4096)) for _ in range(1000))
         done = subprocess.run(
             [sys.executable, str(ROOT / "src/prepare.py")], capture_output=True, text=True, timeout=120, cwd="."
         )

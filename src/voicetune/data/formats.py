@@ -76,6 +76,8 @@ def check_place(path: Path) -> None:
             beside(path).touch()
             beside(path).unlink()
         except FileNotFoundError:
+            if path.parent.is_dir():
+                raise UserError(f"{path} cannot be written; choose another --out.") from None
             raise UserError(f"the folder {path.parent} does not exist; make it, or choose another --out.") from None
         except ValueError:  # a NUL
             raise UserError(f"'{path}' is no name that a file can have; choose another --out.") from None
