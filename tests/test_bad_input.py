@@ -561,3 +561,46 @@ def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
     assert done.returncode == 1
     assert "the disk is full; free some space" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+FUZZ = """
+import random, resource, signal, sys
+from pathlib import Path
+from voicetune.data import audio
+from voicetune.errors import UserError
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+draw, kinds = random.Random(1), []
+for number in range(300):
+    path = draw.choice(sorted(Path("whole").iterdir()))
+    data = bytearray(path.read_bytes())
+    for _ in range(draw.randint(1, 8)):
+        at = draw.randrange(min(len(data), draw.choice([64, 256, 4096])))
+        put = draw.choice([b"\\xff" * 4, bytes(4), draw.randbytes(1), draw.randbytes(30)])
+        data[at : at + draw.choice([1, 4])] = put
+    Path("damaged" + path.suffix).write_bytes(data)
+    signal.alarm(30)
+    try:
+        samples, rate = audio.read(Path("damaged" + path.suffix))
+        audio.fault_of(samples, rate)
+        kinds.append("read")
+    except UserError as error:
+        assert "\\n" not in str(error)
+        kinds.append(getattr(error, "kind", ""))
+print(len(kinds), len(set(kinds)))
+"""
+
+
+@pytest.mark.slow
+def test_300_damaged_headers_neither_hang_nor_crash():
+    """In a process with 4 GiB and 30 s a file."""
+    Path("whole").mkdir()
+    for format in formats.FORMATS:
+        encoded(Path("whole") / f"a.{format}", format)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ], capture_output=True, text=True, errors="replace", timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    count, kinds = map(int, done.stdout.split())
+    assert count == 300
+    assert kinds > 2

@@ -118,7 +118,8 @@ def _by_av(path: Path) -> Blocks:
                     yield np.ascontiguousarray(piece.to_ndarray().T), rate
             _check_promise(path, done, promised, rate)
     except (av.FFmpegError, IndexError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        unknown = "FFmpeg has no decoder for it" if isinstance(error, AttributeError) else None
+        reason = " ".join(str(unknown or getattr(error, "strerror", None) or error).split())[:200]
         raise Unusable("undecodable", f"{path} cannot be decoded ({reason}); convert it to WAV or FLAC.") from None
 
 
