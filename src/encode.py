@@ -19,6 +19,7 @@ def main() -> None:
 
     base, source = Path("models/base"), Path("data/clips")
     clips = clip.read(source / "clips.csv")
+    clip.check_files(source, clips)
     words = folder.tokenizer(base)
     faults = {c.id: fault for c in clips if (fault := encoding.faults(c, words))}
     for fault in faults.values():

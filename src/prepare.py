@@ -5,7 +5,6 @@ is left out and listed with its reason in data/clips/left_out.csv.
 """
 
 import csv
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.data import clip, making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.making import LeftOut
@@ -33,8 +32,9 @@ def main() -> None:
     settings = reading.load(PrepareStage)
     prepare = settings.prepare
     utterances = readers.read(prepare.sources)
-    if CLIPS.exists():
-        shutil.rmtree(CLIPS)
+    stage.emptied(CLIPS)
+    with files.writing(FIGURES.parent):  # found out before the work, not after it
+        FIGURES.parent.mkdir(parents=True, exist_ok=True)
 
     making_all = making.make_all(utterances, CLIPS, prepare, reading.load(Unlisted).jobs)
     results = list(stage.track(making_all, "preparing clips", len(utterances)))
@@ -59,8 +59,8 @@ def _clip(utterance: Utterance, seconds: float, side: str) -> Clip:
 
 
 def _write_left_out(left_out: list[LeftOut]) -> None:
-    CLIPS.mkdir(parents=True, exist_ok=True)
-    with (CLIPS / "left_out.csv").open("w", encoding="utf-8", newline="") as file:
+    path = CLIPS / "left_out.csv"
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "source", "reason"])
         writer.writerows([entry.id, entry.source, entry.reason] for entry in left_out)

@@ -210,7 +210,9 @@ def test_a_fault_of_the_list_is_one_sentence(tmp_path, fault):
 def test_a_missing_list_names_what_to_create(tmp_path):
     with pytest.raises(UserError, match=r"metadata.csv is missing; create it with one line id\|text or"):
         readers.read([source(tmp_path / "nowhere")])
-    with pytest.raises(UserError, match=r"is missing; create it with one line id\|text for each clip"):
+    with pytest.raises(
+        UserError, match=r"is a folder, but should be a file; create it with one line id\|text for each clip"
+    ):
         readers.read([script_of(tmp_path)])  # a folder, not a script
 
 

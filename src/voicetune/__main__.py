@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicetune import readiness, stage
-from voicetune.errors import UserError
+from voicetune import files, readiness, stage
+from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
@@ -15,10 +15,19 @@ from voicetune.params.speaking import Synthesize
 from voicetune.params.training import PHASES
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from voicetune.speech.conditioning import Speaker
     from voicetune.speech.voice import Voice
 
 VOICE = Path("models/voice")
+_SHORTEST_REFERENCE = 0.5  # seconds; XTTS's own recipe asks for three to six
+
+
+class Said(reading.Section):
+    """What of the command line no section of params.yaml holds."""
+
+    seed: reading.Seed
 
 
 def say(arguments: argparse.Namespace) -> None:
@@ -26,11 +35,23 @@ def say(arguments: argparse.Namespace) -> None:
     if (arguments.text is None) == (arguments.script is None):
         raise UserError("give either a text to say or a --script.")
     given = {name: getattr(arguments, name) for name in ("speed", "loudness")}
+    reading.check(Said, {"seed": arguments.seed}, "the command line")
     reading.check(Synthesize, {"lines": ["-"], "language": "en", "format": "wav", **given}, "the command line")
     if arguments.script:
         _say_script(arguments)
     else:
         _say_line(arguments)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of another encoding
+        raise UserError("the text is not UTF-8; give it in the encoding UTF-8.") from None
+    from voicetune.data import words
+
+    if fault := words.fault_of(text):
+        raise UserError(f"there is nothing to say ({fault}); give a text with words.")
 
 
 def _decoding(arguments: argparse.Namespace, voice: "Voice") -> Decoding:
@@ -47,11 +68,9 @@ def _say_line(arguments: argparse.Namespace) -> None:
     from voicetune.data import formats  # sound and torch: not needed for --help
 
     out = arguments.out or Path("said.wav")
-    if not arguments.text.strip():
-        raise UserError("there is nothing to say; give a text.")
+    _check_text(arguments.text)
     format = formats.format_of(out)
-    if not out.parent.is_dir():
-        raise UserError(f"the folder {out.parent} does not exist; make it, or choose another --out.")
+    formats.check_place(out)
     from voicetune.speech import say as speech
     from voicetune.speech.voice import Line, Voice
 
@@ -71,7 +90,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
     from voicetune.speech.voice import Line, Voice, language_of
 
     out = arguments.out or Path("said")
-    if out.is_file():
+    if files.is_file(out):
         raise UserError(f"{out} is a file; with --script, --out is a folder.")
     language = arguments.language or language_of(arguments.model)
     name = arguments.reference.name if arguments.reference else arguments.speaker
@@ -81,7 +100,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
     made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
     faults |= made.faults
     for number in sorted(faults):
-        print(f"{arguments.script}, line {number}: {faults[number]}", file=sys.stderr)
+        print(shown(f"{arguments.script}, line {number}: {faults[number]}"), file=sys.stderr)
     seconds = sum(row["seconds"] for row in made.rows)
     print(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} made, the others as they were")
     if faults:
@@ -92,12 +111,24 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
     """A speaker by name; without a name, the voice of --reference if there is one."""
     if not arguments.reference:
         return voice.speaker
-    from voicetune.data import audio
     from voicetune.speech.conditioning import listen
 
-    samples, rate = audio.read(arguments.reference)
-    heard = listen(voice.xtts, [audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)])
+    samples = _reference(arguments.reference)
+    heard = listen(voice.xtts, [samples])
     return lambda name: heard if name in (None, arguments.speaker, arguments.reference.name) else voice.speaker(name)
+
+
+def _reference(path: Path) -> "np.ndarray":
+    """A recording whose voice is taken, cleaned: (samples,) float32 at 22,050 Hz."""
+    from voicetune.data import audio
+
+    samples, rate = audio.read(path)
+    if fault := audio.fault_of(samples, rate):
+        raise UserError(f"{path} is {fault}; give a recording of the speaker as --reference.")
+    cleaned = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)
+    if (seconds := cleaned.size / audio.SAMPLE_RATE) < _SHORTEST_REFERENCE:
+        raise UserError(f"{path} has {seconds:.2f} s of sound; --reference needs {_SHORTEST_REFERENCE} s, better 6.")
+    return cleaned
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The exceptions that a user is meant to read."""
+"""The exceptions that a user is meant to read, and how what came from outside is shown."""
 
 
 class UserError(Exception):
@@ -10,3 +10,17 @@ class UserError(Exception):
 
 class Stopped(UserError):
     """SIGTERM or SIGINT came; what was done is kept, and the same command goes on from there."""
+
+
+def shown(text: object) -> str:
+    """A text for a terminal: what a terminal would obey rather than show is written as its number, `\\x1b`.
+
+    These are control characters, line ends among them, and what turns the direction of writing: Unicode's
+    categories Cc, Cf, Cs, Co, Cn, Zl and Zp, as `str.isprintable` knows them.
+    """
+    return "".join(one if one.isprintable() or one == "\u3000" else _number(one) for one in str(text))
+
+
+def _number(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

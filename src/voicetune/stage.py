@@ -2,19 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psutil
 from rich.console import Console
 from rich.progress import track as rich_track
 
-from voicetune.errors import UserError
+from voicetune import files
+from voicetune.errors import UserError, shown
 
 RUN = Path("metrics/run")
 """What the last run took on this machine: seconds, memory, restarts. It differs from run to run, so it is neither git's
@@ -31,8 +33,11 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        fail(str(error))
+    except OSError as error:
+        if not files.is_told(error):
+            raise
+        fail(files.unwritten(error.filename, error))
     except KeyboardInterrupt:
         print("stopped: this stage is not finished; run the same command again.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -45,6 +50,27 @@ def run(main: Callable[[], None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # all files are closed; taking torch apart object by object would take another second
+
+
+def fail(sentence: str) -> NoReturn:
+    """End with a sentence, on one line, and status 1."""
+    print(f"error: {shown(sentence)}", file=sys.stderr)
+    sys.exit(1)
+
+
+def emptied(folder: Path) -> Path:
+    """A folder of results, empty.
+
+    Raises:
+        UserError: it cannot be removed or made; or it is a link, which this does not follow.
+    """
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link, but a stage writes into a folder of its own; remove the link.")
+    with files.writing(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    return folder
 
 
 def stage_name() -> str | None:
@@ -74,8 +100,10 @@ def read_run(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:

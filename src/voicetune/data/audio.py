@@ -3,55 +3,179 @@
 Everything downstream works at 22,050 Hz, the rate XTTS listens at. Imports no torch.
 """
 
+import io
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from voicetune import files
+from voicetune.data import headers
 from voicetune.errors import UserError
 
 SAMPLE_RATE = 22050
+LONGEST = 600  # seconds that are read of a recording; more is no sentence, and would fill the memory
+_RATES = (8000, 192000)  # Hz: that of a telephone, and the highest that microphones are sold with
+_AT_ONCE = 1 << 20  # samples of all channels
+_UNKNOWN = 1 << 62  # frames of a FLAC that was streamed, and so does not say how many it has
+_QUIETEST = 0.001  # what never passes -60 dB of full scale holds no speech
+_FLATTEST = 0.35
 _GATE_SECONDS = 0.4  # the block of ITU-R BS.1770
+
+
+class Unusable(UserError):
+    """A recording that cannot be used. kind: the reason in a few words, the same for all recordings of that fault."""
+
+    def __init__(self, kind: str, sentence: str):
+        super().__init__(sentence)
+        self.kind = kind
+
+
+Blocks = Iterator[tuple[np.ndarray, int]]
+"""A recording piece by piece: (frames, channels) float32, and the rate in Hz."""
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
     """Decode a sound file with soundfile, or with PyAV (FFmpeg inside its wheel) what that cannot read.
 
+    Never more than LONGEST seconds are decoded, whatever the header says.
+
     Returns:
-        mono float32 samples, shape (samples,), channels averaged; and the sample rate in Hz.
+        mono float32 samples, shape (samples,), channels averaged, or where they cancel each other the loudest one; and
+        the sample rate in Hz.
 
     Raises:
-        UserError: the file is missing, empty or no sound that either library decodes.
+        UserError: there is no such file.
+        Unusable: it is empty, cut off, too long, or no sound that either library decodes.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; correct its row in the metadata or add the recording.")
+    files.need(path, "add the recording, or correct what names it")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        mono = samples.mean(axis=1)
-    except (soundfile.LibsndfileError, RuntimeError):
-        mono, rate = _read_with_av(path)
+        if headers.is_cut_off(path):
+            raise _cut_off(path)
+        decoders = (_by_av,) if headers.counts_no_frames(path) else (_by_soundfile, _by_av)
+        mono, rate = _decode(path, decoders)
+    except OSError as error:
+        raise Unusable("unreadable", f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
     if mono.size == 0:
-        raise UserError(f"{path} holds no samples; record it again or remove its row.")
+        raise Unusable("undecodable", f"{path} holds no samples; record it again or remove its row.")
     if not np.isfinite(mono).all():
-        raise UserError(f"{path} holds samples that are not numbers; export it again as 16-bit WAV.")
+        raise Unusable("undecodable", f"{path} holds samples that are not numbers; export it again as 16-bit WAV.")
     return mono, rate
 
 
-def _read_with_av(path: Path) -> tuple[np.ndarray, int]:
+def _decode(path: Path, decoders: tuple[Callable[[Path], Blocks], ...]) -> tuple[np.ndarray, int]:
+    for decoder in decoders[:-1]:
+        try:
+            return _mono(decoder, path)
+        except (soundfile.SoundFileError, RuntimeError):
+            continue
+    return _mono(decoders[-1], path)
+
+
+def _mono(decoder: Callable[[Path], Blocks], path: Path) -> tuple[np.ndarray, int]:
+    """Channels averaged; or, if that leaves less than a hundredth of the loudest one's energy, that one."""
+    pieces, rate, energies, mixed = [], 0, np.zeros(1), 0.0
+    for block, rate in decoder(path):  # noqa: B007 - the rate is that of all
+        pieces.append(block.mean(axis=1))
+        energies = energies + np.square(block, dtype=np.float64).sum(axis=0)
+        mixed += float(np.square(pieces[-1], dtype=np.float64).sum())
+    if mixed < energies.max() / 100:
+        pieces = [block[:, energies.argmax()] for block, _ in decoder(path)]
+    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), rate
+
+
+def _by_soundfile(path: Path) -> Blocks:
+    with soundfile.SoundFile(path) as file:
+        _check_rate(path, file.samplerate)
+        promised = file.frames if file.frames < _UNKNOWN else None
+        _check_length(path, promised or 0, file.samplerate)
+        at_once, done = max(1, _AT_ONCE // file.channels), 0
+        while len(block := file.read(at_once, dtype="float32", always_2d=True)):
+            done += len(block)
+            _check_length(path, done, file.samplerate)
+            yield block, file.samplerate
+        _check_promise(path, done, promised, file.samplerate)
+
+
+def _by_av(path: Path) -> Blocks:
     import av  # only for what soundfile cannot decode (m4a, webm and the like)
 
     try:
         with av.open(str(path)) as container:
             stream = container.streams.audio[0]
-            rate = int(stream.rate)
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            frames = [out for frame in container.decode(stream) for out in resampler.resample(frame)]
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise UserError(f"{path} cannot be decoded ({error}); convert it to WAV or FLAC.") from None
-    pieces = [frame.to_ndarray().reshape(-1) for frame in frames]
-    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), rate
+            rate, done = int(stream.rate or 0), 0
+            _check_rate(path, rate)
+            promised = None if headers.counts_no_frames(path) else _promised_by_av(container, stream, rate)
+            _check_length(path, promised or 0, rate)
+            resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
+            for frame in container.decode(stream):
+                for piece in resampler.resample(frame):
+                    done += piece.samples
+                    _check_length(path, done, rate)
+                    yield np.ascontiguousarray(piece.to_ndarray().T), rate
+            _check_promise(path, done, promised, rate)
+    except (av.FFmpegError, IndexError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
+        unknown = "FFmpeg has no decoder for it" if isinstance(error, AttributeError) else None
+        reason = " ".join(str(unknown or getattr(error, "strerror", None) or error).split())[:200]
+        raise Unusable("undecodable", f"{path} cannot be decoded ({reason}); convert it to WAV or FLAC.") from None
+
+
+def _promised_by_av(container, stream, rate: int) -> int | None:
+    """Samples by the stream's header, or by that of the file around it; None if neither says it."""
+    if stream.duration is not None:
+        return round(float(stream.duration * stream.time_base) * rate)
+    return None if container.duration is None else round(container.duration / 1e6 * rate)
+
+
+def _check_rate(path: Path, rate: int) -> None:
+    low, high = _RATES
+    if not low <= rate <= high:
+        raise Unusable(
+            "unusable rate", f"{path} has {rate} samples a second, but {low} to {high} can be used; export it again."
+        )
+
+
+def _check_length(path: Path, samples: int, rate: int) -> None:
+    if samples > LONGEST * rate:
+        raise Unusable(
+            "too long",
+            f"{path} is more than {LONGEST} s long, by its header or its sound; cut it into its sentences.",
+        )
+
+
+def _check_promise(path: Path, done: int, promised: int | None, rate: int) -> None:
+    """A tenth of a second, or a hundredth of the whole, is what encoders put before and after a sound."""
+    if promised is not None and done < promised - max(0.1 * rate, 0.01 * promised):
+        raise _cut_off(path, f" ({done / rate:.2f} s of {promised / rate:.2f} s are there)")
+
+
+def _cut_off(path: Path, amount: str = "") -> Unusable:
+    return Unusable("cut off", f"{path} ends before its header says that it does{amount}; copy or record it again.")
+
+
+def fault_of(samples: np.ndarray, rate: int) -> str | None:
+    """Why samples are no speech, in a word or two, or None: silence, a constant level, noise."""
+    if np.abs(samples).max(initial=0.0) < _QUIETEST:
+        return "silent"
+    if np.abs(samples - samples.mean()).max() < _QUIETEST:
+        return "a constant level and no sound"
+    return "noise and no speech" if _is_noise(samples, rate) else None
+
+
+def _is_noise(samples: np.ndarray, rate: int) -> bool:
+    """Whether nothing in it has a pitch or a colour: the flatness of the spectrum (geometric over arithmetic mean of
+    the power) is 0.56 in any part of white noise, and in speech below 0.1 as soon as there is a vowel."""
+    size = 1024
+    if samples.size < 8 * size:
+        return False
+    frames = samples[: samples.size // size * size].reshape(-1, size)
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(size))))[:, 2:-1] + 1e-12
+    loud = power.sum(axis=1) > power.sum(axis=1).max() / 1000
+    flatness = np.exp(np.log(power[loud]).mean(axis=1)) / power[loud].mean(axis=1)
+    return bool(np.quantile(flatness, 0.1) > _FLATTEST)
 
 
 def resample(samples: np.ndarray, rate: int, to: int = SAMPLE_RATE) -> np.ndarray:
@@ -110,6 +234,13 @@ def clean(samples: np.ndarray, rate: int, *, trim_db: float, loudness: float, pe
 
 
 def write(path: Path, samples: np.ndarray) -> None:
-    """Write mono samples losslessly (FLAC, 16 bit, 22,050 Hz)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    """Write mono samples losslessly (FLAC, 16 bit, 22,050 Hz).
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    file = io.BytesIO()  # libsndfile would not say that a disk is full
+    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.getbuffer())

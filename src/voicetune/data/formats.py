@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from voicetune import files
 from voicetune.errors import UserError
 
 _SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}
@@ -48,9 +49,38 @@ def beside(path: Path) -> Path:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Write a file beside `path` and rename it, so that `path` is never half a file."""
-    beside(path).write_bytes(data)
-    os.replace(beside(path), path)
+    """Write a file beside `path` and rename it, so that `path` is never half a file.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    with files.writing(path):
+        beside(path).unlink(missing_ok=True)  # were it a link, writing would follow it
+        beside(path).write_bytes(data)
+        os.replace(beside(path), path)
+
+
+def check_place(path: Path) -> None:
+    """Find out before the work whether a file can be written at `path`.
+
+    Raises:
+        UserError: its folder is missing or cannot be written, or something that is no file is in the way.
+    """
+    with files.writing(path):
+        try:
+            if path.is_dir():
+                raise UserError(f"{path} is a folder; choose another --out.")
+            if path.exists() and not files.is_file(path):
+                raise UserError(f"{path} is a pipe or a device, but should be a file; choose another --out.")
+            beside(path).unlink(missing_ok=True)
+            beside(path).touch()
+            beside(path).unlink()
+        except FileNotFoundError:
+            if path.parent.is_dir():
+                raise UserError(f"{path} cannot be written; choose another --out.") from None
+            raise UserError(f"the folder {path.parent} does not exist; make it, or choose another --out.") from None
+        except ValueError:  # a NUL
+            raise UserError(f"'{path}' is no name that a file can have; choose another --out.") from None
 
 
 def _without_serial(ogg: bytes) -> bytes:

@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from voicetune.data import audio, readers
+from voicetune.data import audio, readers, words
 from voicetune.data.readers import Utterance
 from voicetune.errors import UserError
 from voicetune.params.data import Prepare
 from voicetune.params.languages import CHARACTER_LIMITS
-
-_QUIETEST = 0.001  # a recording that never passes -60 dB of full scale holds no speech
 
 
 @dataclass(frozen=True)
@@ -46,16 +42,16 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
         return leave_out("empty text")
     if len(utterance.text) > limit:
         return leave_out(f"text too long: {len(utterance.text)} characters, at most {limit} in '{utterance.language}'")
-    if isinstance(utterance.origin, Path) and not utterance.origin.is_file():
-        return leave_out(f"missing recording: {utterance.origin}")
+    if fault := words.fault_of(utterance.text):
+        return leave_out(fault)
+    if utterance.fault:
+        return leave_out(utterance.fault)
     try:
         samples, rate = readers.sound(utterance)
-    except UserError as error:
-        if not isinstance(utterance.origin, Path):
-            raise
-        return leave_out(f"undecodable: {error}")
-    if np.abs(samples).max(initial=0.0) < _QUIETEST:
-        return leave_out("silent")
+    except audio.Unusable as error:
+        return leave_out(f"{error.kind}: {error}")
+    if fault := audio.fault_of(samples, rate):
+        return leave_out(fault)
     if samples.size < prepare.min_seconds * rate:  # cleaning only shortens it
         return leave_out(_too_short(samples.size / rate, prepare))
 

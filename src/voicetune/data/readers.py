@@ -5,18 +5,22 @@ single recording does not: it shows when `sound` opens it, and prepare then leav
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from voicetune import files
 from voicetune.data import audio, espeak
 from voicetune.errors import UserError
 from voicetune.params.data import EspeakSource, LJSpeechSource, Source
 
-EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a")  # in the order of preference
-_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
-_LONGEST_ID = 100  # characters; file systems allow 255 bytes a name
+# In the order of preference.
+EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif")
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+_LONGEST_ID = 100  # characters
+_LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, and endings and `.part` come to it
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Speech:
 class Utterance:
     """A text and where its sound comes from: a recording, or espeak-ng.
 
-    id: unique over all sources, and safe as a file name. source: its name.
+    id: unique over all sources, and safe as a file name, in Unicode's form NFC. source: its name. fault: why there is
+    no recording to take, empty if there is one.
     """
 
     id: str
@@ -41,6 +46,7 @@ class Utterance:
     speaker: str
     source: str
     origin: Path | Speech
+    fault: str = ""
 
 
 def read(sources: list[Source]) -> list[Utterance]:
@@ -78,27 +84,44 @@ def sound(utterance: Utterance) -> tuple[np.ndarray, int]:
 
 def _ljspeech(source: LJSpeechSource) -> list[Utterance]:
     folder = Path(source.path)
-    recordings = _recordings(folder)
+    metadata = folder / "metadata.csv"
+    rows = _rows(metadata, (2, 3), source.name)
+    if files.leaves(metadata, folder):
+        raise UserError(f"{metadata} is a link that leads out of {folder}; put the file itself there.")
+    recordings, others = _recordings(folder)
     utterances = []
-    for id, *texts in _rows(folder / "metadata.csv", fields=(2, 3)):
+    for id, *texts in rows:
         # a row whose recording is missing gets the place where it should lie
         path = recordings.get(id) or recordings.get(_stem(id)) or folder / "wavs" / f"{_stem(id)}.wav"
         text = texts[-1] or texts[0]  # the normalised text, where there is one
-        utterances.append(_utterance(source, _stem(id), text, path))
+        fault = _fault(path, folder, others.get(_stem(id)))
+        utterances.append(_utterance(source, _stem(id), text, path, fault))
     return utterances
+
+
+def _fault(path: Path, folder: Path, other: Path | None) -> str:
+    """Why a recording is not there to be taken; empty if it is. other: one of its name in a format that is not read."""
+    if files.leaves(path, folder):
+        return f"link: {path} leads out of {folder}; put the recording itself there"
+    if files.is_file(path):
+        return ""
+    if path.exists():
+        return f"no plain file: {path} is a folder, a pipe or a device"
+    return f"missing recording: {path}" + (f" ({other} is not read: convert it to WAV or FLAC)" if other else "")
 
 
 def _espeak(source: EspeakSource) -> list[Utterance]:
     speech = Speech(source.voice, source.rate, source.pitch)
-    return [_utterance(source, _stem(id), text, speech) for id, text in _rows(Path(source.path), fields=(2,))]
+    rows = _rows(Path(source.path), (2,), source.name)
+    return [_utterance(source, _stem(id), text, speech) for id, text in rows]
 
 
 def _read(source: Source) -> list[Utterance]:
     return _espeak(source) if isinstance(source, EspeakSource) else _ljspeech(source)
 
 
-def _utterance(source: Source, id: str, text: str, origin: Path | Speech) -> Utterance:
-    return Utterance(f"{source.name}-{id}", text, source.language, source.speaker, source.name, origin)
+def _utterance(source: Source, id: str, text: str, origin: Path | Speech, fault: str = "") -> Utterance:
+    return Utterance(f"{source.name}-{id}", text, source.language, source.speaker, source.name, origin, fault)
 
 
 def _stem(id: str) -> str:
@@ -107,56 +130,51 @@ def _stem(id: str) -> str:
     return id.removesuffix(extension) if extension.lower() in EXTENSIONS else id
 
 
-def _recordings(folder: Path) -> dict[str, Path]:
-    """Every recording under its name without and with the extension; wavs/ goes before the folder itself."""
+def _recordings(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Every recording under its name without and with the extension, wavs/ before the folder itself; and what else lies
+    there, under its name without. Names are in NFC, as ids are: macOS writes them apart, `e` and its accent."""
     paths = [path for place in (folder, folder / "wavs") if place.is_dir() for path in sorted(place.iterdir())]
-    paths = [path for path in paths if path.suffix.lower() in EXTENSIONS]
-    by_preference = sorted(paths, key=lambda path: -EXTENSIONS.index(path.suffix.lower()))
-    return {path.stem: path for path in by_preference} | {path.name: path for path in paths}
+    read = [path for path in paths if path.suffix.lower() in EXTENSIONS]
+    by_preference = sorted(read, key=lambda path: -EXTENSIONS.index(path.suffix.lower()))
+    recordings = {_nfc(path.stem): path for path in by_preference} | {_nfc(path.name): path for path in read}
+    return recordings, {_nfc(path.stem): path for path in paths if path not in read and path.suffix}
 
 
-def _rows(path: Path, fields: tuple[int, ...]) -> list[list[str]]:
-    """The rows of a list `id|text...`, stripped; quotes are plain characters, empty lines are skipped."""
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
+    """The rows of a list `id|text...`, stripped, ids in NFC; quotes are plain characters, empty lines are skipped."""
     form = " or ".join("|".join(["id", "text", "normalised text"][:count]) for count in fields)
+    create = f"create it with one line {form} for each clip, or correct the source's path in params.yaml"
     rows: list[list[str]] = []
     lines: dict[str, int] = {}
     # not splitlines(), which also splits at characters that a text may hold, such as U+2028
-    for number, line in enumerate(_text(path, form).split("\n"), start=1):
+    for number, line in enumerate(files.read_text(path, create).split("\n"), start=1):
         if not line.strip():
             continue
-        row = [field.strip() for field in line.split("|")]
+        id, *texts = (field.strip() for field in line.split("|"))
         at = f"{path}, line {number}"
-        if len(row) not in fields:
-            raise UserError(f"{at} has {len(row)} fields; write it as {form}.")
-        _check_id(row[0], at)
-        first = lines.setdefault(_stem(row[0]), number)
+        if len(texts) + 1 not in fields:
+            raise UserError(f"{at} has {len(texts) + 1} fields; write it as {form}.")
+        id = _nfc(id)
+        _check_id(id, source, at)
+        first = lines.setdefault(_stem(id), number)
         if first != number:
-            raise UserError(f"{at} repeats the id '{row[0]}' of line {first}; rename or remove one of the two.")
-        rows.append(row)
+            raise UserError(f"{at} repeats the id '{id}' of line {first}; rename or remove one of the two.")
+        rows.append([id, *texts])
     if not rows:
         raise UserError(f"{path} holds no rows; write one line {form} for each clip.")
     return rows
 
 
-def _check_id(id: str, at: str) -> None:
+def _check_id(id: str, source: str, at: str) -> None:
     if not _stem(id):
         raise UserError(f"{at} has no id; begin it with the name of its recording, then | and the text.")
     if _UNSAFE.search(id) or id in (".", ".."):
         raise UserError(f"{at} has the id {id!r}; use a plain file name, without folders or control characters.")
     if len(id) > _LONGEST_ID:
         raise UserError(f"{at} has an id of {len(id)} characters; shorten it to at most {_LONGEST_ID}.")
-
-
-def _text(path: Path, form: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UserError(
-            f"{path} is missing; create it with one line {form} for each clip, or correct the source's path "
-            "in params.yaml."
-        ) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line} is not UTF-8; save the file again in the encoding UTF-8.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
+    if (size := len(f"{source}-{id}".encode())) > _LONGEST_NAME:
+        raise UserError(f"{at} makes a clip whose name has {size} bytes; shorten the id to {_LONGEST_NAME} in all.")

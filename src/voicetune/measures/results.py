@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from voicetune import files
 from voicetune.errors import UserError
 
 FACTS = "facts.json"
@@ -20,10 +21,8 @@ def read_json(path: Path, required: Sequence[str] = ()) -> dict[str, Any]:
         UserError: the file is missing or damaged, or lacks a name.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro`.") from None
-    except ValueError:
+        found = json.loads(files.read_text(path, "run `dvc repro`"))
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is not valid JSON; make it again with `dvc repro -f`.") from None
     if not isinstance(found, dict):
         raise UserError(f"{path} holds no figures; make it again with `dvc repro -f`.")

@@ -8,11 +8,13 @@ from typing import Annotated, Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from voicetune.errors import UserError
+from voicetune import files
+from voicetune.errors import UserError, shown
 
 PATH = Path("params.yaml")
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+_NAMES = "letters A to Z, digits, dots, hyphens and underscores, the first a letter or a digit"  # Name's pattern
 Seed = Annotated[int, Field(ge=0, lt=2**31, examples=[1])]
 LearningRate = Annotated[float, Field(gt=0, le=0.1)]
 
@@ -34,8 +36,45 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
+_MOST_VALUES = 100_000  # of a file with its aliases written out; params.yaml has some hundred
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: 1e-06 is a number here, as DVC writes it, and not a string."""
+    """YAML with 1.2's numbers and strings: 1e-06 is a number here, as DVC writes it, and 2024-13-45 a string and no
+    date. A key that stands twice is refused, and so are aliases that would unfold into too much to look at."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own, without one
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_document(self) -> yaml.Node | None:
+        document = super().compose_document()
+        if document is not None and _values(document, {}) > _MOST_VALUES:
+            raise yaml.YAMLError(f"unfolds into more than {_MOST_VALUES:,} values; write out its anchors and aliases")
+        return document
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        mapping = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in mapping.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.composer.ComposerError(
+                    problem=f"has the key '{key.value}' twice; remove one of them", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return mapping
+
+
+def _values(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node is with its aliases written out; infinity where it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # as long as it is being counted
+        parts = (part for one in node.value for part in (one if isinstance(one, tuple) else (one,)))
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
+    return known[id(node)]
 
 
 _Loader.add_implicit_resolver(
@@ -49,16 +88,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        UserError: the file is missing, no YAML, or no mapping.
+        UserError: the file is missing, no YAML, or no mapping; a key stands twice, or the file is too deep or too much.
     """
+    text = files.read_text(path, "run this in the repository's folder")
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run this in the repository's folder.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        data = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         at = f", line {where.line + 1}" if where else ""
-        raise UserError(f"{path}{at} is not valid YAML; correct it there.") from None
+        ours = str(getattr(error, "problem", None) or error)
+        told = ours if ours.startswith(("has the key", "unfolds")) else "is not valid YAML; correct it there"
+        raise UserError(f"{path}{at} {told}.") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply; restore it with `git checkout`.") from None
+    except ValueError:
+        raise UserError(f"{path} has a number of more digits than can be read; shorten it.") from None
     if not isinstance(data, dict):
         raise UserError(f"{path} holds no keys; restore it with `git checkout` or from presets/xtts_v2.yaml.")
     return data
@@ -96,8 +140,7 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     faults = error.errors(include_url=False)
     fault = next((f for f in faults if f["type"] == "missing"), faults[0])
     key = _dotted(under, fault["loc"])
-    given = repr(fault["input"])
-    given = given if len(given) < 60 else given[:57] + "..."
+    given = _short(fault["input"])
     if fault["type"] == "extra_forbidden":
         allowed = _sections(model, fault["loc"][:-1])
         return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
@@ -106,10 +149,20 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     if fault["type"] == "union_tag_not_found":  # a source without its reader
         reader = "espeak" if "voice" in fault["input"] else "ljspeech"
         return f"{path}: the key '{key}.reader' is missing; add the line `reader: {reader}` under `{key}:`."
+    if fault["type"] == "string_pattern_mismatch":
+        return f"{path}: '{key}' is {given}, but should have nothing but {_NAMES}."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not key:  # several keys together; the rule names them
         return f"{path}: {rule}."
     return f"{path}: '{key}' is {given}, but should be: {rule}."
+
+
+def _short(given: Any) -> str:
+    try:
+        text = repr(given)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        text = "a number of too many digits"
+    return shown(text if len(text) < 60 else text[:57] + "...")
 
 
 _TAGS = ("ljspeech", "espeak")  # pydantic puts the reader of a source into the location of a fault

@@ -56,7 +56,7 @@ def read(root: Path) -> Results:
         pairs=results.read_json(metrics / "compare" / "changes.json"),
         phases=[_phase(metrics / stage, settings) for stage in PHASES],
         prepared=results.read_json(metrics / "prepare.json"),
-        clips=_clips(root / "data/clips/clips.csv"),
+        clips=clip.read(root / "data/clips/clips.csv"),
         listening=heard if heard.get("raters") else None,
     )
 
@@ -89,10 +89,3 @@ def _curve(folder: Path, name: str) -> list[Point]:
         return [(float(step), float(value)) for step, value in rows]
     except ValueError:
         raise UserError(f"{path} is not the curve that a phase writes; run `dvc repro -f {folder.name}`.") from None
-
-
-def _clips(path: Path) -> list[Clip]:
-    try:
-        return clip.read(path)
-    except (OSError, KeyError, ValueError, TypeError):
-        raise UserError(f"{path} is missing or damaged; run `dvc repro -f prepare`.") from None

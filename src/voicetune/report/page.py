@@ -3,6 +3,7 @@
 import base64
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typing import Any
 
 from voicetune import stage
 from voicetune.data import formats
+from voicetune.errors import shown
 from voicetune.measures.table import Row
 from voicetune.measures.takes import read_sound
 from voicetune.params.models import MODELS
@@ -255,6 +257,13 @@ def _listening(found: dict[str, Any] | None) -> dict[str, Any] | None:
     return {"raters": found["raters"], "told": pairs + mos, "agreement": found["agreement"]}
 
 
+def plain(text: object) -> str:
+    """Words from outside as Markdown that shows them as they are: no tag, no link, no end of a cell or line."""
+    one_line = shown(" ".join(str(text).split()))
+    escaped = re.sub(r"[\\`*_\[\]|~$]", r"\\\g<0>", one_line)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _render(name: str, values: dict[str, Any], html: bool) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -262,5 +271,5 @@ def _render(name: str, values: dict[str, Any], html: bool) -> str:
         loader=FileSystemLoader(_TEMPLATES), autoescape=html, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    environment.filters["plain"] = plain
     return environment.get_template(name).render(**values, scores=scores, phases=PHASES)

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 from torch import Tensor
 
-from voicetune.data import audio
+from voicetune.data import audio, words
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
@@ -27,6 +27,8 @@ def parts(voice: Voice, line: Line) -> list[Part]:
     Raises:
         UserError: the line is empty, or has characters that the vocabulary lacks.
     """
+    if fault := words.fault_of(line.text):
+        raise UserError(f"there is nothing to say ({fault}); give a text with words.")
     found = split(line.text, line.language, CHARACTER_LIMITS[line.language], lambda t: voice.takes(t, line.language))
     if not found:
         raise UserError("there is nothing to say; give a text.")

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.data import formats
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
@@ -30,6 +31,8 @@ from voicetune.xtts import folder
 
 MANIFEST = "manifest.json"
 COLUMNS = ("text", "voice", "language", "speed")
+_WORDS = ("file", "key", "sha256")
+_MADE = re.compile(rf"[^/\\\x00-\x1f]+\.(?:{'|'.join(formats.FORMATS)})")  # the files that a manifest may name
 
 Speaker = dict[str, Tensor]
 
@@ -75,12 +78,7 @@ def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[lis
     Raises:
         UserError: the file is missing, empty, no UTF-8, or its header is wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError:
-        raise UserError(f"{path} cannot be read; give a script that exists.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as UTF-8.") from None
+    text = files.read_text(path, "give a script that exists")
     rows = _rows(path, text)
     takes, faults = [], {}
     for number, row in enumerate(rows, start=1):
@@ -148,7 +146,9 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
     Raises:
         UserError: a file is in the way that this did not make, or the manifest cannot be read.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    formats.check_place(out / MANIFEST)
     before = _manifest(out)
     for take in takes:
         if take.file not in before and (out / take.file).exists():
@@ -199,7 +199,9 @@ def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
     """Give kept files other names. Each is copied beside first, as one's new name may be another's old one."""
     beside = [(formats.beside(new), new) for _, new in moved]
     for (old, _), (part, _) in zip(moved, beside, strict=True):
-        shutil.copyfile(old, part)
+        with files.writing(part):
+            part.unlink(missing_ok=True)  # were it a link, writing would follow it
+            shutil.copyfile(old, part)
     if moved:
         record()
     for part, new in beside:
@@ -229,12 +231,31 @@ class _Wanted:
 
 
 def _manifest(out: Path) -> dict[str, dict[str, Any]]:
-    """Rows of the folder's manifest by file; none where there is no manifest."""
+    """Rows of the folder's manifest by file; none where there is no manifest. Files that it names may be removed, so
+    what names anything but sounds in this folder was not written by `_record`.
+
+    Raises:
+        UserError: the manifest is damaged, or names other files.
+    """
     path = out / MANIFEST
-    if not path.is_file():
+    if not path.is_symlink() and not path.exists():
         return {}
-    with folder.readable(path):
-        return {row["file"]: row for row in json.loads(path.read_text(encoding="utf-8")) if row["key"]}
+    again = "remove it, or choose another folder"
+    if path.is_symlink():
+        raise UserError(f"{path} is a link; {again}.")
+    try:
+        rows = json.loads(files.read_text(path, again))
+        found = {row["file"]: row for row in rows if all(isinstance(row[name], str) for name in _WORDS) and row["key"]}
+        whole = len(found) == len(rows) and all(isinstance(row["seconds"], int | float) for row in found.values())
+    except (ValueError, TypeError, KeyError, RecursionError):
+        whole, found = False, {}
+    if not whole:
+        raise UserError(f"{path} is not what a script's run writes; {again}.")
+    if strange := [name for name in found if not _MADE.fullmatch(name)]:
+        raise UserError(
+            f"{path} names the file '{strange[0][:60]}', but only sounds in its own folder can be; {again}."
+        )
+    return found
 
 
 def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
@@ -247,4 +268,4 @@ def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
 
 def _as_it_was(out: Path, row: dict[str, Any]) -> bool:
     path = out / row["file"]
-    return path.is_file() and folder.sha256(path) == row["sha256"]
+    return path.is_file() and not path.is_symlink() and folder.sha256(path) == row["sha256"]

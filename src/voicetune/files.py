@@ -1,0 +1,123 @@
+"""Files that come from outside: opened only if they are what they should be, and written with a sentence if that fails.
+
+A pipe that is opened as a file hangs, a device may never end, and a name with a NUL or of 300 characters raises what
+no caller expects. So everything that is named by params.yaml, the command line or a source is asked for here first.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from voicetune.errors import UserError
+
+_LARGEST = 64 * 2**20  # bytes of a text; 100,000 lines of a metadata.csv have a tenth of it
+_WRITING = {
+    errno.ENOSPC: "the disk is full; free some space (`make space` shows what takes it) and run the same command again",
+    errno.EDQUOT: "your quota is used up; free some space (`make space` shows what takes it) and run it again",
+    errno.EROFS: "it lies in a file system that is read-only; work in a folder that you may write to",
+    errno.EACCES: "you have no permission there; correct that, or work in another folder",
+    errno.EPERM: "it must not be changed; correct its permissions, or work in another folder",
+    errno.ENOTDIR: "a part of this path is a file and no folder; move that file away",
+    errno.EEXIST: "something else of this name is in the way; move it away",
+    errno.EISDIR: "a folder of this name is in the way; move it away",
+    errno.ENAMETOOLONG: "the name is too long for the file system; shorten it",
+    errno.ELOOP: "its links lead in a circle; remove them",
+}
+
+
+def is_file(path: Path) -> bool:
+    """Whether this is a plain file, links followed; no for a name that no file can have."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def need(path: Path, remedy: str) -> None:
+    """Ask for a plain file.
+
+    Args:
+        remedy: what to do where there is none, without its full stop.
+
+    Raises:
+        UserError: it is missing, a folder, a pipe or a device, or cannot be looked at.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path} is missing; {remedy}.") from None
+    except ValueError:  # a NUL
+        raise UserError(f"'{path}' is no name that a file can have; {remedy}.") from None
+    except OSError as error:
+        name = str(path) if len(str(path)) < 100 else f"{str(path)[:60]}..."
+        raise UserError(f"{name} cannot be read ({error.strerror}); {remedy}.") from None
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{path} is a folder, but should be a file; {remedy}.")
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is a pipe or a device, but should be a plain file; {remedy}.")
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """A whole text in UTF-8, without its byte order mark.
+
+    Args:
+        remedy: what to do where there is no such file, without its full stop.
+
+    Raises:
+        UserError: see `need`; or it is too large, not UTF-8, or cannot be read.
+    """
+    need(path, remedy)
+    if path.stat().st_size > _LARGEST:
+        raise UserError(f"{path} has {path.stat().st_size / 2**20:.0f} MiB, too many for a text; {remedy}.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        raise UserError(f"{path} is not UTF-8 but looks like UTF-16; save the file again in the encoding UTF-8.")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Path.read_text
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line} is not UTF-8; save the file again in the encoding UTF-8.") from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says while a file or folder is written into one sentence that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(unwritten(path, error)) from None
+
+
+def unwritten(path: Path | str | None, error: OSError) -> str:
+    """The sentence for a file that cannot be written."""
+    why = _WRITING.get(error.errno or 0, f"{error.strerror or error}; correct that and run the same command again")
+    return f"{'a file' if path is None else path} cannot be written: {why}."
+
+
+def is_told(error: OSError) -> bool:
+    """Whether `unwritten` knows what this means for a user; the rest is a fault of the code, with its traceback."""
+    return error.errno in _WRITING
+
+
+def leaves(path: Path, folder: Path) -> bool:
+    """Whether a path below a folder is a link that leads out of it, other than into a cache of DVC.
+
+    What lies there would get into clips, codes and a published voice, though nobody put it into the source. DVC itself
+    links what it checked out into its cache (`cache.type symlink`), wherever that is. A file there is named by the hash
+    of what it holds, `files/md5/ab/<30 digits>`, so only who knows the content can make a link to it.
+    """
+    real = Path(os.path.realpath(path))
+    return not real.is_relative_to(os.path.realpath(folder)) and not _is_cached(real)
+
+
+def _is_cached(path: Path) -> bool:
+    start, rest = path.parent.name, path.name
+    if rest.endswith(".dir"):
+        return False
+    return len(start) == 2 and len(rest) == 30 and set(start + rest) <= set("0123456789abcdef")

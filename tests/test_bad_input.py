@@ -1,0 +1,606 @@
+"""A table of bad input: params.yaml, sources, recordings, results and the arguments of `say`, each with its sentence.
+
+Every sentence is one line without what a terminal would obey, and what lies beside the project stays as it was.
+`test_bad_models.py` holds the table of model folders.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import prepare
+from voicetune import __main__ as command
+from voicetune import stage
+from voicetune.data import clip, formats, readers
+from voicetune.errors import shown
+from voicetune.measures import results, table
+from voicetune.params import reading, whole
+from voicetune.params.data import LJSpeechSource
+from voicetune.report import page
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+RATE = 22050
+
+
+@pytest.fixture(autouse=True)
+def outside(tmp_path, monkeypatch):
+    """A project to work in, and beside it a folder of somebody else's files that no input may change."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "keep.txt").write_text("mine")
+    soundfile.write(victim / "keep.wav", speech(), RATE)
+    before = hashes(victim)
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    yield victim
+    assert hashes(victim) == before
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def speech(seconds: float = 2.0, rate: int = RATE) -> np.ndarray:
+    """A tone that comes and goes, which passes for speech: (samples,) float32."""
+    times = np.arange(int(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * 220 * times) * np.sin(2 * np.pi * 3 * times)).astype(np.float32)
+
+
+def sentence_of(capsys, run: Callable[[], object]) -> str:
+    """What is printed where a stage or command ends with its sentence."""
+    with pytest.raises(SystemExit) as ended:
+        stage.run(run)
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1, told
+    assert "Traceback" not in told
+    assert shown(told[:-1]) == told[:-1]
+    return told.removeprefix("error: ")[:-1]
+
+
+# params.yaml
+
+
+def with_(old: str, new: str) -> bytes:
+    assert old in DEFAULT, old
+    return DEFAULT.replace(old, new, 1).encode()
+
+
+BOMB = "x0: &x0 [1, 1]\n" + "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 12))
+PARAMS: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "params.yaml holds no keys; restore it"),
+    "a list": (b"- 1\n", "params.yaml holds no keys; restore it"),
+    "no YAML": (with_("seed: 1", "seed: ["), "is not valid YAML; correct it there"),
+    "a tab": (with_("  validation:", "\tvalidation:"), "is not valid YAML; correct it there"),
+    "a Python object": (with_("seed: 1", "seed: !!python/object/apply:os.system [true]"), "is not valid YAML"),
+    "a key twice": (with_("\nlr: ", "\nlr: 1e-3\nlr: "), "has the key 'lr' twice; remove one of them"),
+    "a nested key twice": (with_("  test: 0.1", "  test: 0.2\n  test: 0.1"), "has the key 'test' twice"),
+    "alias bomb": (BOMB.encode(), "params.yaml unfolds into more than 100,000 values; write out its anchors"),
+    "alias of itself": (b"a: &a [*a]\n", "params.yaml unfolds into more than 100,000 values"),
+    "deep nesting": (b"a: " + b"[" * 5000, "params.yaml is nested too deeply"),
+    "deep mappings": (b"a: " + b"{a: " * 5000, "params.yaml is nested too deeply"),
+    "a 5,000-digit seed": (with_("seed: 1", "seed: " + "9" * 5000), "a number of more digits than can be read"),
+    "a large seed": (with_("seed: 1", "seed: 99999999999999999999"), "'seed' is 99999999999999999999, but should be"),
+    "a negative seed": (with_("seed: 1", "seed: -1"), "'seed' is -1, but should be"),
+    "a seed of 1e999": (with_("seed: 1", "seed: 1e999"), "'seed' is inf, but should be"),
+    "a rate of NaN": (with_("\nlr: 2.0e-4", "\nlr: .nan"), "'lr' is nan, but should be"),
+    "UTF-16": (DEFAULT.encode("utf-16"), "looks like UTF-16; save the file again in the encoding UTF-8"),
+    "Latin-1": (b"a: \xe1\n", "params.yaml, line 1 is not UTF-8; save the file again"),
+    "a control character": (b"a: \x07\n", "params.yaml is not valid YAML"),
+    "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
+    "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
+    "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
+    "a source of no name": (with_("    - name: questions", '    - name: ""'), "should have nothing but letters A to Z"),
+    "two sources of a name": (with_("    - name: host", "    - name: questions"), "two sources have the same name"),
+    "sources empty": (with_("lr: 2", "lr: 2") + b"\nprepare: 1\n", "has the key 'prepare' twice"),
+    "a script with a NUL": (with_("data/scripts/questions.txt", '"a\\0b"'), "is no name that a file can have; create"),
+    "a script of 300 letters": (with_("data/scripts/questions.txt", "a" * 300), "cannot be read (File name too long)"),
+    "a script that is a device": (with_("data/scripts/questions.txt", "/dev/zero"), "is a pipe or a device"),
+    "a script that is a folder": (with_("data/scripts/questions.txt", "/"), "is a folder, but should be a file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARAMS)
+def test_params(name, capsys):
+    content, wanted = PARAMS[name]
+    Path("params.yaml").write_bytes(content)
+    told = sentence_of(capsys, lambda: (whole.load(), prepare.main()))
+    assert wanted in told
+    assert "params.yaml" in told or "path" in told
+
+
+def test_params_that_is_a_folder_or_a_pipe(capsys):
+    Path("params.yaml").mkdir()
+    assert "params.yaml is a folder, but should be a file" in sentence_of(capsys, prepare.main)
+    Path("params.yaml").rmdir()
+    os.mkfifo("params.yaml")
+    assert "params.yaml is a pipe or a device" in sentence_of(capsys, prepare.main)
+
+
+def test_a_date_is_a_path_as_any_other():
+    Path("p.yaml").write_text("base: 2024-13-45\nother: 2024-01-02\n")
+    assert reading.read_yaml(Path("p.yaml")) == {"base": "2024-13-45", "other": "2024-01-02"}
+
+
+def test_an_anchor_with_a_changed_key_is_no_key_twice():
+    Path("p.yaml").write_text("a: &a {x: 1, y: 1}\nb: {<<: *a, x: 2}\n")
+    assert reading.read_yaml(Path("p.yaml"))["b"] == {"x": 2, "y": 1}
+
+
+# metadata.csv
+
+
+METADATA: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "metadata.csv holds no rows; write one line"),
+    "one field": (b"a\n", "metadata.csv, line 1 has 1 fields; write it as"),
+    "four fields": (b"a|b|c|d\n", "line 1 has 4 fields"),
+    "UTF-16 with its mark": ("a|Á\n".encode("utf-16"), "metadata.csv is not UTF-8 but looks like UTF-16; save"),
+    "UTF-16 without": ("a|Á\n".encode("utf-16-le"), "metadata.csv is not UTF-8 but looks like UTF-16; save"),
+    "UTF-16, big end first": ("a|Á\n".encode("utf-16-be"), "metadata.csv is not UTF-8 but looks like UTF-16; save"),
+    "Latin-2": ("a|ő\n".encode("iso-8859-2"), "metadata.csv, line 1 is not UTF-8; save the file again"),
+    "no id": (b"|b\n", "line 1 has no id; begin it with"),
+    "a folder in the id": (b"../victim/keep|b\n", "has the id '../victim/keep'; use a plain file name"),
+    "an id that clears the screen": (b"\x1b[2J|b\n", "has the id '\\x1b[2J'; use a plain file name"),
+    "the same in one character": ("\x9b2J|b\n".encode(), "has the id '\\x9b2J'; use a plain file name"),
+    "an id of 400 bytes": ("😀".encode() * 100 + b"|b\n", "makes a clip whose name has 405 bytes; shorten the id"),
+    "an id of 300 letters": (b"a" * 300 + b"|b\n", "has an id of 300 characters; shorten it"),
+    "an id in NFC and in NFD": ("é|b\ne\u0301|c\n".encode(), "repeats the id 'é' of line 1; rename or remove"),
+    "an id twice": (b"a|b\na.opus|c\n", "line 2 repeats the id 'a.opus' of line 1"),
+}
+
+
+def source(path: str = "anna") -> LJSpeechSource:
+    return LJSpeechSource(name="anna", reader="ljspeech", path=path, speaker="anna", language="en")
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata(name, capsys):
+    content, wanted = METADATA[name]
+    Path("anna").mkdir()
+    Path("anna/metadata.csv").write_bytes(content)
+    assert wanted in sentence_of(capsys, lambda: readers.read([source()]))
+
+
+def test_metadata_that_is_no_file_of_the_source(capsys, outside):
+    Path("anna").mkdir()
+    os.mkfifo("anna/metadata.csv")
+    assert "metadata.csv is a pipe or a device" in sentence_of(capsys, lambda: readers.read([source()]))
+    Path("anna/metadata.csv").unlink()
+    (outside.parent / "secret").write_text("root|secret\n")
+    Path("anna/metadata.csv").symlink_to(outside.parent / "secret")
+    told = sentence_of(capsys, lambda: readers.read([source()]))
+    assert "metadata.csv is a link that leads out of anna; put the file itself there" in told
+    assert "root" not in told
+
+
+# Recordings: each left out with its reason, and the others made
+
+
+def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+
+
+def cut(path: Path, share: float = 0.5) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def encoded(path: Path, format: str, share: float = 1.0) -> None:
+    path.write_bytes(formats.encode(speech(4), RATE, format))
+    cut(path, share)
+
+
+def claims_2_36_samples(path: Path) -> None:
+    data = bytearray(formats.encode(speech(), RATE, "flac"))
+    data[21] |= 0x0F  # STREAMINFO's number of samples has 36 bits, from the lower half of byte 21 on
+    data[22:26] = b"\xff" * 4
+    path.write_bytes(data)
+
+
+def hours_of_silence(path: Path) -> None:
+    with soundfile.SoundFile(path, "w", 8000, 1) as file:
+        for _ in range(180):
+            file.write(np.zeros(8000 * 60, np.float32))
+
+
+def antiphase(path: Path) -> None:
+    wav(path, np.stack([speech(), -speech()], axis=1))
+
+
+def link_out(path: Path) -> None:
+    path.symlink_to("../../../victim/keep.wav")
+
+
+def noise(path: Path) -> None:
+    wav(path, 0.3 * np.random.default_rng(1).standard_normal(2 * RATE).clip(-3, 3) / 3)
+
+
+RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "claims 2^36 samples": ("a.flac", claims_2_36_samples, "too long: anna/wavs/a.flac is more than 600 s long"),
+    "three hours of silence": ("a.flac", hours_of_silence, "too long: anna/wavs/a.flac is more than 600 s long"),
+    "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
+    "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff ends before"),
+    "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg ends before its header"),
+    "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 ends before its header"),
+    "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
+    "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
+    "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
+    "no samples": ("a.wav", lambda p: wav(p, np.zeros(0)), "undecodable: anna/wavs/a.wav holds no samples"),
+    "not a number": ("a.wav", lambda p: soundfile.write(p, np.full(9, np.nan), RATE, subtype="FLOAT"), "not numbers"),
+    "a pipe": ("a.wav", os.mkfifo, "no plain file: anna/wavs/a.wav is a folder, a pipe or a device"),
+    "a folder": ("a.wav", Path.mkdir, "no plain file: anna/wavs/a.wav is a folder"),
+    "a link out of the source": ("a.wav", link_out, "link: anna/wavs/a.wav leads out of anna; put the"),
+    "a link to nothing": ("a.wav", lambda p: p.symlink_to("gone"), "missing recording: anna/wavs/a.wav"),
+    "a link to itself": ("a.wav", lambda p: p.symlink_to("a.wav"), "missing recording: anna/wavs/a.wav"),
+    "a format that is not read": ("a.g722", lambda p: p.write_bytes(bytes(99)), "a.g722 is not read: convert it"),
+    "silence": ("a.wav", lambda p: wav(p, np.zeros(2 * RATE)), "silent"),
+    "a constant level": ("a.wav", lambda p: wav(p, np.full(2 * RATE, 0.5)), "a constant level and no sound"),
+    "white noise": ("a.wav", noise, "noise and no speech"),
+    "a rate of 1 Hz": ("a.wav", lambda p: wav(p, speech(), 1), "unusable rate: anna/wavs/a.wav has 1 samples a second"),
+    "a rate of 1 MHz": ("a.wav", lambda p: wav(p, speech(), 10**6), "unusable rate: anna/wavs/a.wav has 1000000"),
+    "0.01 s": ("a.wav", lambda p: wav(p, speech(0.01)), "too short: 0.01 s, at least 0.5 s"),
+}  # fmt: skip
+
+
+def write_source(rows: str, params: str = "seed: 1\njobs: 1\nmax_restarts: 3\n") -> None:
+    Path("anna/wavs").mkdir(parents=True)
+    for name in "xyz":
+        wav(Path(f"anna/wavs/{name}.wav"), speech())
+    Path("anna/metadata.csv").write_text(rows + "x|One.\ny|Two.\nz|Three.\n", encoding="utf-8")
+    one = "{name: anna, reader: ljspeech, path: anna, speaker: anna, language: en}"
+    cleaning = "min_seconds: 0.5, max_seconds: 11.6, trim_db: 45, loudness: -23, peak: 0.95"
+    Path("params.yaml").write_text(params + f"prepare: {{sources: [{one}], validation: 0.2, test: 0.2, {cleaning}}}\n")
+
+
+def reason_of(id: str) -> str:
+    written = Path("data/clips/left_out.csv").read_text(encoding="utf-8")
+    return next((line for line in written.splitlines() if line.startswith(id + ",")), written)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_recording_is_left_out_and_the_others_are_made(name, capsys):
+    file, make, wanted = RECORDINGS[name]
+    write_source("a|Text.\n")
+    make(Path("anna/wavs") / file)
+    prepare.main()
+    assert wanted in reason_of("anna-a")
+    assert [entry.id for entry in clip.read(Path("data/clips/clips.csv"))] == ["anna-x", "anna-y", "anna-z"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+TEXTS = {"": "empty text", "...!?": "no words in the text", "a\x1b[2Jb": "control character in the text: U+001B",
+         "a\x7fb": "control character in the text: U+007F", "word " * 60: "text too long"}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_is_left_out(text):
+    write_source(f"a|{text}\n")
+    wav(Path("anna/wavs/a.wav"), speech())
+    prepare.main()
+    assert TEXTS[text] in reason_of("anna-a")
+
+
+def test_what_is_only_unusual_is_read(outside):
+    """Antiphase stereo, a name that macOS wrote, and links inside the source and into a cache of DVC."""
+    write_source("one|One thing.\né|Another.\nlink|A third.\ncached|A fourth.\n")
+    antiphase(Path("anna/wavs/one.wav"))
+    wav(Path("anna/wavs") / unicodedata.normalize("NFD", "é.wav"), speech())
+    Path("anna/wavs/link.wav").symlink_to("x.wav")
+    cache = outside.parent / "cache/files/md5/ab"
+    cache.mkdir(parents=True)
+    wav(cache / "sound.wav", speech())
+    (cache / "sound.wav").rename(cache / ("0" * 30))
+    Path("anna/wavs/cached.wav").symlink_to(cache / ("0" * 30))
+    prepare.main()
+    made = {entry.id for entry in clip.read(Path("data/clips/clips.csv"))}
+    assert {"anna-one", "anna-é", "anna-link", "anna-cached"} <= made, Path("data/clips/left_out.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["a.opus", "a.webm", "a.mp4", "a.aiff"])
+def test_other_formats_are_read(name):
+    from test_prepare import write_with_av
+
+    write_source("a|Text.\n")
+    path = Path("anna/wavs") / name
+    if name == "a.aiff":
+        wav(path, speech())
+    else:
+        write_with_av(path, speech(2, 48000), 48000, "aac" if name == "a.mp4" else "libopus")
+    prepare.main()
+    assert "anna-a" in {entry.id for entry in clip.read(Path("data/clips/clips.csv"))}, reason_of("anna-a")
+
+
+# What a stage writes and reads again
+
+
+def full(*_) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def readonly(*_) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+@pytest.mark.parametrize(("fault", "wanted"), [(full, "the disk is full; free some space"), (readonly, "is read-only")])
+def test_a_disk_that_takes_nothing(monkeypatch, capsys, fault, wanted):
+    write_source("")
+    monkeypatch.setattr(Path, "write_bytes", fault)
+    told = sentence_of(capsys, prepare.main)
+    assert told.startswith("data/clips/anna-")
+    assert wanted in told
+
+
+def in_the_way(path: str) -> Callable[[], object]:
+    return lambda: (Path(path).parent.mkdir(exist_ok=True), Path(path).touch())
+
+
+WAYS: dict[str, tuple[Callable[[], object], str]] = {
+    "metrics is a file": (in_the_way("metrics"), "metrics cannot be written: something else of this name"),
+    "data is a file": (in_the_way("data"), "data/clips cannot be written: a part of this path is a file"),
+    "clips is a file": (in_the_way("data/clips"), "data/clips cannot be written: a part of this path is a file"),
+    "clips is a link": (
+        lambda: (Path("data").mkdir(), Path("data/clips").symlink_to("../../victim")),
+        "data/clips is a link, but a stage writes into a folder of its own; remove the link",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_something_in_the_way_of_the_results(name, capsys):
+    write_source("")
+    make, wanted = WAYS[name]
+    make()
+    assert wanted in sentence_of(capsys, prepare.main)
+
+
+DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
+    "clips.csv without columns": (clip.read, b"a,b\n1,2\n", "clips.csv is damaged; run `dvc repro -f prepare`"),
+    "clips.csv without a number": (clip.read, b"id,seconds\na,b\n", "clips.csv is damaged; run `dvc repro -f prepare`"),
+    "clips.csv of nothing but zeros": (clip.read, bytes(99), "clips.csv is not UTF-8 but looks like UTF-16"),
+    "figures that nest": (results.read_json, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
+    "figures that are a list": (results.read_json, b"[]", "clips.csv holds no figures; make it again"),
+    "a table of others": (table.read, b"a,b\n", "clips.csv should have the columns"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_result(name, capsys):
+    read, content, wanted = DAMAGED[name]
+    path = Path("data/clips/clips.csv")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert wanted in sentence_of(capsys, lambda: read(path))
+
+
+def test_clips_that_are_not_those_of_the_manifest(capsys):
+    write_source("")
+    prepare.main()
+    capsys.readouterr()
+    folder = Path("data/clips")
+    clips = clip.read(folder / "clips.csv")
+    clip.check_files(folder, clips)
+    wav(folder / clips[0].file, speech(1))
+    assert "is not the clip of clips.csv; run" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
+    (folder / clips[0].file).write_bytes(b"torn")
+    assert "is no sound; run `dvc repro -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
+    (folder / clips[0].file).unlink()
+    assert "is missing; run `dvc repro -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
+
+
+def test_the_report_shows_words_from_outside_as_they_are():
+    shown_text = page.plain('<script>alert("x")</script> [a](javascript:b) |\n`c` *d* \x1b[2J &lt;')
+    assert "<" not in shown_text
+    assert "\n" not in shown_text
+    assert "\x1b" not in shown_text
+    assert "\\[a\\](javascript:b) \\|" in shown_text
+    assert "&amp;lt;" in shown_text
+
+
+# Scripts and the command `say`
+
+
+def say(*arguments: str) -> None:
+    given = command.parser().parse_args(["say", "--model", "none", *arguments])
+    given.run(given)
+
+
+def reference(make: Callable[[Path], object]) -> Callable[[], object]:
+    def run() -> None:
+        make(Path("r.wav"))
+        command._reference(Path("r.wav"))
+
+    return run
+
+
+SAY: dict[str, tuple[Callable[[], object], str]] = {
+    "no text": (lambda: say(), "give either a text to say or a --script"),
+    "an empty text": (lambda: say(""), "there is nothing to say (no words in the text); give a text with words"),
+    "punctuation": (lambda: say("?!..."), "there is nothing to say (no words in the text)"),
+    "a control character": (lambda: say("a\x1b[2J"), "control character in the text: U+001B"),
+    "another encoding": (lambda: say("\udcff"), "the text is not UTF-8; give it in the encoding UTF-8"),
+    "out is a folder": (lambda: (Path("o.wav").mkdir(), say("a", "--out", "o.wav")), "o.wav is a folder; choose"),
+    "out in no folder": (lambda: say("a", "--out", "no/o.wav"), "the folder no does not exist; make it, or choose"),
+    "out below a file": (lambda: (Path("f").touch(), say("a", "--out", "f/o.wav")), "a part of this path is a file"),
+    "out is a pipe": (lambda: (os.mkfifo("o.wav"), say("a", "--out", "o.wav")), "o.wav is a pipe or a device"),
+    "out of 300 letters": (lambda: say("a", "--out", "a" * 300 + ".wav"), "the name is too long for the file system"),
+    "out of another ending": (lambda: say("a", "--out", "a.aiff"), "a.aiff should end in .wav, .flac, .mp3 or .ogg"),
+    "out where nobody may write": (lambda: say("a", "--out", "/proc/o.wav"), "/proc/o.wav cannot be written"),
+    "a seed below 0": (lambda: say("a", "--seed", "-1"), "the command line: 'seed' is -1, but should be"),
+    "a seed of 4,000 digits": (lambda: say("a", "--seed", "9" * 4000), "the command line: 'seed' is 999"),
+    "a speed of NaN": (lambda: say("a", "--speed", "nan"), "'speed' is nan, but should be"),
+    "a loudness of NaN": (lambda: say("a", "--loudness", "nan"), "'loudness' is nan, but should be"),
+    "a script and a file": (
+        lambda: (Path("said").touch(), say("--script", "x.txt", "--out", "said")),
+        "said is a file; with --script, --out is a folder",
+    ),
+    "a reference of 0.01 s": (reference(lambda p: wav(p, speech(0.01))), "--reference needs 0.5 s, better 6"),
+    "a silent reference": (reference(lambda p: wav(p, np.zeros(RATE))), "r.wav is silent; give a recording of the"),
+    "a reference of noise": (reference(noise), "r.wav is noise and no speech; give a recording of the speaker"),
+    "a reference that is a pipe": (reference(os.mkfifo), "r.wav is a pipe or a device, but should be a plain file"),
+    "no reference": (reference(lambda p: None), "r.wav is missing; add the recording, or correct what names it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAY)
+def test_say(name, capsys):
+    run, wanted = SAY[name]
+    assert wanted in sentence_of(capsys, run)
+
+
+def test_check_of_a_place_leaves_no_file_and_keeps_what_is_there():
+    formats.check_place(Path("o.wav"))
+    assert not list(Path(".").iterdir())
+    Path("o.wav").write_bytes(b"before")
+    formats.check_place(Path("o.wav"))
+    assert Path("o.wav").read_bytes() == b"before"
+
+
+ROW = {"file": "0001.wav", "key": "k", "sha256": "s", "seconds": 1.0}
+MANIFESTS: dict[str, tuple[str, str]] = {
+    "a file outside": (json.dumps([ROW | {"file": "../../victim/keep.txt"}]), "names the file '../../victim/keep.txt'"),
+    "a sound outside": (json.dumps([ROW | {"file": "../victim/keep.wav"}]), "only sounds in its own folder can be"),
+    "a whole path": (json.dumps([ROW | {"file": "/victim/keep.wav"}]), "only sounds in its own folder can be"),
+    "a text inside": (json.dumps([ROW | {"file": "notes.txt"}]), "only sounds in its own folder can be"),
+    "the manifest itself": (json.dumps([ROW | {"file": "manifest.json"}]), "only sounds in its own folder can be"),
+    "a NUL": (json.dumps([ROW | {"file": "a\0.wav"}]), "only sounds in its own folder can be"),
+    "a file that is a number": (json.dumps([ROW | {"file": 1}]), "is not what a script's run writes; remove it"),
+    "rows of numbers": ("[1, 2]", "is not what a script's run writes; remove it"),
+    "no list": ("null", "is not what a script's run writes; remove it"),
+    "no JSON": ("[{", "is not what a script's run writes; remove it, or choose another folder"),
+    "deep nesting": ("[" * 99999, "is not what a script's run writes; remove it"),
+    "seconds that are none": (json.dumps([ROW | {"seconds": "x"}]), "is not what a script's run writes; remove it"),
+    "a file twice": (json.dumps([ROW, ROW]), "is not what a script's run writes; remove it"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_is_not_trusted(name, capsys):
+    from voicetune.speech import script
+
+    content, wanted = MANIFESTS[name]
+    out = Path("said")
+    out.mkdir()
+    (out / "notes.txt").write_text("left alone")
+    (out / "manifest.json").write_text(content)
+    manner = script.Manner(None, 1, -23.0)
+    told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
+    assert "said/manifest.json" in told
+    assert wanted in told
+    assert (out / "notes.txt").read_text() == "left alone"
+
+
+def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
+    from voicetune.speech import script
+
+    out = Path("said")
+    out.mkdir()
+    formats.beside(out / "0001.wav").symlink_to(outside / "keep.txt")
+    formats.put(out / "0001.wav", b"new")
+    assert (out / "0001.wav").read_bytes() == b"new"
+    (out / "manifest.json").symlink_to(outside / "keep.txt")
+    assert "is a link; remove it, or" in sentence_of(capsys, lambda: script._manifest(out))
+
+
+SCRIPTS: dict[str, tuple[bytes | None, str]] = {
+    "a.txt": (None, "a.txt is missing; give a script that exists"),
+    "b.txt": (b"", "b.txt has no lines; write one line of text a line"),
+    "c.txt": ("Hello.\n".encode("utf-16-le"), "c.txt is not UTF-8 but looks like UTF-16; save"),
+    "d.txt": (b"\xe1\n", "d.txt, line 1 is not UTF-8; save the file again"),
+    "e.csv": (b'text\n"open\n', "e.csv is not CSV (unexpected end of data); correct its quotes"),
+    "f.csv": (b"\x1b[2J,b\na,b\n", "f.csv begins with '\\x1b[2J,b'; its columns are text"),
+    "g.docx": (b"x", "g.docx should end in .txt, .csv or .tsv"),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script(name, capsys):
+    from voicetune.speech import script
+    from voicetune.speech.voice import Line
+
+    content, wanted = SCRIPTS[name]
+    if content is not None:
+        Path(name).write_bytes(content)
+    assert wanted in sentence_of(capsys, lambda: script.read(Path(name), Line("", "en"), None, "wav"))
+
+
+# In a process of its own
+
+
+def test_the_table_is_long_enough():
+    tables = (PARAMS, METADATA, RECORDINGS, TEXTS, WAYS, DAMAGED, SAY, MANIFESTS, SCRIPTS)
+    assert sum(map(len, tables)) >= 100
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
+    """A tmpfs of 256 kB; needs the right to mount."""
+    write_source("")
+    Path("data").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", "data"], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with open("data/filler", "wb", buffering=0) as file, pytest.raises(OSError, match="space"):
+            all(file.write(bytes(4096)) for _ in range(1000))
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "src/prepare.py")], capture_output=True, text=True, timeout=120, cwd="."
+        )
+    finally:
+        subprocess.run(["umount", "data"], check=True)
+    assert done.returncode == 1
+    assert "the disk is full; free some space" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+FUZZ = """
+import random, resource, signal, sys
+from pathlib import Path
+from voicetune.data import audio
+from voicetune.errors import UserError
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+draw, kinds = random.Random(1), []
+for number in range(300):
+    path = draw.choice(sorted(Path("whole").iterdir()))
+    data = bytearray(path.read_bytes())
+    for _ in range(draw.randint(1, 8)):
+        at = draw.randrange(min(len(data), draw.choice([64, 256, 4096])))
+        put = draw.choice([b"\\xff" * 4, bytes(4), draw.randbytes(1), draw.randbytes(30)])
+        data[at : at + draw.choice([1, 4])] = put
+    Path("damaged" + path.suffix).write_bytes(data)
+    signal.alarm(30)
+    try:
+        samples, rate = audio.read(Path("damaged" + path.suffix))
+        audio.fault_of(samples, rate)
+        kinds.append("read")
+    except UserError as error:
+        assert "\\n" not in str(error)
+        kinds.append(getattr(error, "kind", ""))
+print(len(kinds), len(set(kinds)))
+"""
+
+
+@pytest.mark.slow
+def test_300_damaged_headers_neither_hang_nor_crash():
+    """In a process with 4 GiB and 30 s a file."""
+    Path("whole").mkdir()
+    for format in formats.FORMATS:
+        encoded(Path("whole") / f"a.{format}", format)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ], capture_output=True, text=True, errors="replace", timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    count, kinds = map(int, done.stdout.split())
+    assert count == 300
+    assert kinds > 2
