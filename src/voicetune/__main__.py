@@ -176,6 +176,7 @@ def listening_test(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
     readiness.check_params(whole.load(arguments.params))
+    print(f"{arguments.params} is good")
 
 
 def ready(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ without it. Nothing of it is a result or a dependency: another recogniser, or an
 """
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
 
 _BASE = Path("models/base")
+_BUNDLE = Path("pretrain/bundle/bundle.json")
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
 _DECODER_BYTES = (
     91_000_000  # of a model.pth: the HiFi-GAN and its speaker encoder, the same for every GPT; no state has them
@@ -63,6 +65,7 @@ def check_params(params: Params) -> None:
     """
     from voicetune.measures.recogniser import refuse_english_only
 
+    _check_languages(params)
     for language in languages_read(params):
         refuse_english_only(params.asr, language)
     for name in PHASES:
@@ -70,6 +73,20 @@ def check_params(params: Params) -> None:
             raise UserError(
                 f"{name}.optimizer is adamw8bit, but bitsandbytes is not installed; run `pip install bitsandbytes`, or"
                 " set it to adamw in params.yaml."
+            )
+
+
+def _check_languages(params: Params) -> None:
+    """What the tiny base does not speak is known before anything runs; of other bases it shows when they are opened."""
+    if params.base != "tiny" or not _BUNDLE.is_file():
+        return
+    known = json.loads(_BUNDLE.read_text(encoding="utf-8"))["languages"]
+    wanted = {f"prepare.sources ({source.name})": source.language for source in params.prepare.sources}
+    for key, language in {**wanted, "synthesize.language": params.synthesize.language}.items():
+        if language not in known:
+            raise UserError(
+                f"{key} is '{language}', but the tiny base speaks {' and '.join(known)} only; correct the language, or"
+                " take another base: presets/xtts_v2.yaml."
             )
 
 

@@ -30,7 +30,12 @@ T = TypeVar("T")
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage script's main; a fault of the input is one sentence and status 1, not a traceback."""
+    name = stage_name()
     try:
+        if name:
+            from voicetune.params import whole  # no dep: it refuses a faulty file, and changes no result
+
+            whole.load()
         main()
     except UserError as error:
         fail(str(error))
@@ -41,7 +46,6 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("stopped: this stage is not finished; run the same command again.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    name = stage_name()
     if name:
         from voicetune import machine  # no dep: it writes down what made the results, and changes none
 

@@ -1,5 +1,6 @@
 """Reads params.yaml: YAML in, a checked section out, and one clear sentence for each fault."""
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -138,6 +139,8 @@ def check(model: type[S], data: Mapping[str, Any], path: Path | str, under: str 
 
 def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], under: str) -> str:
     faults = error.errors(include_url=False)
+    if typo := _typo(faults, model, under):
+        return f"{path}: {typo}"
     fault = next((f for f in faults if f["type"] == "missing"), faults[0])
     key = _dotted(under, fault["loc"])
     given = _short(fault["input"])
@@ -149,12 +152,29 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     if fault["type"] == "union_tag_not_found":  # a source without its reader
         reader = "espeak" if "voice" in fault["input"] else "ljspeech"
         return f"{path}: the key '{key}.reader' is missing; add the line `reader: {reader}` under `{key}:`."
+    if fault["type"] == "union_tag_invalid":
+        return f"{path}: '{key}.reader' is {_short(fault['input']['reader'])}, but should be one of {', '.join(_TAGS)}."
     if fault["type"] == "string_pattern_mismatch":
         return f"{path}: '{key}' is {given}, but should have nothing but {_NAMES}."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not key:  # several keys together; the rule names them
         return f"{path}: {rule}."
     return f"{path}: '{key}' is {given}, but should be: {rule}."
+
+
+def _typo(faults: list[Any], model: type[BaseModel], under: str) -> str | None:
+    """A sentence where a key that is unknown stands in the place of one that is missing; None elsewhere."""
+    for fault in faults:
+        if fault["type"] != "extra_forbidden":
+            continue
+        *above, key = fault["loc"]
+        lacking = [str(f["loc"][-1]) for f in faults if f["type"] == "missing" and list(f["loc"][:-1]) == above]
+        if meant := difflib.get_close_matches(str(key), lacking, n=1):
+            where = _dotted(under, above)
+            return f"there is no key '{_dotted(under, fault['loc'])}'; write it `{meant[0]}`" + (
+                f" (under `{where}:`)." if where else "."
+            )
+    return None
 
 
 def _short(given: Any) -> str:

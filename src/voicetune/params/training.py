@@ -1,5 +1,6 @@
 """The parameters of the stages choose, train_phase1 and train_phase2."""
 
+import difflib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,5 +109,9 @@ def with_lr(name: str, data: dict[str, Any], path: Path) -> dict[str, Any]:
     if "lr" in section:
         raise UserError(f"{path}: 'train_phase2.lr' is not used; phase 2's learning rate is 'lr' at the top.")
     if "lr" not in data:
-        raise UserError(f"{path}: the key 'lr' is missing; add the line `lr: 1.0e-6` at the top.")
+        if typo := difflib.get_close_matches("lr", data, n=1):
+            raise UserError(f"{path}: there is no key '{typo[0]}'; write it `lr`.")
+        raise UserError(
+            f"{path}: the key 'lr' is missing; add the line `lr: 1.0e-6` at the top (for the tiny base 2.0e-4)."
+        )
     return {**section, "lr": data["lr"]}

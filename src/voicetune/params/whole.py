@@ -1,6 +1,6 @@
 """The whole of params.yaml: for the check before a run, the report and the command line."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -61,6 +61,17 @@ class Params(Unlisted):
     evaluate: Evaluate
     compare: Compare
     synthesize: Synthesize
+
+    @model_validator(mode="after")
+    def _dvc_sees_the_sources(self):
+        for source in self.prepare.sources:
+            parts = PurePosixPath(source.path).parts
+            if parts[:2] not in (("data", "raw"), ("data", "scripts")) or len(parts) < 3 or ".." in parts:
+                raise ValueError(
+                    f"prepare.sources: '{source.name}' has the path '{source.path}', whose changes DVC would not see;"
+                    " put recordings into data/raw/<name>, and lists of sentences into data/scripts"
+                )
+        return self
 
     @model_validator(mode="after")
     def _phases_fit(self):

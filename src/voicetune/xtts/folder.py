@@ -52,6 +52,8 @@ def weights_file(folder: Path) -> Path:
     Raises:
         UserError: the folder or a file of it is missing.
     """
+    if not folder.is_dir():
+        raise UserError(f"the folder {folder} does not exist; correct its name, or make it: `dvc repro`, `dvc pull`.")
     for name in SHARED:
         if not (folder / name).is_file():
             raise UserError(f"{folder} is no model folder: {name} is missing; run `dvc repro` or `dvc pull` first.")
