@@ -5,6 +5,7 @@ single recording does not: it shows when `sound` opens it, and prepare then leav
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def _read(source: Source) -> list[Utterance]:
 
 
 def _utterance(source: Source, id: str, text: str, origin: Path | Speech) -> Utterance:
+    text = unicodedata.normalize("NFC", text)  # macOS writes é as two characters, which XTTS does not know
     return Utterance(f"{source.name}-{id}", text, source.language, source.speaker, source.name, origin)
 
 

@@ -6,8 +6,6 @@ The recogniser is Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whis
 import functools
 import importlib.util
 import os
-import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import soxr
 
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
+from voicetune.measures.readings import characters, nearest, words
 
 _RATE = 16000
 _SHORTEST = 0.1  # seconds; Whisper makes up words for less
@@ -123,38 +122,15 @@ def _packaged_weights() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def normalise(text: str, language: str) -> str:
-    """The form in which two texts are compared.
-
-    Lower case, numbers, abbreviations and symbols as words
-    (TTS.tts.layers.xtts.tokenizer.multilingual_cleaners, what the model is given too), apostrophes gone,
-    other punctuation and hyphens as spaces, single spaces. Letters keep their accents.
-    """
-    # A last full stop is no part of a number: Hungarian and German would read "5." as an ordinal.
-    words = _spelt_out(unicodedata.normalize("NFKC", text).strip().rstrip(".!?…"), language).lower()
-    words = re.sub(r"['’ʼ`]", "", words)
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", words))
-    return " ".join("".join(kept).split())
-
-
-def _spelt_out(text: str, language: str) -> str:
-    from TTS.tts.layers.xtts.tokenizer import multilingual_cleaners  # imports torch
-
-    try:
-        return multilingual_cleaners(text, language)
-    except (LookupError, ArithmeticError, ValueError, NotImplementedError):
-        return text  # Japanese, or a number that num2words cannot spell there: digits on both sides
-
-
 def character_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """Character errors (Levenshtein) and characters of the reference, both texts normalised.
+    """Character errors (Levenshtein) and characters of the reference, by the nearest readings of both.
 
     The CER of several texts is the sum of errors over the sum of characters; one text's errors have no
-    upper limit, so babble counts in full.
+    upper limit, so babble counts in full. Spaces do not count where a language has none.
     """
     import jiwer
 
-    expected, heard = normalise(reference, language), normalise(hypothesis, language)
+    expected, heard = (characters(text, language) for text in nearest(reference, hypothesis, language))
     if not expected:
         return len(heard), 0
     counted = jiwer.process_characters(expected, heard)
@@ -162,11 +138,11 @@ def character_errors(reference: str, hypothesis: str, language: str) -> tuple[in
 
 
 def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """Word errors and words of the reference, as `character_errors`."""
+    """Word errors and words of the reference, as `character_errors`; in Chinese a word is a character."""
     import jiwer
 
-    expected, heard = normalise(reference, language), normalise(hypothesis, language)
+    expected, heard = (words(text, language) for text in nearest(reference, hypothesis, language))
     if not expected:
-        return len(heard.split()), 0
-    counted = jiwer.process_words(expected, heard)
-    return counted.substitutions + counted.deletions + counted.insertions, len(expected.split())
+        return len(heard), 0
+    counted = jiwer.process_words(" ".join(expected), " ".join(heard))
+    return counted.substitutions + counted.deletions + counted.insertions, len(expected)
