@@ -33,7 +33,7 @@ def normalise(text: str, language: str) -> str:
 
 
 def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
-    """Both texts normalised, with the readings of their numbers that differ in the fewest characters.
+    """Both texts normalised, with the readings of their numbers that differ in the smallest share of characters.
 
     One number after the other, of the reference and then of the hypothesis, gets the first reading that fits better
     than the plain one: no more than 24 comparisons a text.
@@ -54,14 +54,15 @@ def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
     return best[0], best[1]
 
 
-def _distance(pair: list[str], language: str) -> int:
+def _distance(pair: list[str], language: str) -> float:
+    """Errors a character: not errors, which a shorter reading has fewer of where nothing was heard."""
     import jiwer
 
     expected, heard = (characters(text, language) for text in pair)
     if not expected:
         return len(heard)
     counted = jiwer.process_characters(expected, heard)
-    return counted.substitutions + counted.deletions + counted.insertions
+    return (counted.substitutions + counted.deletions + counted.insertions) / len(expected)
 
 
 def characters(normalised: str, language: str) -> str:

@@ -31,7 +31,6 @@ dvacátý třicátý čtyřicátý padesátý šedesátý sedmdesátý osmdesát
 """
 _CZECH = _CZECH_WORDS.split()  # 0 to 19, then the tens
 _CHINESE = "零一二三四五六七八九"
-_LONGEST = 4000  # digits; Python reads no longer integers
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -143,8 +142,6 @@ def no_digits(text: str, language: str) -> str:
 
 
 def _spellable(number: str, language: str) -> bool:
-    if len(number) > _LONGEST:
-        return False
     try:
         expand_numbers_multilingual(number, language)
     except FAILS:

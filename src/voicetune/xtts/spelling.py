@@ -14,6 +14,7 @@ from voicetune.errors import UserError
 from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
 
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
+_LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
 _CLOSING = "\"'”’“»)\\]"
 _CZECH_MONTHS = "led|únor|břez|dub|květ|červ|srp|září|říj|listopad|prosin"
 _HUNGARIAN_MONTHS = "jan|feb|már|ápr|máj|jún|júl|aug|szept|okt|nov|dec"
@@ -48,6 +49,7 @@ def spell_out(text: str, language: str) -> str:
     """
     language = language.split("-")[0]
     text = plain_digits(unicodedata.normalize("NFC", text).strip())
+    text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
     text = re.sub(r"(\d)\s+€", r"\1€", text)  # the stock cleaners read an amount in euros only in one piece
     text = _amounts(text, language)
     text = _dates(text, language)

@@ -3,6 +3,7 @@
 What is a token is the stock tokenizer's; what the text is before that is `spelling.spell_out`'s.
 """
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ _PLAIN: dict[str, str] = {
     **dict.fromkeys("।॥", "."),
     **dict.fromkeys("/\\", " "),
     "…": "...", "，": ",", "、": ",", "。": ".", "！": "!", "？": "?", "：": ":", "；": ";", "（": "(", "）": ")",
-    "،": ",", "؛": ";", "؟": "?", "¿": "", "¡": "",
+    "،": ",", "؛": ";", "؟": "?", "º": "o", "ª": "a", "¿": "", "¡": "",
 }  # fmt: skip
 MAX_TOKENS = 200  # the stock recipe's limit for training (GPTArgs.max_text_length)
 
@@ -76,6 +77,10 @@ def _tag(language: str) -> str:
 
 
 def _unreadable_in_japanese(text: str) -> list[str]:
-    """Characters that cutlet silently turns into question marks."""
-    spelt = dict.fromkeys(spell_out(text, "ja"))
-    return [c for c in spelt if c not in "?？" and not c.isascii() and romanise(c, "ja") == "?"]
+    """Characters that cutlet silently turns into question marks, and symbols that it drops."""
+
+    def unread(c: str) -> bool:
+        read = romanise(c, "ja")
+        return read == "?" or (read == "" and unicodedata.category(c) == "So")
+
+    return [c for c in dict.fromkeys(spell_out(text, "ja")) if c not in "?？" and not c.isascii() and unread(c)]
