@@ -1,6 +1,7 @@
 """All 17 languages, with lines as people write them: from the transcript to tokens, speech and CER, without a fault.
 
-tests/lines holds thirty lines a language. The vocabulary is an early published one, which lacks hu, ko and hi: it is looked for in VOICETUNE_VOCAB, or beside this repository.
+tests/lines holds thirty lines a language. The vocabulary is an early published one, which lacks hu, ko and hi:
+it is looked for in VOICETUNE_VOCAB, or beside this repository.
 """
 
 import os

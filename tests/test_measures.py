@@ -13,7 +13,6 @@ from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
 from voicetune.measures.intelligibility import Recogniser, character_errors
-from voicetune.measures.readings import normalise
 from voicetune.measures.intervals import (
     Interval,
     mean_interval,
@@ -22,6 +21,7 @@ from voicetune.measures.intervals import (
     ratio_interval,
     share_interval,
 )
+from voicetune.measures.readings import normalise
 from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
 
 SRC = Path(__file__).resolve().parents[1] / "src"
