@@ -175,6 +175,7 @@ def test_a_line_that_is_heard_as_it_is_written_has_no_errors(language):
         ("zh", "1,000元", "一千元"),
         ("es", "9" * 90, " ".join(["nueve"] * 90)),
         ("ko", "100번째", "백번째"),
+        ("cs", "444 000 lidí", "čtyřista čtyřicet čtyři tisíce lidí"),
     ],
 )
 def test_what_is_spelt_out_otherwise_than_by_the_stock_cleaners(language, text, spoken):

@@ -15,6 +15,7 @@ from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_
 
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
 _LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
+_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")  # 1 250 000; other groups may be a telephone's
 _CLOSING = "\"'”’“»)\\]"
 _CZECH_MONTHS = "led|únor|břez|dub|květ|červ|srp|září|říj|listopad|prosin"
 _HUNGARIAN_MONTHS = "jan|feb|már|ápr|máj|jún|júl|aug|szept|okt|nov|dec"
@@ -50,6 +51,7 @@ def spell_out(text: str, language: str) -> str:
     language = language.split("-")[0]
     text = plain_digits(unicodedata.normalize("NFC", text).strip())
     text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
+    text = _THOUSANDS.sub(lambda number: re.sub(r"\s", "", number.group()), text)
     text = re.sub(r"(\d)\s+€", r"\1€", text)  # the stock cleaners read an amount in euros only in one piece
     text = _amounts(text, language)
     text = _dates(text, language)
