@@ -1,4 +1,4 @@
-"""A real voice to measure on: Asterisk's English prompts, recorded by Allison Smith (CC-BY-SA 3.0), encoded.
+"""A real voice to measure on: Asterisk's prompts (CC-BY-SA 3.0) in en, es, fr, it or ru, encoded.
 
     apt-get download asterisk-core-sounds-en asterisk-core-sounds-en-g722     # on Debian or Ubuntu
     python bench/asterisk.py asterisk-core-sounds-en*.deb --out work/asterisk
@@ -25,7 +25,8 @@ from voicetune.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000  # Hz, of every g722 file
-SOURCE = {"name": "asterisk", "reader": "ljspeech", "path": "data/raw/asterisk", "speaker": "allison", "language": "en"}
+SOURCE = {"name": "asterisk", "reader": "ljspeech", "path": "data/raw/asterisk"}
+SPEAKERS = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru": "ivrvoice"}
 
 
 def main() -> None:
@@ -33,10 +34,12 @@ def main() -> None:
     parser.add_argument("packages", type=Path, nargs="+", help="the .deb files, or folders they are unpacked in")
     parser.add_argument("--out", type=Path, required=True, help="the workplace")
     parser.add_argument("--base", type=Path, default=ROOT / "models/base", help="the model to encode for")
+    parser.add_argument("--language", choices=sorted(SPEAKERS), default="en")
     given = parser.parse_args()
+    source = {**SOURCE, "speaker": SPEAKERS[given.language], "language": given.language}
     folders = [unpacked(package, given.out / "packages") for package in given.packages]
-    print(f"{write_ljspeech(folders, given.out / SOURCE['path'])} recordings with a transcript")
-    write_params(given.out / "params.yaml")
+    print(f"{write_ljspeech(folders, given.out / SOURCE['path'], given.language)} recordings with a transcript")
+    write_params(given.out / "params.yaml", source)
     link_base(given.out / "models/base", given.base)
     for script in ("prepare.py", "encode.py"):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -52,12 +55,12 @@ def unpacked(package: Path, place: Path) -> Path:
     return place
 
 
-def write_ljspeech(folders: list[Path], out: Path) -> int:
+def write_ljspeech(folders: list[Path], out: Path, language: str = "en") -> int:
     """Write metadata.csv and wavs/, 16 kHz; returns how many recordings there are."""
-    texts = {name: text for folder in folders for name, text in transcripts(folder).items()}
+    texts = {name: text for folder in folders for name, text in transcripts(folder, language).items()}
     (out / "wavs").mkdir(parents=True, exist_ok=True)
     rows = {}
-    for name, path in sorted(recordings(folders).items()):
+    for name, path in sorted(recordings(folders, language).items()):
         if name in texts:
             id = name.replace("/", "-")
             soundfile.write(out / "wavs" / f"{id}.wav", decoded(path), RATE)
@@ -68,20 +71,20 @@ def write_ljspeech(folders: list[Path], out: Path) -> int:
     return len(rows)
 
 
-def transcripts(folder: Path) -> dict[str, str]:
+def transcripts(folder: Path, language: str = "en") -> dict[str, str]:
     """What is said in each prompt, by its name, such as `digits/1`."""
     texts = {}
-    for path in folder.rglob("core-sounds-en.txt.gz"):
-        for line in gzip.decompress(path.read_bytes()).decode("utf-8").splitlines():
+    for path in folder.rglob(f"core-sounds-{language}.txt.gz"):
+        for line in gzip.decompress(path.read_bytes()).decode("utf-8-sig").splitlines():
             name, colon, text = line.partition(":")
             if colon and not line.startswith(";") and not re.search(r"[][<>()|]", text):
                 texts[name.strip()] = " ".join(text.replace("...", " ").replace('"', "").split())
     return {name: text for name, text in texts.items() if text}
 
 
-def recordings(folders: list[Path]) -> dict[str, Path]:
+def recordings(folders: list[Path], language: str = "en") -> dict[str, Path]:
     """Every g722 file by its prompt's name: its path below the voice's folder."""
-    paths = (path for folder in folders for path in folder.rglob("*.g722"))
+    paths = (path for folder in folders for path in folder.rglob(f"sounds/{language}*/**/*.g722"))
     return {path.as_posix().partition("/sounds/")[2].partition("/")[2].removesuffix(".g722"): path for path in paths}
 
 
@@ -91,7 +94,7 @@ def decoded(path: Path) -> np.ndarray:
         return np.concatenate([frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)])
 
 
-def write_params(path: Path) -> None:
+def write_params(path: Path, source: dict[str, str]) -> None:
     """The repository's params.yaml with this source; a prompt with a character the base lacks is left out.
 
     A clip must be long enough to serve as the shortest reference of the training, which single words are not. A larger
@@ -99,7 +102,7 @@ def write_params(path: Path) -> None:
     """
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     shortest = settings["train_phase1"]["reference_seconds"][0]
-    settings["prepare"].update(sources=[SOURCE], min_seconds=shortest, validation=0.15)
+    settings["prepare"].update(sources=[source], min_seconds=shortest, validation=0.15)
     settings["encode"]["unknown_characters"] = "leave_out"
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 

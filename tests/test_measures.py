@@ -12,7 +12,7 @@ import yaml
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
-from voicetune.measures.intelligibility import character_errors, normalise
+from voicetune.measures.intelligibility import character_errors
 from voicetune.measures.intervals import (
     Interval,
     mean_interval,
@@ -21,6 +21,7 @@ from voicetune.measures.intervals import (
     ratio_interval,
     share_interval,
 )
+from voicetune.measures.readings import normalise
 from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
 
@@ -126,8 +127,8 @@ def test_an_interval_needs_finite_clips_with_tokens(sums, counts):
         ("Árvíztűrő tükörfúrógép; 12 DARAB.", "hu", "árvíztűrő tükörfúrógép tizenkettő darab"),
         ("Az év 1978.", "hu", "az év ezerkilencszázhetvennyolc"),
         ("o\u0301ra", "hu", "óra"),
-        ("12 日", "ja", "12 日"),
-        ("9" * 400, "en", "9" * 400),
+        ("12 日", "ja", "juu ni nichi"),
+        ("9" * 400, "en", " ".join(["nine"] * 400)),
         ("?!", "en", ""),
     ],
 )

@@ -121,6 +121,7 @@ def _read(source: Source) -> list[Utterance]:
 
 
 def _utterance(source: Source, id: str, text: str, origin: Path | Speech, fault: str = "") -> Utterance:
+    text = unicodedata.normalize("NFC", text)  # macOS writes é as two characters, which XTTS does not know
     return Utterance(f"{source.name}-{id}", text, source.language, source.speaker, source.name, origin, fault)
 
 

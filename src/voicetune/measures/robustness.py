@@ -6,10 +6,10 @@ what the recogniser drops or doubles itself is in the recordings' row as well.
 
 import numpy as np
 
-from voicetune.measures.intelligibility import normalise
+from voicetune.measures.readings import nearest, words
 
-_SKIP = 3  # words in a row; half the words, of a text with fewer than six
-_REPEAT = 2
+_SKIP = (3, 6)  # words in a row, and Chinese characters; half of them, of a text with fewer than twice as many
+_REPEAT = (2, 4)
 _LONGEST_SILENCE = 1.0  # seconds
 _SILENCE_DB = 40  # below the loudest moment
 _FLAT = 4  # samples in a row
@@ -18,20 +18,18 @@ _NEAR = 1e-4
 
 def skipped(text: str, heard: str, language: str) -> bool:
     """Whether three words in a row are missing (of a text with fewer than six: half of them)."""
-    words = normalise(text, language).split()
-    enough = min(_SKIP, max(1, (len(words) + 1) // 2))
-    return any(
-        kind == "delete" and end - start >= enough for kind, start, end, _, _ in _alignment(text, heard, language)
-    )
+    expected, found = _words(text, heard, language)
+    enough = min(_SKIP[language == "zh"], max(1, (len(expected) + 1) // 2))
+    return any(kind == "delete" and end - start >= enough for kind, start, end, _, _ in _alignment(expected, found))
 
 
 def repeated(text: str, heard: str, language: str) -> bool:
     """Whether two words or more that the text has once are said again right after, or right before, themselves."""
-    words = normalise(heard, language).split()
-    for kind, _, _, start, end in _alignment(text, heard, language):
-        size, inserted = end - start, words[start:end]
-        again = inserted in (words[max(0, start - size) : start], words[end : end + size])
-        if kind == "insert" and size >= _REPEAT and again:
+    expected, found = _words(text, heard, language)
+    for kind, _, _, start, end in _alignment(expected, found):
+        size, inserted = end - start, found[start:end]
+        again = inserted in (found[max(0, start - size) : start], found[end : end + size])
+        if kind == "insert" and size >= _REPEAT[language == "zh"] and again:
             return True
     return False
 
@@ -63,12 +61,16 @@ def clipped(samples: np.ndarray) -> bool:
     )
 
 
-def _alignment(text: str, heard: str, language: str) -> list[tuple[str, int, int, int, int]]:
+def _words(text: str, heard: str, language: str) -> tuple[list[str], list[str]]:
+    expected, found = nearest(text, heard, language)
+    return words(expected, language), words(found, language)
+
+
+def _alignment(expected: list[str], found: list[str]) -> list[tuple[str, int, int, int, int]]:
     """Runs of words: kind, start and end in the text, start and end in what was heard."""
     import jiwer
 
-    expected, found = normalise(text, language), normalise(heard, language)
     if not expected or not found:
-        return [("delete", 0, len(expected.split()), 0, 0)] if expected else []
-    chunks = jiwer.process_words(expected, found).alignments[0]
+        return [("delete", 0, len(expected), 0, 0)] if expected else []
+    chunks = jiwer.process_words(" ".join(expected), " ".join(found)).alignments[0]
     return [(c.type, c.ref_start_idx, c.ref_end_idx, c.hyp_start_idx, c.hyp_end_idx) for c in chunks]

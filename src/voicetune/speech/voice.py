@@ -1,8 +1,7 @@
 """A model folder that speaks: decoding and vocoding."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +31,6 @@ def seed_of(seed: int, line: Line) -> int:
     """The seed of a line's draws: of its words and language alone, so that no other line changes them."""
     digest = hashlib.sha256(f"{seed}|{line.language}|{line.text}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
-
-
-@contextmanager
-def _readable(text: str) -> Iterator[None]:
-    """Turns what the stock tokenizer's cleaners raise (num2words, a missing cutlet for Japanese) into one sentence."""
-    try:
-        yield
-    except (LookupError, ArithmeticError, ValueError, NotImplementedError, ImportError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the line '{text[:60]}' cannot be read by XTTS's tokenizer ({reason}); change it.") from None
 
 
 def language_of(model: Path) -> str:
@@ -167,24 +156,19 @@ class Voice:
         Raises:
             UserError: the line has characters that the vocabulary lacks, or is too long.
         """
-        with _readable(line.text):
-            missing = self.tokenizer.unknown_characters(line.text, line.language)
+        missing = self.tokenizer.unknown_characters(line.text, line.language)
         if missing:
             raise UserError(
                 f"the line '{line.text[:60]}' has {' '.join(missing)}, which this model does not know; change it."
             )
-        tokens = self._encoded(line.text, line.language)
+        tokens = self.tokenizer.encode(line.text, line.language)
         if len(tokens) >= self.most_tokens:
             raise UserError(f"the line '{line.text[:60]}' is too long ({len(tokens)} tokens); split it.")
         return torch.from_numpy(tokens).long()
 
     def takes(self, text: str, language: str) -> bool:
         """Whether a text is short enough to be spoken at once."""
-        return len(self._encoded(text, language)) < self.most_tokens
-
-    def _encoded(self, text: str, language: str) -> np.ndarray:
-        with _readable(text):
-            return self.tokenizer.encode(text.strip().lower(), language)
+        return len(self.tokenizer.encode(text, language)) < self.most_tokens
 
     def sound(self, codes: Tensor, line: Line, speaker: Speaker) -> np.ndarray:
         """Sound of one line's codes, as fast as the line says: (samples,) float32 at `rate` Hz."""

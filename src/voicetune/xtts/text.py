@@ -1,12 +1,27 @@
-"""Text to tokens, with XTTS's own tokenizer (`TTS.tts.layers.xtts.tokenizer.VoiceBpeTokenizer`)."""
+"""Text to tokens, with XTTS's own vocabulary (`TTS.tts.layers.xtts.tokenizer.VoiceBpeTokenizer`).
 
+What is a token is the stock tokenizer's; what the text is before that is `spelling.spell_out`'s.
+"""
+
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
 from voicetune.errors import UserError
+from voicetune.xtts.spelling import romanise, spell_out
 
+# Written for a sign that a vocabulary lacks; one that has it keeps it.
+_PLAIN: dict[str, str] = {
+    **dict.fromkeys("“”„‟«»‹›″*•·|~^[]{}<>_\u00ad\u200b\u200c\u200d\u200e\u200f\ufeff", ""),
+    **dict.fromkeys("‘’‚‛′´`ʼ", "'"),
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    **dict.fromkeys("।॥", "."),
+    **dict.fromkeys("/\\", " "),
+    "…": "...", "，": ",", "、": ",", "。": ".", "！": "!", "？": "?", "：": ":", "；": ";", "（": "(", "）": ")",
+    "،": ",", "؛": ";", "؟": "?", "º": "o", "ª": "a", "¿": "", "¡": "",
+}  # fmt: skip
 MAX_TOKENS = 200  # the stock recipe's limit for training (GPTArgs.max_text_length)
 
 
@@ -34,15 +49,38 @@ class Tokenizer:
 
     def encode(self, text: str, language: str) -> np.ndarray:
         """Tokens with the language tag first: (t,) int32. Unknown characters become [UNK]."""
-        return np.array(self.stock.encode(text, language), np.int32)
+        written = _tag(language) + self.written(text, language)
+        return np.array(self.stock.tokenizer.encode(written.replace(" ", "[SPACE]")).ids, np.int32)
+
+    def written(self, text: str, language: str) -> str:
+        """The text as the model reads it: spelt out, in its alphabet, with plain signs for those that it lacks."""
+        spelt = romanise(spell_out(text, language), language)
+        signs = {ord(c): plain for c, plain in _PLAIN.items() if c in spelt and self._lacks(c)}
+        return " ".join(spelt.translate(signs).split())
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
-        """The characters of the cleaned text (or the language's tag) that the vocabulary lacks."""
-        language = language.split("-")[0]
-        tag = "[zh-cn]" if language == "zh" else f"[{language}]"
+        """The characters of the text as it is read (or the language's tag) that the vocabulary lacks."""
+        tag = _tag(language)
         missing = [] if self.stock.tokenizer.token_to_id(tag) is not None else [tag]
-        cleaned = self.stock.preprocess_text(text, language).replace(" ", "")
-        for character in dict.fromkeys(cleaned):
-            if self._unknown in self.stock.tokenizer.encode(character).ids:
-                missing.append(character)
-        return missing
+        if language == "ja":
+            missing += _unreadable_in_japanese(text)
+        written = self.written(text, language).replace(" ", "")
+        return missing + [character for character in dict.fromkeys(written) if self._lacks(character)]
+
+    def _lacks(self, character: str) -> bool:
+        return self._unknown in self.stock.tokenizer.encode(character).ids
+
+
+def _tag(language: str) -> str:
+    plain = language.split("-")[0]  # without the region
+    return "[zh-cn]" if plain == "zh" else f"[{plain}]"
+
+
+def _unreadable_in_japanese(text: str) -> list[str]:
+    """Characters that cutlet silently turns into question marks, and symbols that it drops."""
+
+    def unread(c: str) -> bool:
+        read = romanise(c, "ja")
+        return read == "?" or (read == "" and unicodedata.category(c) == "So")
+
+    return [c for c in dict.fromkeys(spell_out(text, "ja")) if c not in "?？" and not c.isascii() and unread(c)]

@@ -1,0 +1,207 @@
+"""A text as it is spoken: what a model is trained on, what it is given to say, and what its speech is compared with.
+
+Mostly `TTS.tts.layers.xtts.tokenizer.multilingual_cleaners`, as the published model was trained with them: lower case,
+numbers, abbreviations and symbols in words. What differs on purpose is listed in docs/languages.md.
+"""
+
+import functools
+import re
+import unicodedata
+
+from TTS.tts.layers.xtts import tokenizer as stock
+
+from voicetune.errors import UserError
+from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
+
+_MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
+_LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
+_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")  # 1 250 000; other groups may be a telephone's
+_CLOSING = "\"'”’“»)\\]"
+_CZECH_MONTHS = "led|únor|břez|dub|květ|červ|srp|září|říj|listopad|prosin"
+_HUNGARIAN_MONTHS = "jan|feb|már|ápr|máj|jún|júl|aug|szept|okt|nov|dec"
+_EURO = {
+    "en": "euros", "de": "euro", "fr": "euros", "es": "euros", "it": "euro", "pt": "euros", "pl": "euro",
+    "zh": "欧元", "ar": "يورو", "cs": "eur", "ru": "евро", "nl": "euro", "tr": "euro", "ja": "ユーロ",
+    "hu": "euró", "ko": "유로", "hi": "यूरो",
+}  # fmt: skip
+_AMOUNTS = {  # what follows the number when it is spoken, and is written before or after it
+    "hi": {"₹": "रुपये", "€": "यूरो", "$": "डॉलर", "£": "पाउंड"},
+    "ja": {"¥": "円", "￥": "円", "€": "ユーロ", "$": "ドル", "£": "ポンド"},
+    "zh": {"¥": "元", "￥": "元", "€": "欧元", "$": "美元", "£": "英镑"},
+}
+_JAPANESE = {
+    "%": "パーセント",
+    "％": "パーセント",
+    "&": "アンド",
+    "@": "アットマーク",
+    "°": "度",
+    "℃": "度",
+    "#": "シャープ",
+}
+
+
+def spell_out(text: str, language: str) -> str:
+    """The text as it is spoken, in the language's own script.
+
+    Applied to its own result, it changes nothing.
+
+    Args:
+        language: XTTS's code, such as `hu`, with or without a region.
+    """
+    language = language.split("-")[0]
+    text = plain_digits(unicodedata.normalize("NFC", text).strip())
+    text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
+    text = _THOUSANDS.sub(lambda number: re.sub(r"\s", "", number.group()), text)
+    text = re.sub(r"(\d)\s+€", r"\1€", text)  # the stock cleaners read an amount in euros only in one piece
+    text = _amounts(text, language)
+    text = _dates(text, language)
+    own = {"hi": _hindi, "ja": _japanese, "zh": _chinese, "cs": _czech, "hu": _hungarian, "tr": _turkish}.get(language)
+    text = own(text) if own else text
+    if language != "ja":  # the stock tokenizer cleans no Japanese
+        text = _cleaned(_hide_letters(_hide_numbers(text, language), language), language)
+    text = text.replace(_MARK, "").replace("€", f" {_EURO[language]} ")
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def romanise(text: str, language: str) -> str:
+    """A text that is spelt out, in the alphabet that the model reads: pinyin, romaji and romanised Hangul.
+
+    A text in another language stays as it is. What cutlet does not know in Japanese becomes `?`.
+
+    Raises:
+        UserError: a package that this needs is not installed.
+    """
+    language = language.split("-")[0]
+    try:
+        if language == "zh":
+            return stock.chinese_transliterate(text)
+        if language == "ja":
+            return stock.japanese_cleaners(text, _japanese_reader())
+    except ImportError as error:
+        raise UserError(f"{error.msg.rstrip('.')}; run `make` again, which installs what is missing.") from None
+    return stock.hangul_romanize(text) if language == "ko" else text
+
+
+@functools.cache
+def _japanese_reader():
+    return stock.VoiceBpeTokenizer().katsu
+
+
+def plain_digits(text: str) -> str:
+    """Digits of every script, such as ५ and ٥, as ASCII."""
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+
+
+def _cleaned(text: str, language: str) -> str:
+    """The stock cleaners, with numbers spelt by hand where they fail."""
+    for prepared in (lambda: text, lambda: by_hand(text, language), lambda: no_digits(text, language)):
+        try:
+            return stock.multilingual_cleaners(prepared(), language).lower()  # German "Komma" and "Euro" come back
+        except FAILS:
+            continue
+    raise UserError(f"the text '{text[:60]}' cannot be read in '{language}'; change it.")
+
+
+def _hide_numbers(text: str, language: str) -> str:
+    """Hide the full stop that ends a sentence after a number, where the stock cleaners read it as an ordinal's.
+
+    At the end of the text, before a closing quote, in an ellipsis; and, after three digits or more, before a capital.
+    """
+    if language not in stock._ordinal_re or not stock._ordinal_re[language].fullmatch("1."):
+        return text
+    text = re.sub(rf"(\d)\.(?=[{_CLOSING}]|\s*$|\.)", rf"\1{_MARK}.", text)
+
+    def ends(found: re.Match) -> str:
+        return f"{found[1]}{_MARK}.{found[2]}" if found[2].strip()[0].isupper() else found.group()
+
+    return re.sub(r"(?<![\d.,])(\d{3,})\.(\s+\w)", ends, text)
+
+
+def _hide_letters(text: str, language: str) -> str:
+    """Hide the full stop of a single letter, where the stock cleaners read a title ("B." is "bay" in Turkish).
+
+    It is a title before a capitalised word that no other initial precedes; in Hungarian, in small letters after a name.
+    """
+    titles = [known for known, _ in stock._abbreviations.get(language, ())]
+
+    def hidden(found: re.Match) -> str:
+        letter, before, after = found[1], text[: found.start()], text[found.end() :]
+        if not any(known.fullmatch(f"{letter}.") for known in titles) or _is_title(letter, before, after, language):
+            return found.group()
+        return f"{letter}{_MARK}."
+
+    return re.sub(r"(?<!\w)([^\W\d_])\.", hidden, text)
+
+
+def _is_title(letter: str, before: str, after: str, language: str) -> bool:
+    if language == "hu":
+        name = re.search(r"(\w)\w+ $", before)
+        return letter.islower() and name is not None and name[1].isupper() and bool(after.strip(_CLOSING + ".!? "))
+    follows = re.match(r"\s+(\w)\w", after)
+    return follows is not None and follows[1].isupper() and re.search(r"(?<!\w)\w\.\s*$", before) is None
+
+
+def _dates(text: str, language: str) -> str:
+    """24.12.2023 and 2023.12.24 as three numbers, which the stock cleaners would read as decimals."""
+    if language in ("en", "zh", "ja"):
+        return text
+    text = re.sub(r"(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?!\d)", r"\1. \2. \3", text)
+    return re.sub(r"(?<![\d.])(\d{4})\.(\d{1,2})\.(\d{1,2})(?!\d)", r"\1. \2. \3", text)
+
+
+def _amounts(text: str, language: str) -> str:
+    for sign, word in _AMOUNTS.get(language, {}).items():
+        number = r"(\d[\d,]*(?:\.\d+)?)"
+        text = re.sub(rf"{re.escape(sign)}\s*{number}", rf"\1 {word}" if language == "hi" else rf"\1{word}", text)
+        text = re.sub(rf"{number}\s*{re.escape(sign)}", rf"\1 {word}" if language == "hi" else rf"\1{word}", text)
+    return text
+
+
+def _hungarian(text: str) -> str:
+    """A year before its month has a full stop, and is no ordinal."""
+    return re.sub(rf"(?<!\d)(\d{{4}})\.(?=\s+(?:(?:{_HUNGARIAN_MONTHS})|\d{{1,2}}\b))", r"\1", text, flags=re.I)
+
+
+def _turkish(text: str) -> str:
+    """A time, 14.30: no ordinal."""
+    return re.sub(r"(?<![\d.])(\d{1,2})\.(\d{1,2})(?![\d.]*\d)", r"\1 \2", text)
+
+
+def _czech(text: str) -> str:
+    """Ordinals, which num2words lacks, in the genitive before a month."""
+
+    def ordinal(found: re.Match) -> str:
+        month = re.match(rf"\s+(?:{_CZECH_MONTHS}|\d+\.)", text[found.end() :], re.I) is not None
+        return czech_ordinal(int(found[1]), month)
+
+    hidden = _hide_numbers(text, "cs")
+    return re.sub(r"(?<![\d.,])(\d{1,6})\.(?=\s)", ordinal, hidden) if hidden == text else _czech(hidden)
+
+
+def _hindi(text: str) -> str:
+    """Numbers, which num2words lacks."""
+
+    def number(found: re.Match) -> str:
+        whole, point, part = found.group().replace(",", "").partition(".")
+        return cardinal(whole, "hi") + (f" दशमलव {one_by_one(part, 'hi')}" if point else "")
+
+    return re.sub(r"\d+(?:,\d+)*(?:\.\d+)?", number, text)
+
+
+def _japanese(text: str) -> str:
+    """Numbers in kanji and symbols in kana: the published vocabularies lack most digits."""
+
+    def number(found: re.Match) -> str:
+        whole, point, part = found.group().replace(",", "").partition(".")
+        return cardinal(whole, "ja") + (f"点{one_by_one(part, 'ja')}" if point else "")
+
+    text = re.sub(r"\d+(?:,\d{3})*(?:\.\d+)?", number, text)
+    for symbol, word in _JAPANESE.items():
+        text = text.replace(symbol, word)
+    return text
+
+
+def _chinese(text: str) -> str:
+    """Thousands without commas, at which the stock cleaners lose digits, and the minus, which they drop."""
+    text = re.sub(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?!\d)", lambda found: found.group().replace(",", ""), text)
+    return re.sub(r"(?<![\w.])[-−](?=\d)", "负", text)
