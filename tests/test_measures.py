@@ -535,3 +535,11 @@ def test_takes_that_fail_to_be_read_are_left_out_of_a_difference():
         "each sentence counts the same; 'u' is b's alone"
     )
     assert bounds.difference(a, b, "mos", 400, 1) is None
+
+
+def test_every_take_of_a_text_has_as_many_characters():
+    """Whichever reading of a number is the nearest: paired differences stand on equal counts."""
+    text = "It was 1978."
+    heard = ("It was nineteen seventy-eight.", "It was one thousand nine hundred and seventy-eight.", "")
+    assert len({character_errors(text, one, "en")[1] for one in heard}) == 1
+    assert [character_errors(text, one, "en")[0] for one in heard[:2]] == [0, 0]

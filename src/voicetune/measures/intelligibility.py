@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicetune.data.clip import Clip
-from voicetune.measures.readings import characters, nearest, words
+from voicetune.measures.readings import characters, nearest, normalise, words
 from voicetune.measures.recogniser import Recogniser
 
 
@@ -34,10 +34,11 @@ def read(recogniser: Recogniser, clip: Clip, sound: np.ndarray, rate: int) -> Re
 
 
 def character_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """Character errors (Levenshtein) and characters of the reference, by the nearest readings of both.
+    """Character errors (Levenshtein) by the nearest readings of both, and the reference's characters, plainly read.
 
     The CER of several texts is the sum of errors over the sum of characters; one text's errors have no
-    upper limit, so babble counts in full. Spaces do not count where a language has none.
+    upper limit, so babble counts in full. Spaces do not count where a language has none. Every take of a text has
+    the same number of characters, whichever reading was the nearest, so that takes can be compared in pairs.
     """
     import jiwer
 
@@ -45,7 +46,8 @@ def character_errors(reference: str, hypothesis: str, language: str) -> tuple[in
     if not expected:
         return len(heard), 0
     counted = jiwer.process_characters(expected, heard)
-    return counted.substitutions + counted.deletions + counted.insertions, len(expected)
+    plain = characters(normalise(reference, language), language)
+    return counted.substitutions + counted.deletions + counted.insertions, len(plain)
 
 
 def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
@@ -56,4 +58,5 @@ def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, in
     if not expected:
         return len(heard), 0
     counted = jiwer.process_words(" ".join(expected), " ".join(heard))
-    return counted.substitutions + counted.deletions + counted.insertions, len(expected)
+    plain = words(normalise(reference, language), language)
+    return counted.substitutions + counted.deletions + counted.insertions, len(plain)
