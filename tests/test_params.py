@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from voicetune import stage
 from voicetune.errors import UserError
 from voicetune.params import choosing, reading, training, whole
 
@@ -43,17 +44,24 @@ def test_phase_2_learns_at_the_rate_at_the_top_and_phase_1_at_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("\nlr: ", "\nlrr: ", ["'lr'", "is missing", "add the line `lr: "]),
+        ("\nlr: ", "\nlrr: ", ["there is no key 'lrr'", "write it `lr`"]),
+        ("\nlr: ", "\n# lr: ", ["'lr'", "is missing", "add the line `lr: 2.0e-4`"]),
         ("\nseed: 1", "\nseed: 1\nlrr: 1e-4", ["'lrr'", "allowed here", "lr"]),
         ("  dropout: 0.0", "  drop: 0.0\n  dropout: 0.0", ["train_phase1.drop'", "allowed here", "dropout"]),
-        ("  batch_size: 12", "  batchsize: 12", ["train_phase1.batch", "batch_size"]),
+        (
+            "  batch_size: 12",
+            "  batchsize: 12",
+            ["'train_phase1.batchsize'", "write it `batch_size` (under `train_phase1:`)"],
+        ),
         ("  validation: 0.1 ", "  validation: 1.5 ", ["prepare.validation", "1.5", "less than 0.5"]),
         ("  test: 0.1 ", "  test: 1.5 ", ["prepare.test", "1.5", "less than 0.5"]),
         ("  test: 0.1 ", "  test: 0 ", ["prepare.test", "0", "greater than 0"]),
         ("  epochs: ", "  epochs: many # ", ["train_phase1.epochs", "many", "integer"]),
         ("publish: phase2", "publish: phase3", ["publish", "phase3", "'phase1' or 'phase2'"]),
-        ("      language: en\n", "      language: xx\n", ["language", "xx", "'hu'"]),
-        ("      reader: espeak", "      reader: mp3", ["reader", "mp3", "'ljspeech'"]),
+        ("    language: en\n    voice", "    language: xx\n    voice", ["language", "xx", "'hu'"]),
+        ("    reader: espeak", "    reader: mp3", ["prepare.sources.0.reader", "mp3", "ljspeech, espeak"]),
+        ("data/scripts/host", "lists/host", ["'host'", "'lists/host.txt'", "data/raw/<name>"]),
+        ("data/scripts/host", "data/raw/../../host", ["'host'", "DVC would not see"]),
         ("train_phase2:", "train_phase2:\n  lr: 1e-4", ["train_phase2.lr", "top"]),
         ("seed: 1", "seed: [", ["not valid YAML"]),
     ],
@@ -167,9 +175,9 @@ def test_a_stage_misses_its_own_keys_in_the_same_words_and_no_others(tmp_path, m
         told = {name: fault_of(reading.load, model, path) for name, model in whole.STAGES.items()}
         monkeypatch.undo()
         told |= {name: fault_of(training.of, name, rest, path) for name in training.PHASES}
-        for stage, said in told.items():
-            used = at[0] in reads[stage] and (stage != "choose" or at[0] not in training.PHASES or at[1] == "select")
-            assert said == (wanted if used else ""), f"{stage} without {dotted(at)}"
+        for one, said in told.items():
+            used = at[0] in reads[one] and (one != "choose" or at[0] not in training.PHASES or at[1] == "select")
+            assert said == (wanted if used else ""), f"{one} without {dotted(at)}"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -314,3 +322,26 @@ def test_a_wrong_key_at_the_top_is_told_by_the_check_before_a_run(tmp_path):
     assert "lrr" in result.stderr
     assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_every_stage_refuses_a_wrong_key_of_another_stage(tmp_path, monkeypatch):
+    """Nothing runs before the whole file is right, with plain `dvc repro` too."""
+    (tmp_path / "params.yaml").write_text(DEFAULT.replace("  dropout: 0.0", "  drop: 0.0\n  dropout: 0.0", 1))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["src/prepare.py"])
+    with pytest.raises(SystemExit):
+        stage.run(lambda: pytest.fail("the stage ran"))
+
+
+def test_a_file_is_written_as_dvc_writes_it(tmp_path):
+    """So that `dvc exp run -S` changes the line of the key alone."""
+    from dvc.fs import localfs
+    from dvc.utils.serialize import modify_yaml
+
+    for name in FILES:
+        path = tmp_path / "params.yaml"
+        path.write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+        with modify_yaml(str(path), fs=localfs) as data:
+            data["seed"] = 2
+        before = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        assert [line for line in path.read_text(encoding="utf-8").splitlines() if line not in before] == ["seed: 2"]

@@ -111,7 +111,6 @@ def with_lr(name: str, data: dict[str, Any], path: Path) -> dict[str, Any]:
     if "lr" not in data:
         if typo := difflib.get_close_matches("lr", data, n=1):
             raise UserError(f"{path}: there is no key '{typo[0]}'; write it `lr`.")
-        raise UserError(
-            f"{path}: the key 'lr' is missing; add the line `lr: 1.0e-6` at the top (for the tiny base 2.0e-4)."
-        )
+        fits = "2.0e-4" if data.get("base") == "tiny" else "1.0e-6"
+        raise UserError(f"{path}: the key 'lr' is missing; add the line `lr: {fits}` at the top.")
     return {**section, "lr": data["lr"]}
