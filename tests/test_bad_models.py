@@ -495,8 +495,25 @@ def test_a_model_that_is_published_leads_nowhere_else(place, tmp_path):
     """A phase's folder that came by a remote; no file of it, nor of a folder in it."""
     (place.model / "more").symlink_to(place.victim)
     with pytest.raises(UserError, match=r"more/\S+ is a link to .*victim"):
-        publishing.publish("phase2", place.model, tmp_path / "voice", None, tmp_path, Decoding.model_construct())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["his", "victim"]
+        publish(place.model, tmp_path / "voice", tmp_path / "spoken")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["his", "spoken", "victim"]
+
+
+def test_speakers_that_are_published_are_no_link_to_elsewhere(place, tmp_path):
+    (tmp_path / "spoken").mkdir()
+    (tmp_path / "spoken" / "speakers_xtts.pth").symlink_to(place.victim / "secret.txt")
+    with pytest.raises(UserError, match=r"speakers_xtts.pth is a link to .*victim"):
+        publish(place.model, tmp_path / "voice", tmp_path / "spoken")
+    assert not (tmp_path / "voice").exists()
+
+
+def publish(model: Path, out: Path, spoken: Path) -> None:
+    """Publish a model as stage publish does, with the speakers that stage speak left in `spoken`."""
+    spoken.mkdir(exist_ok=True)
+    if not (spoken / "speakers_xtts.pth").is_symlink():
+        shutil.copyfile(model / "speakers_xtts.pth", spoken / "speakers_xtts.pth")
+    (spoken / "references.json").write_text("{}")
+    publishing.publish("phase2", model, out, spoken, [], Decoding.model_construct())
 
 
 @pytest.mark.parametrize("key", ["tokenizer_file", "dvae_checkpoint", "mel_norm_file"])
@@ -532,7 +549,8 @@ def no_file_bigger_than(size: int) -> Iterator[None]:
     [("base", 100), ("base", 20_000_000), ("tiny", 20_000_000), ("a trainer's", 20_000_000), ("export", 20_000_000),
      ("publish", 20_000_000)],
 )  # fmt: skip
-def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path):
+def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path, tmp_path_factory):
+    spoken = tmp_path_factory.mktemp("spoken")
     out = tmp_path / "made" / "out"
     if way != "export":
         out.mkdir(parents=True)
@@ -541,7 +559,7 @@ def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path):
         place.save("model.pth", place.read("model.pth")["model"])
     before = hashes(tmp_path)
     calls = {
-        "publish": lambda: publishing.publish("phase2", place.model, out, None, tmp_path, Decoding.model_construct()),
+        "publish": lambda: publish(place.model, out, spoken),
         "tiny": lambda: origins.unfold("tiny", out, BUNDLE),
         "export": lambda: run("export", place.model, out),
     }

@@ -113,7 +113,8 @@ def test_its_language_is_the_one_that_most_of_the_training_clips_have(repository
 def test_a_published_base_speaks_as_the_datasets_speakers_and_not_its_own(repository):
     assert set(folder.speakers(Path("models/base"))) == {"stranger"}
     write_params(publish="base")
-    studio = {f"studio {i}": {"gpt_cond_latent": torch.ones(1, 32, 64)} for i in range(58)}  # as XTTS v2 has them
+    one = {"gpt_cond_latent": torch.ones(1, 32, 64), "speaker_embedding": torch.ones(1, 512, 1)}
+    studio = {f"studio {i}": one for i in range(58)}  # as XTTS v2 has them
     torch.save(folder.speakers(Path("models/base")) | studio, Path("models/base") / folder.SPEAKERS)
     publish.main()
     heard = Voice(VOICE).speakers()
