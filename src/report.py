@@ -8,14 +8,12 @@ OUT = Path("metrics/report")
 
 
 def main() -> None:
-    from voicetune.report import gather, page, verdict
+    from voicetune.report import gather, page
 
     root = Path(".")
-    results = gather.read(root)
-    page.write(results, root, OUT)
+    page.write(gather.read(root), root, OUT)
     page.write_run(root)
-    verdict.show(verdict.judge(results.settings.publish, results.figures, results.pairs))
-    print(f"{OUT}/index.html and {OUT}/report.md")
+    print(f"{OUT}/index.html and {OUT}/report.md; `python -m voicetune verdict` prints what they begin with")
 
 
 if __name__ == "__main__":
