@@ -1,10 +1,10 @@
 """Stage encode: clips and base into data/codes: text tokens, audio codes, conditioning mels."""
 
-import shutil
 from pathlib import Path
 
 from voicetune import stage
 from voicetune.data import clip
+from voicetune.data.split import check_sides
 from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.data import EncodeStage
@@ -32,9 +32,10 @@ def main() -> None:
     kept = [c for c in clips if c.id not in faults]
     if not kept:
         raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
+    check_sides([c.split for c in kept], "the clips left out above")
     dvae, mel_stats = folder.open_dvae(base)
     dvae.to(stage.device(settings.device))
-    shutil.rmtree(OUT, ignore_errors=True)
+    stage.emptied(OUT)
     encoded = encoding.encode_clips(kept, source, words, dvae, mel_stats, lambda c: stage.track(c, "encoding"))
     codes.save(OUT, kept, encoded)
     count = sum(e.codes.size for e in encoded)

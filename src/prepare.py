@@ -17,7 +17,7 @@ from voicetune.data import clip, making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.making import LeftOut
 from voicetune.data.readers import Utterance
-from voicetune.data.split import FEW, SIDES, TEST, VALIDATION, split
+from voicetune.data.split import FEW, SIDES, TEST, VALIDATION, check_sides, split
 from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.data import LARGEST, PrepareStage
@@ -44,7 +44,7 @@ def main() -> None:
     _check_left(left_out, len(kept))
 
     sides = split([(u.source, u.text) for u, _ in kept], prepare.validation, prepare.test, settings.seed)
-    _check_split(sides)
+    check_sides(sides, str(CLIPS / "left_out.csv"))
     clips = [_clip(u, seconds, side) for (u, seconds), side in zip(kept, sides, strict=True)]
     clip.write(CLIPS / "clips.csv", clips)
     figures = _figures(clips, left_out, [source.name for source in prepare.sources])
@@ -72,17 +72,6 @@ def _check_left(left_out: list[LeftOut], kept: int) -> None:
         raise UserError(
             f"all {len(left_out)} clips are left out, '{first.id}' because of {first.reason.removesuffix('.')}; "
             f"see {CLIPS / 'left_out.csv'} and correct the sources."
-        )
-
-
-def _check_split(sides: list[str]) -> None:
-    """One clip of each side is the least that the stages after this one can work with."""
-    missing = [side for side in SIDES if side not in sides]
-    if missing:
-        raise UserError(
-            f"{len(sides)} clip(s) remain, and none is left for {' and '.join(missing)}: a source needs three "
-            "different texts, one to train on, one to choose the model and one to judge it; see "
-            f"{CLIPS / 'left_out.csv'} and add clips."
         )
 
 

@@ -1,6 +1,5 @@
 """Stage synthesize: the lines of params.yaml, spoken by the published model, into data/samples."""
 
-import shutil
 from pathlib import Path
 
 from voicetune import stage
@@ -25,7 +24,7 @@ def main() -> None:
         for name in sorted(speakers)
         for number, text in enumerate(wanted.lines, start=1)
     ]
-    shutil.rmtree(OUT, ignore_errors=True)
+    stage.emptied(OUT)
     manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness)
     made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
     for number, reason in made.faults.items():

@@ -345,3 +345,10 @@ def test_a_file_is_written_as_dvc_writes_it(tmp_path):
             data["seed"] = 2
         before = (ROOT / name).read_text(encoding="utf-8").splitlines()
         assert [line for line in path.read_text(encoding="utf-8").splitlines() if line not in before] == ["seed: 2"]
+
+
+def test_a_phase_without_its_name_is_one_sentence(tmp_path):
+    done = subprocess.run([sys.executable, str(ROOT / "src/train.py")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: which phase? ")
+    assert done.stderr.count("\n") == 1

@@ -25,7 +25,7 @@ _SHORTEST_REFERENCE = 0.5  # seconds; XTTS's own recipe asks for three to six
 
 
 class Said(reading.Section):
-    """What of the command line no section of params.yaml holds."""
+    """Arguments of the command line that params.yaml does not have."""
 
     seed: reading.Seed
 

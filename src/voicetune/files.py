@@ -6,6 +6,7 @@ no caller expects. So everything that is named by params.yaml, the command line 
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from voicetune.errors import UserError
 
+_BLOB = re.compile(r"/blobs/([0-9a-f]{40}|[0-9a-f]{64})$")  # SHA-1 of git, or SHA-256
 _LARGEST = 64 * 2**20  # bytes of a text; 100,000 lines of a metadata.csv have a tenth of it
 _WRITING = {
     errno.ENOSPC: "the disk is full; free some space (`make space` shows what takes it) and run the same command again",
@@ -91,29 +93,33 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(unwritten(path, error)) from None
+        raise UserError(refused(path, error, "written")) from None
 
 
-def unwritten(path: Path | str | None, error: OSError) -> str:
-    """The sentence for a file that cannot be written."""
+def refused(path: Path | str | None, error: OSError, done: str) -> str:
+    """The sentence for a file that cannot be `done`: read or written."""
     why = _WRITING.get(error.errno or 0, f"{error.strerror or error}; correct that and run the same command again")
-    return f"{'a file' if path is None else path} cannot be written: {why}."
+    return f"{'a file' if path is None else path} cannot be {done}: {why}."
 
 
 def is_told(error: OSError) -> bool:
-    """Whether `unwritten` knows what this means for a user; the rest is a fault of the code, with its traceback."""
+    """Whether `refused` knows what this means for a user; the rest is a fault of the code, with its traceback."""
     return error.errno in _WRITING
 
 
-def leaves(path: Path, folder: Path) -> bool:
+def leaves(path: Path, folder: Path, hub: bool = False) -> bool:
     """Whether a path below a folder is a link that leads out of it, other than into a cache of DVC.
+
+    Args:
+        hub: a cache of the Hugging Face hub, which names its files by their hashes as well, is no way out either.
 
     What lies there would get into clips, codes and a published voice, though nobody put it into the source. DVC itself
     links what it checked out into its cache (`cache.type symlink`), wherever that is. A file there is named by the hash
     of what it holds, `files/md5/ab/<30 digits>`, so only who knows the content can make a link to it.
     """
     real = Path(os.path.realpath(path))
-    return not real.is_relative_to(os.path.realpath(folder)) and not _is_cached(real)
+    cached = _is_cached(real) or (hub and _BLOB.search(real.as_posix()) is not None)
+    return not real.is_relative_to(os.path.realpath(folder)) and not cached
 
 
 def _is_cached(path: Path) -> bool:

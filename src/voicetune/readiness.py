@@ -17,6 +17,7 @@ from voicetune.errors import UserError
 from voicetune.params import heard
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
+from voicetune.training.place import root as states_root
 
 _BASE = Path("models/base")
 _BUNDLE = Path("pretrain/bundle/bundle.json")
@@ -112,7 +113,8 @@ def check_room(root: Path, phase: str, params: Params) -> None:
     if not weights:
         return  # stage base was not run, and the phase will say so
     folder, models = _bytes(root / _BASE), _MODELS[phase]
-    states = max(0, _STATES * state_bytes(weights, getattr(params, phase)) - _bytes(root / "state"))
+    begun = sum(_bytes(state) for state in states_root(root).glob(f"{phase}-*"))  # of this phase; others stay as well
+    states = max(0, _STATES * state_bytes(weights, getattr(params, phase)) - begun)
     needed = states + folder * sum(not (root / "models" / name).exists() for name in models)
     copies = weights * (len(models) - 1)  # stage publish copies a model that the cache has
     _check_free(root, needed + _SPARE_BYTES, f"{phase}, and the models after it")

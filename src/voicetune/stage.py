@@ -42,7 +42,7 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         if not files.is_told(error):
             raise
-        fail(files.unwritten(error.filename, error))
+        fail(files.refused(error.filename, error, "read or written"))
     except KeyboardInterrupt:
         print("stopped: this stage is not finished; run the same command again.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -83,7 +83,7 @@ def stage_name() -> str | None:
     if script.parent.name != "src" or script.suffix != ".py":
         return None
     if script.stem == "train":
-        return sys.argv[1]
+        return sys.argv[1] if len(sys.argv) == 2 else None  # main says what is wrong
     return "@".join([script.stem, *sys.argv[1:]])
 
 

@@ -4,14 +4,16 @@
 `clips.csv` beside it is the manifest of the clips, row for row.
 """
 
+import errno
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from voicetune import files
 from voicetune.data import clip as clips_file
 from voicetune.data.clip import Clip
 from voicetune.data.split import SIDES
@@ -36,7 +38,11 @@ def save(folder: Path, clips: list[Clip], encoded: list[Encoded]) -> None:
         arrays[name] = np.concatenate(parts)
         arrays[name + "_offsets"] = np.cumsum([0] + [len(part) for part in parts]).astype(np.int64)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, folder / "codes.safetensors")
+    with files.writing(folder):
+        try:
+            save_file(arrays, folder / "codes.safetensors")
+        except SafetensorError as error:  # it has the system's reason in its words alone
+            raise OSError(errno.ENOSPC if "os error 28" in str(error) else 0, str(error)) from None
     clips_file.write(folder / "clips.csv", clips)
 
 

@@ -4,6 +4,8 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 
+from voicetune.errors import UserError
+
 TRAIN = "train"
 VALIDATION = "validation"
 TEST = "test"
@@ -45,6 +47,22 @@ def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed
         tested.update(ordered[:first])
         validated.update(ordered[first : first + max(round(validation * len(own)), least)])
     return [TEST if same(t) in tested else VALIDATION if same(t) in validated else TRAIN for _, t in clips]
+
+
+def check_sides(sides: Sequence[str], left_out: str) -> None:
+    """One clip of each side is the least that the stages after this one can work with.
+
+    Args:
+        left_out: where it says why the other clips are not used.
+
+    Raises:
+        UserError: a side has no clip.
+    """
+    if missing := [side for side in SIDES if side not in sides]:
+        raise UserError(
+            f"{len(sides)} clip(s) remain, and none is left for {' and '.join(missing)}: a source needs three different"
+            f" texts, one to train on, one to choose the model and one to judge it; see {left_out} and add clips."
+        )
 
 
 def same(text: str) -> str:

@@ -7,7 +7,6 @@ through at once, each by itself and not in one batch, so that no text depends on
 
 import ctypes
 import functools
-import hashlib
 import importlib.util
 import os
 from pathlib import Path
@@ -76,14 +75,18 @@ def weights(asr: str) -> Path:
     """
     if asr == _PACKAGED:
         return _packaged_weights()
-    return Path(asr) if Path(asr).is_dir() else _fetched(asr)
+    if not Path(asr).is_dir():
+        return _fetched(asr)
+    if not (Path(asr) / "model.bin").is_file():
+        raise _no_model(asr, asr, "no model.bin")
+    return Path(asr)
 
 
-@functools.cache
-def sha256(asr: str) -> str:
-    """Hash of a recogniser's weights."""
-    with (weights(asr) / "model.bin").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _no_model(asr: str, where: object, reason: str) -> UserError:
+    return UserError(
+        f"asr is '{asr}', but the folder {where} holds no model that can be read ({reason}); set it in params.yaml to"
+        f" {_PACKAGED}, to a folder with a CTranslate2 Whisper model, or to a name that faster-whisper knows."
+    )
 
 
 def _english_only(asr: str, language: str) -> UserError:
@@ -129,11 +132,7 @@ def _open_on_cpu(asr: str, where: Path):
             str(where), device="cpu", compute_type="int8", cpu_threads=1, num_workers=os.cpu_count() or 1
         )
     except Exception as error:  # its own and CTranslate2's: no common class
-        raise UserError(
-            f"asr is '{asr}', but the folder {where} holds no model that can be read ({_first_line(error)}); set it in"
-            f" params.yaml to {_PACKAGED}, to a folder with a CTranslate2 Whisper model, or to a name that"
-            " faster-whisper knows."
-        ) from None
+        raise _no_model(asr, where, _first_line(error)) from None
 
 
 def _open_on_gpu(where: Path):

@@ -12,7 +12,7 @@ Asr = Annotated[str, Field(min_length=1, examples=["tiny.en"])]
 class Decoding(Section):
     """How codes are drawn: for choosing by ear, evaluating, synthesize and `say` alike."""
 
-    temperature: float = Field(ge=0, le=2, examples=[0.65], description="0 is greedy")
+    temperature: float = Field(ge=0, le=2, examples=[0.75], description="0 is greedy")
     top_k: int = Field(ge=0, examples=[50])
-    top_p: float = Field(gt=0, le=1, examples=[0.8])
-    repetition_penalty: float = Field(ge=1, le=20, examples=[2.0])
+    top_p: float = Field(gt=0, le=1, examples=[0.85])
+    repetition_penalty: float = Field(ge=1, le=20, examples=[5.0])

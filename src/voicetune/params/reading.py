@@ -110,7 +110,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def load(model: type[S], path: Path = PATH) -> S:
-    """Read the keys of params.yaml that a stage uses; what else stands in the file is left to `whole.check`.
+    """Read the keys of params.yaml that a stage uses; what else stands in the file is left to `whole.load`.
 
     Args:
         model: its fields are the top-level keys that the stage lists in dvc.yaml.
@@ -201,8 +201,8 @@ def _line_to_add(model: type[BaseModel], location: tuple, under: str) -> str:
     value = field.examples[0] if field.examples else None
     if any(_inner(field.annotation)):
         return f"add the section `{key}:` as it stands in presets/"
-    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return f"add the line `{key}: {shown}`" + (f" under `{where}:`" if where else " at the top")
+    written = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"add the line `{key}: {written}`" + (f" under `{where}:`" if where else " at the top")
 
 
 def _sections(model: type[BaseModel], location: tuple | list) -> type[BaseModel]:

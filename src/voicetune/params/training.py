@@ -109,7 +109,7 @@ def with_lr(name: str, data: dict[str, Any], path: Path) -> dict[str, Any]:
     if "lr" in section:
         raise UserError(f"{path}: 'train_phase2.lr' is not used; phase 2's learning rate is 'lr' at the top.")
     if "lr" not in data:
-        if typo := difflib.get_close_matches("lr", data, n=1):
+        if typo := difflib.get_close_matches("lr", [key for key in data if isinstance(key, str)], n=1):
             raise UserError(f"{path}: there is no key '{typo[0]}'; write it `lr`.")
         fits = "2.0e-4" if data.get("base") == "tiny" else "1.0e-6"
         raise UserError(f"{path}: the key 'lr' is missing; add the line `lr: {fits}` at the top.")

@@ -1,9 +1,9 @@
 """The model folder that everybody uses: one of the trained models, with its speakers and how it is to speak."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from voicetune.data.clip import Clip
@@ -34,23 +34,22 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
     for needed in (_SPEAKERS, _REFERENCES):
         if not (spoken / needed).is_file():
             raise UserError(f"{spoken / needed} is missing; run `dvc repro -f speak@{name}`.")
-    beside = out.with_name(out.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        shutil.copytree(model, beside, copy_function=lambda source, to: copies.copy(Path(source), Path(to), model))
-        copies.copy(spoken / _SPEAKERS, beside / _SPEAKERS, spoken)
-    except UserError:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    known = json.loads((beside / _OURS).read_text(encoding="utf-8")) if (beside / _OURS).is_file() else {}
-    languages = [clip.language for clip in clips if clip.split == TRAIN]
-    facts = {
-        **known,
-        "published": name,
-        "language": max(sorted(set(languages)), key=languages.count),
-        "decoding": decoding.model_dump(mode="json"),
-        "references": read_json(spoken / _REFERENCES),
-    }
-    (beside / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(beside, out)
+    with copies.whole(out, out.with_name(out.name + ".part")) as part:
+        copy = partial(_copy, model)
+        shutil.copytree(model, part, copy_function=copy, dirs_exist_ok=True)
+        copies.copy(spoken / _SPEAKERS, part / _SPEAKERS, spoken)
+        known = json.loads((part / _OURS).read_text(encoding="utf-8")) if (part / _OURS).is_file() else {}
+        languages = [clip.language for clip in clips if clip.split == TRAIN]
+        facts = {
+            **known,
+            "published": name,
+            "language": max(sorted(set(languages)), key=languages.count),
+            "decoding": decoding.model_dump(mode="json"),
+            "references": read_json(spoken / _REFERENCES),
+        }
+        with copies.written(part / _OURS):
+            (part / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _copy(model: Path, source: str, out: str) -> None:
+    copies.copy(Path(source), Path(out), model)

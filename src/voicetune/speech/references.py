@@ -17,10 +17,13 @@ from torch import Tensor
 from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
+from voicetune import files
 from voicetune.data.codes import Codes
 from voicetune.speech.conditioning import REFERENCE_SECONDS, Speaker, latents, listen, longest, sounds
+from voicetune.xtts import tensors
 from voicetune.xtts.folder import SPEAKERS
 from voicetune.xtts.gpt import Batch, Tokens, TrainingLoss
+from voicetune.xtts.precision import full_fp32
 from voicetune.xtts.rows import Recipe, assemble, given
 
 FILE = "references.json"
@@ -103,7 +106,8 @@ def measure(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> floa
         some = order[start : start + _BATCH]
         unused = np.zeros((len(some), 80, 1), np.float32)
         batch = assemble(codes, given(some, unused), _RECIPE, tokens).to(device)
-        _, mel = loss(batch)
+        with full_fp32(device):
+            _, mel = loss(batch)
         nats, count = nats + float(mel.double().sum()), count + mel.numel()
     return nats / count
 
@@ -111,9 +115,10 @@ def measure(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> floa
 def save(folder: Path, found: dict[str, Reference]) -> None:
     """Write the speakers as a model folder has them, and what they were heard in."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save({name: one.speaker for name, one in found.items()}, folder / SPEAKERS)
+    tensors.save({name: one.speaker for name, one in found.items()}, folder / SPEAKERS)
     facts = json.dumps({name: one.facts() for name, one in found.items()}, indent=2, ensure_ascii=False)
-    (folder / FILE).write_text(facts + "\n", encoding="utf-8")
+    with files.writing(folder / FILE):
+        (folder / FILE).write_text(facts + "\n", encoding="utf-8")
 
 
 def _joined(codes: Codes, order: list[int]) -> list[int]:

@@ -6,8 +6,8 @@ while a training uses it.
 
 In it, for each of the last two states that were saved: step-<n>.pt (weights, optimizer, curves),
 best-<m>.pt (the best weights by then), and step-<n>.json, written last, with the size and the SHA-256
-of both. What its json does not vouch for does not count: best weights that are newer than the last state
-wait for the next one, and a training that is killed before it finds them again.
+of both. What its json does not vouch for does not count. The next state names best weights that are newer than
+the last state; a training that is killed before that makes them again.
 """
 
 import errno
@@ -29,20 +29,12 @@ import torch
 from torch import Tensor
 
 from voicetune.errors import UserError
+from voicetune.training.place import root as root
 
 _KEPT = 2  # states; a second one, should the last be damaged
 _SPARE_BYTES = 50_000_000
 _LOCK_TRIES, _LOCK_SECONDS = 10, 0.1
 _DAYS, _COUNT = 30, 8  # states of other trainings that nobody came back to go after so many days, or beyond so many
-
-
-def root(workspace: Path) -> Path:
-    """Where states live: `state/` of the repository, also from within DVC's temporary experiments."""
-    parts = workspace.resolve().parts
-    for i in range(len(parts) - 2):
-        if parts[i : i + 3] == (".dvc", "tmp", "exps"):
-            return Path(*parts[:i]) / "state"
-    return workspace.resolve() / "state"
 
 
 def key(facts: dict[str, Any]) -> str:

@@ -1,16 +1,13 @@
 """Copies out of a model folder that somebody else may have made, into one that is whole or not there at all."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voicetune import files
 from voicetune.errors import UserError
-
-# Where DVC's cache (md5) and the Hugging Face hub's (SHA-1 of git, SHA-256) keep a file that a link points to.
-_BY_HASH = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$|/blobs/([0-9a-f]{40}|[0-9a-f]{64})$")
 
 
 def check_link(path: Path, folder: Path) -> None:
@@ -22,8 +19,8 @@ def check_link(path: Path, folder: Path) -> None:
     Raises:
         UserError: `path`, below `folder`, is really somewhere else.
     """
-    real = path.resolve()
-    if not real.is_relative_to(folder.resolve()) and not _BY_HASH.search(real.as_posix()):
+    if files.leaves(path, folder, hub=True):
+        real = os.path.realpath(path)
         raise UserError(f"{path} is a link to {real}, outside its folder; put the file itself there, or remove it.")
 
 
@@ -92,7 +89,7 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
             elif out.exists():
                 shutil.rmtree(out)
             part.rename(out)
-    except _NotWritten as error:  # of a file in `part`, of which nobody knows
+    except _NotWritten as error:  # the user knows `out`, not `part`
         raise _NotWritten(out, error.reason) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

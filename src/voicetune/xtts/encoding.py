@@ -12,12 +12,16 @@ from TTS.tts.layers.xtts.dvae import DiscreteVAE
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Encoded
 from voicetune.xtts import codec
+from voicetune.xtts.spelling import Unreadable
 from voicetune.xtts.text import MAX_TOKENS, Tokenizer
 
 
 def faults(clip: Clip, tokenizer: Tokenizer) -> str | None:
     """Why a clip's text cannot be trained on, or None."""
-    missing = tokenizer.unknown_characters(clip.text, clip.language)
+    try:
+        missing = tokenizer.unknown_characters(clip.text, clip.language)
+    except Unreadable as error:
+        return f"clip {clip.id}: {str(error).rstrip('.')}"
     if missing:
         shown = " ".join(f"'{m}'" for m in missing)
         return f"clip {clip.id} has {shown}, which the model's vocabulary does not know"

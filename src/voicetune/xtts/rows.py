@@ -19,7 +19,7 @@ class Recipe:
 
     reference: where the conditioning comes from: `other` clip of the speaker; a slice of the clip
         it`self`, whose codes are then no targets; `stock`, such a slice with the stock trainer's mask,
-        faults included (shared/facts: only the last clip of a batch, in the wrong unit).
+        faults included (`TTS.tts.layers.xtts.gpt`: only the last clip of a batch, in the wrong unit).
     reference_seconds: shortest and longest reference. A slice of another clip is cut from one that is long enough;
         where the speaker has none, from several clips joined. A slice of the clip itself is at most half of it.
     shared_reference: one reference a speaker and micro-batch instead of one a clip (`other` only).

@@ -40,6 +40,10 @@ _JAPANESE = {
 }
 
 
+class Unreadable(UserError):
+    """A text that neither the stock cleaners nor ours can spell out."""
+
+
 def spell_out(text: str, language: str) -> str:
     """The text as it is spoken, in the language's own script.
 
@@ -99,7 +103,7 @@ def _cleaned(text: str, language: str) -> str:
             return stock.multilingual_cleaners(prepared(), language).lower()  # German "Komma" and "Euro" come back
         except FAILS:
             continue
-    raise UserError(f"the text '{text[:60]}' cannot be read in '{language}'; change it.")
+    raise Unreadable(f"the text '{text[:60]}' cannot be read in '{language}'; change it.")
 
 
 def _hide_numbers(text: str, language: str) -> str:

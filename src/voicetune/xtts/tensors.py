@@ -1,5 +1,6 @@
 """Files of torch: opened without running anything that is in them, and written."""
 
+import os
 import pickle
 import re
 import warnings
@@ -26,6 +27,8 @@ def load(path: Path) -> Any:
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} cannot be read by you; change who may read it.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one sentence, and not torch's beside it
         try:

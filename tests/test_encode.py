@@ -1,0 +1,74 @@
+"""Stage encode: which clips it leaves out, what must remain, and a full disk."""
+
+import resource
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicetune.data import clip
+from voicetune.errors import UserError
+from voicetune.xtts import spelling, text
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+
+@pytest.fixture
+def encode(tmp_path, monkeypatch, dataset, bundle_base):
+    """The stage in a folder of its own, with the small dataset's clips; `left_out` are those of these numbers."""
+    import encode
+
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/base").symlink_to(bundle_base)
+    shutil.copytree(dataset / "clips", tmp_path / "data/clips")
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings["encode"]["unknown_characters"] = "leave_out"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.chdir(tmp_path)
+    return encode.main
+
+
+def spoil(numbers: list[int], words: str) -> None:
+    """Give clips a text that cannot be encoded."""
+    path = Path("data/clips/clips.csv")
+    clips = [
+        clip.Clip(**{**vars(one), "text": words}) if i in numbers else one for i, one in enumerate(clip.read(path))
+    ]
+    clip.write(path, clips)
+
+
+def test_a_side_that_is_left_out_whole_is_one_sentence(encode):
+    spoil([10, 11], "Привет")  # the two validation clips
+    with pytest.raises(
+        UserError, match=r"12 clip\(s\) remain, and none is left for validation.*see the clips left out"
+    ):
+        encode()
+    assert not Path("data/codes").exists()
+
+
+def test_a_text_that_cannot_be_spelt_out_is_left_out(encode, monkeypatch, capsys):
+    real = text.spell_out
+
+    def spell_out(words: str, language: str) -> str:
+        if words == "Unreadable.":
+            raise spelling.Unreadable("the text cannot be read in 'en'; change it.")
+        return real(words, language)
+
+    monkeypatch.setattr(text, "spell_out", spell_out)
+    spoil([3], "Unreadable.")
+    encode()
+    assert "left out: clip clip03: the text cannot be read in 'en'" in capsys.readouterr().out
+    assert len(clip.read(Path("data/codes/clips.csv"))) == 13
+
+
+def test_a_full_disk_is_one_sentence(encode):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(UserError, match="data/codes cannot be written"):
+            encode()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
