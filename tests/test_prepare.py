@@ -348,18 +348,21 @@ LINES = [
 ]
 
 
+SCRIPT = "data/scripts/lines.txt"
+
+
 def write_params(folder: Path, sources: list[dict], jobs: int = 1, **prepare_keys) -> None:
-    """The keys that the stage reads, and no others: of each side a fifth, if nothing else is asked for."""
+    """The default's, with other sources: of each side a fifth, if nothing else is asked for."""
     cleaning = {"min_seconds": 0.5, "max_seconds": 11.6, "trim_db": 45, "loudness": -23, "peak": 0.95}
     shares = {"validation": 0.2, "test": 0.2}
-    data = {"seed": 1, "jobs": jobs, "max_restarts": 3,
-            "prepare": {"sources": sources, **shares, **cleaning, **prepare_keys}}  # fmt: skip
+    data = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    data |= {"jobs": jobs, "prepare": {"sources": sources, **shares, **cleaning, **prepare_keys}}
     (folder / "params.yaml").write_text(yaml.safe_dump(data))
 
 
 def write_recordings(folder: Path) -> dict:
     """Eight recordings, most of which have something wrong with them."""
-    wavs = folder / "anna" / "wavs"
+    wavs = folder / "data/raw/anna/wavs"
     wavs.mkdir(parents=True)
     padded = np.concatenate([np.zeros(44100, np.float32), tone(2, 44100), np.zeros(44100, np.float32)])
     soundfile.write(wavs / "good.wav", np.stack([padded, padded], axis=1), 44100)
@@ -375,13 +378,14 @@ def write_recordings(folder: Path) -> dict:
         "broken": "Broken.", "gone": "Gone.", "speechless": "", "wordy": "word " * 60,
     }  # fmt: skip
     rows = "".join(f"{id}|{text}\n" for id, text in texts.items())
-    (folder / "anna" / "metadata.csv").write_text(rows)
-    return {"name": "anna", "reader": "ljspeech", "path": "anna", "speaker": "anna", "language": "en"}
+    (folder / "data/raw/anna/metadata.csv").write_text(rows)
+    return {"name": "anna", "reader": "ljspeech", "path": "data/raw/anna", "speaker": "anna", "language": "en"}
 
 
 def write_script(folder: Path, **changes) -> dict:
-    (folder / "lines.txt").write_text("".join(f"{i}|{line}\n" for i, line in enumerate(LINES)))
-    fields = {"reader": "espeak", "path": "lines.txt", "speaker": "host", "language": "en", "voice": "en-us+f3"}
+    (folder / "data/scripts").mkdir(parents=True, exist_ok=True)
+    (folder / SCRIPT).write_text("".join(f"{i}|{line}\n" for i, line in enumerate(LINES)))
+    fields = {"reader": "espeak", "path": SCRIPT, "speaker": "host", "language": "en", "voice": "en-us+f3"}
     fields |= {"rate": 150, "pitch": 50}
     return {"name": "host", **fields, **changes}
 
@@ -418,8 +422,8 @@ def test_stage_lists_every_clip_once(prepared):
         "anna-long": "too long: 9.00 s, at most 8 s",
         "anna-click": "too short: 0.2",
         "anna-silent": "silent",
-        "anna-broken": "undecodable: anna/wavs/broken.wav cannot be decoded",
-        "anna-gone": "missing recording: anna/wavs/gone.wav",
+        "anna-broken": "undecodable: data/raw/anna/wavs/broken.wav cannot be decoded",
+        "anna-gone": "missing recording: data/raw/anna/wavs/gone.wav",
         "anna-speechless": "empty text",
         "anna-wordy": "text too long: 299 characters, at most 250 in 'en'",
     }
@@ -487,7 +491,7 @@ def test_faults_of_the_stage_are_sentences(tmp_path, monkeypatch):
     assert len((tmp_path / "data/clips/left_out.csv").read_text().splitlines()) == 9
 
     write_params(tmp_path, [write_script(tmp_path)], jobs=1)
-    (tmp_path / "lines.txt").write_text("a|The same text twice.\nb|the same  TEXT twice.\n")
+    (tmp_path / SCRIPT).write_text("a|The same text twice.\nb|the same  TEXT twice.\n")
     with pytest.raises(UserError, match=r"2 clip\(s\) remain, and none is left for validation and test: a source"):
         prepare.main()
 
@@ -497,7 +501,7 @@ def test_two_texts_are_too_few_and_three_are_enough(tmp_path, monkeypatch, share
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, [write_script(tmp_path)], validation=shares, test=shares)
     rows = [f"{name}|Line number {name}, to be spoken.\n" for name in "abc"]
-    (tmp_path / "lines.txt").write_text("".join(rows[:2]))
+    (tmp_path / SCRIPT).write_text("".join(rows[:2]))
     with pytest.raises(UserError) as error:
         prepare.main()
     said = str(error.value)
@@ -505,7 +509,7 @@ def test_two_texts_are_too_few_and_three_are_enough(tmp_path, monkeypatch, share
     assert "a source needs three different texts, one to train on, one to choose the model and one to judge it" in said
     assert "left_out.csv and add clips" in said
     assert not (tmp_path / "data/clips/clips.csv").exists()
-    (tmp_path / "lines.txt").write_text("".join(rows))
+    (tmp_path / SCRIPT).write_text("".join(rows))
     prepare.main()
     assert sorted(entry.split for entry in clip.read(tmp_path / "data/clips/clips.csv")) == sorted(SIDES)
 
@@ -513,7 +517,7 @@ def test_two_texts_are_too_few_and_three_are_enough(tmp_path, monkeypatch, share
 def warnings_of(folder: Path, capsys, count: int, **shares: float) -> tuple[dict[str, int], list[str]]:
     """How many of so many clips `prepare` puts on each side, and of what it warns."""
     write_params(folder, [write_script(folder)], **shares)
-    (folder / "lines.txt").write_text("".join(f"{i}|This is line {i}.\n" for i in range(count)))
+    (folder / SCRIPT).write_text("".join(f"{i}|This is line {i}.\n" for i in range(count)))
     return outcome(folder, capsys)
 
 
