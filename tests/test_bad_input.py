@@ -78,6 +78,10 @@ def with_(old: str, new: str) -> bytes:
     return DEFAULT.replace(old, new, 1).encode()
 
 
+def script(path: str) -> bytes:
+    return with_("data/scripts/questions.txt", path)
+
+
 BOMB = "x0: &x0 [1, 1]\n" + "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 12))
 PARAMS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "params.yaml holds no keys; restore it"),
@@ -102,19 +106,20 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
     "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
-    "a source of no name": (with_("    - name: questions", '    - name: ""'), "should have nothing but letters A to Z"),
-    "two sources of a name": (with_("    - name: host", "    - name: questions"), "two sources have the same name"),
+    "a source of no name": (with_("  - name: questions", '  - name: ""'), "should have nothing but letters A to Z"),
+    "two sources of a name": (with_("  - name: host", "  - name: questions"), "two sources have the same name"),
     "sources empty": (with_("lr: 2", "lr: 2") + b"\nprepare: 1\n", "has the key 'prepare' twice"),
-    "a script with a NUL": (with_("data/scripts/questions.txt", '"a\\0b"'), "is no name that a file can have; create"),
-    "a script of 300 letters": (with_("data/scripts/questions.txt", "a" * 300), "cannot be read (File name too long)"),
-    "a script that is a device": (with_("data/scripts/questions.txt", "/dev/zero"), "is a pipe or a device"),
-    "a script that is a folder": (with_("data/scripts/questions.txt", "/"), "is a folder, but should be a file"),
+    "a script with a NUL": (script('"data/scripts/a\\0b"'), "is no name that a file can have; create"),
+    "a script of 300 letters": (script("data/scripts/" + "a" * 300), "cannot be read (File name too long)"),
+    "a script that is a device": (script("/dev/zero"), "whose changes DVC would not see"),
+    "a script that is a folder": (script("/"), "whose changes DVC would not see"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PARAMS)
 def test_params(name, capsys):
     content, wanted = PARAMS[name]
+    Path("data/scripts").mkdir(parents=True)
     Path("params.yaml").write_bytes(content)
     told = sentence_of(capsys, lambda: (whole.load(), prepare.main()))
     assert wanted in told

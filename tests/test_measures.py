@@ -262,9 +262,10 @@ NATS = {  # per audio token, clip by clip: phase 1 is lower on every clip, phase
 
 
 def write_tables(folder: Path, **settings) -> None:
-    """A finished `evaluate` and `ceiling`, the models, and the keys of params.yaml that `compare` reads."""
+    """A finished `evaluate` and `ceiling`, the models, and params.yaml."""
     write_takes(folder)
-    (folder / "params.yaml").write_text(yaml.safe_dump({**SETTINGS, **settings}))
+    whole = yaml.safe_load((SRC.parent / "params.yaml").read_text(encoding="utf-8"))
+    (folder / "params.yaml").write_text(yaml.safe_dump({**whole, **SETTINGS, **settings}))
     for model, nats in NATS.items():
         values = (nats * TOKENS, TOKENS, nats * TOKENS / 20, TOKENS / 10, np.ones(4), np.full(4, 2.0))
         columns = dict(zip(clip_table.COLUMNS[1:], values, strict=True))

