@@ -1,5 +1,7 @@
 """Intervals, CER, SECS and the stage `compare`."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from voicetune import stage
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
@@ -314,8 +317,16 @@ def write_takes(folder: Path) -> None:
 
 
 def compare(folder: Path) -> subprocess.CompletedProcess:
-    """Run the stage as DVC does, in `folder`."""
-    return subprocess.run([sys.executable, str(SRC / "compare.py")], cwd=folder, capture_output=True, text=True)
+    """Run the stage in `folder`, as DVC does but in this process."""
+    import compare as script
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            stage.run(script.main)
+        except SystemExit as ended:
+            code = int(str(ended.code))
+    return subprocess.CompletedProcess([], code, out.getvalue(), err.getvalue())
 
 
 def refused(folder: Path, *words: str) -> None:

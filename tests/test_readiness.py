@@ -89,9 +89,11 @@ def test_room_for_states_and_models_is_asked_for_at_full_size(large, monkeypatch
     assert needed(large, "train_phase1", monkeypatch, **lora) == pytest.approx(10.7 + 3 * 1.87 + 0.5, abs=0.1)
     (large / "models/voice").mkdir()  # what is there is made anew in its place
     assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 1.87 + 0.5, abs=0.1)
-    (large / "state").mkdir()
-    with (large / "state/step-1.pt").open("wb") as file:  # a training that goes on
-        file.truncate(30 * GB)
+    for name in ("train_phase1-a", "train_phase2-b"):
+        assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 1.87 + 0.5, abs=0.1)
+        (large / "state" / name).mkdir(parents=True)
+        with (large / "state" / name / "step-1.pt").open("wb") as file:  # phase 2 goes on
+            file.truncate(30 * GB)
     assert needed(large, "train_phase2", monkeypatch) == pytest.approx(1.87 + 0.5, abs=0.1)
 
 

@@ -16,9 +16,10 @@ NO_LIBRARY = RuntimeError("Library libcublas.so.12 is not found or cannot be loa
 
 
 @pytest.fixture
-def loaded(monkeypatch):
+def loaded(monkeypatch, tmp_path):
     """Stands in for a GPU and for faster-whisper; what was loaded, and `fails`: what a GPU raises when it reads."""
     made = SimpleNamespace(asked=[], fails=None)
+    (tmp_path / "model.bin").touch()
 
     class StandIn:
         def __init__(self, where: str, **asked):

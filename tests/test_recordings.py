@@ -85,6 +85,7 @@ def test_recordings_travel_with_push_and_pull(own, pulled):
     assert not (pulled / "data/raw/session.zip").exists()
 
 
+@pytest.mark.slow
 def test_an_experiment_in_a_temporary_folder_has_the_recordings(own, pulled):
     for folder in (own[0], pulled):
         run(folder, "dvc", "exp", "run", "--temp", "-n", "beside", "prepare")

@@ -115,6 +115,7 @@ def test_a_killed_process_and_a_cuda_error_leave_no_trace_but_in_what_is_told(tr
     assert found.restarts == [{"step": 4, "why": KILLED}, {"step": 6, "why": why}]
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
     again = {(attempt, 0): (5, cuda_error) for attempt in range(9)}
     with pytest.raises(UserError, match=r"step 6 failed twice \(RuntimeError: CUDA error.*crash\.log"):
@@ -132,6 +133,7 @@ def test_there_is_an_end_to_restarts(trained):
         trained(ever, restarts=0)
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained, capfd):
     usual = trained.undisturbed(accumulate=1)
     short = {(0, 0): (1, out_of_memory), (1, 0): (3, out_of_memory)}
@@ -144,13 +146,14 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained
         assert found.curve.of(name) == pytest.approx(usual.curve.of(name), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_one_clip_that_does_not_fit_is_the_end(trained):
     ever = {(attempt, 0): (1, out_of_memory) for attempt in range(9)}
     with pytest.raises(UserError, match="one clip at a time does not fit into memory"):
         trained(ever)
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_two_processes_train_as_one(trained, strategy):
     """Batches of 3, 3, 3 and 1: the last leaves the second process without a clip."""
     one = trained.undisturbed(accumulate=1).curve
@@ -169,6 +172,7 @@ def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strate
     assert len(found.restarts) == 1
 
 
+@pytest.mark.slow
 def test_fresh_processes_do_not_call_the_dead(tmp_path):
     """The second process is there long before the first, while the addresses of their dead predecessors are known."""
 
@@ -249,6 +253,7 @@ def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, numbe
     assert not (place / "at").exists()
 
 
+@pytest.mark.slow
 def test_a_training_that_is_disturbed_at_random_moments_ends_in_the_same_bits(small_base, dataset, tmp_path):
     """What `make chaos` does fifty times over."""
     happened, same = chaos.compare(tmp_path, small_base, dataset, times=2, seed=2, steps=40)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from voicetune.params.training import Phase, TrainStage
 from voicetune.speech.conditioning import heard
 from voicetune.training import agent, checkpoint, devices, loop, memory
 from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
-from voicetune.xtts import folder
+from voicetune.xtts import copies, folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
@@ -160,11 +158,8 @@ def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts
     xtts.gpt.load_state_dict(gpt)
     torch.nn.Module.eval(xtts)
     voices = heard(xtts, codes, data / "clips", codes.speakers)
-    beside = out.with_name(out.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    folder.close(beside, parent, gpt, voices, facts)
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(beside, out)
+    with copies.whole(out, out.with_name(out.name + ".part")) as part:
+        folder.close(part, parent, gpt, voices, facts)
 
 
 def _sha256(value: Any) -> str:
