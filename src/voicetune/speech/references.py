@@ -29,7 +29,7 @@ from voicetune.xtts.rows import Recipe, assemble, given
 FILE = "references.json"
 _SINGLES, _JOINS = 2, 2  # candidates beside the longest clips
 _SINGLE_SECONDS = 6.0  # of the recipe's reference
-_CLIPS = 12  # validation clips that judge a reference; few, as this is done for every model
+_CLIPS = 6  # validation clips that judge a reference: few, as each model hears each reference on them
 _BATCH = 16
 _TIE = 5e-3  # nats; a reference has to be better than the first by more
 _RECIPE = Recipe()
