@@ -74,7 +74,7 @@ def exported(repository) -> Path:
     out = repository / "exported"
     env = {**ENVIRONMENT, "PYTHONPATH": str(repository / "src")}
     command = [sys.executable, "-m", "voicetune", "export", str(out)]
-    subprocess.run(command, cwd=repository, env=env, check=True, timeout=600)
+    subprocess.run(command, cwd=repository, env=env, check=True, timeout=2400)
     return out
 
 
