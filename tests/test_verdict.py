@@ -263,3 +263,29 @@ def test_damaged_figures_are_one_sentence(tmp_path, monkeypatch):
     figures.write_text(json.dumps({"base": {}}))
     with pytest.raises(UserError, match=r"figures\.json has no 'recordings'"):
         verdict.read(root)
+
+
+def test_a_lower_loss_makes_up_for_nothing_that_is_heard():
+    base = {"cer": 0.03, "secs": 0.9, "mos": 3.6, "mel_ce": 3.0}
+    assert red(judged({**base, "secs": 0.6, "mel_ce": 2.2}, base)) == ["worth", "speaker"]
+    assert red(judged({**base, "mos": 2.6, "mel_ce": 2.2}, base)) == ["worth"]
+    little = judged({**base, "secs": 0.889, "mel_ce": 2.2}, base, half=0.005)
+    assert (little["worth"].status, red(little)) == ("part", [])
+
+
+def test_a_voice_that_gained_its_speaker_and_lost_little_cer_is_no_failure():
+    base = {"cer": 0.02, "secs": 0.55, "mos": 3.3, "mel_ce": 3.0}
+    lines = judged({"cer": 0.045, "secs": 0.95, "mos": 3.3, "mel_ce": 2.2}, base, half=0.005)
+    assert (lines["worth"].status, lines["understood"].status) == ("part", "good")
+    assert red(lines) == []
+
+
+def test_intervals_that_reach_from_yes_to_no_are_too_few_sentences():
+    lines = judged({**GOOD, "cer": 0.05, "cer_low": 0.0, "cer_high": 0.55, "secs_low": 0.4, "secs_high": 0.99})
+    assert lines["understood"].answer == lines["speaker"].answer == "Too few sentences to tell"
+
+
+def test_better_by_other_measures_is_no_yes_where_the_transcripts_are_wrong():
+    lines = judged(recordings={**RECORDINGS, "cer": 0.7})
+    assert lines["worth"].status == "part"
+    assert red(lines) == ["transcripts"]

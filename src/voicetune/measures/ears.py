@@ -21,8 +21,13 @@ from voicetune.measures.takes import Take
 from voicetune.params.heard import READ
 
 _SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
-_STRANGER = "en-us+f3"
+_STRANGER = {"en": "en-us", "zh": "cmn"}  # espeak-ng's names of languages, where they are not XTTS's
 _LOWEST_MOS = 1.0  # of the scale; what is silent gets it, so that saying nothing is never an advantage
+
+
+def _stranger(language: str) -> str:
+    """A voice of espeak-ng that nobody trains on, in a language of XTTS."""
+    return f"{_STRANGER.get(language, language)}+f3"
 
 
 Encoder = similarity.SpeakerEncoder | similarity.OwnEncoder
@@ -121,7 +126,7 @@ class Ears:
     def floor(self, said: Sequence[Clip]) -> float | None:
         """SECS of the sentences in another voice, espeak-ng's: what two strangers have. None without such a voice."""
         try:
-            strangers = [(espeak.speak(clip.text, _STRANGER), clip.speaker) for clip in said if clip.language == "en"]
+            strangers = [(espeak.speak(clip.text, _stranger(clip.language)), clip.speaker) for clip in said]
         except UserError:
             return None
         encoder, voices = self.similar["secs"]
