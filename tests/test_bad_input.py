@@ -22,7 +22,7 @@ import prepare
 from voicetune import __main__ as command
 from voicetune import stage
 from voicetune.data import clip, formats, readers
-from voicetune.errors import shown
+from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
 from voicetune.params import reading, whole
 from voicetune.params.data import LJSpeechSource
@@ -357,7 +357,7 @@ WAYS: dict[str, tuple[Callable[[], object], str]] = {
     "clips is a file": (in_the_way("data/clips"), "data/clips cannot be written: a part of this path is a file"),
     "clips is a link": (
         lambda: (Path("data").mkdir(), Path("data/clips").symlink_to("../../victim")),
-        "data/clips is a link, but a stage writes into a folder of its own; remove the link",
+        "data/clips leads through a link, but a stage writes into a folder of its own; remove the link",
     ),
 }
 
@@ -609,3 +609,14 @@ def test_300_damaged_headers_neither_hang_nor_crash():
     count, kinds = map(int, done.stdout.split())
     assert count == 300
     assert kinds > 2
+
+
+def test_a_stage_writes_through_no_link(tmp_path, monkeypatch):
+    (tmp_path / "big" / "clips").mkdir(parents=True)
+    (tmp_path / "big" / "clips" / "diary.txt").write_text("mine")
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    Path("data").symlink_to(tmp_path / "big")
+    with pytest.raises(UserError, match="data/clips leads through a link"):
+        stage.emptied(Path("data/clips"))
+    assert (tmp_path / "big" / "clips" / "diary.txt").read_text() == "mine"

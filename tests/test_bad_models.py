@@ -629,3 +629,25 @@ def test_copies_are_whole_or_not_there(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_into_what_is_there_already_removes_nothing(place, tmp_path, monkeypatch):
+    """`new/..` is the folder itself, once `new` is made."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "thesis.txt").write_text("years of work")
+    monkeypatch.chdir(tmp_path)
+    for out in ("new/..", "nothere/../old", "old"):
+        with pytest.raises(UserError, match="exists already; choose another folder"):
+            export.export(place.model, Path(out), None)
+    with pytest.raises(UserError, match="in the model's own folder"):
+        export.export(place.model, place.model / "given", None)
+    assert (tmp_path / "old" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_card_obeys_no_html_and_no_quote_of_a_speaker():
+    said = export.card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
+    assert "<script>" not in said
+    assert "<b>" not in said
+    line = next(line for line in said.splitlines() if line.startswith("tts.tts_to_file("))
+    compile(line, "card", "exec")
+    assert 'speaker=\'a"; os.system("id") #\'' in line

@@ -829,7 +829,7 @@ def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, monkeypatch):
 
 def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsys):
     root = tmp_path / "state"
-    for name in ("train_phase1-aa", "train_phase1-bb"):
+    for name in ("train_phase1-aaaaaaaaaaaaaaaa", "train_phase1-bbbbbbbbbbbbbbbb"):
         with checkpoint.locked(root / name):
             state = State(root / name)
             save(state, 12, 12)
@@ -841,20 +841,23 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsy
 
     monkeypatch.chdir(tmp_path)
     listed = voicetune()
-    assert sorted(line.split()[0] for line in listed) == ["train_phase1-aa", "train_phase1-bb"]
+    assert sorted(line.split()[0] for line in listed) == [
+        "train_phase1-aaaaaaaaaaaaaaaa",
+        "train_phase1-bbbbbbbbbbbbbbbb",
+    ]
     assert all("step 12" in line for line in listed)
-    with checkpoint.locked(root / "train_phase1-aa"), pytest.raises(UserError, match=r"-aa' is in use"):
+    with checkpoint.locked(root / "train_phase1-aaaaaaaaaaaaaaaa"), pytest.raises(UserError, match=r"-a+' is in use"):
         voicetune("--remove", "all")
     assert len(list(root.iterdir())) == 2
-    with pytest.raises(UserError, match=r"there is no state 'train_phase1-cc'"):
-        voicetune("--remove", "train_phase1-cc")
-    assert voicetune("--remove", "train_phase1-aa")[0] == "removed train_phase1-aa"
-    assert [path.name for path in root.iterdir()] == ["train_phase1-bb"]
+    with pytest.raises(UserError, match=r"there is no state 'train_phase1-cccccccccccccccc'"):
+        voicetune("--remove", "train_phase1-cccccccccccccccc")
+    assert voicetune("--remove", "train_phase1-aaaaaaaaaaaaaaaa")[0] == "removed train_phase1-aaaaaaaaaaaaaaaa"
+    assert [path.name for path in root.iterdir()] == ["train_phase1-bbbbbbbbbbbbbbbb"]
 
 
 def test_states_that_nobody_came_back_to_go_by_themselves(tmp_path):
     for number in range(12):
-        place = tmp_path / f"train_phase1-{number:02d}"
+        place = tmp_path / f"train_phase1-{number:016d}"
         place.mkdir()
         (place / "lock").touch()
         (place / "step-3.json").write_text("{}")
@@ -865,3 +868,12 @@ def test_states_that_nobody_came_back_to_go_by_themselves(tmp_path):
         checkpoint.tidy(tmp_path)
     left = sorted(int(path.name[-2:]) for path in tmp_path.iterdir())
     assert left == [*range(8), 11]
+
+
+def test_nobody_elses_folder_is_a_state(tmp_path):
+    """`state` may be a link to a disk where other things lie; and a link in it leads to what is not ours."""
+    for name in ("photos", "train_phase1-old", "train_phase1-0123456789abcdef"):
+        (tmp_path / "disk" / name).mkdir(parents=True)
+    (tmp_path / "disk" / "train_phase2-0123456789abcdef").symlink_to(tmp_path / "disk" / "photos")
+    (tmp_path / "state").symlink_to(tmp_path / "disk")
+    assert [one.folder.name for one in checkpoint.kept(tmp_path / "state")] == ["train_phase1-0123456789abcdef"]

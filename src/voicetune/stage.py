@@ -37,6 +37,11 @@ def run(main: Callable[[], None]) -> None:
 
             whole.load()
         main()
+        if name:
+            from voicetune import machine  # no dep: it writes down what made the results, and changes none
+
+            note_run(name, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
+            machine.note(name)
     except UserError as error:
         fail(str(error))
     except OSError as error:
@@ -47,10 +52,6 @@ def run(main: Callable[[], None]) -> None:
         print("stopped: this stage is not finished; run the same command again.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     if name:
-        from voicetune import machine  # no dep: it writes down what made the results, and changes none
-
-        note_run(name, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
-        machine.note(name)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # all files are closed; taking torch apart object by object would take another second
@@ -68,8 +69,8 @@ def emptied(folder: Path) -> Path:
     Raises:
         UserError: it cannot be removed or made; or it is a link, which this does not follow.
     """
-    if folder.is_symlink():
-        raise UserError(f"{folder} is a link, but a stage writes into a folder of its own; remove the link.")
+    if folder.resolve() != Path.cwd().resolve() / folder:
+        raise UserError(f"{folder} leads through a link, but a stage writes into a folder of its own; remove the link.")
     with files.writing(folder):
         if folder.exists():
             shutil.rmtree(folder)

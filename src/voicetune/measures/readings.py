@@ -82,6 +82,8 @@ def _others(number: str, stop: str, language: str) -> Iterator[str]:
 
     if not number.isdigit():
         hour, minute = re.split("[.:]", number)
+        if len(minute) < 2 or int(hour) > 23 or int(minute) > 59 or (language == "en" and "." in number):
+            return  # no time: "12.5" heard as "twelve five" is a fault
         yield f"{numerals.cardinal(hour, language)} {numerals.cardinal(minute, language)}{stop}"
         return
     if len(number) == 4 and number[0] in "12":

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from voicetune.params.reading import Section
 
@@ -14,5 +14,11 @@ class Decoding(Section):
 
     temperature: float = Field(ge=0, le=2, examples=[0.75], description="0 is greedy")
     top_k: int = Field(ge=0, examples=[50])
-    top_p: float = Field(gt=0, le=1, examples=[0.85])
+    top_p: float = Field(ge=0.01, le=1, examples=[0.85])
     repetition_penalty: float = Field(ge=1, le=20, examples=[5.0])
+
+    @model_validator(mode="after")
+    def _logits_stay_finite(self):
+        if 0 < self.temperature < 0.01:
+            raise ValueError("temperature must be 0 or at least 0.01")
+        return self

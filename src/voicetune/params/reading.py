@@ -147,6 +147,8 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     if fault["type"] == "extra_forbidden":
         allowed = _sections(model, fault["loc"][:-1])
         return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
+    if fault["type"] == "missing" and isinstance(fault["loc"][-1], int):  # of a list of two
+        return f"{path}: '{_dotted(under, fault['loc'][:-1])}' lacks a value; write two, such as [3.0, 6.0]."
     if fault["type"] == "missing":
         return f"{path}: the key '{key}' is missing; {_line_to_add(model, fault['loc'], under)}."
     if fault["type"] == "union_tag_not_found":  # a source without its reader

@@ -31,6 +31,7 @@ from torch import Tensor
 from voicetune.errors import UserError
 from voicetune.training.place import root as root
 
+_NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # of a state: the stage and `key`
 _KEPT = 2  # states; a second one, should the last be damaged
 _SPARE_BYTES = 50_000_000
 _LOCK_TRIES, _LOCK_SECONDS = 10, 0.1
@@ -308,8 +309,10 @@ class Kept:
 
 
 def kept(root: Path) -> list[Kept]:
-    """The states of every training, the newest first."""
-    folders = [path for path in root.glob("*") if path.is_dir()]
+    """The states of every training, the newest first; links and folders of other names are nobody's state."""
+    folders = [
+        path for path in root.glob("*") if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
     return sorted((_look(path) for path in folders), key=lambda one: one.days)
 
 

@@ -1,5 +1,6 @@
 """A model folder made ready to give away: loadable by the stock client alone, with licence, origin and consent."""
 
+import html
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,10 @@ from voicetune.xtts import copies, folder
 
 CARD = "README.md"
 _UNSIGNED = "______ (who agreed, when, and to what: fill this in before you give the model to anybody)"
+_UNTRAINED = """
+Its HiFi-GAN is not trained, so the stock client above loads the model and speaks loud noise with it. voicetune voices
+it in another way: `python -m voicetune say "..." --model FOLDER`.
+"""
 _UNKNOWN_LICENCE = """\
 The folder that this model was trained from had no licence text. If it descends from the published XTTS v2, it is
 under the Coqui Public Model License, which allows no commercial use of the model and of what it says, and whose text
@@ -26,8 +31,11 @@ def export(model: Path, out: Path, consent: str | None) -> None:
     Raises:
         UserError: `out` exists already or cannot be written, or see `folder.check`; no `out` is left then.
     """
+    out = Path(os.path.abspath(out))  # "new/.." is no new folder
     if os.path.lexists(out):
         raise UserError(f"{out} exists already; choose another folder, or remove it.")
+    if out.is_relative_to(model.resolve()):
+        raise UserError(f"{out} lies in the model's own folder; choose another one.")
     folder.check(model)
     with copies.whole(out, out.with_name(f".{out.name}.voicetune-part")) as part:
         for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS, folder.LICENCE):
@@ -48,22 +56,29 @@ def card(name: str, ours: dict[str, Any], speakers: list[str], consent: str) -> 
     rows = "\n".join(f"| {key} | {_figure(value)} |" for key, value in (facts | hashes).items())
     table = f"\n## How it was trained\n\n| | |\n| --- | --- |\n{rows}\n" if rows else ""
     language = ours.get("language", "en")
+    origin, licence = ours.get("origin", ours.get("base", "unknown")), ours.get("licence", "see LICENSE.txt")
+    untrained = "" if ours.get("vocoder") == "hifigan" else _UNTRAINED
     return f"""\
 # {name}
 
-A voice for XTTS v2's classes, fine-tuned with voicetune. Origin: {ours.get("origin", ours.get("base", "unknown"))}.
-Licence: {ours.get("licence", "see LICENSE.txt")}; its text is in LICENSE.txt and has to be handed on with every copy.
+A voice for XTTS v2's classes, fine-tuned with voicetune. Origin: {_plain(origin)}.
+Licence: {_plain(licence)}; its text is in LICENSE.txt and has to be handed on with every copy.
 
-Speaker: {", ".join(speakers) or "none saved"}
-Consent: {consent}
+Speaker: {_plain(", ".join(speakers)) or "none saved"}
+Consent: {_plain(consent)}
 
 ```python
 from TTS.api import TTS
 tts = TTS(model_path="{name}", config_path="{name}/config.json")
-tts.tts_to_file("...", speaker="{speakers[0] if speakers else "..."}", language="{language}", file_path="said.wav")
+tts.tts_to_file("...", speaker={(speakers or ["..."])[0]!r}, language="{language}", file_path="said.wav")
 ```
-{table}"""
+{untrained}{table}"""
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
+    return f"{value:.4f}" if isinstance(value, float) else _plain(json.dumps(value, ensure_ascii=False).strip('"'))
+
+
+def _plain(text: object) -> str:
+    """A text from outside, in Markdown: HTML in it is shown and not obeyed."""
+    return html.escape(str(text), quote=False)

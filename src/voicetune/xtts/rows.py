@@ -11,6 +11,7 @@ from voicetune.xtts.gpt import Batch, Tokens
 
 LATENTS = 32
 FRAMES_PER_CODE = 4
+_CHOICE = 8  # clips of which one is drawn
 
 
 @dataclass(frozen=True)
@@ -191,9 +192,12 @@ def _others(codes: Codes, clips: np.ndarray, frames: int, shared: bool, rng: np.
 
 
 def _long_enough(codes: Codes, free: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A clip of so many frames; where none is so long, several that are together."""
+    """A clip of so many frames; where hardly any is so long, several that are together.
+
+    One long clip among many short ones would otherwise be every clip's reference.
+    """
     alone = free[codes.frames[free] >= frames]
-    if alone.size:
+    if alone.size >= min(_CHOICE, free.size):
         return np.array([rng.choice(alone)])
     order = rng.permutation(free)
     return order[: 1 + np.searchsorted(np.cumsum(codes.frames[order]), frames)]

@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 from TTS.tts.layers.xtts import tokenizer as stock
+from TTS.tts.layers.xtts import zh_num2words
 
 from voicetune.errors import UserError
 from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
@@ -16,6 +17,8 @@ from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
 _LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
 _THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")  # 1 250 000; other groups may be a telephone's
+_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_NAME = 40  # letters of a name at most: a longer look back takes minutes on a long text
 _CLOSING = "\"'”’“»)\\]"
 _CZECH_MONTHS = "led|únor|břez|dub|květ|červ|srp|září|říj|listopad|prosin"
 _HUNGARIAN_MONTHS = "jan|feb|már|ápr|máj|jún|júl|aug|szept|okt|nov|dec"
@@ -54,12 +57,13 @@ def spell_out(text: str, language: str) -> str:
     """
     language = language.split("-")[0]
     text = plain_digits(unicodedata.normalize("NFC", text).strip())
-    text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
     text = _THOUSANDS.sub(lambda number: re.sub(r"\s", "", number.group()), text)
+    text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
     text = re.sub(r"(\d)\s+€", r"\1€", text)  # the stock cleaners read an amount in euros only in one piece
     text = _amounts(text, language)
     text = _dates(text, language)
-    own = {"hi": _hindi, "ja": _japanese, "zh": _chinese, "cs": _czech, "hu": _hungarian, "tr": _turkish}.get(language)
+    own = {"hi": _hindi, "ja": _japanese, "zh": _chinese, "cs": _czech, "hu": _hungarian, "tr": _turkish,
+           "ko": _without_commas, "ar": _without_commas}.get(language)  # fmt: skip
     text = own(text) if own else text
     if language != "ja":  # the stock tokenizer cleans no Japanese
         text = _cleaned(_hide_letters(_hide_numbers(text, language), language), language)
@@ -109,7 +113,8 @@ def _cleaned(text: str, language: str) -> str:
 def _hide_numbers(text: str, language: str) -> str:
     """Hide the full stop that ends a sentence after a number, where the stock cleaners read it as an ordinal's.
 
-    At the end of the text, before a closing quote, in an ellipsis; and, after three digits or more, before a capital.
+    At the end of the text, before a closing quote, in an ellipsis; and, after four digits or more, before a capital:
+    a year ends a sentence, while "100. Besucher" is an ordinal.
     """
     if language not in stock._ordinal_re or not stock._ordinal_re[language].fullmatch("1."):
         return text
@@ -118,7 +123,7 @@ def _hide_numbers(text: str, language: str) -> str:
     def ends(found: re.Match) -> str:
         return f"{found[1]}{_MARK}.{found[2]}" if found[2].strip()[0].isupper() else found.group()
 
-    return re.sub(r"(?<![\d.,])(\d{3,})\.(\s+\w)", ends, text)
+    return re.sub(r"(?<![\d.,])(\d{4,})\.(\s+\w)", ends, text)
 
 
 def _hide_letters(text: str, language: str) -> str:
@@ -139,7 +144,7 @@ def _hide_letters(text: str, language: str) -> str:
 
 def _is_title(letter: str, before: str, after: str, language: str) -> bool:
     if language == "hu":
-        name = re.search(r"(\w)\w+ $", before)
+        name = re.search(r"(\w)\w+ $", before[-_NAME:])
         return letter.islower() and name is not None and name[1].isupper() and bool(after.strip(_CLOSING + ".!? "))
     follows = re.match(r"\s+(\w)\w", after)
     return follows is not None and follows[1].isupper() and re.search(r"(?<!\w)\w\.\s*$", before) is None
@@ -206,6 +211,11 @@ def _japanese(text: str) -> str:
 
 
 def _chinese(text: str) -> str:
-    """Thousands without commas, at which the stock cleaners lose digits, and the minus, which they drop."""
-    text = re.sub(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?!\d)", lambda found: found.group().replace(",", ""), text)
-    return re.sub(r"(?<![\w.])[-−](?=\d)", "负", text)
+    """Numbers with commas, at which the stock cleaners lose digits, in words; and the minus, which they drop."""
+    text = _GROUPS.sub(lambda found: zh_num2words.num2chn(found.group().replace(",", "")), text)
+    return re.sub(r"(?<![A-Za-z0-9.])[-−](?=\d)", "负", text)
+
+
+def _without_commas(text: str) -> str:
+    """12,000 as 12000: the stock cleaners read the comma as a decimal's."""
+    return _GROUPS.sub(lambda found: found.group().replace(",", ""), text)
