@@ -20,7 +20,8 @@ MADE = {
 }  # fmt: skip
 YOURS = {
     "data/raw/mine/metadata.csv", "data/raw/mine/wavs/1.wav", "data/raw/loose.zip", "data/listening/anna.json",
-    "data/scripts/show.txt", "state/train_phase1-0123456789abcdef/step-1.pt", "state/train_phase1-0123456789abcdef/step-1.json",
+    "data/scripts/show.txt", "state/train_phase1-0123456789abcdef/step-1.pt",
+    "state/train_phase1-0123456789abcdef/step-1.json",
     "metrics/run/prepare.json", "metrics/notes.md", "models.txt", "listening/index.html", "pretrain/work/clip.flac",
     ".venv/bin/python", ".dvc/cache/files/md5/ab/cd",
 }  # fmt: skip
