@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 import prepare
 from voicetune import __main__ as command
@@ -550,12 +552,16 @@ def test_the_table_is_long_enough():
 
 @pytest.mark.slow
 def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
-    """A tmpfs of 256 kB; needs the right to mount."""
+    """A tmpfs of 1 MB; needs the right to mount."""
     write_source("")
+    prepare_section = yaml.safe_load(Path("params.yaml").read_text())["prepare"]
+    prepare_section["sources"][0]["path"] = "data/raw/anna"
+    Path("params.yaml").write_text(yaml.safe_dump({**yaml.safe_load(DEFAULT), "prepare": prepare_section}))
     Path("data").mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", "data"], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", "data"], capture_output=True).returncode:
         pytest.skip("nothing can be mounted here")
     try:
+        shutil.copytree("anna", "data/raw/anna")
         with open("data/filler", "wb", buffering=0) as file, pytest.raises(OSError, match="space"):
             all(file.write(bytes(4096)) for _ in range(1000))
         done = subprocess.run(

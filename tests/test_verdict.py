@@ -147,7 +147,7 @@ def test_sabotage_of_real_takes_through_all_that_measures(tmp_path):
         def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
             return sounds[int(clip.id)], espeak.SAMPLE_RATE
 
-    ears = OfSounds(Known(), tmp_path, clips, "tiny.en", ["intelligibility", "similarity"])  # type: ignore[arg-type]
+    ears = OfSounds(Known(), tmp_path, clips, "tiny.en", "cpu", ["intelligibility", "similarity"])  # type: ignore[arg-type]
 
     def heard(said: list[np.ndarray]) -> list[dict]:
         return ears.hear_all([Take(c, 0, s) for c, s in zip(clips, said, strict=True)], espeak.SAMPLE_RATE)
