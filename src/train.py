@@ -25,16 +25,17 @@ def main() -> None:
     chosen = reading.check(Choice, reading.read_yaml(choice), choice)
     parent, out = (Path(folder) for folder in FOLDERS[name])
     from voicetune import readiness  # no dep: it looks at what comes after the training, and changes no result
+
+    ready = readiness.ask(name) if stage.is_first() else lambda: None
     from voicetune.training import agent, phase  # torch and the stock classes: only once the parameters are good
 
-    if agent.is_first():
-        readiness.ask(name)
+    ready()
 
     def work() -> None:
         folder, before = Path("metrics") / name, phase.steps_before(name, parent)
-        with stage.curves(folder, before) if agent.is_first() else nullcontext(lambda *_: None) as curves:
+        with stage.curves(folder, before) if stage.is_first() else nullcontext(lambda *_: None) as curves:
             told = phase.run(name, settings, chosen, parent, out, Path("data"), curves)
-        if agent.is_first():
+        if stage.is_first():
             stage.note_run(name, {"restarts": told})
 
     halvings = agent.halvings(settings.phase.batch_size)

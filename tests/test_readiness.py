@@ -125,4 +125,4 @@ def test_dvcs_copies_count_where_its_cache_copies(large):
 def test_a_phase_hears_the_sentence_and_not_a_traceback(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^params.yaml is missing; run this in the repository's folder.$"):
-        readiness.ask("train_phase1")
+        readiness.ask("train_phase1")()

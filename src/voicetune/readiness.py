@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from voicetune.errors import UserError
@@ -30,18 +30,23 @@ _MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # of the optimizer, in sizes of the
 _SPARE_BYTES = 500_000_000  # clips, samples and figures that come after
 
 
-def ask(phase: str) -> None:
-    """Check what the run will need from this phase on, in another process.
+def ask(phase: str) -> Callable[[], None]:
+    """Begin to check, in another process, what the run will need from this phase on; meanwhile the phase can import.
 
-    Raises:
-        UserError: something is missing; the phase has not begun.
+    Returns:
+        what waits for the answer; it raises UserError where something is missing, and then the phase must not begin.
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     command = [sys.executable, "-m", "voicetune", "ready", phase]
-    ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
-    if ended.returncode:
-        told = ended.stderr.strip() or f"{' '.join(command[1:])} ended with status {ended.returncode}."
-        raise UserError(told.splitlines()[-1].removeprefix("error: "))
+    asked = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def answer() -> None:
+        _, told = asked.communicate()
+        if asked.returncode:
+            told = told.strip() or f"{' '.join(command[1:])} ended with status {asked.returncode}."
+            raise UserError(told.splitlines()[-1].removeprefix("error: "))
+
+    return answer
 
 
 def check(params: Params, phase: str) -> None:

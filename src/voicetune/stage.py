@@ -88,6 +88,11 @@ def stage_name() -> str | None:
     return "@".join([script.stem, *sys.argv[1:]])
 
 
+def is_first() -> bool:
+    """Whether this process is the one that writes: rank 0 of all that torchrun or the agent started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def note_run(name: str, values: dict[str, Any]) -> None:
     """Add figures of this run to metrics/run/<name>.json."""
     path = RUN / f"{name}.json"

@@ -38,11 +38,6 @@ _CUDA_TOO_EARLY = (
 Work = Callable[[], None]
 
 
-def is_first() -> bool:
-    """Whether this process is the one that writes: rank 0 of all."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def attempt() -> str:
     """A name for this process's run of the work: the same in all its ranks, another after a restart."""
     launch = os.environ.get("TORCHELASTIC_RUN_ID", str(os.getpid()))

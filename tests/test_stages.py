@@ -1,0 +1,120 @@
+"""What DVC sees of a change, by dvc.lock and the files alone: in a copy of the working tree, where nothing is run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from test_pipeline import ROOT, clone, commit, edited, run, stages_run
+
+MODELS = ("base", "phase1", "phase2")
+SPEAKING, HEARING = ({f"{stage}@{model}" for model in MODELS} for stage in ("speak", "evaluate"))
+TRAINING = {"train_phase1", "train_phase2"}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A fresh clone of what would be committed: with dvc.lock and metrics, without clips and models."""
+    folder = clone(tmp_path_factory.mktemp("stages"), (ROOT / "params.yaml").read_text(encoding="utf-8"), lines=None)
+    for name in run(ROOT, "git", "ls-files", "dvc.lock", "metrics").split():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    commit(folder, "results")
+    return folder
+
+
+def touched(folder: Path) -> dict[str, set[str]]:
+    """The changed dependencies and parameters of each stage, as `dvc status` tells them."""
+    found = json.loads(run(folder, "dvc", "status", "--json"))
+    return {stage: set().union(*map(_changed, entries)) for stage, entries in found.items()}
+
+
+def _changed(entry: object) -> set[str]:
+    """A parameter is told as {"params.yaml": {"lr": "modified"}}. What a fresh clone has not yet is called deleted, and
+    is no change."""
+    deps = entry.get("changed deps", {}) if isinstance(entry, dict) else {}
+    keys = {key for how in deps.values() if isinstance(how, dict) for key in how}
+    return keys | {name for name, how in deps.items() if how == "modified"}
+
+
+def seen(folder: Path, name: str, old: str | bytes, new: str | bytes) -> set[str]:
+    """The stages that one edit of a dependency touches."""
+    with edited(folder / name, old, new):
+        return {stage for stage, names in touched(folder).items() if name in names}
+
+
+def test_what_a_stage_does_is_seen_by_dvc_when_its_code_changes(repository):
+    """Each of these changed a result, or none, and DVC said the opposite."""
+    code = "src/voicetune"
+    ten_times = ('return {**section, "lr": data["lr"]}', 'return {**section, "lr": 10 * data["lr"]}')
+    assert seen(repository, f"{code}/params/training.py", *ten_times) >= TRAINING
+    fewer = ("i for i, c in enumerate(self.clips)", "i for i, c in list(enumerate(self.clips))[:50]")
+    assert seen(repository, f"{code}/data/codes.py", *fewer) >= TRAINING
+    interval = ("_NORMAL = 1.959963984540054", "_NORMAL = 2.0")
+    assert seen(repository, f"{code}/measures/intervals.py", *interval) == {"compare"}
+    found = seen(repository, f"{code}/measures/prosody.py", "_VOICED = 0.1", "_VOICED = 0.2")
+    assert not found & (TRAINING | SPEAKING)
+    assert {"choose", "ceiling", *HEARING} <= found, "choosing by CER hears it too"
+    found = seen(repository, f"{code}/speech/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2")
+    assert not found & TRAINING
+    assert found >= SPEAKING
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "dvae.safetensors", "gpt.safetensors", "vocab.json"])
+def test_a_changed_byte_of_the_bundle_names_base(repository, name):
+    path = f"pretrain/bundle/{name}"
+    assert seen(repository, path, (repository / path).read_bytes()[-8:], bytes(8)) == {"base"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stages"),
+    [
+        ("seed: 1", "# a comment\nseed: 1", set()),
+        ("jobs: 0", "jobs: 1", set()),
+        ("max_restarts: 3", "max_restarts: 2", set()),
+        ("bootstrap: 2000", "bootstrap: 2001", {"compare", "report"}),
+        ("\nlr: ", "\nlr: 1", {"train_phase2", "report"}),
+        ("temperature: 0.3", "temperature: 0.6", {"choose", "publish", *SPEAKING, "report"}),
+        ("  - prosody", "  # - prosody", {"ceiling", *HEARING, "report"}),
+        ("batch_size: 12", "batch_size: 11", {"train_phase1", "report"}),
+    ],
+)
+def test_a_changed_parameter_touches_the_stages_that_it_acts_in(repository, old, new, stages):
+    """The report shows the parameters. What depends on these stages is run too: test_pipeline.py runs it."""
+    with edited(repository / "params.yaml", old, new):
+        after = touched(repository)
+    assert {stage for stage, names in after.items() if any(not name.startswith("src/") for name in names)} == stages
+
+
+def test_no_dependency_is_an_empty_folder(repository):
+    """DVC hashes a folder that it takes for another repository's as an empty one, and sees no change in it."""
+    lock = yaml.safe_load((repository / "dvc.lock").read_text())
+    empty = {dep["path"] for stage in lock["stages"].values() for dep in stage["deps"] if dep.get("nfiles") == 0}
+    assert empty <= {"data/raw"}
+
+
+def test_what_is_declared_as_a_metric_is_what_a_person_compares(repository):
+    shown = json.loads(run(repository, "dvc", "metrics", "show", "--json"))[""]["data"]
+    figures = {path.replace("\\", "/"): entry["data"] for path, entry in shown.items()}
+    assert set(figures) == {"metrics/voice.json", *(f"metrics/evaluate/{m}.json" for m in ("base", "phase1", "phase2"))}
+    assert len(figures["metrics/voice.json"]) <= 12
+    assert all(len(values) <= 8 for path, values in figures.items() if path != "metrics/voice.json")
+    columns = run(repository, "dvc", "exp", "show", "--csv").splitlines()[0].split(",")
+    metrics = [name for name in columns if name.startswith("metrics/") or name in figures["metrics/voice.json"]]
+    named = {name.split(":")[-1] for name in columns}
+    assert {"mel_ce", "cer", "secs", "steps"} <= named | set(columns) or metrics
+    assert len([name for name in columns if ".json:" in name or name in figures["metrics/voice.json"]]) <= 40
+
+
+def test_one_more_transcript_names_prepare(repository):
+    with edited(repository / "data/scripts/questions.txt", b"", b"q999|One more question, for one hundred points?\n"):
+        assert {stage for stage, names in touched(repository).items() if "data/scripts" in names} == {"prepare"}
+
+
+@pytest.mark.parametrize("preset", ["params.yaml", "presets/xtts_v2.yaml"])
+def test_every_preset_is_a_pipeline_that_dvc_resolves(tmp_path, preset):
+    folder = clone(tmp_path, (ROOT / preset).read_text(encoding="utf-8"))
+    assert stages_run(run(folder, "dvc", "repro", "--dry", "prepare", "base")) == {"prepare", "base"}
+    names = run(folder, "dvc", "stage", "list", "--name-only").split()
+    assert {"encode", "train_phase1", "train_phase2", "evaluate@phase2", "synthesize"} <= set(names)
