@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,19 @@ def test_no_part_is_over_the_limit_and_no_letter_is_lost(language, text):
     assert len(found) > 1
     assert max(len(part) for part, _ in found) <= CHARACTER_LIMITS[language]
     assert re.sub(r"\s", "", "".join(part for part, _ in found)) == re.sub(r"\s", "", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Mr. Smith, J. S. Bach and Dr. Lee met. It rained; they left. ", ".", '!"', ",", " -", " ", "x"],
+    ids=["prose", "stops", "quotes", "commas", "dashes", "spaces", "letters"],
+)
+def test_a_text_of_100_000_characters_is_split_within_seconds(text):
+    whole = "So: " + (text * 100_000)[:100_000] + "then"
+    start = time.monotonic()
+    found = parts_of(whole)
+    assert time.monotonic() - start < 3
+    assert "".join("".join(part.split()) for part, _ in found) == "".join(whole.split())
 
 
 def test_a_part_also_fits_the_models_tokens():
