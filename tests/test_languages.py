@@ -9,10 +9,12 @@ import re
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
-from voicetune.data import making, readers
+from voicetune.data import codes, making, readers
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
 from voicetune.measures import robustness
@@ -21,7 +23,8 @@ from voicetune.measures.readings import nearest, normalise
 from voicetune.params.data import LJSpeechSource, Prepare
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech.split import split
-from voicetune.xtts import encoding, numerals
+from voicetune.xtts import encoding, numerals, rows
+from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.spelling import romanise, spell_out
 from voicetune.xtts.text import Tokenizer
 
@@ -119,6 +122,38 @@ def test_every_line_is_prepared_and_one_that_is_too_long_is_named(language, tmp_
     *short, long = (making.make(utterance, tmp_path / "out", prepare).reason for utterance in read)
     assert all("missing recording" in reason for reason in short), "their texts are short enough"
     assert "text too long" in long
+    assert (len(short), len(read)) == (31, 32)
+
+
+REFUSED = {"hu": 30, "ko": 30, "hi": 30, "es": 1}  # of 30: no tag in this vocabulary; a number of 90 digits
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_encode_takes_every_line_but_those_that_the_table_names(language, words):
+    clips = [Clip("c", "c.flac", line, language, "s", "s", 1.0, "train") for line in LINES[language]]
+    refused = [fault for fault in (encoding.faults(clip, words) for clip in clips) if fault]
+    assert (len(clips), len(refused)) == (30, REFUSED.get(language, 0))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_token_of_a_line_is_lost_on_the_way_into_a_batch(language, words, tmp_path):
+    lines = [*LINES[language], at_the_limit(language)]
+    tokens = [words.encode(line, language) for line in lines]
+    clips = [Clip(f"c{i}", "c.flac", line, language, "s", "s", 1.0, "train") for i, line in enumerate(lines)]
+    sound = [np.arange(3 + i % 4, dtype=np.int16) for i in range(len(lines))]
+    mel = np.zeros((8, 80), np.float16)
+    codes.save(tmp_path, clips, [codes.Encoded(t, s, mel) for t, s in zip(tokens, sound, strict=True)])
+    start, stop = words.special("[START]"), words.special("[STOP]")
+    drawn = rows.given(np.arange(len(lines)), np.zeros((len(lines), 80, 8), np.float32))
+    batch = rows.assemble(codes.Codes(tmp_path), drawn, rows.Recipe(), Tokens(start, stop, 1024, 1025))
+    assert batch.text.min() >= 0
+    assert batch.text.max() < len(words)
+    assert (words.special("[UNK]") in batch.text) == (language in ("hu", "ko", "hi"))
+    fed = torch.cat([batch.text, batch.codes], 1)  # what row_index picks from, behind the latents
+    for i, line in enumerate(tokens):
+        row = fed[i][batch.row_index[i][rows.LATENTS :] - rows.LATENTS]
+        assert row[: line.size + sound[i].size + 3].tolist() == [start, *line, stop, 1024, *sound[i]]
+        assert batch.text_targets[batch.text_clips == i].tolist() == [*line, stop]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
