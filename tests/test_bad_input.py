@@ -516,8 +516,28 @@ def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
     formats.beside(out / "0001.wav").symlink_to(outside / "keep.txt")
     formats.put(out / "0001.wav", b"new")
     assert (out / "0001.wav").read_bytes() == b"new"
-    (out / "manifest.json").symlink_to(outside / "keep.txt")
-    assert "is a link; remove it, or" in sentence_of(capsys, lambda: script._manifest(out))
+    for name in (script.MANIFEST, script.JOURNAL):
+        (out / name).symlink_to(outside / "keep.txt")
+        assert f"{name} is a link; remove it, or" in sentence_of(capsys, lambda: script._manifest(out))
+        (out / name).unlink()
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_journal_is_trusted_as_little_as_a_manifest(name, capsys):
+    from voicetune.speech import script
+
+    content, wanted = MANIFESTS[name]
+    try:
+        rows = json.loads(content) or [None]
+    except (ValueError, RecursionError):
+        rows = None
+    out = Path("said")
+    out.mkdir()
+    (out / script.JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows) if rows else content + "\n")
+    manner = script.Manner(None, 1, -23.0)
+    told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
+    assert "said/manifest.jsonl" in told
+    assert wanted in told
 
 
 SCRIPTS: dict[str, tuple[bytes | None, str]] = {

@@ -2,8 +2,12 @@
 
 import hashlib
 import io
+import itertools
 import json
+import os
 import re
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +86,19 @@ def test_no_part_is_over_the_limit_and_no_letter_is_lost(language, text):
     assert len(found) > 1
     assert max(len(part) for part, _ in found) <= CHARACTER_LIMITS[language]
     assert re.sub(r"\s", "", "".join(part for part, _ in found)) == re.sub(r"\s", "", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Mr. Smith, J. S. Bach and Dr. Lee met. It rained; they left. ", ".", '!"', ",", " -", " ", "x"],
+    ids=["prose", "stops", "quotes", "commas", "dashes", "spaces", "letters"],
+)
+def test_a_text_of_100_000_characters_is_split_within_seconds(text):
+    whole = "So: " + (text * 100_000)[:100_000] + "then"
+    start = time.monotonic()
+    found = parts_of(whole)
+    assert time.monotonic() - start < 3
+    assert "".join("".join(part.split()) for part, _ in found) == "".join(whole.split())
 
 
 def test_a_part_also_fits_the_models_tokens():
@@ -246,6 +263,82 @@ def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
     assert "0001.wav" in written
     assert make(voice, speaker, tmp_path / "cut", *LINES).anew == 2
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to a test: nothing handles it."""
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Lines that are said at once: a tone for each, as long as its text."""
+    monkeypatch.setattr(script, "parts", lambda voice, line: [])
+    monkeypatch.setattr(script, "say", lambda voice, lines, *rest: (tone(len(line.text) / 1000) for line in lines))
+
+
+def dies(monkeypatch, at: int) -> None:
+    """Make a script die at a moment: before, amid or after it writes a file or a row, or gives a file its name."""
+    moments, put, note, replace = itertools.count(), formats.put, script._note, os.replace
+
+    def moment() -> None:
+        if next(moments) == at:
+            raise Killed
+
+    def put_or_die(path, data):
+        moment()
+        put(path, data)
+        moment()
+
+    def note_or_die(out, row):
+        moment()
+        note(out, row)
+        try:
+            moment()
+        except Killed:
+            os.truncate(out / script.JOURNAL, (out / script.JOURNAL).stat().st_size - 9)
+            raise
+        moment()
+
+    def replace_or_die(old, new):
+        moment()
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", replace_or_die)
+    monkeypatch.setattr(formats, "put", put_or_die)
+    monkeypatch.setattr(script, "_note", note_or_die)
+
+
+def test_a_script_that_is_killed_anywhere_goes_on_and_makes_nothing_twice(voice, speaker, tmp_path, quick, monkeypatch):
+    """One line goes, one moves, one is new, one becomes another, one stays."""
+    first, second = ("Stays.", "Goes now.", "Becomes another.", "Moves."), ("Stays.", "Moves.", "New one.", "Is new.")
+    make(voice, speaker, tmp_path / "before", *first)
+    shutil.copytree(tmp_path / "before", tmp_path / "whole")
+    make(voice, speaker, tmp_path / "whole", *second)
+    wanted = {row["key"] for row in script._manifest(tmp_path / "whole").values()}
+    for at in itertools.count():
+        out = tmp_path / f"killed{at}"
+        shutil.copytree(tmp_path / "before", out)
+        with monkeypatch.context() as patched:
+            dies(patched, at)
+            try:
+                make(voice, speaker, out, *second)
+                break
+            except Killed:
+                pass
+        rows = script._manifest(out).values()
+        there = {row["key"] for row in rows if row["sha256"] in contents(out).values()}
+        assert {path.name for path in out.glob("[0-9]*")} <= {row["file"] for row in rows}
+        assert make(voice, speaker, out, *second).anew == len(wanted - there)
+        assert contents(out) == contents(tmp_path / "whole")
+    assert at > 15
+
+
+def test_a_script_of_many_lines_writes_its_manifest_once(voice, speaker, tmp_path, quick, monkeypatch):
+    put, written = formats.put, []
+    monkeypatch.setattr(formats, "put", lambda path, data: (written.append(path.name), put(path, data)))
+    made = make(voice, speaker, tmp_path, *(f"Line {number}." for number in range(300)))
+    assert made.anew == 300
+    assert written.count("manifest.json") == 1
 
 
 def test_a_line_that_cannot_be_spoken_is_named_and_the_others_are_made(voice, speaker, tmp_path):

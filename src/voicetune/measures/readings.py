@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 _NUMBER = re.compile(r"(?<![\w.,])(\d{1,12}(?:[.:]\d{1,2})?)(\.?)(?![\w.,]*\d)")
 _MOST = 6  # numbers of a text that are tried in other readings, each in at most three
-_ORDINAL = ("de", "cs", "tr", "hu")  # written with a full stop
 
 
 def normalise(text: str, language: str) -> str:
@@ -23,7 +22,7 @@ def normalise(text: str, language: str) -> str:
     """
     from voicetune.xtts.spelling import romanise, spell_out  # imports torch
 
-    said = spell_out(unicodedata.normalize("NFKC", text), language)
+    said = spell_out(_compatible(text, language), language)
     if language == "ja":
         said = romanise(said, language)
     said = re.sub(r"['’ʼ`]", "", said.lower())
@@ -39,20 +38,27 @@ def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
     One number after the other, of the reference and then of the hypothesis, gets the first reading that fits better
     than the plain one: no more than 36 comparisons for both texts.
     """
-    from voicetune.xtts.spelling import plain_digits
-
-    raw = [plain_digits(unicodedata.normalize("NFKC", text)) for text in (reference, hypothesis)]
+    raw = [_compatible(text, language) for text in (reference, hypothesis)]
     best = [normalise(text, language) for text in raw]
     for side in (0, 1):
         for found in reversed(list(_NUMBER.finditer(raw[side]))[:_MOST]):  # places before it stay as they are
-            for words in _others(found[1], found[2], language) if best[0] != best[1] else ():
-                text = f"{raw[side][: found.start()]}{words}{raw[side][found.end() :]}"
-                pair = best.copy()
-                pair[side] = normalise(text, language)
-                if _distance(pair, language) < _distance(best, language):
-                    raw[side], best = text, pair
+            before, after = raw[side][: found.start()], raw[side][found.end() :]
+            for group in _others(found[1], found[2], language) if best[0] != best[1] else ():
+                texts = [f"{before}{words}{found[2]}{after}" for words in group]
+                pairs = [[*best[:side], normalise(text, language), *best[side + 1 :]] for text in texts]
+                least = min(range(len(pairs)), key=lambda i: _distance(pairs[i], language))
+                if _distance(pairs[least], language) < _distance(best, language):
+                    raw[side], best = texts[least], pairs[least]
                     break
     return best[0], best[1]
+
+
+def _compatible(text: str, language: str) -> str:
+    """Digits and signs in Unicode's compatibility form, without what this form loses."""
+    from voicetune.xtts.signs import joined
+    from voicetune.xtts.spelling import plain_digits
+
+    return unicodedata.normalize("NFKC", joined(plain_digits(text), language))
 
 
 def _distance(pair: list[str], language: str) -> float:
@@ -76,22 +82,34 @@ def words(normalised: str, language: str) -> list[str]:
     return list(normalised.replace(" ", "")) if language == "zh" else normalised.split()
 
 
-def _others(number: str, stop: str, language: str) -> Iterator[str]:
-    """Other readings of a number, in words: as a year, an ordinal, a time, and digit by digit."""
+def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
+    """Other readings of a number, in words: as a year, an ordinal, a time, without its zeros, digit by digit; those
+    that belong together at once."""
     from voicetune.xtts import numerals
+    from voicetune.xtts.signs import STOPPED
 
     if not number.isdigit():
         hour, minute = re.split("[.:]", number)
         if len(minute) < 2 or int(hour) > 23 or int(minute) > 59 or (language == "en" and "." in number):
             return  # no time: "12.5" heard as "twelve five" is a fault
-        yield f"{numerals.cardinal(hour, language)} {numerals.cardinal(minute, language)}{stop}"
+        minutes = _digits(minute, language) if minute[0] == "0" else [numerals.cardinal(minute, language)]
+        yield [f"{numerals.cardinal(str(int(hour)), language)} {said}" for said in minutes]
         return
     if len(number) == 4 and number[0] in "12":
-        yield numerals.year(number, language) + stop
-    if stop and language in _ORDINAL:
-        yield numerals.ordinal(number, language) + stop
+        yield [numerals.year(number, language)]
+    if stop and language in STOPPED:
+        yield [numerals.ordinal(number, language)]
     if len(number) > 1:
-        yield numerals.one_by_one(number, language) + stop
+        bare = [numerals.cardinal(str(int(number)), language)] if number[0] == "0" else []
+        yield [*bare, *_digits(number, language)]
+
+
+def _digits(number: str, language: str) -> list[str]:
+    """A number digit by digit; in English, its zeros also as "oh"."""
+    from voicetune.xtts import numerals
+
+    said = numerals.one_by_one(number, language)
+    return [said, said.replace("zero", "oh")] if language == "en" and "0" in number else [said]
 
 
 def _joined(text: str) -> str:

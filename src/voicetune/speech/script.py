@@ -1,8 +1,11 @@
 """A script, a line of speech a line or row: read, and made into a folder of which a second run makes only what changed.
 
 `manifest.json` in the folder says for each file what it is, with a key of all that its sound follows from. A file
-whose key is still wanted, and whose bytes are still those of the manifest, is kept. A file is written beside and
-renamed after the manifest names it, so whatever is interrupted goes on with the next run.
+whose key is still wanted, and whose bytes are still those of the manifest, is kept.
+
+While lines are spoken, each one's row is added to a journal, `manifest.jsonl`, before its file gets its name: the whole
+manifest, once a line, would be written 10,000 times for 10,000 lines. So whatever is interrupted goes on with the next
+run, which puts the journal's rows into the manifest.
 """
 
 import csv
@@ -30,6 +33,7 @@ from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
 
 MANIFEST = "manifest.json"
+JOURNAL = "manifest.jsonl"
 COLUMNS = ("text", "voice", "language", "speed")
 _WORDS = ("file", "key", "sha256")
 _MADE = re.compile(rf"[^/\\\x00-\x1f]+\.(?:{'|'.join(formats.FORMATS)})")  # the files that a manifest may name
@@ -153,8 +157,9 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
     for take in takes:
         if take.file not in before and (out / take.file).exists():
             raise UserError(f"{out / take.file} was not made by a script; choose another folder, or remove it.")
+    _go_on(out, before)
     made, wanted = Made(), _Wanted(voice, manner)
-    kept = {row["key"]: row for row in before.values() if _as_it_was(out, row)}
+    kept = {row["key"]: row for row in before.values() if _is_that(out / row["file"], row)}
     todo: list[tuple[Take, Speaker, dict[str, Any]]] = []
     moved: list[tuple[Path, Path]] = []
     for take in takes:
@@ -173,14 +178,27 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
         if old["file"] != take.file:
             moved.append((out / old["file"], out / take.file))
     _move(moved, lambda: _record(out, before, made))
-    _speak(voice, todo, manner, out, before, made)
+    _speak(voice, todo, manner, out, made)
     for name in before.keys() - {row["file"] for row in made.rows}:
         (out / name).unlink(missing_ok=True)
     _record(out, {}, made)
     return made
 
 
-def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner, out: Path, before, made: Made) -> None:
+def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
+    """Do what a run that was interrupted had still to do: name the files that lie complete beside their names, remove
+    those that do not, and put the journal's rows into the manifest."""
+    for name, row in before.items():
+        part = formats.beside(out / name)
+        with files.writing(part):
+            if _is_that(part, row):
+                os.replace(part, out / name)
+            part.unlink(missing_ok=True)
+    if (out / JOURNAL).exists():
+        _record(out, before, Made())
+
+
+def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner, out: Path, made: Made) -> None:
     lines, speakers = [take.line for take, _, _ in todo], [who for _, who, _ in todo]
     sounds = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness)
     for (take, _, row), sound in stage.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
@@ -191,7 +209,7 @@ def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner,
         digest = hashlib.sha256(data).hexdigest()
         made.rows.append({**row, "seconds": round(len(sound) / voice.rate, 3), "sha256": digest})
         made.anew += 1
-        _record(out, before, made)
+        _note(out, made.rows[-1])
         formats.put(out / take.file, data)
 
 
@@ -231,20 +249,29 @@ class _Wanted:
 
 
 def _manifest(out: Path) -> dict[str, dict[str, Any]]:
-    """Rows of the folder's manifest by file; none where there is no manifest. Files that it names may be removed, so
-    what names anything but sounds in this folder was not written by `_record`.
+    """Rows of the folder's manifest by file, those of its journal instead of older ones; none where there is neither.
 
     Raises:
-        UserError: the manifest is damaged, or names other files.
+        UserError: see `_rows_of`.
     """
-    path = out / MANIFEST
+    return _rows_of(out / MANIFEST) | _rows_of(out / JOURNAL)
+
+
+def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a manifest or a journal. Files that it names may be removed, so what names anything but sounds in this
+    folder was not written by `_record` or `_note`. A line that a journal's writer did not end does not count.
+
+    Raises:
+        UserError: the file is damaged, or names other files.
+    """
     if not path.is_symlink() and not path.exists():
         return {}
     again = "remove it, or choose another folder"
     if path.is_symlink():
         raise UserError(f"{path} is a link; {again}.")
+    text = files.read_text(path, again)
     try:
-        rows = json.loads(files.read_text(path, again))
+        rows = json.loads(text) if path.name == MANIFEST else [json.loads(line) for line in text.split("\n")[:-1]]
         found = {row["file"]: row for row in rows if all(isinstance(row[name], str) for name in _WORDS) and row["key"]}
         whole = len(found) == len(rows) and all(isinstance(row["seconds"], int | float) for row in found.values())
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -259,13 +286,21 @@ def _manifest(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
-    """Write the manifest: what is made, and what was there before and is not yet replaced."""
+    """Write the manifest: what is made, and what was there before and is not yet replaced. The journal's rows are in
+    it."""
     done = {row["file"] for row in made.rows}
     rows = [*made.rows, *(row for name, row in before.items() if name not in done)]
     text = json.dumps(sorted(rows, key=lambda row: row["file"]), indent=2, ensure_ascii=False) + "\n"
     formats.put(out / MANIFEST, text.encode())
+    with files.writing(out / JOURNAL):
+        (out / JOURNAL).unlink(missing_ok=True)
 
 
-def _as_it_was(out: Path, row: dict[str, Any]) -> bool:
-    path = out / row["file"]
+def _note(out: Path, row: dict[str, Any]) -> None:
+    """Add a row to the journal, in ASCII: a line that is cut off stays a text."""
+    with files.writing(out / JOURNAL), (out / JOURNAL).open("a", encoding="ascii") as journal:
+        journal.write(json.dumps(row) + "\n")
+
+
+def _is_that(path: Path, row: dict[str, Any]) -> bool:
     return path.is_file() and not path.is_symlink() and folder.sha256(path) == row["sha256"]

@@ -8,6 +8,7 @@ what it was cut at, so that a fitting pause can follow.
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,12 +20,15 @@ Break = Literal["paragraph", "sentence", "clause", "word", "character"]
 _LEVELS: tuple[Break, ...] = ("sentence", "clause", "word", "character")
 _TOGETHER = 0.4  # of the limit: shorter sentences share a part, as very short ones are spoken badly alone
 _CLOSING = "[\"'”’»)\\]」』）]*"
-_ENDS = {
-    "sentence": re.compile(rf"[.!?…؟।۔]+{_CLOSING}(?=\s)|[。！？]+{_CLOSING}"),
-    "clause": re.compile(rf"[,;:،؛]+{_CLOSING}(?=\s)|\s[-–—]+(?=\s)|—|[，、；：]+{_CLOSING}"),
+_STOPS, _COMMAS = ".!?…؟।۔", ",;:،؛"
+_ENDS = {  # a run of marks is looked at once, from its first one: a text of nothing else would take minutes
+    "sentence": re.compile(rf"(?<![{_STOPS}])[{_STOPS}]++{_CLOSING}+(?=\s)|[。！？]+{_CLOSING}"),
+    "clause": re.compile(rf"(?<![{_COMMAS}])[{_COMMAS}]++{_CLOSING}+(?=\s)|\s[-–—]++(?=\s)|—|[，、；：]+{_CLOSING}"),
     "word": re.compile(r"\s+"),
     "character": re.compile(r"."),
 }
+_INITIAL = re.compile(r"(?:^|[\s.])[^\W\d_]$")
+_NEXT = re.compile(r"\s*(\S?)")
 
 
 @dataclass(frozen=True)
@@ -56,39 +60,47 @@ def split(text: str, language: str, limit: int, fits: Callable[[str], bool]) -> 
 def _cut(text: str, level: int, language: str, together: int, whole: Callable[[str], bool]) -> Iterator[Part]:
     """Parts of a text that is cut at this level, and further down where that is not enough."""
     kind = _LEVELS[level]
-    pieces = _pieces(text, kind, language)
+    pieces = deque(_pieces(text, kind, language))
     while pieces:
-        taken = pieces.pop(0)
+        taken = pieces.popleft()
         if not whole(taken) and level + 1 < len(_LEVELS):
             *before, last = _cut(taken, level + 1, language, together, whole)
             yield from before
             yield Part(last.text, kind)
             continue
-        while pieces and whole(taken + pieces[0]) and (kind != "sentence" or len(taken + pieces[0]) <= together):
-            taken += pieces.pop(0)
+        while pieces and (kind != "sentence" or len(taken + pieces[0]) <= together) and whole(taken + pieces[0]):
+            taken += pieces.popleft()
         if taken.strip():
             yield Part(taken.strip(), kind)
 
 
 def _pieces(text: str, kind: Break, language: str) -> list[str]:
     """The text between the places where it may be cut, with the white space that follows each."""
+    short = _abbreviated(text, language) if kind == "sentence" else set()
     places = []
     for end in _ENDS[kind].finditer(text):
         after = text[end.end() : end.end() + 1]
         if kind == "character" and after and unicodedata.category(after).startswith("M"):
             continue  # a sign that belongs to the character before
-        if kind == "sentence" and _goes_on(text, end.start(), end.group(), language):
+        if kind == "sentence" and _goes_on(text, end, short):
             continue
         places.append(end.end())
     bounds = [0, *places, len(text)]
     return [text[a:b] for a, b in pairwise(bounds) if a < b]
 
 
-def _goes_on(text: str, start: int, mark: str, language: str) -> bool:
-    """Whether a sentence goes on after a mark: in small letters, or because it ends an abbreviation or an initial."""
-    if text[start + len(mark) :].lstrip()[:1].islower():
+def _abbreviated(text: str, language: str) -> set[int]:
+    """Where the abbreviations of a text end, after their full stop."""
+    return {found.end() for known, _ in _abbreviations.get(language, ()) for found in known.finditer(text)}
+
+
+def _goes_on(text: str, mark: re.Match, short: set[int]) -> bool:
+    """Whether a sentence goes on after a mark: in small letters, or because it ends an abbreviation or an initial.
+
+    Looks only at what stands beside the mark, since a long text has thousands of them.
+    """
+    if (follows := _NEXT.match(text, mark.end())) and follows[1].islower():
         return True
-    if mark != ".":
+    if mark.group() != ".":
         return False
-    short = (found.end() for known, _ in _abbreviations.get(language, ()) for found in known.finditer(text))
-    return start + 1 in short or re.search(r"(?:^|[\s.])[^\W\d_]$", text[:start]) is not None
+    return mark.end() in short or _INITIAL.search(text, max(0, mark.start() - 2), mark.start()) is not None

@@ -13,10 +13,10 @@ from TTS.tts.layers.xtts import zh_num2words
 
 from voicetune.errors import UserError
 from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
+from voicetune.xtts.signs import STOPPED, joined, readable
 
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
 _LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
-_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")  # 1 250 000; other groups may be a telephone's
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _NAME = 40  # letters of a name at most: a longer look back takes minutes on a long text
 _CLOSING = "\"'”’“»)\\]"
@@ -27,11 +27,6 @@ _EURO = {
     "zh": "欧元", "ar": "يورو", "cs": "eur", "ru": "евро", "nl": "euro", "tr": "euro", "ja": "ユーロ",
     "hu": "euró", "ko": "유로", "hi": "यूरो",
 }  # fmt: skip
-_AMOUNTS = {  # what follows the number when it is spoken, and is written before or after it
-    "hi": {"₹": "रुपये", "€": "यूरो", "$": "डॉलर", "£": "पाउंड"},
-    "ja": {"¥": "円", "￥": "円", "€": "ユーロ", "$": "ドル", "£": "ポンド"},
-    "zh": {"¥": "元", "￥": "元", "€": "欧元", "$": "美元", "£": "英镑"},
-}
 _JAPANESE = {
     "%": "パーセント",
     "％": "パーセント",
@@ -56,17 +51,15 @@ def spell_out(text: str, language: str) -> str:
         language: XTTS's code, such as `hu`, with or without a region.
     """
     language = language.split("-")[0]
-    text = plain_digits(unicodedata.normalize("NFC", text).strip())
-    text = _THOUSANDS.sub(lambda number: re.sub(r"\s", "", number.group()), text)
+    text = joined(plain_digits(unicodedata.normalize("NFC", text).strip()), language)
     text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
-    text = re.sub(r"(\d)\s+€", r"\1€", text)  # the stock cleaners read an amount in euros only in one piece
-    text = _amounts(text, language)
-    text = _dates(text, language)
+    text = readable(text, language)
     own = {"hi": _hindi, "ja": _japanese, "zh": _chinese, "cs": _czech, "hu": _hungarian, "tr": _turkish,
            "ko": _without_commas, "ar": _without_commas}.get(language)  # fmt: skip
     text = own(text) if own else text
     if language != "ja":  # the stock tokenizer cleans no Japanese
-        text = _cleaned(_hide_letters(_hide_numbers(text, language), language), language)
+        text = _zeros(_hide_numbers(text, language), language)
+        text = _cleaned(_hide_letters(text, language), language)
     text = text.replace(_MARK, "").replace("€", f" {_EURO[language]} ")
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
@@ -126,6 +119,16 @@ def _hide_numbers(text: str, language: str) -> str:
     return re.sub(r"(?<![\d.,])(\d{4,})\.(\s+\w)", ends, text)
 
 
+def _zeros(text: str, language: str) -> str:
+    """007 digit by digit, where the stock cleaners say 7; not in times and dates, nor before an ordinal's full stop."""
+    stop = r"|\." if language in STOPPED else ""
+
+    def number(found: re.Match) -> str:
+        return one_by_one(found[1], language) if found[1] else found.group()
+
+    return re.sub(rf"\d{{4}}-\d\d-\d\d|(?<![\w.,:/])(0\d+)(?!\w|[.,:/]\d{stop})", number, text)
+
+
 def _hide_letters(text: str, language: str) -> str:
     """Hide the full stop of a single letter, where the stock cleaners read a title ("B." is "bay" in Turkish).
 
@@ -146,24 +149,10 @@ def _is_title(letter: str, before: str, after: str, language: str) -> bool:
     if language == "hu":
         name = re.search(r"(\w)\w+ $", before[-_NAME:])
         return letter.islower() and name is not None and name[1].isupper() and bool(after.strip(_CLOSING + ".!? "))
+    if re.search(r"\d\s?$", before[-2:]):
+        return False  # a unit: 20 m.
     follows = re.match(r"\s+(\w)\w", after)
     return follows is not None and follows[1].isupper() and re.search(r"(?<!\w)\w\.\s*$", before) is None
-
-
-def _dates(text: str, language: str) -> str:
-    """24.12.2023 and 2023.12.24 as three numbers, which the stock cleaners would read as decimals."""
-    if language in ("en", "zh", "ja"):
-        return text
-    text = re.sub(r"(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?!\d)", r"\1. \2. \3", text)
-    return re.sub(r"(?<![\d.])(\d{4})\.(\d{1,2})\.(\d{1,2})(?!\d)", r"\1. \2. \3", text)
-
-
-def _amounts(text: str, language: str) -> str:
-    for sign, word in _AMOUNTS.get(language, {}).items():
-        number = r"(\d[\d,]*(?:\.\d+)?)"
-        text = re.sub(rf"{re.escape(sign)}\s*{number}", rf"\1 {word}" if language == "hi" else rf"\1{word}", text)
-        text = re.sub(rf"{number}\s*{re.escape(sign)}", rf"\1 {word}" if language == "hi" else rf"\1{word}", text)
-    return text
 
 
 def _hungarian(text: str) -> str:
@@ -173,7 +162,7 @@ def _hungarian(text: str) -> str:
 
 def _turkish(text: str) -> str:
     """A time, 14.30: no ordinal."""
-    return re.sub(r"(?<![\d.])(\d{1,2})\.(\d{1,2})(?![\d.]*\d)", r"\1 \2", text)
+    return re.sub(r"(?<![\d.])(\d{1,2})\.0?(\d{1,2})(?![\d.]*\d)", r"\1 \2", text)
 
 
 def _czech(text: str) -> str:

@@ -1,0 +1,118 @@
+"""What people write around numbers, as the stock cleaners can read it: groups of digits, amounts, times, dates."""
+
+import re
+
+from voicetune.xtts.numerals import ordinal
+
+STOPPED = ("de", "cs", "tr", "hu")  # languages that write an ordinal with a full stop
+_FIXED = "\u00a0\u2009\u202f"  # spaces that do not break a line, and the thin one
+_GROUPED = re.compile(rf"(?<![\w.,])[1-9]\d{{0,2}}(?:[{_FIXED}]\d{{3}})+(?!\d)")
+_SPACED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?=,\d{1,2}(?!\d)|\s?[€$£])")  # else it may be a telephone's
+_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")  # 1 250 000, likewise
+_NUMERO = {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
+_ARABIC = str.maketrans("٪٫٬", "%.,")
+_AMOUNTS = {  # what follows the number when it is spoken, and is written before or after it
+    "hi": {"₹": "रुपये", "€": "यूरो", "$": "डॉलर", "£": "पाउंड"},
+    "ja": {"¥": "円", "￥": "円", "€": "ユーロ", "$": "ドル", "£": "ポンド"},
+    "zh": {"¥": "元", "￥": "元", "€": "欧元", "$": "美元", "£": "英镑"},
+    "ko": {"₩": "원", "€": " 유로", "$": "달러", "£": "파운드"},
+    "ar": {"€": "يورو", "$": "دولار", "£": "جنيه"},  # num2words calls each currency a riyal
+}
+_APART = ("hi", "ar")  # where the currency is a word of its own
+_REAIS = re.compile(r"R\$\s?(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d\d)(?!\d))?(\s(?:mil|milhão|milhões|bilhão|bilhões)\b)?")
+
+
+def joined(text: str, language: str) -> str:
+    """Groups of digits as one number, and "n.º 5" in a word.
+
+    Before Unicode's compatibility form, in which a space that does not break is any space, and º an o.
+    """
+    for groups in (_GROUPED, _SPACED, _THOUSANDS):
+        text = groups.sub(lambda number: re.sub(r"\s", "", number.group()), text)
+    if language in _NUMERO:
+        text = re.sub(r"(?<!\w)n\.?[°º]\s*(?=\d)", f"{_NUMERO[language]} ", text, flags=re.I)
+    return text
+
+
+def readable(text: str, language: str) -> str:
+    """Amounts, temperatures, times and dates with nothing between their numbers that the stock cleaners misread.
+
+    Args:
+        text: with ASCII digits.
+    """
+    text = text.translate(_ARABIC) if language == "ar" else text
+    text = _REAIS.sub(_reais, text) if language == "pt" else text
+    text = re.sub(r"(\d)\s+(?=[€$£](?!\s?\d))", r"\1", text)  # the stock cleaners read an amount only in one piece
+    text = re.sub(r"(?<!\d)([€$£])\s+(?=\d)", r"\1", text)
+    text = re.sub(r"(\d)°(?=\s?[CF]\b)", r"\1 °", text)  # 20° is an ordinal in Italian
+    text = _french_times(text) if language == "fr" else text
+    return _dates(_amounts(text, language), language)
+
+
+def _amounts(text: str, language: str) -> str:
+    space = " " if language in _APART else ""
+    for sign, word in _AMOUNTS.get(language, {}).items():
+        number = r"(\d+(?:,\d+)*(?:\.\d+)?)"
+        text = re.sub(rf"{re.escape(sign)}\s*{number}", rf"\1{space}{word}", text)
+        text = re.sub(rf"{number}\s*{re.escape(sign)}", rf"\1{space}{word}", text)
+    return text
+
+
+def _reais(found: re.Match) -> str:
+    """R$ 5,50 as 5 reais e 50 centavos; num2words has no real in the Portuguese that the stock cleaners speak."""
+    whole, cents, power = found[1].replace(".", ""), found[2] or "00", found[3] or ""
+    if power and not found[2]:
+        return f"{whole}{power} {'reais' if power.strip() == 'mil' else 'de reais'}"
+    millions = int(whole) > 0 and int(whole) % 10**6 == 0
+    said = f"{whole} {'real' if int(whole) == 1 else 'de reais' if millions else 'reais'}"
+    if int(cents):
+        said += f" e {int(cents)} {'centavo' if int(cents) == 1 else 'centavos'}"
+    return said + power
+
+
+def _french_times(text: str) -> str:
+    """18h30 as 18 heures 30; hours and minutes are feminine."""
+
+    def time(found: re.Match) -> str:
+        hour, minute = int(found[1]), int(found[2] or 0)
+        if hour > 24 or minute > 59:
+            return found.group()
+        return f"{_feminine(hour)} {'heures' if hour > 1 else 'heure'}" + (f" {_feminine(minute)}" if minute else "")
+
+    return re.sub(r"(?<![\w.,:])(\d{1,2})\s?h(?:\s?(\d\d))?(?!\w)", time, text, flags=re.I)
+
+
+def _feminine(number: int) -> str:
+    return {1: "une", 21: "vingt et une", 31: "trente et une", 41: "quarante et une", 51: "cinquante et une"}.get(
+        number, str(number)
+    )
+
+
+def _dates(text: str, language: str) -> str:
+    """24.12.2023 and 2023.12.24 as three numbers, which the stock cleaners would read as decimals."""
+    if language in ("zh", "ja"):
+        return text
+    between = ". " if language in STOPPED else " "
+
+    def numbers(found: re.Match) -> str:
+        return between.join(str(int(number)) for number in found.groups())
+
+    text = re.sub(r"(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?!\d)", numbers, text)
+    text = re.sub(r"(?<![\d.])(\d{4})\.(\d{1,2})\.(\d{1,2})(?!\d)", numbers, text)
+    return _german_days(text) if language == "de" else text
+
+
+def _german_days(text: str) -> str:
+    """A date without its year, "am 1.5.", in words; after "der" in the nominative, else with -n."""
+
+    def day(found: re.Match) -> str:
+        before, day, month, after = found.groups()
+        if not (1 <= int(day) <= 31 and 1 <= int(month) <= 12):
+            return found.group()
+        ending = "" if before.lower() == "der" else "n"
+        said = " ".join(f"{ordinal(str(int(number)), 'de')}{ending}" for number in (day, month))
+        return f"{before} {said}" + ("." if after is not None else "")
+
+    return re.sub(
+        r"\b(am|vom|zum|bis|ab|seit|dem|den|der)\s+(\d{1,2})\.\s?(\d{1,2})\.(?!\s?\d)(\s*$)?", day, text, flags=re.I
+    )
