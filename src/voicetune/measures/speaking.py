@@ -1,6 +1,6 @@
 """Sentences spoken by a model, or recordings through its codec, as takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import torch
 from voicetune.data.codes import Codes
 from voicetune.measures.takes import Take
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import Speaker, heard
+from voicetune.speech import references
+from voicetune.speech.conditioning import Speaker
 from voicetune.speech.voice import Line, Voice
 
 _VOCODERS = 2  # at once: Griffin-Lim runs on one core
@@ -47,9 +48,16 @@ def speak(
 def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
     """The recordings' own codes, made to sound as this model's are; with HiFi-GAN, by its GPT's latents of them."""
     said = [codes.clips[i] for i in chosen]
-    speakers = heard(voice.xtts, codes, clips, (clip.speaker for clip in said))
+    speakers = _speakers(voice, codes, clips, {clip.speaker for clip in said})
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
     lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
     with ThreadPoolExecutor(_VOCODERS) as pool:
         sounds = list(pool.map(voice.sound, own, lines, who))
     return [Take(clip, 0, sound, stopped=True) for clip, sound in zip(said, sounds, strict=True)]
+
+
+def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
+    """As the model itself would speak: with each speaker's best reference. Griffin-Lim voices codes without one."""
+    if voice.vocoder != "hifigan":
+        return {name: {} for name in names}
+    return {name: one.speaker for name, one in references.best(voice.xtts, codes, clips, names).items()}
