@@ -22,7 +22,7 @@ import yaml
 
 import prepare
 from voicetune import __main__ as command
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.data import clip, formats, readers
 from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
@@ -359,7 +359,7 @@ WAYS: dict[str, tuple[Callable[[], object], str]] = {
     "clips is a file": (in_the_way("data/clips"), "data/clips cannot be written: a part of this path is a file"),
     "clips is a link": (
         lambda: (Path("data").mkdir(), Path("data/clips").symlink_to("../../victim")),
-        "data/clips leads through a link, but a stage writes into a folder of its own; remove the link",
+        "data/clips leads through a link, but results stay in the project's own folders; remove the link",
     ),
 }
 
@@ -513,8 +513,8 @@ def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
 
     out = Path("said")
     out.mkdir()
-    formats.beside(out / "0001.wav").symlink_to(outside / "keep.txt")
-    formats.put(out / "0001.wav", b"new")
+    files.beside(out / "0001.wav").symlink_to(outside / "keep.txt")
+    files.put(out / "0001.wav", b"new")
     assert (out / "0001.wav").read_bytes() == b"new"
     (out / "manifest.json").symlink_to(outside / "keep.txt")
     assert "is a link; remove it, or" in sentence_of(capsys, lambda: script._manifest(out))

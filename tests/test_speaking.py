@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from voicetune import __main__ as command
+from voicetune import files
 from voicetune.data import audio, formats
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
@@ -231,7 +232,7 @@ def test_a_damaged_or_lost_file_is_made_again(voice, speaker, tmp_path):
 
 def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
     make(voice, speaker, tmp_path / "whole", *LINES)
-    put, written = formats.put, []
+    put, written = files.put, []
 
     def interrupted(path, data):
         if path.name == "0002.wav":
@@ -240,7 +241,7 @@ def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
         put(path, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(formats, "put", interrupted)
+        patched.setattr(files, "put", interrupted)
         with pytest.raises(KeyboardInterrupt):
             make(voice, speaker, tmp_path / "cut", *LINES)
     assert "0001.wav" in written

@@ -81,7 +81,7 @@ def _say_line(arguments: argparse.Namespace) -> None:
     (sound,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness)
     if sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
-    formats.put(out, formats.encode(sound, voice.rate, format))
+    files.put(out, formats.encode(sound, voice.rate, format))
     print(f"{out}: {len(sound) / voice.rate:.1f} s")
 
 

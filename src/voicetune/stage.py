@@ -69,8 +69,7 @@ def emptied(folder: Path) -> Path:
     Raises:
         UserError: it cannot be removed or made; or it is a link, which this does not follow.
     """
-    if folder.resolve() != Path.cwd().resolve() / folder:
-        raise UserError(f"{folder} leads through a link, but a stage writes into a folder of its own; remove the link.")
+    files.check_own(folder)
     with files.writing(folder):
         if folder.exists():
             shutil.rmtree(folder)
@@ -104,11 +103,15 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Write figures as `json_of` gives them; the file is whole, or as it was before."""
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    files.put(path, json_of(data))
+
+
+def json_of(data: Any) -> bytes:
+    """Figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
+    return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:

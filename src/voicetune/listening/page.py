@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from voicetune import files
 from voicetune.data import audio
 from voicetune.errors import UserError
 from voicetune.measures.takes import read_sound
@@ -61,12 +62,14 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
         seed: of the choice among them.
 
     Raises:
-        UserError: sounds are missing or no sound, or nothing was spoken.
+        UserError: sounds are missing or no sound, nothing was spoken, or `out` is a link or cannot be written.
     """
+    for place in (out / PAGE, out / KEY):
+        files.check_own(place)
     chosen = _sentences(spoken, sentences, seed)
     names = [(row, sentence) for sentence in chosen for row in RATED]
-    files = [spoken / row / f"{sentence}.flac" for row, sentence in names]
-    levelled, rate, quieter = _levelled(files)
+    sounds = [spoken / row / f"{sentence}.flac" for row, sentence in names]
+    levelled, rate, quieter = _levelled(sounds)
     flacs = [_flac(one, rate) for one in levelled]
     salt = hashlib.sha256(b"".join(flacs)).hexdigest()
     ids = {name: _opaque(salt, *name) for name in names}
@@ -78,7 +81,7 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
         "page": page,
         "sounds": {
             ids[row, sentence]: {"row": row, "sentence": sentence, "sha256": _sha256(file)}
-            for (row, sentence), file in zip(names, files, strict=True)
+            for (row, sentence), file in zip(names, sounds, strict=True)
         },
         "trials": trials,
     }
@@ -88,9 +91,10 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
         id: {**chosen[name[1]], "flac": base64.b64encode(flac).decode()}
         for (name, id), flac in zip(ids.items(), flacs, strict=True)
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / PAGE).write_text(_html(page, contents, trials, minutes), encoding="utf-8")
-    (out / KEY).write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
+    html = _html(page, contents, trials, minutes)
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    files.put_all({out / PAGE: html.encode(), out / KEY: (json.dumps(key, indent=2) + "\n").encode()})
     return Built(out / PAGE, page, len(compared), len(rated), minutes, quieter)
 
 
@@ -116,9 +120,9 @@ def match_loudness(sounds: Sequence[np.ndarray], rate: int) -> tuple[list[np.nda
     return [sound * 10 ** (gain / 20) for sound, gain in zip(sounds, gains, strict=True)], quieter
 
 
-def _levelled(files: list[Path]) -> tuple[list[np.ndarray], int, int]:
+def _levelled(paths: list[Path]) -> tuple[list[np.ndarray], int, int]:
     """Sounds at one loudness and at one sample rate, the highest, so that neither gives a row away."""
-    read = [read_sound(file) for file in files]
+    read = [read_sound(path) for path in paths]
     rate = max(rate for _, rate in read)
     resampled = [audio.resample(samples, own, rate) for samples, own in read]
     nothing = np.zeros(rate // 4)  # what a model that said nothing sounds like

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from voicetune import files
 from voicetune.data import formats
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
@@ -67,7 +68,7 @@ def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
         path = folder / take.file
         path.parent.mkdir(exist_ok=True)
         sound = take.sound if take.sound.size else np.zeros(1, np.float32)  # FLAC has no empty file
-        formats.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
+        files.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
     with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)

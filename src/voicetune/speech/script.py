@@ -192,12 +192,12 @@ def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner,
         made.rows.append({**row, "seconds": round(len(sound) / voice.rate, 3), "sha256": digest})
         made.anew += 1
         _record(out, before, made)
-        formats.put(out / take.file, data)
+        files.put(out / take.file, data)
 
 
 def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
     """Give kept files other names. Each is copied beside first, as one's new name may be another's old one."""
-    beside = [(formats.beside(new), new) for _, new in moved]
+    beside = [(files.beside(new), new) for _, new in moved]
     for (old, _), (part, _) in zip(moved, beside, strict=True):
         with files.writing(part):
             part.unlink(missing_ok=True)  # were it a link, writing would follow it
@@ -263,7 +263,7 @@ def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
     done = {row["file"] for row in made.rows}
     rows = [*made.rows, *(row for name, row in before.items() if name not in done)]
     text = json.dumps(sorted(rows, key=lambda row: row["file"]), indent=2, ensure_ascii=False) + "\n"
-    formats.put(out / MANIFEST, text.encode())
+    files.put(out / MANIFEST, text.encode())
 
 
 def _as_it_was(out: Path, row: dict[str, Any]) -> bool:
