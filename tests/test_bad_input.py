@@ -230,6 +230,14 @@ def link_out(path: Path) -> None:
     path.symlink_to("../../../victim/keep.wav")
 
 
+def ffconcat(path: Path) -> None:
+    path.write_text("ffconcat version 1.0\nfile 'x.wav'\n")
+
+
+def playlist(path: Path) -> None:
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\nx.wav\n#EXT-X-ENDLIST\n")
+
+
 def noise(path: Path) -> None:
     wav(path, 0.3 * np.random.default_rng(1).standard_normal(2 * RATE).clip(-3, 3) / 3)
 
@@ -244,6 +252,8 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
     "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
+    "a list for FFmpeg": ("a.mp3", ffconcat, "undecodable: anna/wavs/a.mp3 cannot be decoded"),
+    "a playlist": ("a.m4a", playlist, "undecodable: anna/wavs/a.m4a cannot be decoded"),
     "no samples": ("a.wav", lambda p: wav(p, np.zeros(0)), "undecodable: anna/wavs/a.wav holds no samples"),
     "not a number": ("a.wav", lambda p: soundfile.write(p, np.full(9, np.nan), RATE, subtype="FLOAT"), "not numbers"),
     "a pipe": ("a.wav", os.mkfifo, "no plain file: anna/wavs/a.wav is a folder, a pipe or a device"),
