@@ -382,12 +382,34 @@ def test_something_in_the_way_of_the_results(name, capsys):
     assert wanted in sentence_of(capsys, prepare.main)
 
 
+CLIPS_HEAD = b"id,file,text,language,speaker,source,seconds,split\n"
+
+
+def figures(path: Path) -> dict:
+    return results.read(path, results.Prepared)
+
+
 DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
-    "clips.csv without columns": (clip.read, b"a,b\n1,2\n", "clips.csv is damaged; run `dvc repro -f prepare`"),
-    "clips.csv without a number": (clip.read, b"id,seconds\na,b\n", "clips.csv is damaged; run `dvc repro -f prepare`"),
+    "clips.csv without columns": (clip.read, b"a,b\n1,2\n", "clips.csv should have the columns id, file, text"),
+    "clips.csv without a number": (
+        clip.read,
+        CLIPS_HEAD + b"a,a.flac,t,en,s,s,x,test\n",
+        "line 2 has a 'seconds' that",
+    ),
+    "clips.csv of no length": (clip.read, CLIPS_HEAD + b"a,a.flac,t,en,s,s,nan,test\n", "line 2 has a 'seconds' that"),
+    "clips.csv of another side": (clip.read, CLIPS_HEAD + b"a,a.flac,t,en,s,s,1,best\n", "line 2 has a 'split' that"),
+    "clips.csv of a file outside": (clip.read, CLIPS_HEAD + b"a,../../x.flac,t,en,s,s,1,test\n", "has a 'file' that"),
+    "clips.csv cut in a cell": (clip.read, CLIPS_HEAD + b'a,a.flac,"t', "line 2 is damaged (unexpected end of data)"),
+    "clips.csv cut in its last cell": (
+        clip.read,
+        CLIPS_HEAD + b"a,a.flac,t,en,s,s,1,test",
+        "in the middle of its last",
+    ),
+    "clips.csv cut in a row": (clip.read, CLIPS_HEAD + b"a,a.flac,t\n", "line 2 is damaged (3 cells); run `dvc repro"),
     "clips.csv of nothing but zeros": (clip.read, bytes(99), "clips.csv is not UTF-8 but looks like UTF-16"),
-    "figures that nest": (results.read_json, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
-    "figures that are a list": (results.read_json, b"[]", "clips.csv holds no figures; make it again"),
+    "figures that nest": (figures, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
+    "figures that are a list": (figures, b"[]", "clips.csv is not right: it should hold figures by their names; make"),
+    "figures of 5,000 digits": (figures, b'{"clips": ' + b"9" * 5000 + b"}", "clips.csv is not valid JSON; make it"),
     "a table of others": (table.read, b"a,b\n", "clips.csv should have the columns"),
 }
 

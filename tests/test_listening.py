@@ -196,9 +196,22 @@ def test_a_take_that_said_nothing_is_a_moment_of_silence(repository, tmp_path):
     assert min(lengths) == 0.25
 
 
+HEAD = "id,take,file,stopped,language,text\n"
+
+
+def index(spoken: Path) -> Path:
+    return spoken / "base" / "takes.csv"
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
+        (
+            lambda spoken: index(spoken).write_text(HEAD + "../x,0,,1,en,A\n"),
+            "line 2 has a 'id' that should be a",
+        ),
+        (lambda spoken: index(spoken).write_text(HEAD + "s0,0,s0.flac,1,en"), "line 2 is damaged"),
+        (lambda spoken: (index(spoken).unlink(), os.mkfifo(index(spoken))), "takes.csv is a pipe or a device"),
         (lambda spoken: shutil.rmtree(spoken / "phase1"), r"phase1/takes.csv is missing; run `dvc repro"),
         (lambda spoken: (spoken / "base" / "s1.flac").unlink(), r"base/s1.flac is missing or no sound; make it again"),
         (
@@ -206,7 +219,7 @@ def test_a_take_that_said_nothing_is_a_moment_of_silence(repository, tmp_path):
             r"base/s1.flac is missing or no sound; make it again",
         ),
         (lambda spoken: (spoken / "base" / "takes.csv").write_text("a,b\n1,2\n"), "base/takes.csv should have"),
-        (lambda spoken: (spoken / "base" / "takes.csv").write_text("id,text,language\n"), "no sentence that every"),
+        (lambda spoken: index(spoken).write_text(HEAD), "no sentence that every"),
     ],
 )
 def test_spoken_sentences_that_cannot_be_used_are_named(tmp_path, harm, said):

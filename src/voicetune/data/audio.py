@@ -107,7 +107,10 @@ def _by_av(path: Path) -> Blocks:
     import av  # only for what soundfile cannot decode (m4a, webm and the like)
 
     try:
-        with path.open("rb") as file, av.open(file, container_options=_CONTAINERS, io_open=_opens_nothing) as container:
+        with (
+            path.open("rb") as file,
+            av.open(file, "r", container_options=_CONTAINERS, io_open=_opens_nothing) as container,
+        ):
             stream = container.streams.audio[0]
             rate, done = int(stream.rate or 0), 0
             _check_rate(path, rate)

@@ -164,8 +164,8 @@ def _changes(results: Results) -> list[dict[str, Any]]:
     """One entry a pair and measure: what changed, and whether it is certain and good."""
     known = {measure.name: measure for measure in MEASURES}
     entries = []
-    for pair, measures in results.pairs.items():
-        first, second = pair.split("_")
+    for first, second in (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2")):
+        measures = results.pairs[f"{first}_{second}"]
         for name in _COMPARED:
             if (change := measures.get(name)) is None:
                 continue
@@ -224,8 +224,7 @@ def _players(results: Results, root: Path, sentences: list[dict[str, Any]]) -> l
     for sentence in stage.track(sentences[:_PLAYED], "drawing"):
         takes = []
         for row, take in sentence["takes"].items():
-            path = root / "data/spoken" / row / take["file"]
-            samples, rate = read_sound(path)
+            samples, rate = read_sound(root / "data/spoken" / row, take["id"], take["take"])
             takes.append({
                 "label": LABELS[row],
                 "heard": take["heard"],
