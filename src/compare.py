@@ -8,7 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.pairs import Figures
 from voicetune.params import reading
@@ -77,7 +77,7 @@ def voice(model: str, points: Figures) -> Figures:
 
 def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
     """What is heard of each row, as a table for `dvc plots`."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", *HEARD])
         writer.writerows([row, *(figures[row].get(name, "") for name in HEARD)] for row in (*CEILING, *MODELS))

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track as rich_track
 
 from voicetune import files
-from voicetune.errors import UserError, shown
+from voicetune.errors import UserError, shortened, shown
 
 RUN = Path("metrics/run")
 """What the last run took on this machine: seconds, memory, restarts. It differs from run to run, so it is neither git's
@@ -59,7 +59,7 @@ def run(main: Callable[[], None]) -> None:
 
 def fail(sentence: str) -> NoReturn:
     """End with a sentence, on one line, and status 1."""
-    print(f"error: {shown(sentence)}", file=sys.stderr)
+    print(f"error: {shown(shortened(sentence))}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -95,9 +95,11 @@ def note_run(name: str, values: dict[str, Any]) -> None:
 
 def read_run(path: Path) -> dict[str, Any]:
     """What `note_run` wrote; nothing where there is none, or a process was killed while it wrote."""
+    if not files.is_file(path):
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

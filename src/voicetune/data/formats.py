@@ -51,18 +51,18 @@ def check_place(path: Path) -> None:
     with files.writing(path):
         try:
             if path.is_dir():
-                raise UserError(f"{path} is a folder; choose another --out.")
+                raise UserError(f"{path} is a folder; choose another place.")
             if path.exists() and not files.is_file(path):
-                raise UserError(f"{path} is a pipe or a device, but should be a file; choose another --out.")
+                raise UserError(f"{path} is a pipe or a device, but should be a file; choose another place.")
             files.beside(path).unlink(missing_ok=True)
             files.beside(path).touch()
             files.beside(path).unlink()
         except FileNotFoundError:
             if path.parent.is_dir():
-                raise UserError(f"{path} cannot be written; choose another --out.") from None
-            raise UserError(f"the folder {path.parent} does not exist; make it, or choose another --out.") from None
+                raise UserError(f"{path} cannot be written; choose another place.") from None
+            raise UserError(f"the folder {path.parent} does not exist; make it, or choose another place.") from None
         except ValueError:  # a NUL
-            raise UserError(f"'{path}' is no name that a file can have; choose another --out.") from None
+            raise UserError(f"'{path}' is no name that a file can have; choose another place.") from None
 
 
 def _without_serial(ogg: bytes) -> bytes:

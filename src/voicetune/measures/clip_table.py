@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from voicetune import files
 from voicetune.data import rows
 from voicetune.errors import UserError
 from voicetune.shapes import Number, Plain
@@ -46,7 +47,7 @@ class ClipTable:
 
 def write(path: Path, ids: Sequence[str], columns: Mapping[str, np.ndarray]) -> None:
     """Write the table; sums of nats keep all their digits."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for i, id in enumerate(ids):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from voicetune import files
 from voicetune.data import rows
 from voicetune.errors import UserError
 from voicetune.shapes import Number, Plain
@@ -68,7 +69,7 @@ COLUMNS = tuple(field.name for field in fields(_Heard))
 
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Write the table, a row a take."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -88,7 +88,7 @@ def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
         path.parent.mkdir(exist_ok=True)
         sound = take.sound if take.sound.size else np.zeros(1, np.float32)  # FLAC has no empty file
         files.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
-    with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
+    with files.writing(folder / INDEX), (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(Said))
         for take in takes:

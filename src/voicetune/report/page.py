@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.data import formats
 from voicetune.errors import shown
 from voicetune.measures.table import Row
@@ -92,8 +92,6 @@ def write(results: Results, root: Path, out: Path) -> None:
         "published": LABELS[results.settings.publish],
         "ended": _ended(results),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.md").write_text(_render("report.md.j2", common, html=False), encoding="utf-8")
     seen = {
         "players": _players(results, root, common["sentences"]),
         "left_out": max(0, len(common["sentences"]) - _PLAYED),
@@ -102,7 +100,14 @@ def write(results: Results, root: Path, out: Path) -> None:
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "parameters": results.parameters,
     }
-    (out / "index.html").write_text(_render("report.html.j2", common | seen, html=True), encoding="utf-8")
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    files.put_all(
+        {
+            out / "report.md": _render("report.md.j2", common, html=False).encode(),
+            out / "index.html": _render("report.html.j2", common | seen, html=True).encode(),
+        }
+    )
 
 
 def write_run(root: Path) -> None:
@@ -114,9 +119,10 @@ def write_run(root: Path) -> None:
     """
     folder = root / stage.RUN
     found = {path.stem: values for path in sorted(folder.glob("*.json")) if (values := stage.read_run(path))}
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2).replace("<", "\\u003c")
-    (folder / "run.js").write_text(f"window.voicetuneRun = {text};\n", encoding="utf-8")
+    files.put(folder / "run.js", f"window.voicetuneRun = {text};\n".encode())
 
 
 def summary(results: Results) -> str:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from voicetune import files, stage
@@ -25,16 +26,25 @@ from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.params.speaking import SPEEDS
+from voicetune.shapes import Number, Record
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
 
 MANIFEST = "manifest.json"
 COLUMNS = ("text", "voice", "language", "speed")
-_WORDS = ("file", "key", "sha256")
 _MADE = re.compile(rf"[^/\\\x00-\x1f]+\.(?:{'|'.join(formats.FORMATS)})")  # the files that a manifest may name
 
 Speaker = dict[str, Tensor]
+
+
+class _Row(Record):
+    """A row of the manifest; the others of its keys are for a reader."""
+
+    file: str
+    key: Annotated[str, Field(min_length=1)]
+    sha256: str
+    seconds: Number
 
 
 @dataclass(frozen=True)
@@ -98,12 +108,14 @@ def _rows(path: Path, text: str) -> list[dict[str | None, Any]]:
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"{path} should end in .txt, .csv or .tsv.")
     delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
-        header, *rows = [r for r in csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True) if r]
+        header, *rows = [row for row in reader if row]
     except ValueError:
         return []
     except csv.Error as error:
-        raise UserError(f"{path} is not {path.suffix[1:].upper()} ({error}); correct its quotes.") from None
+        kind = path.suffix[1:].upper()
+        raise UserError(f"{path}, line {reader.line_num} is not {kind} ({error}); correct its quotes.") from None
     names = [name.strip().lower() for name in header]
     if "text" not in names or not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
         raise UserError(f"{path} begins with '{delimiter.join(header)}'; its columns are text and, if wanted, "
@@ -243,13 +255,14 @@ def _manifest(out: Path) -> dict[str, dict[str, Any]]:
     again = "remove it, or choose another folder"
     if path.is_symlink():
         raise UserError(f"{path} is a link; {again}.")
+    text = files.read_text(path, again)
     try:
-        rows = json.loads(files.read_text(path, again))
-        found = {row["file"]: row for row in rows if all(isinstance(row[name], str) for name in _WORDS) and row["key"]}
-        whole = len(found) == len(rows) and all(isinstance(row["seconds"], int | float) for row in found.values())
-    except (ValueError, TypeError, KeyError, RecursionError):
-        whole, found = False, {}
-    if not whole:
+        TypeAdapter(list[_Row]).validate_json(text, strict=True)
+        rows = json.loads(text)
+        found = {row["file"]: row for row in rows}
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
+        rows, found = [None], {}
+    if len(found) < len(rows):
         raise UserError(f"{path} is not what a script's run writes; {again}.")
     if strange := [name for name in found if not _MADE.fullmatch(name)]:
         raise UserError(
