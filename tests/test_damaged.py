@@ -102,7 +102,7 @@ def sentence(run: Callable[[], object], what: str, capsys) -> str:
 def results(tmp_path, monkeypatch) -> Path:
     """Results of a small pipeline, as the working directory; params.yaml is read once, and nothing is drawn."""
     root = made_up.results(tmp_path / "made")
-    made_up.write(root / "metrics/voice.json", {"model": "phase2", "steps": 3})
+    made_up.write(root / "metrics/voice.json", {"model": "phase2"})
     made_up.write(root / "metrics/listening.json", {
         "raters": 3, "pairs": {"phase1_phase2": {"preferred": 0.7, "low": 0.5, "high": 0.84, "votes": 24, "ties": 2}},
         "mos": {"phase2": {"mean": 3.5, "low": 3.1, "high": 3.9, "ratings": 24}}, "agreement": 0.61,

@@ -31,9 +31,14 @@ Scalar = Annotated[Any, AfterValidator(_scalar)]
 
 
 class Record(BaseModel):
-    """An object of a JSON file. Other keys than its fields may stand there too, with a scalar each."""
+    """An object of a JSON file. Other keys than its fields may stand there too."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+class Flat(Record):
+    """An object whose other keys are handed on to another file, so that they hold a number or a text each."""
+
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)
 
 

@@ -10,28 +10,28 @@ from voicetune import files
 from voicetune.errors import UserError
 from voicetune.measures.table import AVERAGED, SHARES
 from voicetune.params.models import ModelName
-from voicetune.shapes import Count, Number, Record, told
+from voicetune.shapes import Count, Flat, Number, Record, told
 
 FACTS = "facts.json"
 FIGURES = ("mel_ce", "text_ce", "mel_ce_stock", "top1", "top10", *AVERAGED, *SHARES, "mishaps")
 """What a row of metrics/compare/figures.json may have, each with `_low` and `_high` where it has an interval."""
 
 
-class CeilingFacts(Record):
+class CeilingFacts(Flat):
     """metrics/evaluate/<recordings or codec>/facts.json."""
 
     vocoder: str = ""
     secs_floor: Number = 0.0
 
 
-class ModelFacts(Record):
+class ModelFacts(Flat):
     """metrics/evaluate/<model>/facts.json."""
 
     model_sha256: str
     data_sha256: str
 
 
-class Points(Record):
+class Points(Flat):
     """metrics/evaluate/<model>.json, which has a few of the other figures as well."""
 
     mel_ce: Number
@@ -44,7 +44,7 @@ class Points(Record):
     mishaps: Number = 0.0
 
 
-class _Bounded(Record):
+class _Bounded(Flat):
     clips: Count = 0
     sentences: Count = 0
     takes: Count = 0

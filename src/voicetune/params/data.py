@@ -24,7 +24,7 @@ class LJSpeechSource(_Source):
     reader: Literal["ljspeech"]
 
 
-_LONGEST_VOICE = 40  # espeak-ng ends the process where a name is much longer
+_LONGEST_VOICE = 30  # at 40 characters, espeak-ng ends the process
 
 
 def _voice(name: str) -> str:
