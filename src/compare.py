@@ -8,7 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.pairs import Figures
 from voicetune.params import reading
@@ -19,7 +19,7 @@ FOLDER = Path("metrics/evaluate")
 OUT = Path("metrics/compare")
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2"}
 CEILING = ("recordings", "codec")
-HASHES = ("model_sha256", "data_sha256")
+AGAIN = "run `dvc repro -f ceiling evaluate`"
 TITLES = {
     "mel_ce": "mel CE",
     "text_ce": "text\nCE",
@@ -38,12 +38,11 @@ def main() -> None:
     settings = reading.load(CompareStage)
     resampling = settings.compare.bootstrap, settings.seed
     rows = {row: table.read(FOLDER / row / table.TABLE) for row in (*MODELS, *CEILING)}
-    facts = {row: results.read_json(FOLDER / row / results.FACTS) for row in CEILING}
-    facts |= {model: results.read_json(FOLDER / model / results.FACTS, HASHES) for model in MODELS}
+    facts = {row: results.read(FOLDER / row / results.FACTS, results.CeilingFacts, AGAIN) for row in CEILING}
+    facts |= {model: results.read(FOLDER / model / results.FACTS, results.ModelFacts, AGAIN) for model in MODELS}
     clips = {model: clip_table.read(FOLDER / model / clip_table.TABLE) for model in MODELS}
-    points = {
-        model: results.read_json(FOLDER / f"{model}.json", ("mel_ce", "text_ce", "mel_ce_stock")) for model in MODELS
-    }
+    points = {model: results.read(FOLDER / f"{model}.json", results.Points, AGAIN) for model in MODELS}
+    pairs.check_same_takes(rows)
     pairs.check_same_task(clips, {model: facts[model]["data_sha256"] for model in MODELS})
     figures: dict[str, Figures] = {row: {**facts[row], **pairs.of_takes(rows[row], *resampling)} for row in CEILING}
     for model in MODELS:
@@ -68,7 +67,7 @@ def main() -> None:
 
 def voice(model: str, points: Figures) -> Figures:
     """What a person compares of two published voices: at most twelve figures."""
-    facts = results.read_json(Path("models") / model / "voicetune.json").get("facts", {})
+    facts = results.read(Path("models") / model / "voicetune.json", results.Facts).get("facts", {})
     trained = {
         "steps": facts.get("steps_before", 0) + facts.get("steps", 0),
         "train_minutes": round(facts.get("clip_seconds", 0.0) / 60, 2),
@@ -78,7 +77,7 @@ def voice(model: str, points: Figures) -> Figures:
 
 def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
     """What is heard of each row, as a table for `dvc plots`."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", *HEARD])
         writer.writerows([row, *(figures[row].get(name, "") for name in HEARD)] for row in (*CEILING, *MODELS))

@@ -18,7 +18,7 @@ from voicetune.data.clip import Clip
 from voicetune.data.making import LeftOut
 from voicetune.data.readers import Utterance
 from voicetune.data.split import FEW, SIDES, TEST, VALIDATION, check_sides, split
-from voicetune.errors import UserError
+from voicetune.errors import UserError, shown
 from voicetune.params import reading
 from voicetune.params.data import LARGEST, PrepareStage
 from voicetune.params.unlisted import Unlisted
@@ -63,7 +63,7 @@ def _write_left_out(left_out: list[LeftOut]) -> None:
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "source", "reason"])
-        writer.writerows([entry.id, entry.source, entry.reason] for entry in left_out)
+        writer.writerows([entry.id, entry.source, shown(entry.reason)] for entry in left_out)
 
 
 def _check_left(left_out: list[LeftOut], kept: int) -> None:

@@ -33,7 +33,8 @@ def results(root: Path) -> Path:
         "c,c.flac,Perhaps,en,anna,one,4.0,test\n"
     )
     write(root / "metrics/prepare.json", {
-        "clips": 3, "minutes": 0.15,
+        "clips": 3, "minutes": 0.15, **{side: {"clips": 1, "minutes": 0.05} for side in SIDES},
+        "left_out": {"silent": 1},
         "sources": {"one": {"clips": 3, "minutes": 0.15, **{side: {"clips": 1} for side in SIDES}}},
     })  # fmt: skip
     figures = {}

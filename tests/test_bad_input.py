@@ -21,8 +21,9 @@ import soundfile
 import yaml
 
 import prepare
+import report
 from voicetune import __main__ as command
-from voicetune import stage
+from voicetune import files, space, stage
 from voicetune.data import clip, formats, readers
 from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
@@ -108,6 +109,16 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
     "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
+    "half a character": (with_("asr: tiny.en", 'asr: "\\ud800"'), "line 31 has half a character (U+D800 to U+DFFF)"),
+    "true for a number": (with_("seed: 1", "seed: true"), "'seed' is True, but should be: a number, and neither true"),
+    "yes for a number": (with_("epochs: 4", "epochs: yes"), "'train_phase2.epochs' is True, but should be: a number"),
+    "no for a rate": (with_("  lr: 5.0e-4", "  lr: no"), "'train_phase1.lr' is False, but should be: a number"),
+    "true for none or a number": (with_("  max_steps: ", "  max_steps: true "), "'train_phase1.max_steps' is True"),
+    "true for one of two": (with_("  stop_targets: 1", "  stop_targets: true"), "'train_phase1.stop_targets' is True"),
+    "true among seconds": (with_("  - 1.5", "  - true"), "'train_phase1.reference_seconds' is [True, 3.0], but"),
+    "a billion resamples": (with_("bootstrap: 2000", "bootstrap: 1000000000"), "less than or equal to 20000"),
+    "a voice of 31 letters": (with_("voice: en-us+m1", "voice: en+" + "m" * 28), "a name of at most 30 ASCII"),
+    "a voice of no ASCII": (with_("voice: en-us+m1", "voice: magyarú"), "a name of at most 30 ASCII characters"),
     "a source of no name": (with_("  - name: questions", '  - name: ""'), "should have nothing but letters A to Z"),
     "two sources of a name": (with_("  - name: host", "  - name: questions"), "two sources have the same name"),
     "sources empty": (with_("lr: 2", "lr: 2") + b"\nprepare: 1\n", "has the key 'prepare' twice"),
@@ -230,6 +241,14 @@ def link_out(path: Path) -> None:
     path.symlink_to("../../../victim/keep.wav")
 
 
+def ffconcat(path: Path) -> None:
+    path.write_text("ffconcat version 1.0\nfile 'x.wav'\n")
+
+
+def playlist(path: Path) -> None:
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\nx.wav\n#EXT-X-ENDLIST\n")
+
+
 def noise(path: Path) -> None:
     wav(path, 0.3 * np.random.default_rng(1).standard_normal(2 * RATE).clip(-3, 3) / 3)
 
@@ -244,6 +263,8 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
     "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
+    "a list for FFmpeg": ("a.mp3", ffconcat, "undecodable: anna/wavs/a.mp3 cannot be decoded"),
+    "a playlist": ("a.m4a", playlist, "undecodable: anna/wavs/a.m4a cannot be decoded"),
     "no samples": ("a.wav", lambda p: wav(p, np.zeros(0)), "undecodable: anna/wavs/a.wav holds no samples"),
     "not a number": ("a.wav", lambda p: soundfile.write(p, np.full(9, np.nan), RATE, subtype="FLOAT"), "not numbers"),
     "a pipe": ("a.wav", os.mkfifo, "no plain file: anna/wavs/a.wav is a folder, a pipe or a device"),
@@ -359,7 +380,7 @@ WAYS: dict[str, tuple[Callable[[], object], str]] = {
     "clips is a file": (in_the_way("data/clips"), "data/clips cannot be written: a part of this path is a file"),
     "clips is a link": (
         lambda: (Path("data").mkdir(), Path("data/clips").symlink_to("../../victim")),
-        "data/clips leads through a link, but a stage writes into a folder of its own; remove the link",
+        "data/clips leads through a link, but results stay in the project's own folders; remove the link",
     ),
 }
 
@@ -372,12 +393,34 @@ def test_something_in_the_way_of_the_results(name, capsys):
     assert wanted in sentence_of(capsys, prepare.main)
 
 
+CLIPS_HEAD = b"id,file,text,language,speaker,source,seconds,split\n"
+
+
+def figures(path: Path) -> dict:
+    return results.read(path, results.Prepared)
+
+
 DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
-    "clips.csv without columns": (clip.read, b"a,b\n1,2\n", "clips.csv is damaged; run `dvc repro -f prepare`"),
-    "clips.csv without a number": (clip.read, b"id,seconds\na,b\n", "clips.csv is damaged; run `dvc repro -f prepare`"),
+    "clips.csv without columns": (clip.read, b"a,b\n1,2\n", "clips.csv should have the columns id, file, text"),
+    "clips.csv without a number": (
+        clip.read,
+        CLIPS_HEAD + b"a,a.flac,t,en,s,s,x,test\n",
+        "line 2 has a 'seconds' that",
+    ),
+    "clips.csv of no length": (clip.read, CLIPS_HEAD + b"a,a.flac,t,en,s,s,nan,test\n", "line 2 has a 'seconds' that"),
+    "clips.csv of another side": (clip.read, CLIPS_HEAD + b"a,a.flac,t,en,s,s,1,best\n", "line 2 has a 'split' that"),
+    "clips.csv of a file outside": (clip.read, CLIPS_HEAD + b"a,../../x.flac,t,en,s,s,1,test\n", "has a 'file' that"),
+    "clips.csv cut in a cell": (clip.read, CLIPS_HEAD + b'a,a.flac,"t', "line 2 is damaged (unexpected end of data)"),
+    "clips.csv cut in its last cell": (
+        clip.read,
+        CLIPS_HEAD + b"a,a.flac,t,en,s,s,1,test",
+        "in the middle of its last",
+    ),
+    "clips.csv cut in a row": (clip.read, CLIPS_HEAD + b"a,a.flac,t\n", "line 2 is damaged (3 cells); run `dvc repro"),
     "clips.csv of nothing but zeros": (clip.read, bytes(99), "clips.csv is not UTF-8 but looks like UTF-16"),
-    "figures that nest": (results.read_json, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
-    "figures that are a list": (results.read_json, b"[]", "clips.csv holds no figures; make it again"),
+    "figures that nest": (figures, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
+    "figures that are a list": (figures, b"[]", "clips.csv is not right: it should hold figures by their names; make"),
+    "figures of 5,000 digits": (figures, b'{"clips": ' + b"9" * 5000 + b"}", "clips.csv is not valid JSON; make it"),
     "a table of others": (table.read, b"a,b\n", "clips.csv should have the columns"),
 }
 
@@ -488,6 +531,9 @@ MANIFESTS: dict[str, tuple[str, str]] = {
     "no JSON": ("[{", "is not what a script's run writes; remove it, or choose another folder"),
     "deep nesting": ("[" * 99999, "is not what a script's run writes; remove it"),
     "seconds that are none": (json.dumps([ROW | {"seconds": "x"}]), "is not what a script's run writes; remove it"),
+    "seconds of 400 digits": (json.dumps([ROW]).replace("1.0", "1" + "0" * 400), "is not what a script's run writes"),
+    "seconds of 1e400": (json.dumps([ROW]).replace("1.0", "1e400"), "is not what a script's run writes; remove it"),
+    "half a character": (json.dumps([ROW | {"file": "\ud800.wav"}]), "is not what a script's run writes; remove it"),
     "a file twice": (json.dumps([ROW, ROW]), "is not what a script's run writes; remove it"),
 }
 
@@ -513,8 +559,8 @@ def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
 
     out = Path("said")
     out.mkdir()
-    formats.beside(out / "0001.wav").symlink_to(outside / "keep.txt")
-    formats.put(out / "0001.wav", b"new")
+    files.beside(out / "0001.wav").symlink_to(outside / "keep.txt")
+    files.put(out / "0001.wav", b"new")
     assert (out / "0001.wav").read_bytes() == b"new"
     for name in (script.MANIFEST, script.JOURNAL):
         (out / name).symlink_to(outside / "keep.txt")
@@ -540,12 +586,84 @@ def test_a_journal_is_trusted_as_little_as_a_manifest(name, capsys):
     assert wanted in told
 
 
+PIPELINES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "dvc.yaml holds no keys; restore it"),
+    "no YAML": (b"stages: [", "dvc.yaml, line 1 is not valid YAML"),
+    "no stages": (b"a: 1\n", "dvc.yaml has no stages; restore it with `git checkout dvc.yaml`"),
+    "a list of stages": (b"stages: [a]\n", "dvc.yaml has no stages"),
+    "a stage of nothing": (b"stages:\n  a:\n", "dvc.yaml: stage 'a' has no `cmd: python src/...`; write one"),
+    "a command of nothing": (b"stages:\n  a:\n    cmd: ls\n", "dvc.yaml: stage 'a' has no `cmd: python src/"),
+    "a script that is not there": (b"stages:\n  a:\n    cmd: python src/a.py\n    deps:\n", "src/a.py, which is"),
+    "a command below its deps": (b"stages:\n  a:\n    deps:\n    cmd: python src/a.py\n", ".py, which is missing"),
+    "Latin-1": (b"stages: \xe1\n", "dvc.yaml, line 1 is not UTF-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("write", [[], ["--write"]])
+def test_deps_of_a_malformed_pipeline(name, write, capsys):
+    content, wanted = PIPELINES[name]
+    Path("dvc.yaml").write_bytes(content)
+    given = command.parser().parse_args(["deps", *write])
+    assert wanted in sentence_of(capsys, lambda: given.run(given))
+    assert Path("dvc.yaml").read_bytes() == content
+
+
+def test_names_in_latin_1(capsys, monkeypatch):
+    """Names that are no UTF-8 are read and told: a --reference, a recording beside its row, a file that is cleaned."""
+    latin = os.fsdecode(b"\xe1.wav")
+    wav(Path("a.wav"), speech())
+    Path("a.wav").rename(latin)
+    assert command._reference(Path(latin)).size
+    assert command._name_of(Path(latin)) == "\ufffd.wav"
+    Path(latin).write_bytes(b"torn")
+    assert "\\udce1.wav cannot be decoded" in sentence_of(capsys, lambda: command._reference(Path(latin)))
+    write_source("a|Text.\n")
+    Path("anna/wavs", "a." + os.fsdecode(b"\xe1")).touch()
+    prepare.main()
+    assert "a.\\udce1 is not read" in reason_of("anna-a")
+    subprocess.run(["git", "init", "-q"], check=True)
+    Path(".gitignore").write_text("/data/*\n")
+    Path("dvc.yaml").touch()
+    Path(".dvc").mkdir()
+    Path("data/samples").mkdir()
+    Path("data/samples", latin).touch()
+    assert space.remove_made(Path.cwd())[0] > 4
+    assert not Path("data/samples").exists()
+
+
+def test_a_sentence_that_quotes_too_much_is_shortened(capsys):
+    def told() -> None:
+        raise UserError(f"a.csv begins with {'x' * 50_000}; correct its header.")
+
+    said = sentence_of(capsys, told)
+    assert len(said) < 1000
+    assert said.startswith("a.csv begins with xxx")
+    assert said.endswith("xxx; correct its header.")
+
+
+def test_a_full_disk_names_the_files_of_the_report(capsys, monkeypatch):
+    import made_up
+
+    monkeypatch.setattr(page, "_players", lambda *_: [])
+    monkeypatch.chdir(made_up.results(Path("made")))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "metrics/report/report.md cannot be written: the disk is full" in sentence_of(capsys, report.main)
+
+
+def test_a_stages_refusal_names_no_option(monkeypatch):
+    Path("samples").mkdir()
+    Path("samples/manifest.json").mkdir()
+    with pytest.raises(UserError, match=r"manifest\.json is a folder; choose another place\.$"):
+        formats.check_place(Path("samples/manifest.json"))
+
+
 SCRIPTS: dict[str, tuple[bytes | None, str]] = {
     "a.txt": (None, "a.txt is missing; give a script that exists"),
     "b.txt": (b"", "b.txt has no lines; write one line of text a line"),
     "c.txt": ("Hello.\n".encode("utf-16-le"), "c.txt is not UTF-8 but looks like UTF-16; save"),
     "d.txt": (b"\xe1\n", "d.txt, line 1 is not UTF-8; save the file again"),
-    "e.csv": (b'text\n"open\n', "e.csv is not CSV (unexpected end of data); correct its quotes"),
+    "e.csv": (b'text\n"open\n', "e.csv, line 2 is not CSV (unexpected end of data); correct its quotes"),
     "f.csv": (b"\x1b[2J,b\na,b\n", "f.csv begins with '\\x1b[2J,b'; its columns are text"),
     "g.docx": (b"x", "g.docx should end in .txt, .csv or .tsv"),
 }

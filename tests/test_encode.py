@@ -5,10 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file, save_file
 
 from voicetune.data import clip
+from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.xtts import spelling, text
 
@@ -72,3 +75,32 @@ def test_a_full_disk_is_one_sentence(encode):
             encode()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def damaged(arrays: dict, **changed) -> dict:
+    return {name: array for name, array in {**arrays, **changed}.items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda a: damaged(a, codes=None), "has no 'codes' as"),
+        (lambda a: damaged(a, mel=a["mel"][:, :9].copy()), "has no 'mel' as"),
+        (lambda a: damaged(a, codes=a["codes"].astype(np.float32)), "has no 'codes' as"),
+        (lambda a: damaged(a, codes=-1 - a["codes"]), "has 'codes' that do not fit"),
+        (lambda a: damaged(a, tokens=a["tokens"][:-1].copy()), "has 'tokens' that do not fit to the 14 clips"),
+        (lambda a: damaged(a, mel_offsets=a["mel_offsets"][:-1].copy()), "has 'mel' that do not fit to the 14 clips"),
+        (lambda a: damaged(a, codes_offsets=a["codes_offsets"][::-1].copy()), "has 'codes' that do not fit"),
+        (lambda a: None, "is damaged; run `dvc repro -f encode`"),
+    ],
+)
+def test_damaged_codes_are_one_sentence(dataset, tmp_path, harm, said):
+    folder = shutil.copytree(dataset / "codes", tmp_path / "codes")
+    path = folder / "codes.safetensors"
+    made = harm(load_file(path))
+    path.write_bytes(path.read_bytes()[:-9]) if made is None else save_file(made, path)
+    with pytest.raises(UserError, match=rf"codes\.safetensors {said}"):
+        Codes(folder)
+    path.unlink()
+    with pytest.raises(UserError, match=r"codes\.safetensors is missing; run `dvc repro -f encode`"):
+        Codes(folder)

@@ -195,10 +195,13 @@ def test_takes_are_kept_as_they_were_said(tmp_path, dataset):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda folder: (folder / "takes.csv").unlink(), "takes.csv is missing; run `dvc repro speak"),
+        (lambda folder: (folder / "takes.csv").unlink(), "takes.csv is missing; run `dvc repro -f speak"),
         (lambda folder: (folder / "c.flac").unlink(), "c.flac is missing or no sound"),
         (lambda folder: (folder / "c.flac").write_bytes(b"?"), "c.flac is missing or no sound"),
-        (lambda folder: (folder / "takes.csv").write_text("id,take\nc,x\n"), "is not the list of takes"),
+        (
+            lambda folder: (folder / "takes.csv").write_text("id,take\nc,x\n"),
+            "takes.csv should have the columns id, take, file",
+        ),
     ],
 )
 def test_takes_that_cannot_be_read_are_named(tmp_path, dataset, harm, said):

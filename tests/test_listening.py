@@ -1,8 +1,10 @@
 """The listening page as it is built, and the figures of what its listeners saved."""
 
 import base64
+import errno
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -194,9 +196,22 @@ def test_a_take_that_said_nothing_is_a_moment_of_silence(repository, tmp_path):
     assert min(lengths) == 0.25
 
 
+HEAD = "id,take,file,stopped,language,text\n"
+
+
+def index(spoken: Path) -> Path:
+    return spoken / "base" / "takes.csv"
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
+        (
+            lambda spoken: index(spoken).write_text(HEAD + "../x,0,,1,en,A\n"),
+            "line 2 has a 'id' that should be a",
+        ),
+        (lambda spoken: index(spoken).write_text(HEAD + "s0,0,s0.flac,1,en"), "line 2 is damaged"),
+        (lambda spoken: (index(spoken).unlink(), os.mkfifo(index(spoken))), "takes.csv is a pipe or a device"),
         (lambda spoken: shutil.rmtree(spoken / "phase1"), r"phase1/takes.csv is missing; run `dvc repro"),
         (lambda spoken: (spoken / "base" / "s1.flac").unlink(), r"base/s1.flac is missing or no sound; make it again"),
         (
@@ -204,7 +219,7 @@ def test_a_take_that_said_nothing_is_a_moment_of_silence(repository, tmp_path):
             r"base/s1.flac is missing or no sound; make it again",
         ),
         (lambda spoken: (spoken / "base" / "takes.csv").write_text("a,b\n1,2\n"), "base/takes.csv should have"),
-        (lambda spoken: (spoken / "base" / "takes.csv").write_text("id,text,language\n"), "no sentence that every"),
+        (lambda spoken: index(spoken).write_text(HEAD), "no sentence that every"),
     ],
 )
 def test_spoken_sentences_that_cannot_be_used_are_named(tmp_path, harm, said):
@@ -381,7 +396,7 @@ def test_a_file_that_the_page_did_not_save_is_named(here, key, harm, said):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "does not exist"),
+        (None, "is missing; name the file that the listening page saved"),
         (b"", "Invalid JSON"),
         (b"\xff\xfe\x00", "Invalid JSON"),
         (b"[]", "saves"),
@@ -396,11 +411,73 @@ def test_a_file_that_is_no_json_is_named(here, content, said):
 
 
 def test_a_folder_or_a_missing_key_is_told(here, key):
-    with pytest.raises(UserError, match=r"data cannot be read"):
+    with pytest.raises(UserError, match=r"data is a folder, but should be a file; name the file"):
         run([Path("data")])
     Path("listening/key.json").unlink()
     with pytest.raises(UserError, match="listening holds no key; build the page again"):
         run([save(here, answers(key))])
+
+
+def test_a_pipe_is_not_waited_for(here):
+    os.mkfifo("pipe.json")
+    with pytest.raises(UserError, match=r"pipe\.json is a pipe or a device, but should be a plain file; name the file"):
+        run([Path("pipe.json")])
+
+
+def test_a_key_that_names_an_unknown_sound_is_refused(here, key):
+    id = next(iter(key["sounds"]))
+    damaged = {**key, "sounds": {name: sound for name, sound in key["sounds"].items() if name != id}}
+    save(Path("listening"), damaged, "key.json")
+    with pytest.raises(UserError, match=rf"key\.json is not .* has the sound {id}, which 'sounds' lacks"):
+        run([save(here, answers(key))])
+
+
+def test_a_full_disk_loses_no_answer(here, key, monkeypatch):
+    run([save(here, answers(key, 1)), save(here, answers(key, 2), "two.json")])
+    before = everything()
+    write, written = Path.write_bytes, []
+
+    def full(path: Path, data: bytes) -> int:
+        if written:
+            write(path, data[:5])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    third = save(here, answers(key, 3), "three.json")
+    before |= {third.relative_to(here): third.read_bytes()}
+    with pytest.raises(UserError, match="the disk is full; free some space"):
+        run([third])
+    written.clear()
+    with pytest.raises(UserError, match=r"listening/key\.json cannot be written: the disk is full"):
+        page.build(Path("data/spoken"), Path("listening"), "phase2", 1, SEED)
+    assert everything() == before
+
+
+def everything() -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("link", ["metrics", "metrics/listening.json", "data/listening"])
+def test_answers_are_written_through_no_link(here, key, tmp_path, link):
+    (tmp_path / "theirs").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    Path(link).parent.mkdir(exist_ok=True)
+    Path(link).symlink_to(tmp_path / ("theirs" if link.endswith("json") else "folder"))
+    with pytest.raises(UserError, match=r"leads through a link, but results stay .*; remove the link"):
+        run([save(here, answers(key))])
+    assert (tmp_path / "theirs").read_bytes() == b"mine"
+    assert not list((tmp_path / "folder").iterdir())
+
+
+def test_the_page_is_written_through_no_link(here, tmp_path):
+    (tmp_path / "theirs").write_bytes(b"mine")
+    Path("listening/index.html").unlink()
+    Path("listening/index.html").symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match=r"index\.html leads through a link"):
+        page.build(Path("data/spoken"), Path("listening"), "phase2", 1, SEED)
+    assert (tmp_path / "theirs").read_bytes() == b"mine"
 
 
 def test_files_of_two_pages_or_twice_of_one_listener_are_refused(here, key):
@@ -429,4 +506,7 @@ def test_the_command_builds_and_reads(here, key):
     assert re.search(r"MOS of recordings +5\.00", read.stdout)
     missing = command("nothing.json")
     assert missing.returncode == 1
-    assert missing.stderr == "error: nothing.json does not exist; name the file that the listening page saved.\n"
+    assert (
+        missing.stderr
+        == "error: nothing.json is missing; name the file that the listening page saved, as it saved it.\n"
+    )

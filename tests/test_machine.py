@@ -1,5 +1,6 @@
 """machine.json: what ran where, and what happens to it when two branches changed it."""
 
+import os
 import subprocess
 
 import pytest
@@ -27,6 +28,37 @@ def test_stages_that_ran_alike_share_an_entry_in_any_order(tmp_path, monkeypatch
     assert machine.PATH.read_bytes() == first
     run_on(monkeypatch, 8, "encode")
     assert [(known["threads"], stages) for known, stages in machine.read()] == [(8, {"encode"}), (2, {"prepare"})]
+
+
+ODD = (
+    "",
+    "null",
+    "{}",
+    "[1]",
+    '[{"stages": 1}]',
+    '[{"stages": [1]}]',
+    '[{"stages": ["a"], "packages": []}]',
+    '[{"stages": ["a"], "packages": {"torch": null}}]',
+    "[" * 9999,
+    '[{"stages": ["a"], "threads": ' + "9" * 9999 + "}]",
+)
+
+
+@pytest.mark.parametrize("content", ODD)
+def test_a_file_of_another_shape_is_as_a_missing_one(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    machine.PATH.write_text(content)
+    assert machine.read() == []
+    with pytest.raises(UserError, match=r"machine\.json is missing or damaged"):
+        command.explain(None)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(machine.PATH)
+    assert machine.read() == []
+    run_on(monkeypatch, 2, "prepare")
+    assert [stages for _, stages in machine.read()] == [{"prepare"}]
 
 
 def test_a_merge_conflict_loses_no_entry_and_is_one_sentence(tmp_path, monkeypatch, capsys):

@@ -110,6 +110,13 @@ def test_whether_a_trend_reaches_the_target(target, kind, said):
     assert said in kinds(find([Phase("phase 1", 4.0, [(10, 3.0)]), second]))[kind]
 
 
+def test_a_curve_that_is_all_but_flat_and_a_difference_that_is_all_but_none_are_told():
+    first = Phase("phase 1", 3.0, [(10, 2.0)])
+    second = Phase("phase 2", 3.0, [(10, 2.0), (20, 2.0 - 1e-9), (30, 2.0 - 2e-9)], target=0.5)
+    pair = {"mel_ce": change(-1e-300, 0.1)}
+    assert {"target_out_of_reach", "no_difference"} <= set(kinds(find([first, second], pair, 30)))
+
+
 def test_a_voice_that_is_heard_worse_is_said_though_the_loss_fell():
     phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])]
     pair = {"mel_ce": change(-0.5, 0.1), "cer": change(0.1, 0.05), "secs": change(-0.1, 0.2), "mos": change(0.1, 0.05)}
@@ -204,6 +211,24 @@ def test_what_people_heard_is_in_it(repository, tmp_path):
         assert "phase 2 was preferred to phase 1 in 70 % of 24 votes (95 % interval 50 to 84 %; 2 ties)" in text
         assert "MOS of phase 2: 3.50 [3.10, 3.90], 24 ratings" in text
         assert "0.61" in text
+
+
+def test_a_source_of_dollars_is_no_formula(repository):
+    clips = [gather.Clip(str(i), f"{i}.flac", "A.", "en", "anna", "$\\frac{$", 1.0 + i, "train") for i in range(3)]
+    assert "frac{" in drawing.durations(clips)
+
+
+def test_a_take_outside_the_folder_is_not_in_the_report(repository, tmp_path):
+    outside = shutil.copy(repository / "data/spoken/base/a.flac", tmp_path / "outside.flac")
+    (repository / "data/spoken/phase2/a.flac").unlink()
+    (repository / "data/spoken/phase2/a.flac").symlink_to(outside)
+    with pytest.raises(UserError, match=r"a\.flac is a link that leads out of"):
+        build(repository, tmp_path / "out")
+    path = repository / "metrics/evaluate/phase2/takes.csv"
+    for id in ("../../../../outside", str(tmp_path / "outside")):
+        path.write_text(path.read_text().replace("\na,", f"\n{id},"))
+        with pytest.raises(UserError, match=r"line 2 has a 'id' that should be a plain name"):
+            build(repository, tmp_path / "out")
 
 
 def test_nothing_spoken_is_no_section(repository, tmp_path):

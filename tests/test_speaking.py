@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from voicetune import __main__ as command
+from voicetune import files
 from voicetune.data import audio, formats
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
@@ -248,7 +249,7 @@ def test_a_damaged_or_lost_file_is_made_again(voice, speaker, tmp_path):
 
 def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
     make(voice, speaker, tmp_path / "whole", *LINES)
-    put, written = formats.put, []
+    put, written = files.put, []
 
     def interrupted(path, data):
         if path.name == "0002.wav":
@@ -257,7 +258,7 @@ def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
         put(path, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(formats, "put", interrupted)
+        patched.setattr(files, "put", interrupted)
         with pytest.raises(KeyboardInterrupt):
             make(voice, speaker, tmp_path / "cut", *LINES)
     assert "0001.wav" in written
@@ -278,7 +279,7 @@ def quick(monkeypatch):
 
 def dies(monkeypatch, at: int) -> None:
     """Make a script die at a moment: before, amid or after it writes a file or a row, or gives a file its name."""
-    moments, put, note, replace = itertools.count(), formats.put, script._note, os.replace
+    moments, put, note, replace = itertools.count(), files.put, script._note, os.replace
 
     def moment() -> None:
         if next(moments) == at:
@@ -304,7 +305,7 @@ def dies(monkeypatch, at: int) -> None:
         replace(old, new)
 
     monkeypatch.setattr(os, "replace", replace_or_die)
-    monkeypatch.setattr(formats, "put", put_or_die)
+    monkeypatch.setattr(files, "put", put_or_die)
     monkeypatch.setattr(script, "_note", note_or_die)
 
 
@@ -334,8 +335,8 @@ def test_a_script_that_is_killed_anywhere_goes_on_and_makes_nothing_twice(voice,
 
 
 def test_a_script_of_many_lines_writes_its_manifest_once(voice, speaker, tmp_path, quick, monkeypatch):
-    put, written = formats.put, []
-    monkeypatch.setattr(formats, "put", lambda path, data: (written.append(path.name), put(path, data)))
+    put, written = files.put, []
+    monkeypatch.setattr(files, "put", lambda path, data: (written.append(path.name), put(path, data)))
     made = make(voice, speaker, tmp_path, *(f"Line {number}." for number in range(300)))
     assert made.anew == 300
     assert written.count("manifest.json") == 1

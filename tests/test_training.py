@@ -775,6 +775,25 @@ def test_a_damaged_state_is_recognised_and_the_one_before_it_used(saved, how, ca
     assert State(saved.folder).load()["run"]["step"] == 4
 
 
+MANIFESTS = ("", "{", "null", "[]", "{}", '{"step": 3}', '{"step": 3, "best_step": 2, "files": []}',
+             '{"step": 3, "best_step": 2, "files": {"../x": {"bytes": 1, "sha256": "a"}}}',
+             '{"step": 1e400, "best_step": 2, "files": {}}', '{"step": 3, "best_step": 2, "files": {}}')  # fmt: skip
+
+
+@pytest.mark.parametrize("content", MANIFESTS)
+def test_a_damaged_manifest_is_a_damaged_state(saved, content, capsys):
+    manifest = saved.folder / "step-3.json"
+    manifest.write_text(content)
+    saved._tidy()
+    assert State(saved.folder).load()["run"]["step"] == 2
+    assert "step-3.json is damaged; going on from an earlier state" in capsys.readouterr().out
+    os.mkfifo(manifest)
+    (saved.folder / f"step-{'9' * 200}.json").touch()
+    (saved.folder / "gone").symlink_to("nowhere")
+    assert checkpoint._look(saved.folder).step == 3
+    assert State(saved.folder).load()["run"]["step"] == 2
+
+
 @pytest.mark.parametrize("how", ["torn", "flipped", "gone"])
 def test_without_the_best_weights_a_training_starts_again(saved, how):
     damage(saved.folder / "best-2.pt", how)

@@ -1,6 +1,7 @@
 """The command line: `python -m voicetune say "..." --out x.wav`, and what else is done with a model folder."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,8 +82,8 @@ def _say_line(arguments: argparse.Namespace) -> None:
     (sound,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness)
     if sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
-    formats.put(out, formats.encode(sound, voice.rate, format))
-    print(f"{out}: {len(sound) / voice.rate:.1f} s")
+    files.put(out, formats.encode(sound, voice.rate, format))
+    print(shown(f"{out}: {len(sound) / voice.rate:.1f} s"))
 
 
 def _say_script(arguments: argparse.Namespace) -> None:
@@ -93,7 +94,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
     if files.is_file(out):
         raise UserError(f"{out} is a file; with --script, --out is a folder.")
     language = arguments.language or language_of(arguments.model)
-    name = arguments.reference.name if arguments.reference else arguments.speaker
+    name = _name_of(arguments.reference) if arguments.reference else arguments.speaker
     takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
     voice = Voice(arguments.model, stage.device(arguments.device))
     manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness)
@@ -102,7 +103,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
     for number in sorted(faults):
         print(shown(f"{arguments.script}, line {number}: {faults[number]}"), file=sys.stderr)
     seconds = sum(row["seconds"] for row in made.rows)
-    print(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} made, the others as they were")
+    print(shown(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} made, the others as they were"))
     if faults:
         raise UserError(f"{len(faults)} of the script's lines could not be spoken; correct them and run this again.")
 
@@ -115,7 +116,13 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
 
     samples = _reference(arguments.reference)
     heard = listen(voice.xtts, [samples])
-    return lambda name: heard if name in (None, arguments.speaker, arguments.reference.name) else voice.speaker(name)
+    known = (None, arguments.speaker, _name_of(arguments.reference))
+    return lambda name: heard if name in known else voice.speaker(name)
+
+
+def _name_of(path: Path) -> str:
+    """A file's name in UTF-8, whatever its bytes are."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def _reference(path: Path) -> "np.ndarray":
@@ -136,7 +143,9 @@ def export(arguments: argparse.Namespace) -> None:
     from voicetune.xtts import export  # torch: not needed for --help
 
     export.export(arguments.model, arguments.out, arguments.consent)
-    print(f"{arguments.out}: see {export.CARD} there" + ("" if arguments.consent else ", and fill in who agreed"))
+    print(
+        shown(f"{arguments.out}: see {export.CARD} there" + ("" if arguments.consent else ", and fill in who agreed"))
+    )
 
 
 def states(arguments: argparse.Namespace) -> None:
@@ -189,15 +198,14 @@ def deps(arguments: argparse.Namespace) -> None:
     from voicetune import closure
 
     pipeline = Path("dvc.yaml")
-    if not pipeline.is_file():
-        raise UserError("dvc.yaml is missing; run this in the repository's folder.")
-    text = pipeline.read_text(encoding="utf-8")
+    commands = closure.commands(reading.read_yaml(pipeline))
     if arguments.write:
-        pipeline.write_text(closure.rewrite(text), encoding="utf-8")
+        text = files.read_text(pipeline, "run this in the repository's folder")
+        files.put(pipeline, closure.rewrite(text).encode())
         print("dvc.yaml lists the files that each stage runs")
         return
-    for name, one in reading.read_yaml(pipeline)["stages"].items():
-        print(name, *closure.files(closure.script_of(one["cmd"])), sep="\n  ")
+    for name, one in commands.items():
+        print(name, *closure.files(closure.script_of(one)), sep="\n  ")
 
 
 def explain(arguments: argparse.Namespace) -> None:

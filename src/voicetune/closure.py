@@ -9,6 +9,9 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+from voicetune.errors import UserError
 
 PACKAGE = "voicetune"
 NO_DEP = "# no dep: "
@@ -46,6 +49,10 @@ def sha256_of_stage(script: str, src: Path = SRC) -> str:
 
 def _run_by(script: str, src: Path) -> dict[Path, None]:
     """Find a stage's script and every file that it imports."""
+    if not (src / f"{script}.py").is_file():
+        raise UserError(
+            f"a stage runs {src / script}.py, which is missing; correct its `cmd` in dvc.yaml, above `deps`."
+        )
     seen: dict[Path, None] = {src / f"{script}.py": None}
     _follow(src / f"{script}.py", src, seen)
     for module in _ALSO.get(script, ()):
@@ -98,6 +105,24 @@ def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
 
 def _names_templates(path: Path) -> bool:
     return path.with_name("templates").is_dir() and '"templates"' in path.read_text(encoding="utf-8")
+
+
+def commands(pipeline: dict[str, Any]) -> dict[str, str]:
+    """The command of each stage of a dvc.yaml.
+
+    Raises:
+        UserError: it has no stages, or one has no such command as these stages have.
+    """
+    stages = pipeline.get("stages")
+    if not isinstance(stages, dict):
+        raise UserError("dvc.yaml has no stages; restore it with `git checkout dvc.yaml`.")
+    found = {}
+    for name, one in stages.items():
+        command = one.get("cmd") if isinstance(one, dict) else None
+        if not isinstance(command, str) or not command.startswith("python src/"):
+            raise UserError(f"dvc.yaml: stage '{name}' has no `cmd: python src/...`; write one.")
+        found[str(name)] = command
+    return found
 
 
 def script_of(command: str) -> str:

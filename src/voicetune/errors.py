@@ -1,5 +1,7 @@
 """The exceptions that a user is meant to read, and how what came from outside is shown."""
 
+_LONGEST = 800  # characters
+
 
 class UserError(Exception):
     """Bad input. The message is one sentence that names the file or key and the remedy.
@@ -19,6 +21,11 @@ def shown(text: object) -> str:
     categories Cc, Cf, Cs, Co, Cn, Zl and Zp, as `str.isprintable` knows them.
     """
     return "".join(one if one.isprintable() or one == "\u3000" else _number(one) for one in str(text))
+
+
+def shortened(sentence: str) -> str:
+    """A sentence that quotes too much without its middle: it begins with the file and ends with the remedy."""
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST // 2]} ... {sentence[-_LONGEST // 2 :]}"
 
 
 def _number(character: str) -> str:

@@ -8,8 +8,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from voicetune.errors import UserError
@@ -94,6 +94,47 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(refused(path, error, "written")) from None
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it gets its name."""
+    return path.with_name(f".{path.name}.part")
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file, see `put_all`."""
+    put_all({path: data})
+
+
+def put_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files beside their places, and rename them once all of them are whole. None is ever half a file.
+
+    Raises:
+        UserError: the disk is full, or a folder cannot be written; what was there before stays as it was.
+    """
+    try:
+        for path, data in contents.items():
+            with writing(path):
+                beside(path).unlink(missing_ok=True)  # were it a link, writing would follow it
+                beside(path).write_bytes(data)
+        for path in contents:
+            with writing(path):
+                os.replace(beside(path), path)
+    except BaseException:
+        for path in contents:
+            with suppress(OSError):
+                beside(path).unlink(missing_ok=True)
+        raise
+
+
+def check_own(path: Path) -> None:
+    """Ask for a place below the working directory that no link leads away from.
+
+    Raises:
+        UserError: it is a link, or a folder on the way to it is one; what is written there would lie elsewhere.
+    """
+    if Path(os.path.realpath(path)) != Path.cwd().resolve() / path:
+        raise UserError(f"{path} leads through a link, but results stay in the project's own folders; remove the link.")
 
 
 def refused(path: Path | str | None, error: OSError, done: str) -> str:

@@ -14,6 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter
+
+from voicetune import files
+
 PATH = Path("machine.json")
 # Those whose code computes, reads or writes what the stages make.
 PACKAGES = (
@@ -28,6 +32,16 @@ CONFLICT = (
 )
 
 Facts = dict[str, Any]
+
+
+class _Entry(BaseModel):
+    """What is asked of an entry; the other facts may be anything."""
+
+    stages: list[str]
+    packages: dict[str, str] = {}
+
+
+_ENTRIES = TypeAdapter(list[_Entry])
 
 
 def facts(whole_machine: bool = False) -> Facts:
@@ -105,10 +119,13 @@ def has_conflict(path: Path = PATH) -> bool:
 
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
     """Machines, and the stages that ran on each; none where the file is missing or damaged, as it is made anew."""
+    if not files.is_file(path):
+        return []
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return [({k: v for k, v in entry.items() if k != "stages"}, set(entry["stages"])) for entry in entries]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        text = path.read_bytes()
+        _ENTRIES.validate_json(text, strict=True)
+        return [({k: v for k, v in one.items() if k != "stages"}, set(one["stages"])) for one in json.loads(text)]
+    except (OSError, ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return []
 
 

@@ -99,11 +99,13 @@ def made(root: Path) -> list[Path]:
     """
     _check_root(root)
     command = ["git", "ls-files", "-z", "--others", "--ignored", "--exclude-from=.gitignore", "--", *MADE]
-    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    answer = subprocess.run(command, cwd=root, capture_output=True)
     if answer.returncode:
-        reason = answer.stderr.strip().removeprefix("fatal: ")
+        reason = os.fsdecode(answer.stderr).strip().removeprefix("fatal: ")
         raise UserError(f"git does not say what it tracks in {root} ({reason}); remove what you want by hand.")
-    names = [name for name in answer.stdout.split("\0") if name and not name.endswith("/")]  # "/": another repository
+    names = [
+        name for name in os.fsdecode(answer.stdout).split("\0") if name and not name.endswith("/")
+    ]  # "/": another repository
     return [root / name for name in names if not name.startswith(tuple(f"{kept}/" for kept in KEPT))]
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track as rich_track
 
 from voicetune import files
-from voicetune.errors import UserError, shown
+from voicetune.errors import UserError, shortened, shown
 
 RUN = Path("metrics/run")
 """What the last run took on this machine: seconds, memory, restarts. It differs from run to run, so it is neither git's
@@ -59,7 +59,7 @@ def run(main: Callable[[], None]) -> None:
 
 def fail(sentence: str) -> NoReturn:
     """End with a sentence, on one line, and status 1."""
-    print(f"error: {shown(sentence)}", file=sys.stderr)
+    print(f"error: {shown(shortened(sentence))}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -69,8 +69,7 @@ def emptied(folder: Path) -> Path:
     Raises:
         UserError: it cannot be removed or made; or it is a link, which this does not follow.
     """
-    if folder.resolve() != Path.cwd().resolve() / folder:
-        raise UserError(f"{folder} leads through a link, but a stage writes into a folder of its own; remove the link.")
+    files.check_own(folder)
     with files.writing(folder):
         if folder.exists():
             shutil.rmtree(folder)
@@ -101,19 +100,25 @@ def note_run(name: str, values: dict[str, Any]) -> None:
 
 def read_run(path: Path) -> dict[str, Any]:
     """What `note_run` wrote; nothing where there is none, or a process was killed while it wrote."""
+    if not files.is_file(path):
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Write figures as `json_of` gives them; the file is whole, or as it was before."""
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    files.put(path, json_of(data))
+
+
+def json_of(data: Any) -> bytes:
+    """Figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
+    return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import soundfile
@@ -20,6 +21,8 @@ SAMPLE_RATE = 22050
 LONGEST = 600  # seconds that are read of a recording; more is no sentence, and would fill the memory
 _RATES = (8000, 192000)  # Hz: that of a telephone, and the highest that microphones are sold with
 _AT_ONCE = 1 << 20  # samples of all channels
+_CONTAINERS = {"format_whitelist": "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav"}
+"""What FFmpeg may take a file for, whatever its ending: no list that names other files (concat, HLS), no picture."""
 _UNKNOWN = 1 << 62  # frames of a FLAC that was streamed, and so does not say how many it has
 _QUIETEST = 0.001  # what never passes -60 dB of full scale holds no speech
 _FLATTEST = 0.35
@@ -88,7 +91,7 @@ def _mono(decoder: Callable[[Path], Blocks], path: Path) -> tuple[np.ndarray, in
 
 
 def _by_soundfile(path: Path) -> Blocks:
-    with soundfile.SoundFile(path) as file:
+    with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
         _check_rate(path, file.samplerate)
         promised = file.frames if file.frames < _UNKNOWN else None
         _check_length(path, promised or 0, file.samplerate)
@@ -104,7 +107,10 @@ def _by_av(path: Path) -> Blocks:
     import av  # only for what soundfile cannot decode (m4a, webm and the like)
 
     try:
-        with av.open(str(path)) as container:
+        with (
+            path.open("rb") as file,
+            av.open(file, "r", container_options=_CONTAINERS, io_open=_opens_nothing) as container,
+        ):
             stream = container.streams.audio[0]
             rate, done = int(stream.rate or 0), 0
             _check_rate(path, rate)
@@ -121,6 +127,10 @@ def _by_av(path: Path) -> Blocks:
         unknown = "FFmpeg has no decoder for it" if isinstance(error, AttributeError) else None
         reason = " ".join(str(unknown or getattr(error, "strerror", None) or error).split())[:200]
         raise Unusable("undecodable", f"{path} cannot be decoded ({reason}); convert it to WAV or FLAC.") from None
+
+
+def _opens_nothing(url: str, _flags: int, _options: dict) -> NoReturn:
+    raise PermissionError(f"a recording may not name another file, such as {url}")
 
 
 def _promised_by_av(container, stream, rate: int) -> int | None:

@@ -1,12 +1,17 @@
 """The record that everything downstream reads: one clip, one row of a manifest."""
 
 import csv
-import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from voicetune import files
+from voicetune.data import rows
+from voicetune.data.split import SIDES
 from voicetune.errors import UserError
+from voicetune.shapes import Plain
 
 MADE_BY = {"clips": "prepare", "codes": "encode"}
 """The stage that makes the manifest in a folder of this name."""
@@ -16,17 +21,17 @@ MADE_BY = {"clips": "prepare", "codes": "encode"}
 class Clip:
     """One utterance.
 
-    file: relative to the manifest's folder. seconds: after cleaning. split: `train`, `validation` or `test`.
+    file: its name in the manifest's folder. seconds: after cleaning. split: `train`, `validation` or `test`.
     """
 
-    id: str
-    file: str
+    id: Plain
+    file: Plain
     text: str
     language: str
-    speaker: str
-    source: str
-    seconds: float
-    split: str
+    speaker: Plain
+    source: Plain
+    seconds: Annotated[float, Field(ge=0, le=1e6)]
+    split: Annotated[str, Field(pattern=f"^({'|'.join(SIDES)})$")]
 
 
 def write(path: Path, clips: list[Clip]) -> None:
@@ -49,12 +54,7 @@ def read(path: Path) -> list[Clip]:
     Raises:
         UserError: it is missing or damaged.
     """
-    again = f"run `dvc repro -f {MADE_BY.get(path.parent.name, 'prepare')}`"
-    text = files.read_text(path, again)
-    try:
-        return [Clip(seconds=float(row.pop("seconds")), **row) for row in csv.DictReader(io.StringIO(text, newline=""))]
-    except (KeyError, ValueError, TypeError, AttributeError, csv.Error):
-        raise UserError(f"{path} is damaged; {again}.") from None
+    return rows.read(path, Clip, f"run `dvc repro -f {MADE_BY.get(path.parent.name, 'prepare')}`")
 
 
 def check_files(folder: Path, clips: list[Clip]) -> None:

@@ -17,8 +17,10 @@ from voicetune import files
 from voicetune.data import clip as clips_file
 from voicetune.data.clip import Clip
 from voicetune.data.split import SIDES
+from voicetune.errors import UserError
 
 FRAMES_PER_SECOND = 22050 / 256
+_ARRAYS = {"tokens": (np.int32, ()), "codes": (np.int16, ()), "mel": (np.float16, (80,))}
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,36 @@ def save(folder: Path, clips: list[Clip], encoded: list[Encoded]) -> None:
     clips_file.write(folder / "clips.csv", clips)
 
 
+def _open(path: Path, clips: int) -> dict[str, np.ndarray]:
+    """The arrays of an encoded dataset of so many clips, held to what `save` writes."""
+    again = "run `dvc repro -f encode`"
+    files.need(path, again)
+    try:
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    except (SafetensorError, TypeError, ValueError):
+        raise UserError(f"{path} is damaged; {again}.") from None
+    for name, (kind, shape) in _ARRAYS.items():
+        array, offsets = arrays.get(name), arrays.get(f"{name}_offsets")
+        if array is None or offsets is None or array.dtype != kind or array.shape[1:] != shape or not array.ndim:
+            raise UserError(f"{path} has no '{name}' as `encode` writes it; {again}.")
+        steps = np.diff(offsets) if offsets.dtype == np.int64 and offsets.shape == (clips + 1,) else np.array([-1])
+        if (steps < 0).any() or offsets[0] != 0 or offsets[-1] != len(array) or (name != "mel" and (array < 0).any()):
+            raise UserError(f"{path} has '{name}' that do not fit to the {clips} clips of clips.csv; {again}.")
+    return arrays
+
+
 class Codes:
     """An encoded dataset, opened. Clips are addressed by their position, 0 to len - 1.
 
     training, validation, test: positions of each side's clips, int64. References are drawn from training clips alone.
+
+    Raises UserError: a file is missing or damaged, or they are not of the same clips.
     """
 
     def __init__(self, folder: Path):
         self.clips = clips_file.read(folder / "clips.csv")
-        self._arrays = {}
-        with safe_open(folder / "codes.safetensors", "np") as file:
-            for name in file.keys():  # noqa: SIM118 - safe_open is no dictionary
-                self._arrays[name] = file.get_tensor(name)
+        self._arrays = _open(folder / "codes.safetensors", len(self.clips))
         self.speakers = [clip.speaker for clip in self.clips]
         self.training, self.validation, self.test = (
             np.array([i for i, c in enumerate(self.clips) if c.split == side], np.int64) for side in SIDES

@@ -1,7 +1,6 @@
 """Sound into the bytes of a file, the same bytes each time: WAV, FLAC, MP3 and Ogg Vorbis, by libsndfile."""
 
 import io
-import os
 import zlib
 from pathlib import Path
 
@@ -43,23 +42,6 @@ def encode(samples: np.ndarray, rate: int, format: str) -> bytes:
     return _without_serial(file.getvalue()) if format == "ogg" else file.getvalue()
 
 
-def beside(path: Path) -> Path:
-    """Where a file is written before it gets its name."""
-    return path.with_name(f".{path.name}.part")
-
-
-def put(path: Path, data: bytes) -> None:
-    """Write a file beside `path` and rename it, so that `path` is never half a file.
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written.
-    """
-    with files.writing(path):
-        beside(path).unlink(missing_ok=True)  # were it a link, writing would follow it
-        beside(path).write_bytes(data)
-        os.replace(beside(path), path)
-
-
 def check_place(path: Path) -> None:
     """Find out before the work whether a file can be written at `path`.
 
@@ -69,18 +51,18 @@ def check_place(path: Path) -> None:
     with files.writing(path):
         try:
             if path.is_dir():
-                raise UserError(f"{path} is a folder; choose another --out.")
+                raise UserError(f"{path} is a folder; choose another place.")
             if path.exists() and not files.is_file(path):
-                raise UserError(f"{path} is a pipe or a device, but should be a file; choose another --out.")
-            beside(path).unlink(missing_ok=True)
-            beside(path).touch()
-            beside(path).unlink()
+                raise UserError(f"{path} is a pipe or a device, but should be a file; choose another place.")
+            files.beside(path).unlink(missing_ok=True)
+            files.beside(path).touch()
+            files.beside(path).unlink()
         except FileNotFoundError:
             if path.parent.is_dir():
-                raise UserError(f"{path} cannot be written; choose another --out.") from None
-            raise UserError(f"the folder {path.parent} does not exist; make it, or choose another --out.") from None
+                raise UserError(f"{path} cannot be written; choose another place.") from None
+            raise UserError(f"the folder {path.parent} does not exist; make it, or choose another place.") from None
         except ValueError:  # a NUL
-            raise UserError(f"'{path}' is no name that a file can have; choose another --out.") from None
+            raise UserError(f"'{path}' is no name that a file can have; choose another place.") from None
 
 
 def _without_serial(ogg: bytes) -> bytes:

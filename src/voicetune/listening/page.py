@@ -6,7 +6,6 @@ timing, so whoever hears one of them again always finds it, whichever model spok
 """
 
 import base64
-import csv
 import hashlib
 import io
 import json
@@ -19,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from voicetune import files
 from voicetune.data import audio
 from voicetune.errors import UserError
-from voicetune.measures.takes import read_sound
+from voicetune.measures import takes
 
 RECORDINGS = "recordings"
 RATED = ("base", "phase1", "phase2", RECORDINGS)
@@ -61,12 +61,13 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
         seed: of the choice among them.
 
     Raises:
-        UserError: sounds are missing or no sound, or nothing was spoken.
+        UserError: sounds are missing or no sound, nothing was spoken, or `out` is a link or cannot be written.
     """
+    for place in (out / PAGE, out / KEY):
+        files.check_own(place)
     chosen = _sentences(spoken, sentences, seed)
     names = [(row, sentence) for sentence in chosen for row in RATED]
-    files = [spoken / row / f"{sentence}.flac" for row, sentence in names]
-    levelled, rate, quieter = _levelled(files)
+    levelled, rate, quieter = _levelled([takes.read_sound(spoken / row, sentence, 0) for row, sentence in names])
     flacs = [_flac(one, rate) for one in levelled]
     salt = hashlib.sha256(b"".join(flacs)).hexdigest()
     ids = {name: _opaque(salt, *name) for name in names}
@@ -77,8 +78,12 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
     key = {
         "page": page,
         "sounds": {
-            ids[row, sentence]: {"row": row, "sentence": sentence, "sha256": _sha256(file)}
-            for (row, sentence), file in zip(names, files, strict=True)
+            ids[row, sentence]: {
+                "row": row,
+                "sentence": sentence,
+                "sha256": _sha256(spoken / row / takes.file_of(sentence, 0)),
+            }
+            for row, sentence in names
         },
         "trials": trials,
     }
@@ -88,9 +93,10 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
         id: {**chosen[name[1]], "flac": base64.b64encode(flac).decode()}
         for (name, id), flac in zip(ids.items(), flacs, strict=True)
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / PAGE).write_text(_html(page, contents, trials, minutes), encoding="utf-8")
-    (out / KEY).write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
+    html = _html(page, contents, trials, minutes)
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    files.put_all({out / PAGE: html.encode(), out / KEY: (json.dumps(key, indent=2) + "\n").encode()})
     return Built(out / PAGE, page, len(compared), len(rated), minutes, quieter)
 
 
@@ -116,9 +122,8 @@ def match_loudness(sounds: Sequence[np.ndarray], rate: int) -> tuple[list[np.nda
     return [sound * 10 ** (gain / 20) for sound, gain in zip(sounds, gains, strict=True)], quieter
 
 
-def _levelled(files: list[Path]) -> tuple[list[np.ndarray], int, int]:
+def _levelled(read: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], int, int]:
     """Sounds at one loudness and at one sample rate, the highest, so that neither gives a row away."""
-    read = [read_sound(file) for file in files]
     rate = max(rate for _, rate in read)
     resampled = [audio.resample(samples, own, rate) for samples, own in read]
     nothing = np.zeros(rate // 4)  # what a model that said nothing sounds like
@@ -128,24 +133,14 @@ def _levelled(files: list[Path]) -> tuple[list[np.ndarray], int, int]:
 
 def _sentences(spoken: Path, count: int, seed: int) -> dict[str, dict[str, str]]:
     """Text and language of the chosen sentences by id, among those that every row has."""
-    tables = [_table(spoken / row / "takes.csv") for row in RATED]
+    tables = [
+        {said.id: {"text": said.text, "language": said.language} for said in takes.index(spoken / row)} for row in RATED
+    ]
     common = sorted(set(tables[0]).intersection(*tables[1:]))
     if not common:
         raise UserError(f"{spoken} has no sentence that every model spoke; raise speak.sentences and `dvc repro`.")
     drawn = np.random.default_rng([seed, 8]).permutation(len(common))[:count]
     return {common[i]: tables[0][common[i]] for i in sorted(drawn)}
-
-
-def _table(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {row["id"]: {"text": row["text"], "language": row["language"]} for row in csv.DictReader(file)}
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro speak ceiling`.") from None
-    except (KeyError, UnicodeDecodeError, csv.Error):
-        raise UserError(
-            f"{path} should have the columns id, text and language; run `dvc repro -f speak ceiling`."
-        ) from None
 
 
 def _minutes(trials: list[list[float]]) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rich import box
 from rich.table import Table
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.errors import UserError
 from voicetune.listening import figures
 from voicetune.listening.page import KEY, RATED, RECORDINGS
@@ -59,7 +59,7 @@ class Sound(_Record):
     """Who spoke a sound. sha256: of its file in data/spoken."""
 
     row: Literal["base", "phase1", "phase2", "recordings"]
-    sentence: str
+    sentence: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
     sha256: str
 
 
@@ -69,6 +69,12 @@ class Key(_Record):
     page: Id
     sounds: dict[Id, Sound]
     trials: dict[Id, Annotated[list[Id], Field(min_length=1, max_length=2)]]
+
+    @model_validator(mode="after")
+    def _knows_its_sounds(self):
+        if unknown := {id for heard in self.trials.values() for id in heard} - set(self.sounds):
+            raise ValueError(f"a trial has the sound {min(unknown)}, which 'sounds' lacks")
+        return self
 
 
 def run(paths: Sequence[Path], built: Path, kept: Path, resamples: int, seed: int) -> tuple[dict[str, Any], Key]:
@@ -83,21 +89,33 @@ def run(paths: Sequence[Path], built: Path, kept: Path, resamples: int, seed: in
         the figures, and the key.
 
     Raises:
-        UserError: see `read` and `join`.
+        UserError: see `read`; or the files do not fit together or to the key, or cannot be written. Then what was there
+            before is as it was.
     """
+    for place in (METRICS, kept):
+        files.check_own(place)
     answers = [read(path) for path in paths]
     key = _key([built / KEY, kept / KEY], paths[0], answers[0].page)
     for path, one in zip(paths, answers, strict=True):
         _check(path, one, key)
     _check_listeners(paths, answers)
     found = compute(answers, key, resamples, seed)
-    stage.write_json(METRICS, found)
-    for old in kept.glob("listener-*.json"):
-        old.unlink()
-    stage.write_json(kept / KEY, key.model_dump())
-    for one in answers:
-        stage.write_json(kept / f"listener-{one.listener}.json", one.model_dump())
+    _keep(
+        kept,
+        {METRICS: found, kept / KEY: key.model_dump()}
+        | {kept / f"listener-{one.listener}.json": one.model_dump() for one in answers},
+    )
     return found, key
+
+
+def _keep(kept: Path, contents: Mapping[Path, dict[str, Any]]) -> None:
+    """Write all of it, and then remove the answers of before."""
+    for path in contents:
+        with files.writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    files.put_all({path: stage.json_of(values) for path, values in contents.items()})
+    for old in set(kept.glob("listener-*.json")) - set(contents):
+        old.unlink()
 
 
 def read(path: Path) -> Answers:
@@ -106,13 +124,15 @@ def read(path: Path) -> Answers:
     Raises:
         UserError: it is missing, or not what the page saves.
     """
-    return _parse(path, Answers, "save it again from the listening page, and do not edit it")
+    return _parse(path, Answers, "name the file that the listening page saved, as it saved it")
 
 
 def heard_these(key: Key, spoken: Path) -> bool:
     """Whether the sounds that were listened to are still those of `spoken`; a later training makes others."""
-    files = {spoken / sound.row / f"{sound.sentence}.flac": sound.sha256 for sound in key.sounds.values()}
-    return all(path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha for path, sha in files.items())
+    sounds = {spoken / sound.row / f"{sound.sentence}.flac": sound.sha256 for sound in key.sounds.values()}
+    return all(
+        files.is_file(path) and hashlib.sha256(path.read_bytes()).hexdigest() == sha for path, sha in sounds.items()
+    )
 
 
 def compute(answers: Sequence[Answers], key: Key, resamples: int, seed: int) -> dict[str, Any]:
@@ -168,12 +188,11 @@ def overview(found: Mapping[str, Any]) -> Table:
 
 
 def _parse(path: Path, record: type[Any], remedy: str) -> Any:
+    files.need(path, remedy)
     try:
         if path.stat().st_size > _LARGEST:
             raise UserError(f"{path} is far too large for a listener's answers; {remedy}.")
         return record.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; name the file that the listening page saved.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {remedy}.") from None
     except ValidationError as error:

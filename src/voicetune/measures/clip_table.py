@@ -2,16 +2,35 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from voicetune import files
+from voicetune.data import rows
 from voicetune.errors import UserError
+from voicetune.shapes import Number, Plain
 
 TABLE = "clips.csv"
-COLUMNS = ("id", "mel_nats", "mel_tokens", "text_nats", "text_tokens", "top1", "top10")
+_Tokens = Annotated[float, Field(ge=1, le=1e9)]
 _AGAIN = "measure again with `dvc repro -f evaluate`"
+
+
+@dataclass(frozen=True)
+class _Row:
+    id: Plain
+    mel_nats: Number
+    mel_tokens: _Tokens
+    text_nats: Number
+    text_tokens: _Tokens
+    top1: Number
+    top10: Number
+
+
+COLUMNS = tuple(field.name for field in fields(_Row))
 
 
 @dataclass(frozen=True)
@@ -28,7 +47,7 @@ class ClipTable:
 
 def write(path: Path, ids: Sequence[str], columns: Mapping[str, np.ndarray]) -> None:
     """Write the table; sums of nats keep all their digits."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for i, id in enumerate(ids):
@@ -42,19 +61,8 @@ def read(path: Path) -> ClipTable:
     Raises:
         UserError: the file is missing, empty, or not such a table.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro evaluate`.") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise UserError(f"{path} is not a CSV file; {_AGAIN}.") from None
-    if tuple(header) != COLUMNS or not rows:
-        raise UserError(f"{path} should have rows, and the columns {', '.join(COLUMNS)}; {_AGAIN}.")
-    try:
-        numbers = np.array([row[1:] for row in rows], np.float64)
-    except ValueError:
-        numbers = np.empty((0, 0))
-    if numbers.shape != (len(rows), len(COLUMNS) - 1) or not np.isfinite(numbers).all():
-        raise UserError(f"{path} has a row without six finite numbers; {_AGAIN}.")
-    return ClipTable([row[0] for row in rows], dict(zip(COLUMNS[1:], numbers.T, strict=True)))
+    found = rows.read(path, _Row, _AGAIN)
+    if not found:
+        raise UserError(f"{path} has no rows; {_AGAIN}.")
+    columns = {name: np.array([getattr(row, name) for row in found], np.float64) for name in COLUMNS[1:]}
+    return ClipTable([row.id for row in found], columns)

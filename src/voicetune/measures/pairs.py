@@ -9,6 +9,7 @@ from voicetune.errors import UserError
 from voicetune.measures import bounds, table
 from voicetune.measures.clip_table import ClipTable
 from voicetune.measures.intervals import Interval, paired_difference, ratio_interval
+from voicetune.params.models import MODELS
 
 Figures = dict[str, Any]
 
@@ -53,6 +54,22 @@ def check_same_task(tables: Mapping[str, ClipTable], data: Mapping[str, str]) ->
             raise UserError(
                 f"metrics/evaluate/{model} was measured on {what} than {first}; measure again with "
                 "`dvc repro -f evaluate`."
+            )
+
+
+def check_same_takes(rows: Mapping[str, Sequence[table.Row]]) -> None:
+    """Every model says the same sentences equally often; recordings and codec say them once, or not at all.
+
+    Raises:
+        UserError: a table lacks rows that another has, or has one twice.
+    """
+    said = {row: sorted((take["id"], take["take"]) for take in takes) for row, takes in rows.items()}
+    sentences = [take for take in said["base"] if take[1] == 0]
+    for row, takes in said.items():
+        if takes != said["base"] if row in MODELS else takes and takes != sentences:
+            raise UserError(
+                f"metrics/evaluate/{row}/takes.csv has other takes than that of base; measure again with "
+                "`dvc repro -f ceiling evaluate`."
             )
 
 

@@ -2,19 +2,19 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
+from voicetune import files
+from voicetune.data import rows
 from voicetune.errors import UserError
+from voicetune.shapes import Number, Plain
 
 TABLE = "takes.csv"
-COLUMNS = (
-    "id", "take", "speaker", "language", "text", "file", "seconds", "heard", "characters", "character_errors", "words",
-    "word_errors", "secs", "secs_xtts", "mos", "mos_signal", "mos_background", "f0_rmse_cents", "voicing_error",
-    "mcd_db", "duration_ratio", "stopped", "skipped", "repeated", "long_silence", "clipped",
-)  # fmt: skip
 RATIOS = {"cer": ("character_errors", "characters"), "wer": ("word_errors", "words")}
 MEANS = (
     "secs", "secs_xtts", "mos", "mos_signal", "mos_background", "f0_rmse_cents", "voicing_error", "mcd_db",
@@ -28,10 +28,48 @@ AVERAGED = (*RATIOS, *MEANS)
 
 Row = dict[str, Any]
 
+_Measured = Annotated[Number | None, BeforeValidator(lambda cell: None if cell == "" else cell)]
+"""Empty where nothing was measured."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A row of the table, its columns in their order."""
+
+    id: Plain
+    take: Annotated[int, Field(ge=0, le=10_000)]
+    speaker: str
+    language: str
+    text: str
+    file: str
+    seconds: _Measured
+    heard: str
+    characters: _Measured
+    character_errors: _Measured
+    words: _Measured
+    word_errors: _Measured
+    secs: _Measured
+    secs_xtts: _Measured
+    mos: _Measured
+    mos_signal: _Measured
+    mos_background: _Measured
+    f0_rmse_cents: _Measured
+    voicing_error: _Measured
+    mcd_db: _Measured
+    duration_ratio: _Measured
+    stopped: _Measured
+    skipped: _Measured
+    repeated: _Measured
+    long_silence: _Measured
+    clipped: _Measured
+
+
+COLUMNS = tuple(field.name for field in fields(_Heard))
+
 
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Write the table, a row a take."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -43,23 +81,12 @@ def read(path: Path) -> list[Row]:
     Raises:
         UserError: the table is missing or not the one that `write` writes.
     """
-    again = "run `dvc repro -f evaluate`"
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise UserError(f"{path} should have the columns {', '.join(COLUMNS)}; {again}.")
-            return [{name: _cell(name, text) for name, text in row.items()} for row in reader]
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; {again}.") from None
-    except (ValueError, csv.Error, AttributeError):
-        raise UserError(f"{path} has a cell that cannot be read; {again}.") from None
-
-
-def _cell(name: str, text: str) -> Any:
-    if name in ("id", "speaker", "language", "text", "file", "heard"):
-        return text
-    return float(text) if text else None
+    again = "run `dvc repro -f evaluate ceiling`"
+    found = [vars(row) for row in rows.read(path, _Heard, again)]
+    for row in found:
+        if any((row[above] is None) != (row[below] is None) for above, below in RATIOS.values()):
+            raise UserError(f"{path} has errors without what they are of, in the row of {row['id']}; {again}.")
+    return found
 
 
 def mishap(row: Row) -> bool | None:

@@ -6,20 +6,35 @@ is measured is what these files hold.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import soundfile
+from pydantic import Field
 
-from voicetune.data import formats
+from voicetune import files
+from voicetune.data import formats, rows
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
+from voicetune.shapes import Plain
 
 INDEX = "takes.csv"
-_COLUMNS = ("id", "take", "file", "stopped", "language", "text")
 _NOTHING = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A row of the index. take: from 0. stopped: 1 or 0; empty for what no model said."""
+
+    id: Plain
+    take: Annotated[int, Field(ge=0, le=10_000)]
+    file: str
+    stopped: Literal["", "0", "1"]
+    language: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,12 @@ class Take:
     @property
     def file(self) -> str:
         """Of its sound, in the folder of takes."""
-        return f"{self.clip.id}.flac" if self.number == 0 else f"take{self.number + 1}/{self.clip.id}.flac"
+        return file_of(self.clip.id, self.number)
+
+
+def file_of(id: str, number: int) -> str:
+    """The file of a take's sound, in the folder of takes."""
+    return f"{id}.flac" if number == 0 else f"take{number + 1}/{id}.flac"
 
 
 def sentences(clips: np.ndarray, seed: int, count: int) -> np.ndarray:
@@ -67,10 +87,10 @@ def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
         path = folder / take.file
         path.parent.mkdir(exist_ok=True)
         sound = take.sound if take.sound.size else np.zeros(1, np.float32)  # FLAC has no empty file
-        formats.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
-    with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
+        files.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
+    with files.writing(folder / INDEX), (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
+        writer.writerow(field.name for field in fields(Said))
         for take in takes:
             stopped = "" if take.stopped is None else int(take.stopped)
             writer.writerow([take.clip.id, take.number, take.file, stopped, take.clip.language, take.clip.text])
@@ -89,31 +109,38 @@ def read(folder: Path, codes: Codes) -> tuple[list[Take], int]:
         UserError: the folder is not what `save` writes, or has a sentence that the dataset lacks.
     """
     known = {clip.id: clip for clip in codes.clips}
-    path = folder / INDEX
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        takes, rates = [], {0}
-        for row in rows:
-            clip, number = known[row["id"]], int(row["take"])
-            sound, rate = read_sound(folder / Take(clip, number, _NOTHING).file)
-            stopped = None if row["stopped"] == "" else row["stopped"] == "1"
-            takes.append(Take(clip, number, sound if len(sound) > 1 else _NOTHING, stopped))
-            rates.add(rate)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro speak ceiling`.") from None
-    except (KeyError, ValueError, csv.Error):
-        raise UserError(f"{path} is not the list of takes of this dataset; run `dvc repro -f speak`.") from None
+    takes, rates = [], {0}
+    for row in index(folder):
+        if row.id not in known:
+            raise UserError(f"{folder / INDEX} is not the list of takes of this dataset; run `dvc repro -f speak`.")
+        sound, rate = read_sound(folder, row.id, row.take)
+        stopped = None if row.stopped == "" else row.stopped == "1"
+        takes.append(Take(known[row.id], row.take, sound if len(sound) > 1 else _NOTHING, stopped))
+        rates.add(rate)
     return takes, max(rates)
 
 
-def read_sound(path: Path) -> tuple[np.ndarray, int]:
+def index(folder: Path) -> list[Said]:
+    """The rows of a folder's takes.csv.
+
+    Raises:
+        UserError: it is missing, or not what `save` writes.
+    """
+    return rows.read(folder / INDEX, Said, "run `dvc repro -f speak ceiling`")
+
+
+def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
     """The sound of one take: (samples,) float32 and its rate in Hz.
 
     Raises:
-        UserError: the file is missing or no sound.
+        UserError: the file is missing or no sound, or a link that leads out of the folder.
     """
+    path, again = folder / file_of(id, number), "make it again with `dvc repro -f speak ceiling`"
+    if files.leaves(path, folder):
+        raise UserError(f"{path} is a link that leads out of {folder}; {again}.")
     try:
-        return soundfile.read(path, dtype="float32")
+        if files.is_file(path):
+            return soundfile.read(path, dtype="float32")
     except (OSError, RuntimeError):
-        raise UserError(f"{path} is missing or no sound; make it again with `dvc repro -f speak ceiling`.") from None
+        pass
+    raise UserError(f"{path} is missing or no sound; {again}.")

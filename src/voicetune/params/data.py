@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from voicetune.params.languages import Language
 from voicetune.params.reading import Name, Section, Seed
@@ -24,12 +24,21 @@ class LJSpeechSource(_Source):
     reader: Literal["ljspeech"]
 
 
+_LONGEST_VOICE = 30  # at 40 characters, espeak-ng ends the process
+
+
+def _voice(name: str) -> str:
+    if not (0 < len(name) <= _LONGEST_VOICE and name.isascii() and name.isprintable()):
+        raise ValueError(f"a name of at most {_LONGEST_VOICE} ASCII characters, such as en-us, en-us+f3 or hu")
+    return name
+
+
 class EspeakSource(_Source):
     """Sentences for espeak-ng to speak."""
 
     READER: ClassVar[str] = "espeak"
     reader: Literal["espeak"]
-    voice: str = Field(examples=["en-us"], description="the voice's name")
+    voice: Annotated[str, AfterValidator(_voice)] = Field(examples=["en-us"], description="the voice's name")
     rate: int = Field(ge=80, le=450, examples=[150], description="words a minute")
     pitch: int = Field(ge=0, le=99, examples=[50], description="base pitch")
 

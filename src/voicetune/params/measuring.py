@@ -18,7 +18,7 @@ class Evaluate(Section):
 
 
 class Compare(Section):
-    bootstrap: int = Field(ge=100, examples=[2000], description="resamples behind each 95 % interval")
+    bootstrap: int = Field(ge=100, le=20_000, examples=[2000], description="resamples behind each 95 % interval")
 
 
 class CeilingStage(Section):

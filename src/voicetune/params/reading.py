@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from voicetune import files
 from voicetune.errors import UserError, shown
@@ -32,6 +33,24 @@ class Section(BaseModel):
     @classmethod
     def _empty(cls, data: Any) -> Any:
         return {} if data is None else data  # YAML's value of a section whose lines are all commented out
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, data: Any) -> Any:
+        for name, field in cls.model_fields.items() if isinstance(data, dict) else ():
+            given = data.get(name)
+            given_bool = any(isinstance(one, bool) for one in (given if isinstance(given, list) else [given]))
+            if given_bool and _is_number(field.annotation):
+                fault = PydanticCustomError("number", "a number, and neither true nor false")
+                details = InitErrorDetails(type=fault, loc=(name,), input=given)
+                raise ValidationError.from_exception_data(cls.__name__, [details])
+        return data
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a number is among what an annotation allows; to pydantic, True is 1."""
+    inside = get_args(annotation)
+    return annotation in (int, float) or type(annotation) is int or any(map(_is_number, inside))
 
 
 S = TypeVar("S", bound=Section)
@@ -70,6 +89,10 @@ class _Loader(yaml.SafeLoader):
 def _values(node: yaml.Node, known: dict[int, float]) -> float:
     """How many values a node is with its aliases written out; infinity where it holds itself."""
     if isinstance(node, yaml.ScalarNode):
+        if any("\ud800" <= one <= "\udfff" for one in node.value):
+            raise yaml.composer.ComposerError(
+                problem="has half a character (U+D800 to U+DFFF); remove it", problem_mark=node.start_mark
+            )
         return 1
     if id(node) not in known:
         known[id(node)] = float("inf")  # as long as it is being counted
@@ -98,7 +121,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = getattr(error, "problem_mark", None)
         at = f", line {where.line + 1}" if where else ""
         ours = str(getattr(error, "problem", None) or error)
-        told = ours if ours.startswith(("has the key", "unfolds")) else "is not valid YAML; correct it there"
+        told = (
+            ours if ours.startswith(("has the key", "has half a", "unfolds")) else "is not valid YAML; correct it there"
+        )
         raise UserError(f"{path}{at} {told}.") from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply; restore it with `git checkout`.") from None

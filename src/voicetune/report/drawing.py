@@ -49,7 +49,13 @@ def durations(clips: Sequence[Clip]) -> str:
     with _figure(9, 2.4, "seconds", "clips") as (figure, axes):
         sources = sorted({clip.source for clip in clips})
         values = [[clip.seconds for clip in clips if clip.source == source] for source in sources]
-        axes.hist(values, bins=24, stacked=True, label=sources, color=[_COLOURS[i % 5] for i in range(len(sources))])
+        axes.hist(
+            values,
+            bins=24,
+            stacked=True,
+            label=[one.replace("$", r"\$") for one in sources],
+            color=[_COLOURS[i % 5] for i in range(len(sources))],
+        )
         if len(sources) <= 12:
             axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
         return _svg(figure)

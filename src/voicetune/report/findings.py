@@ -175,7 +175,7 @@ def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
         True,
     )  # fmt: skip
     half = (high - low) / 2
-    if change["difference"]:
+    if half < 1e6 * abs(change["difference"]):
         wanted = math.ceil(clips * (half / abs(change["difference"])) ** 2)
         yield Finding(
             "test_too_small",
@@ -247,7 +247,7 @@ def _target(phase: Phase) -> Iterator[Finding]:
             "target_out_of_reach", f"{missing}, and {phase.name} no longer falls: more of it will not get there.", True
         )
     else:
-        factor = math.exp((phase.target - trend[1]) / trend[0]) / phase.steps
+        factor = float(np.exp(min((phase.target - trend[1]) / trend[0], 700.0))) / phase.steps
         if factor <= _FAR:
             how = f"its curve, continued in the logarithm of the steps, gets there at {factor:.1f} times its steps"
         else:

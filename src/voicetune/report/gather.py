@@ -1,25 +1,29 @@
 """All that the report shows, read from the folders that the stages before it wrote."""
 
-import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from voicetune import files
 from voicetune.data import clip
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
-from voicetune.measures import results, table
+from voicetune.measures import pairs, results, table
 from voicetune.params import whole
 from voicetune.params.models import MODELS
 from voicetune.params.training import Phase as PhaseSettings
 from voicetune.params.unlisted import Unlisted
 from voicetune.params.whole import Params
 from voicetune.report.findings import Phase, Point
+from voicetune.report.verdict import COMPARE
 
 ROWS = ("recordings", "codec", *MODELS)
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2", "recordings": "recordings", "codec": "codec"}
+LISTEN = "make it again with `python -m voicetune listen`, or restore it with `git checkout`"
+_LARGEST = 1e9  # of a step or a loss
 PHASES = {"train_phase1": "phase 1", "train_phase2": "phase 2"}
 
 
@@ -46,16 +50,18 @@ def read(root: Path) -> Results:
         UserError: a file is missing or not what its stage writes.
     """
     metrics, settings = root / "metrics", whole.load(root / "params.yaml")
-    heard = results.read_json(metrics / "listening.json")
+    heard = results.read(metrics / "listening.json", results.Listening, LISTEN)
+    said = {row: table.read(metrics / "evaluate" / row / table.TABLE) for row in ROWS}
+    pairs.check_same_takes(said)
     written = settings.model_dump(mode="json", exclude=set(Unlisted.model_fields))
     return Results(
         settings=settings,
         parameters=yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100),
-        figures=results.read_json(metrics / "compare" / "figures.json"),
-        said={row: table.read(metrics / "evaluate" / row / table.TABLE) for row in ROWS},
-        pairs=results.read_json(metrics / "compare" / "changes.json"),
+        figures=results.read(metrics / "compare" / "figures.json", results.Figures, COMPARE),
+        said=said,
+        pairs=results.read(metrics / "compare" / "changes.json", results.Changes, COMPARE),
         phases=[_phase(metrics / stage, settings) for stage in PHASES],
-        prepared=results.read_json(metrics / "prepare.json"),
+        prepared=results.read(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -f prepare`"),
         clips=clip.read(root / "data/clips/clips.csv"),
         listening=heard if heard.get("raters") else None,
     )
@@ -81,11 +87,18 @@ def _phase(folder: Path, settings: Params) -> Phase:
 def _curve(folder: Path, name: str) -> list[Point]:
     """A curve as dvclive writes it; empty if this one was never logged."""
     path = folder / "plots/metrics" / f"{name}.tsv"
-    if not path.is_file():
+    if not path.exists():
         return []
+    again = f"run `dvc repro -f {folder.name}`"
+    _, *rows = files.read_text(path, again).splitlines()
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            _, *rows = list(csv.reader(file, delimiter="\t"))
-        return [(float(step), float(value)) for step, value in rows]
+        curve = [(float(step), float(value)) for step, value in (row.split("\t") for row in rows)]
     except ValueError:
-        raise UserError(f"{path} is not the curve that a phase writes; run `dvc repro -f {folder.name}`.") from None
+        curve = [(math.nan, math.nan)]
+    if not all(abs(number) <= _LARGEST for point in curve for number in point) or curve != sorted(curve, key=_step):
+        raise UserError(f"{path} is not the curve that a phase writes; {again}.")
+    return curve
+
+
+def _step(point: Point) -> float:
+    return point[0]

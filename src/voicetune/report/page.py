@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from voicetune import stage
+from voicetune import files, stage
 from voicetune.data import formats
 from voicetune.errors import shown
 from voicetune.measures.table import Row
@@ -92,8 +92,6 @@ def write(results: Results, root: Path, out: Path) -> None:
         "published": LABELS[results.settings.publish],
         "ended": _ended(results),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.md").write_text(_render("report.md.j2", common, html=False), encoding="utf-8")
     seen = {
         "players": _players(results, root, common["sentences"]),
         "left_out": max(0, len(common["sentences"]) - _PLAYED),
@@ -102,7 +100,14 @@ def write(results: Results, root: Path, out: Path) -> None:
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "parameters": results.parameters,
     }
-    (out / "index.html").write_text(_render("report.html.j2", common | seen, html=True), encoding="utf-8")
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    files.put_all(
+        {
+            out / "report.md": _render("report.md.j2", common, html=False).encode(),
+            out / "index.html": _render("report.html.j2", common | seen, html=True).encode(),
+        }
+    )
 
 
 def write_run(root: Path) -> None:
@@ -114,9 +119,10 @@ def write_run(root: Path) -> None:
     """
     folder = root / stage.RUN
     found = {path.stem: values for path in sorted(folder.glob("*.json")) if (values := stage.read_run(path))}
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2).replace("<", "\\u003c")
-    (folder / "run.js").write_text(f"window.voicetuneRun = {text};\n", encoding="utf-8")
+    files.put(folder / "run.js", f"window.voicetuneRun = {text};\n".encode())
 
 
 def summary(results: Results) -> str:
@@ -164,8 +170,8 @@ def _changes(results: Results) -> list[dict[str, Any]]:
     """One entry a pair and measure: what changed, and whether it is certain and good."""
     known = {measure.name: measure for measure in MEASURES}
     entries = []
-    for pair, measures in results.pairs.items():
-        first, second = pair.split("_")
+    for first, second in (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2")):
+        measures = results.pairs[f"{first}_{second}"]
         for name in _COMPARED:
             if (change := measures.get(name)) is None:
                 continue
@@ -224,8 +230,7 @@ def _players(results: Results, root: Path, sentences: list[dict[str, Any]]) -> l
     for sentence in stage.track(sentences[:_PLAYED], "drawing"):
         takes = []
         for row, take in sentence["takes"].items():
-            path = root / "data/spoken" / row / take["file"]
-            samples, rate = read_sound(path)
+            samples, rate = read_sound(root / "data/spoken" / row, take["id"], take["take"])
             takes.append({
                 "label": LABELS[row],
                 "heard": take["heard"],

@@ -44,6 +44,7 @@ LIMITS = {
     "cost_secs": Limit("SECS below that of the base, where the interval excludes zero", 0.02, 0.02),
     "cost_mos": Limit("predicted MOS below that of the base, where the interval excludes zero", 0.2, 0.2),
 }
+COMPARE = "make it again with `dvc repro -f compare`"
 LABELS = {"base": "the base", "phase1": "phase 1", "phase2": "phase 2"}
 _MORE_SENTENCES = "The interval reaches to where the answer is no: raise `speak.sentences`."
 _STYLES = {"good": "green", "part": "yellow", "bad": "bold red", "unknown": "dim"}
@@ -73,9 +74,9 @@ def read(root: Path) -> list[Line]:
         UserError: the figures are missing or damaged.
     """
     metrics = root / "metrics"
-    published = results.read_json(metrics / "voice.json", ("model",))["model"]
-    figures = results.read_json(metrics / "compare/figures.json", ("recordings", "codec", published))
-    return judge(published, figures, results.read_json(metrics / "compare/changes.json"))
+    published = results.read(metrics / "voice.json", results.Published, COMPARE)["model"]
+    figures = results.read(metrics / "compare/figures.json", results.Figures, COMPARE)
+    return judge(published, figures, results.read(metrics / "compare/changes.json", results.Changes, COMPARE))
 
 
 def show(lines: Sequence[Line]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from voicetune.data.clip import Clip
 from voicetune.data.split import TRAIN
 from voicetune.errors import UserError
-from voicetune.measures.results import read_json
+from voicetune.measures import results
 from voicetune.params.decoding import Decoding
 from voicetune.xtts import copies
 
@@ -45,7 +45,7 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
             "published": name,
             "language": max(sorted(set(languages)), key=languages.count),
             "decoding": decoding.model_dump(mode="json"),
-            "references": read_json(spoken / _REFERENCES),
+            "references": results.read(spoken / _REFERENCES, results.AnyFigures),
         }
         with copies.written(part / _OURS):
             (part / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

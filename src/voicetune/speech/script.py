@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from voicetune import files, stage
@@ -28,6 +29,7 @@ from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.params.speaking import SPEEDS
+from voicetune.shapes import Number, Record
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
@@ -35,10 +37,18 @@ from voicetune.xtts import folder
 MANIFEST = "manifest.json"
 JOURNAL = "manifest.jsonl"
 COLUMNS = ("text", "voice", "language", "speed")
-_WORDS = ("file", "key", "sha256")
 _MADE = re.compile(rf"[^/\\\x00-\x1f]+\.(?:{'|'.join(formats.FORMATS)})")  # the files that a manifest may name
 
 Speaker = dict[str, Tensor]
+
+
+class _Row(Record):
+    """A row of the manifest; the others of its keys are for a reader."""
+
+    file: str
+    key: Annotated[str, Field(min_length=1)]
+    sha256: str
+    seconds: Number
 
 
 @dataclass(frozen=True)
@@ -102,12 +112,14 @@ def _rows(path: Path, text: str) -> list[dict[str | None, Any]]:
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"{path} should end in .txt, .csv or .tsv.")
     delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
-        header, *rows = [r for r in csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True) if r]
+        header, *rows = [row for row in reader if row]
     except ValueError:
         return []
     except csv.Error as error:
-        raise UserError(f"{path} is not {path.suffix[1:].upper()} ({error}); correct its quotes.") from None
+        kind = path.suffix[1:].upper()
+        raise UserError(f"{path}, line {reader.line_num} is not {kind} ({error}); correct its quotes.") from None
     names = [name.strip().lower() for name in header]
     if "text" not in names or not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
         raise UserError(f"{path} begins with '{delimiter.join(header)}'; its columns are text and, if wanted, "
@@ -189,7 +201,7 @@ def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
     """Do what a run that was interrupted had still to do: name the files that lie complete beside their names, remove
     those that do not, and put the journal's rows into the manifest."""
     for name, row in before.items():
-        part = formats.beside(out / name)
+        part = files.beside(out / name)
         with files.writing(part):
             if _is_that(part, row):
                 os.replace(part, out / name)
@@ -210,12 +222,12 @@ def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner,
         made.rows.append({**row, "seconds": round(len(sound) / voice.rate, 3), "sha256": digest})
         made.anew += 1
         _note(out, made.rows[-1])
-        formats.put(out / take.file, data)
+        files.put(out / take.file, data)
 
 
 def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
     """Give kept files other names. Each is copied beside first, as one's new name may be another's old one."""
-    beside = [(formats.beside(new), new) for _, new in moved]
+    beside = [(files.beside(new), new) for _, new in moved]
     for (old, _), (part, _) in zip(moved, beside, strict=True):
         with files.writing(part):
             part.unlink(missing_ok=True)  # were it a link, writing would follow it
@@ -270,13 +282,15 @@ def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
     if path.is_symlink():
         raise UserError(f"{path} is a link; {again}.")
     text = files.read_text(path, again)
+    if path.name == JOURNAL:
+        text = "[" + ",".join(text.split("\n")[:-1]) + "]"  # a row that a kill cut short has no line end
     try:
-        rows = json.loads(text) if path.name == MANIFEST else [json.loads(line) for line in text.split("\n")[:-1]]
-        found = {row["file"]: row for row in rows if all(isinstance(row[name], str) for name in _WORDS) and row["key"]}
-        whole = len(found) == len(rows) and all(isinstance(row["seconds"], int | float) for row in found.values())
-    except (ValueError, TypeError, KeyError, RecursionError):
-        whole, found = False, {}
-    if not whole:
+        TypeAdapter(list[_Row]).validate_json(text, strict=True)
+        rows = json.loads(text)
+        found = {row["file"]: row for row in rows}
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
+        rows, found = [None], {}
+    if len(found) < len(rows):
         raise UserError(f"{path} is not what a script's run writes; {again}.")
     if strange := [name for name in found if not _MADE.fullmatch(name)]:
         raise UserError(
@@ -291,7 +305,7 @@ def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
     done = {row["file"] for row in made.rows}
     rows = [*made.rows, *(row for name, row in before.items() if name not in done)]
     text = json.dumps(sorted(rows, key=lambda row: row["file"]), indent=2, ensure_ascii=False) + "\n"
-    formats.put(out / MANIFEST, text.encode())
+    files.put(out / MANIFEST, text.encode())
     with files.writing(out / JOURNAL):
         (out / JOURNAL).unlink(missing_ok=True)
 

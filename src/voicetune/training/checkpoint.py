@@ -26,9 +26,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
+from voicetune import files
 from voicetune.errors import UserError
+from voicetune.shapes import Count, Plain, Record
 from voicetune.training.place import root as root
 
 _NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # of a state: the stage and `key`
@@ -142,10 +145,11 @@ class State:
         """The step of the last state that is whole; what is newer and damaged is forgotten."""
         self.flush()
         for step, manifest in _manifests(self.folder):
-            described = json.loads(manifest.read_text(encoding="utf-8"))
-            damaged = [name for name, entry in described["files"].items() if not _intact(self.folder / name, entry)]
-            if not damaged:
-                self._best_entry = described["files"][self._best(described["best_step"]).name]
+            damaged, described = [manifest.name], _described(manifest)
+            if described is not None:
+                damaged = [name for name, one in described.files.items() if not _intact(self.folder / name, one)]
+            if described is not None and not damaged:
+                self._best_entry = described.files[self._best(described.best_step).name].model_dump()
                 return step
             print(f"{self.folder / damaged[0]} is damaged; going on from an earlier state, or from the start")
             manifest.unlink()  # so that it is not counted among those that are kept
@@ -223,9 +227,9 @@ class State:
         if best is not None:
             self._write_best(state["best_step"], best)
         place = self._state(step)
-        files = {place.name: write_beside(place, state), best_file.name: self._best_entry}
+        written = {place.name: write_beside(place, state), best_file.name: self._best_entry}
         with _beside(place.with_suffix(".json")) as file:
-            file.write(json.dumps({"step": step, "best_step": state["best_step"], "files": files}).encode())
+            file.write(json.dumps({"step": step, "best_step": state["best_step"], "files": written}).encode())
         self._tidy()
 
     def _write_best(self, step: int, best: dict[str, Tensor]) -> None:
@@ -236,7 +240,7 @@ class State:
         """Remove what none of the states that are kept names."""
         found = [manifest for _, manifest in _manifests(self.folder)]
         keep, gone = found[:_KEPT], found[_KEPT:]
-        named = {name for path in keep for name in json.loads(path.read_text(encoding="utf-8"))["files"]}
+        named = {name for path in keep if (one := _described(path)) for name in one.files}
         for path in gone:
             path.unlink()
         for path in self.folder.glob("*.pt"):
@@ -262,15 +266,42 @@ class State:
 
 def _manifests(folder: Path) -> list[tuple[int, Path]]:
     """Steps and their manifests, the newest first."""
-    matches = ((path, re.fullmatch(r"step-(\d+)\.json", path.name)) for path in folder.iterdir())
+    matches = ((path, re.fullmatch(r"step-(\d{1,12})\.json", path.name)) for path in folder.iterdir())
     return sorted(((int(match[1]), path) for path, match in matches if match), reverse=True)
 
 
-def _intact(path: Path, entry: dict[str, Any]) -> bool:
-    if not path.is_file() or path.stat().st_size != entry["bytes"]:
+class _Entry(Record):
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
+class _Described(Record):
+    """step-<n>.json."""
+
+    step: Count
+    best_step: Count
+    files: dict[Plain, _Entry]
+
+    @model_validator(mode="after")
+    def _names_both(self):
+        if not {f"step-{self.step}.pt", f"best-{self.best_step}.pt"} <= set(self.files):
+            raise ValueError("should name the state and its best weights")
+        return self
+
+
+def _described(manifest: Path) -> _Described | None:
+    """What a manifest vouches for; None if it is damaged."""
+    try:
+        return _Described.model_validate_json(manifest.read_bytes()) if files.is_file(manifest) else None
+    except (OSError, ValidationError):
+        return None
+
+
+def _intact(path: Path, entry: _Entry) -> bool:
+    if not files.is_file(path) or path.stat().st_size != entry.bytes:
         return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
 
 
 def _snapshot(value: Any, old: Any = None) -> Any:
@@ -317,7 +348,7 @@ def kept(root: Path) -> list[Kept]:
 
 
 def _look(folder: Path) -> Kept:
-    stats = [path.stat() for path in folder.iterdir()]
+    stats = [path.lstat() for path in folder.iterdir()]
     newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
     days = max(0.0, time.time() - newest) / 86400
     step = next((step for step, _ in _manifests(folder)), None)
@@ -325,6 +356,8 @@ def _look(folder: Path) -> Kept:
 
 
 def _is_used(folder: Path) -> bool:
+    if not files.is_file(folder / "lock"):
+        return False
     try:
         with (folder / "lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,52 @@
+"""Reads the tables that stages write: CSV with a header, each row checked, and whole to its last line."""
+
+import csv
+import io
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from voicetune import files
+from voicetune.errors import UserError
+from voicetune.shapes import told
+
+R = TypeVar("R")
+
+
+def read(path: Path, record: type[R], again: str) -> list[R]:
+    """The rows of a table.
+
+    Args:
+        record: a dataclass whose fields are the columns; their annotations say what the cells may be.
+        again: what makes the table again, without its full stop.
+
+    Raises:
+        UserError: the file is missing, cut off, has other columns, or a cell that is not what it may be.
+    """
+    text = files.read_text(path, again)
+    columns = [field.name for field in fields(record)]  # type: ignore[arg-type]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        if next(reader, []) != columns:
+            raise UserError(f"{path} should have the columns {', '.join(columns)}; {again}.")
+        adapter, rows = TypeAdapter(record), []
+        for row in reader:
+            if len(row) != len(columns):
+                raise csv.Error(f"{len(row)} cells")
+            rows.append(
+                _checked(adapter, dict(zip(columns, row, strict=True)), f"{path}, line {reader.line_num}", again)
+            )
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num} is damaged ({error}); {again}.") from None
+    if not text.endswith("\n"):
+        raise UserError(f"{path} ends in the middle of its last line; {again}.")
+    return rows
+
+
+def _checked(adapter: TypeAdapter[R], row: dict[str, Any], at: str, again: str) -> R:
+    try:
+        return adapter.validate_python(row)
+    except ValidationError as error:
+        raise UserError(f"{at} {told(error)}; {again}.") from None

@@ -1,0 +1,56 @@
+"""What the cells and figures of a file may be, and the words for a file in which they are something else."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+_FOLDERS = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+
+
+def _plain(name: str) -> str:
+    if name in ("", ".", "..") or _FOLDERS.search(name):
+        raise ValueError("should be a plain name, without folders or control characters")
+    return name
+
+
+Plain = Annotated[str, AfterValidator(_plain)]
+"""A name that is that of a file in one folder, and of no other."""
+Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+"""No figure of this project is larger, and sums and squares of such numbers are finite."""
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
+def _scalar(value: Any) -> Any:
+    if not (value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= 1e9)):
+        raise ValueError("should be a number or a text")
+    return value
+
+
+Scalar = Annotated[Any, AfterValidator(_scalar)]
+
+
+class Record(BaseModel):
+    """An object of a JSON file. Other keys than its fields may stand there too."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+class Flat(Record):
+    """An object whose other keys are handed on to another file, so that they hold a number or a text each."""
+
+    __pydantic_extra__: dict[str, Scalar] = Field(init=False)
+
+
+def told(error: ValidationError) -> str:
+    """What is wrong first, to be said after the name of the file: `has no 'a'`, or `has a 'b' that should be ...`."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    key, rule = ".".join(str(part) for part in fault["loc"]), fault["msg"]
+    if fault["type"] == "json_invalid":
+        return "is not valid JSON"
+    if fault["type"] == "missing":
+        return f"has no '{key}'"
+    rule = rule.removeprefix("Value error, ").removeprefix("Input ")
+    if fault["type"] in ("model_type", "dict_type"):
+        rule = "should hold figures by their names"
+    return f"has a '{key}' that {rule}" if key else f"is not right: it {rule}"
