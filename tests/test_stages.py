@@ -52,7 +52,7 @@ def test_what_a_stage_does_is_seen_by_dvc_when_its_code_changes(repository):
     fewer = ("i for i, c in enumerate(self.clips)", "i for i, c in list(enumerate(self.clips))[:50]")
     assert seen(repository, f"{code}/data/codes.py", *fewer) >= TRAINING
     interval = ("_NORMAL = 1.959963984540054", "_NORMAL = 2.0")
-    assert seen(repository, f"{code}/measures/intervals.py", *interval) == {"compare"}
+    assert seen(repository, f"{code}/measures/intervals.py", *interval) == {"compare", "report"}
     found = seen(repository, f"{code}/measures/prosody.py", "_VOICED = 0.1", "_VOICED = 0.2")
     assert not found & (TRAINING | SPEAKING)
     assert {"choose", "ceiling", *HEARING} <= found, "choosing by CER hears it too"
