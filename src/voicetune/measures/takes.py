@@ -27,7 +27,7 @@ _NOTHING = np.zeros(0, np.float32)
 
 @dataclass(frozen=True)
 class Said:
-    """A row of the index. take: from 0. stopped: 1 or 0; empty for what no model said."""
+    """A row of the index. take: from 0. stopped: 1 or 0; empty where no model spoke."""
 
     id: Plain
     take: Annotated[int, Field(ge=0, le=10_000)]
