@@ -1,4 +1,4 @@
-"""Every file that verdict, compare and report read, damaged key by key and cell by cell: a sentence, or it works."""
+"""Damages each key and cell of the files that verdict, compare and report read; each damage is told, or harmless."""
 
 import copy
 import csv
