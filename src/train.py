@@ -26,10 +26,10 @@ def main() -> None:
     parent, out = (Path(folder) for folder in FOLDERS[name])
     from voicetune import readiness  # no dep: it looks at what comes after the training, and changes no result
 
-    ready = readiness.ask(name) if stage.is_first() else lambda: None
+    wait_until_ready = readiness.ask(name) if stage.is_first() else lambda: None
     from voicetune.training import agent, phase  # torch and the stock classes: only once the parameters are good
 
-    ready()
+    wait_until_ready()
 
     def work() -> None:
         folder, before = Path("metrics") / name, phase.steps_before(name, parent)

@@ -651,6 +651,16 @@ def test_a_full_disk_names_the_files_of_the_report(capsys, monkeypatch):
     assert "metrics/report/report.md cannot be written: the disk is full" in sentence_of(capsys, report.main)
 
 
+def test_a_folder_in_the_place_of_a_file_changes_no_other_file():
+    Path("a").write_bytes(b"old")
+    Path("b").mkdir()
+    with pytest.raises(UserError, match=r"^b cannot be written: a folder of this name is in the way; move it away\.$"):
+        files.put_all({Path("a"): b"new", Path("b"): b"new"})
+    assert Path("a").read_bytes() == b"old"
+    assert {path.name for path in Path().iterdir()} >= {"a", "b"}
+    assert not list(Path().glob(".*.part"))
+
+
 def test_a_stages_refusal_names_no_option(monkeypatch):
     Path("samples").mkdir()
     Path("samples/manifest.json").mkdir()

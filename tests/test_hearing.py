@@ -216,7 +216,7 @@ def test_takes_that_cannot_be_read_are_named(tmp_path, dataset, harm, said):
 
 def test_takes_of_another_dataset_are_refused(tmp_path, dataset):
     takes.save(tmp_path, [Take(CLIP, 0, np.zeros(10, np.float32), True)], RATE)
-    with pytest.raises(UserError, match="is not the list of takes of this dataset; run `dvc repro -f speak`"):
+    with pytest.raises(UserError, match="is not the list of takes of this dataset; run `dvc repro -f speak ceiling`"):
         takes.read(tmp_path, Codes(dataset / "codes"))
 
 

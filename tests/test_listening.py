@@ -213,10 +213,10 @@ def index(spoken: Path) -> Path:
         (lambda spoken: index(spoken).write_text(HEAD + "s0,0,s0.flac,1,en"), "line 2 is damaged"),
         (lambda spoken: (index(spoken).unlink(), os.mkfifo(index(spoken))), "takes.csv is a pipe or a device"),
         (lambda spoken: shutil.rmtree(spoken / "phase1"), r"phase1/takes.csv is missing; run `dvc repro"),
-        (lambda spoken: (spoken / "base" / "s1.flac").unlink(), r"base/s1.flac is missing or no sound; make it again"),
+        (lambda spoken: (spoken / "base" / "s1.flac").unlink(), r"base/s1.flac is missing or no sound; run `dvc repro"),
         (
             lambda spoken: (spoken / "base" / "s1.flac").write_bytes(b"?"),
-            r"base/s1.flac is missing or no sound; make it again",
+            r"base/s1.flac is missing or no sound; run `dvc repro",
         ),
         (lambda spoken: (spoken / "base" / "takes.csv").write_text("a,b\n1,2\n"), "base/takes.csv should have"),
         (lambda spoken: index(spoken).write_text(HEAD), "no sentence that every"),

@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
 from voicetune import __main__ as command
-from voicetune import machine
+from voicetune import machine, stage
 from voicetune.errors import UserError
+from voicetune.params import whole
 
 
 def facts(threads: int) -> machine.Facts:
@@ -21,13 +23,28 @@ def run_on(monkeypatch, threads: int, stage: str) -> None:
 
 def test_stages_that_ran_alike_share_an_entry_in_any_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for stage in ("prepare", "encode", "prepare"):
-        run_on(monkeypatch, 2, stage)
+    for name in ("prepare", "encode", "prepare"):
+        run_on(monkeypatch, 2, name)
     first = machine.PATH.read_bytes()
     run_on(monkeypatch, 2, "encode")
     assert machine.PATH.read_bytes() == first
     run_on(monkeypatch, 8, "encode")
     assert [(known["threads"], stages) for known, stages in machine.read()] == [(8, {"encode"}), (2, {"prepare"})]
+
+
+def test_of_several_processes_of_one_stage_only_the_first_writes(tmp_path, monkeypatch):
+    """torchrun's processes end at the same moment, in one folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["src/prepare.py"])
+    monkeypatch.setattr(whole, "load", lambda: None)
+    monkeypatch.setattr(os, "_exit", lambda status: None)
+    monkeypatch.setattr(machine, "facts", lambda: facts(2))
+    monkeypatch.setenv("RANK", "1")
+    stage.run(lambda: None)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("RANK", "0")
+    stage.run(lambda: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["machine.json", "metrics"]
 
 
 ODD = (

@@ -1,6 +1,6 @@
 """The pipeline run with DVC's real commands, in a clone in a temporary folder, on a few clips: minutes each.
 
-What can be asked without a run stands in test_stages.py.
+test_stages.py has the tests that need no run.
 """
 
 import json

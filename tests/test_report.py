@@ -307,7 +307,7 @@ def test_a_reason_of_a_restart_cannot_end_the_script(repository):
 
 
 def test_a_damaged_note_of_a_run_ends_no_stage(repository, monkeypatch):
-    """A process that is killed while it writes one leaves half of it."""
+    """A power cut may leave half of one."""
     monkeypatch.chdir(repository)
     Path("metrics/run/prepare.json").write_text('{"seconds": 1')
     report.main()

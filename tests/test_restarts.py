@@ -116,13 +116,33 @@ def test_a_killed_process_and_a_cuda_error_leave_no_trace_but_in_what_is_told(tr
     assert found.restarts == [{"step": 4, "why": KILLED}, {"step": 6, "why": why}]
 
 
+@pytest.mark.parametrize("at", ["", "a.0", "a.0 7", "a.0 x\n"])
+def test_damaged_notes_of_failures_do_not_count(tmp_path, at):
+    """A full disk or a power cut leaves a part of a line."""
+    (tmp_path / "failures.jsonl").write_text('{"attempt": "a.0", "st')
+    (tmp_path / "at").write_text(at)
+    attempts = Attempts(tmp_path, "a.1", first=True)
+    attempts.begin()
+    assert attempts.failures() == []
+    with pytest.raises(RuntimeError), attempts.recorded():
+        raise RuntimeError("first")
+    assert [failure.why for failure in attempts.failures()] == ["RuntimeError: first"]
+
+
+def test_the_step_of_a_killed_process_is_read_though_it_was_killed_while_it_wrote(tmp_path):
+    (tmp_path / "at").write_text("a.0 9\n2\n")  # over "a.0 112"
+    attempts = Attempts(tmp_path, "a.1", first=True)
+    attempts.begin()
+    assert attempts.told() == [{"step": 10, "why": KILLED}]
+
+
 @pytest.mark.slow
 def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
     again = {(attempt, 0): (5, cuda_error) for attempt in range(9)}
     with pytest.raises(UserError, match=r"step 6 failed twice \(RuntimeError: CUDA error.*crash\.log"):
         trained(again, restarts=8)
     (place,) = (tmp_path / "here" / "state").iterdir()
-    assert len((place / "failures.jsonl").read_text().splitlines()) == 2
+    assert len((place / "failures.jsonl").read_text().split("\n\n")) == 2
     assert (place / "crash.log").read_text().count("Traceback") == 2
     assert State(place).newest() == 5
     assert trained().facts["steps"] == 8  # started by hand once more, it is tried again, and goes on

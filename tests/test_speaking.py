@@ -342,6 +342,15 @@ def test_a_script_of_many_lines_writes_its_manifest_once(voice, speaker, tmp_pat
     assert written.count("manifest.json") == 1
 
 
+def test_a_model_folder_whose_name_is_no_utf_8(voice, speaker, tmp_path, quick, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"\xe1")
+    folder.symlink_to(voice.path.resolve())
+    monkeypatch.setattr(voice, "path", folder)
+    assert make(voice, speaker, tmp_path / "said", *LINES).anew == 3
+    assert script._manifest(tmp_path / "said")["0001.wav"]["model"] == "\\udce1"
+    assert make(voice, speaker, tmp_path / "said", *LINES).anew == 0
+
+
 def test_a_line_that_cannot_be_spoken_is_named_and_the_others_are_made(voice, speaker, tmp_path):
     made = make(voice, speaker, tmp_path, LINES[0], "Здравствуйте!", LINES[2], names=("anna", "anna", "nobody"))
     assert set(made.faults) == {2, 3}

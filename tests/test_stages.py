@@ -1,4 +1,4 @@
-"""What DVC sees of a change, by dvc.lock and the files alone: in a copy of the working tree, where nothing is run."""
+"""Which stages DVC finds changed after an edit. It compares files with dvc.lock, in a clone; no stage is run."""
 
 import json
 import shutil
@@ -31,8 +31,8 @@ def touched(folder: Path) -> dict[str, set[str]]:
 
 
 def _changed(entry: object) -> set[str]:
-    """A parameter is told as {"params.yaml": {"lr": "modified"}}. What a fresh clone has not yet is called deleted, and
-    is no change."""
+    """DVC gives a parameter as {"params.yaml": {"lr": "modified"}}. What a fresh clone lacks it calls deleted; that is
+    no change."""
     deps = entry.get("changed deps", {}) if isinstance(entry, dict) else {}
     keys = {key for how in deps.values() if isinstance(how, dict) for key in how}
     return keys | {name for name, how in deps.items() if how == "modified"}
@@ -45,7 +45,7 @@ def seen(folder: Path, name: str, old: str | bytes, new: str | bytes) -> set[str
 
 
 def test_what_a_stage_does_is_seen_by_dvc_when_its_code_changes(repository):
-    """Each of these changed a result, or none, and DVC said the opposite."""
+    """DVC once missed some of these changes, and ran too many stages for the others."""
     code = "src/voicetune"
     ten_times = ('return {**section, "lr": data["lr"]}', 'return {**section, "lr": 10 * data["lr"]}')
     assert seen(repository, f"{code}/params/training.py", *ten_times) >= TRAINING
@@ -81,7 +81,7 @@ def test_a_changed_byte_of_the_bundle_names_base(repository, name):
     ],
 )
 def test_a_changed_parameter_touches_the_stages_that_it_acts_in(repository, old, new, stages):
-    """The report shows the parameters. What depends on these stages is run too: test_pipeline.py runs it."""
+    """The report shows the parameters, so each touches it. test_pipeline.py runs the stages that follow as well."""
     with edited(repository / "params.yaml", old, new):
         after = touched(repository)
     assert {stage for stage, names in after.items() if any(not name.startswith("src/") for name in names)} == stages

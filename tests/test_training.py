@@ -705,6 +705,18 @@ def test_a_second_trainer_is_refused(place_of, small_base, dataset, tmp_path):
     assert place_of() == place
 
 
+def test_a_state_is_written_through_no_link(tmp_path):
+    theirs, place = tmp_path / "theirs", tmp_path / "state"
+    place.mkdir()
+    theirs.write_bytes(b"mine")
+    for name in ("lock", "best-1.pt.part"):
+        (place / name).symlink_to(theirs)
+    with checkpoint.locked(place):
+        checkpoint.write_beside(place / "best-1.pt", {"w": torch.zeros(1)})
+    assert theirs.read_bytes() == b"mine"
+    assert not (place / "best-1.pt").is_symlink()
+
+
 def test_states_of_temporary_experiments_lie_in_the_repository(tmp_path):
     assert checkpoint.root(tmp_path) == tmp_path / "state"
     assert checkpoint.root(tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc") == tmp_path / "state"

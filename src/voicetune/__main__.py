@@ -252,24 +252,7 @@ def space(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("say", help="speak a text into a sound file, or a script's lines into a folder")
-    one.add_argument("text", nargs="?")
-    one.add_argument("--script", type=Path, help=".txt, a line each; or .csv or .tsv: text, voice, language, speed")
-    one.add_argument(
-        "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
-    )
-    one.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
-    one.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
-    one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
-    one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    one.add_argument("--language", choices=sorted(CHARACTER_LIMITS), help="(the one the voice was trained in)")
-    one.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
-    one.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
-    one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
-    one.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
-    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    one.set_defaults(run=say)
+    _add_say(commands)
     three = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
     three.add_argument("out", type=Path, help="a folder to be made")
     three.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
@@ -301,6 +284,27 @@ def parser() -> argparse.ArgumentParser:
     nine = commands.add_parser("verdict", help="is the published voice understood, is it the speaker, was it worth it?")
     nine.set_defaults(run=verdict)
     return top
+
+
+def _add_say(commands: "argparse._SubParsersAction") -> None:
+    one = commands.add_parser("say", help="speak a text into a sound file, or a script's lines into a folder")
+    one.add_argument("text", nargs="?")
+    one.add_argument("--script", type=Path, help=".txt, a line each; or .csv or .tsv: text, voice, language, speed")
+    one.add_argument(
+        "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
+    )
+    one.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
+    one.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
+    one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
+    one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
+    one.add_argument("--language", choices=sorted(CHARACTER_LIMITS), help="(the one the voice was trained in)")
+    one.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
+    one.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
+    one.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
+    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    one.set_defaults(run=say)
 
 
 def main() -> None:

@@ -51,7 +51,8 @@ def _run_by(script: str, src: Path) -> dict[Path, None]:
     """Find a stage's script and every file that it imports."""
     if not (src / f"{script}.py").is_file():
         raise UserError(
-            f"a stage runs {src / script}.py, which is missing; correct its `cmd` in dvc.yaml, above `deps`."
+            f"a stage runs {src / script}.py, which is missing; correct the stage's `cmd` in dvc.yaml, and write `cmd`"
+            " above `deps`."
         )
     seen: dict[Path, None] = {src / f"{script}.py": None}
     _follow(src / f"{script}.py", src, seen)
@@ -111,7 +112,7 @@ def commands(pipeline: dict[str, Any]) -> dict[str, str]:
     """The command of each stage of a dvc.yaml.
 
     Raises:
-        UserError: it has no stages, or one has no such command as these stages have.
+        UserError: it has no stages, or a stage has no command `python src/...`.
     """
     stages = pipeline.get("stages")
     if not isinstance(stages, dict):

@@ -24,8 +24,18 @@ def shown(text: object) -> str:
 
 
 def shortened(sentence: str) -> str:
-    """A sentence that quotes too much without its middle: it begins with the file and ends with the remedy."""
+    """A sentence of about 800 characters at most. A longer one loses its middle: the file stands at the beginning, the
+    remedy at the end."""
     return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST // 2]} ... {sentence[-_LONGEST // 2 :]}"
+
+
+def quoted(value: object, longest: int = 60) -> str:
+    """A value as Python writes it, to be quoted in a sentence; cut if it has more characters than `longest`."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        text = "a number of too many digits"
+    return shown(text if len(text) <= longest else f"{text[: longest - 3]}...")
 
 
 def _number(character: str) -> str:

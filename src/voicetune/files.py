@@ -109,12 +109,17 @@ def put(path: Path, data: bytes) -> None:
 def put_all(contents: Mapping[Path, bytes]) -> None:
     """Write files beside their places, and rename them once all of them are whole. None is ever half a file.
 
+    One process at a time: the names beside are the same for all.
+
     Raises:
-        UserError: the disk is full, or a folder cannot be written; what was there before stays as it was.
+        UserError: the disk is full, a folder cannot be written, or is in a file's place; what was there before stays
+            as it was.
     """
     try:
         for path, data in contents.items():
             with writing(path):
+                if path.is_dir() and not path.is_symlink():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 beside(path).unlink(missing_ok=True)  # were it a link, writing would follow it
                 beside(path).write_bytes(data)
         for path in contents:
@@ -128,10 +133,10 @@ def put_all(contents: Mapping[Path, bytes]) -> None:
 
 
 def check_own(path: Path) -> None:
-    """Ask for a place below the working directory that no link leads away from.
+    """Ask for a place below the working directory that is reached through no link.
 
     Raises:
-        UserError: it is a link, or a folder on the way to it is one; what is written there would lie elsewhere.
+        UserError: the place, or a folder above it, is a link: what is written there would lie elsewhere.
     """
     if Path(os.path.realpath(path)) != Path.cwd().resolve() / path:
         raise UserError(f"{path} leads through a link, but results stay in the project's own folders; remove the link.")

@@ -35,7 +35,7 @@ Facts = dict[str, Any]
 
 
 class _Entry(BaseModel):
-    """What is asked of an entry; the other facts may be anything."""
+    """What an entry has to have; the other facts may be anything."""
 
     stages: list[str]
     packages: dict[str, str] = {}
@@ -107,9 +107,7 @@ def note(stage: str, path: Path = PATH) -> None:
         found.add(stage)
     kept = [{"stages": sorted(stages), **known} for known, stages in made if stages]
     text = json.dumps(sorted(kept, key=lambda entry: entry["stages"]), indent=2) + "\n"
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    files.put(path, text.encode())
 
 
 def has_conflict(path: Path = PATH) -> bool:
@@ -118,7 +116,8 @@ def has_conflict(path: Path = PATH) -> bool:
 
 
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
-    """Machines, and the stages that ran on each; none where the file is missing or damaged, as it is made anew."""
+    """Machines, and the stages that ran on each. Empty where the file is missing or damaged: stages that run write it
+    anew."""
     if not files.is_file(path):
         return []
     try:

@@ -31,22 +31,22 @@ _SPARE_BYTES = 500_000_000  # clips, samples and figures that come after
 
 
 def ask(phase: str) -> Callable[[], None]:
-    """Begin to check, in another process, what the run will need from this phase on; meanwhile the phase can import.
+    """Start another process that checks what the run will need from this phase on. The phase can import meanwhile.
 
     Returns:
-        what waits for the answer; it raises UserError where something is missing, and then the phase must not begin.
+        a function that waits for the answer. It raises UserError where something is missing; call it before training.
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     command = [sys.executable, "-m", "voicetune", "ready", phase]
     asked = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
-    def answer() -> None:
+    def wait() -> None:
         _, told = asked.communicate()
         if asked.returncode:
             told = told.strip() or f"{' '.join(command[1:])} ended with status {asked.returncode}."
             raise UserError(told.splitlines()[-1].removeprefix("error: "))
 
-    return answer
+    return wait
 
 
 def check(params: Params, phase: str) -> None:

@@ -1,4 +1,4 @@
-"""What the cells and figures of a file may be, and the words for a file in which they are something else."""
+"""Types that the cells and figures of a file are checked against, and the words for what is wrong in it."""
 
 import re
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ def _plain(name: str) -> str:
 
 
 Plain = Annotated[str, AfterValidator(_plain)]
-"""A name that is that of a file in one folder, and of no other."""
+"""A name that cannot lead out of its folder."""
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 """No figure of this project is larger, and sums and squares of such numbers are finite."""
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -31,19 +31,19 @@ Scalar = Annotated[Any, AfterValidator(_scalar)]
 
 
 class Record(BaseModel):
-    """An object of a JSON file. Other keys than its fields may stand there too."""
+    """An object of a JSON file. It may have more keys than the fields."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
 class Flat(Record):
-    """An object whose other keys are handed on to another file, so that they hold a number or a text each."""
+    """An object whose other keys are copied into another file, so each of them has to be a number or a text."""
 
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)
 
 
 def told(error: ValidationError) -> str:
-    """What is wrong first, to be said after the name of the file: `has no 'a'`, or `has a 'b' that should be ...`."""
+    """The first fault, in words that follow the name of the file: `has no 'a'`, or `has a 'b' that should be ...`."""
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     key, rule = ".".join(str(part) for part in fault["loc"]), fault["msg"]
     if fault["type"] == "json_invalid":

@@ -37,7 +37,7 @@ def run(main: Callable[[], None]) -> None:
 
             whole.load()
         main()
-        if name:
+        if name and is_first():  # of several processes that end at once, one writes
             from voicetune import machine  # no dep: it writes down what made the results, and changes none
 
             note_run(name, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
@@ -99,7 +99,7 @@ def note_run(name: str, values: dict[str, Any]) -> None:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What `note_run` wrote; nothing where there is none, or a process was killed while it wrote."""
+    """What `note_run` wrote; nothing where there is none, or it is damaged."""
     if not files.is_file(path):
         return {}
     try:

@@ -22,7 +22,7 @@ LONGEST = 600  # seconds that are read of a recording; more is no sentence, and 
 _RATES = (8000, 192000)  # Hz: that of a telephone, and the highest that microphones are sold with
 _AT_ONCE = 1 << 20  # samples of all channels
 _CONTAINERS = {"format_whitelist": "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav"}
-"""What FFmpeg may take a file for, whatever its ending: no list that names other files (concat, HLS), no picture."""
+"""The formats that FFmpeg may read, whatever a file's ending is: no playlists (concat, HLS), which name other files."""
 _UNKNOWN = 1 << 62  # frames of a FLAC that was streamed, and so does not say how many it has
 _QUIETEST = 0.001  # what never passes -60 dB of full scale holds no speech
 _FLATTEST = 0.35

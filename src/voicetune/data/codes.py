@@ -49,7 +49,7 @@ def save(folder: Path, clips: list[Clip], encoded: list[Encoded]) -> None:
 
 
 def _open(path: Path, clips: int) -> dict[str, np.ndarray]:
-    """The arrays of an encoded dataset of so many clips, held to what `save` writes."""
+    """The arrays of an encoded dataset, checked: they are what `save` writes for that number of clips."""
     again = "run `dvc repro -f encode`"
     files.need(path, again)
     try:
@@ -63,7 +63,7 @@ def _open(path: Path, clips: int) -> dict[str, np.ndarray]:
             raise UserError(f"{path} has no '{name}' as `encode` writes it; {again}.")
         steps = np.diff(offsets) if offsets.dtype == np.int64 and offsets.shape == (clips + 1,) else np.array([-1])
         if (steps < 0).any() or offsets[0] != 0 or offsets[-1] != len(array) or (name != "mel" and (array < 0).any()):
-            raise UserError(f"{path} has '{name}' that do not fit to the {clips} clips of clips.csv; {again}.")
+            raise UserError(f"{path} has '{name}' that do not fit the {clips} clips of clips.csv; {again}.")
     return arrays
 
 
@@ -72,7 +72,7 @@ class Codes:
 
     training, validation, test: positions of each side's clips, int64. References are drawn from training clips alone.
 
-    Raises UserError: a file is missing or damaged, or they are not of the same clips.
+    Raises UserError: a file is missing or damaged, or the two files are not of the same clips.
     """
 
     def __init__(self, folder: Path):

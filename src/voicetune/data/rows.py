@@ -1,4 +1,4 @@
-"""Reads the tables that stages write: CSV with a header, each row checked, and whole to its last line."""
+"""Reads the tables that stages write: CSV with a header. Each row is checked, and that the last one is whole."""
 
 import csv
 import io
@@ -19,11 +19,11 @@ def read(path: Path, record: type[R], again: str) -> list[R]:
     """The rows of a table.
 
     Args:
-        record: a dataclass whose fields are the columns; their annotations say what the cells may be.
-        again: what makes the table again, without its full stop.
+        record: a dataclass whose fields are the columns; a cell is checked against its field's annotation.
+        again: the remedy, without its full stop.
 
     Raises:
-        UserError: the file is missing, cut off, has other columns, or a cell that is not what it may be.
+        UserError: the file is missing or cut off, has other columns, or a cell that fails its check.
     """
     text = files.read_text(path, again)
     columns = [field.name for field in fields(record)]  # type: ignore[arg-type]

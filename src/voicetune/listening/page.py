@@ -75,18 +75,7 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
     rated = [[ids[row, s]] for s in chosen for row in RATED]
     trials = {_opaque(salt, *heard): heard for heard in compared + rated}
     page = _opaque(salt, *sorted(trials))
-    key = {
-        "page": page,
-        "sounds": {
-            ids[row, sentence]: {
-                "row": row,
-                "sentence": sentence,
-                "sha256": _sha256(spoken / row / takes.file_of(sentence, 0)),
-            }
-            for row, sentence in names
-        },
-        "trials": trials,
-    }
+    key = {"page": page, "sounds": {ids[name]: _who(spoken, *name) for name in names}, "trials": trials}
     seconds = {ids[name]: len(sound) / rate for name, sound in zip(names, levelled, strict=True)}
     minutes = _minutes([[seconds[id] for id in heard] for heard in trials.values()])
     contents = {
@@ -98,6 +87,11 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
         out.mkdir(parents=True, exist_ok=True)
     files.put_all({out / PAGE: html.encode(), out / KEY: (json.dumps(key, indent=2) + "\n").encode()})
     return Built(out / PAGE, page, len(compared), len(rated), minutes, quieter)
+
+
+def _who(spoken: Path, row: str, sentence: str) -> dict[str, str]:
+    """What the key says of a sound, see `results.Sound`."""
+    return {"row": row, "sentence": sentence, "sha256": _sha256(spoken / row / takes.file_of(sentence, 0))}
 
 
 def match_loudness(sounds: Sequence[np.ndarray], rate: int) -> tuple[list[np.ndarray], int]:

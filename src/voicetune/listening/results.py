@@ -14,6 +14,8 @@ from voicetune import files, stage
 from voicetune.errors import UserError
 from voicetune.listening import figures
 from voicetune.listening.page import KEY, RATED, RECORDINGS
+from voicetune.measures import takes
+from voicetune.shapes import Plain
 
 METRICS = Path("metrics/listening.json")
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2", RECORDINGS: "recordings"}
@@ -59,7 +61,7 @@ class Sound(_Record):
     """Who spoke a sound. sha256: of its file in data/spoken."""
 
     row: Literal["base", "phase1", "phase2", "recordings"]
-    sentence: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
+    sentence: Plain
     sha256: str
 
 
@@ -109,7 +111,7 @@ def run(paths: Sequence[Path], built: Path, kept: Path, resamples: int, seed: in
 
 
 def _keep(kept: Path, contents: Mapping[Path, dict[str, Any]]) -> None:
-    """Write all of it, and then remove the answers of before."""
+    """Write all of it, and then remove earlier answers that are not among it."""
     for path in contents:
         with files.writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +131,7 @@ def read(path: Path) -> Answers:
 
 def heard_these(key: Key, spoken: Path) -> bool:
     """Whether the sounds that were listened to are still those of `spoken`; a later training makes others."""
-    sounds = {spoken / sound.row / f"{sound.sentence}.flac": sound.sha256 for sound in key.sounds.values()}
+    sounds = {spoken / one.row / takes.file_of(one.sentence, 0): one.sha256 for one in key.sounds.values()}
     return all(
         files.is_file(path) and hashlib.sha256(path.read_bytes()).hexdigest() == sha for path, sha in sounds.items()
     )

@@ -58,7 +58,7 @@ def check_same_task(tables: Mapping[str, ClipTable], data: Mapping[str, str]) ->
 
 
 def check_same_takes(rows: Mapping[str, Sequence[table.Row]]) -> None:
-    """Every model says the same sentences equally often; recordings and codec say them once, or not at all.
+    """Check that the models said the same sentences equally often; recordings and codec once, or not at all.
 
     Raises:
         UserError: a table lacks rows that another has, or has one twice.

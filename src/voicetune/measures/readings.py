@@ -54,7 +54,7 @@ def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
 
 
 def _compatible(text: str, language: str) -> str:
-    """Digits and signs in Unicode's compatibility form, without what this form loses."""
+    """The text in Unicode's compatibility form (NFKC); what this form would lose, `joined` rewrites first."""
     from voicetune.xtts.signs import joined
     from voicetune.xtts.spelling import plain_digits
 
@@ -83,8 +83,10 @@ def words(normalised: str, language: str) -> list[str]:
 
 
 def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
-    """Other readings of a number, in words: as a year, an ordinal, a time, without its zeros, digit by digit; those
-    that belong together at once."""
+    """Other readings of a number, in words: a year, an ordinal, a time, without its leading zeros, digit by digit.
+
+    Each list has the variants of one reading; the nearest of them is compared.
+    """
     from voicetune.xtts import numerals
     from voicetune.xtts.signs import STOPPED
 
@@ -105,7 +107,7 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
 
 
 def _digits(number: str, language: str) -> list[str]:
-    """A number digit by digit; in English, its zeros also as "oh"."""
+    """A number digit by digit; in English also with "oh" for zero."""
     from voicetune.xtts import numerals
 
     said = numerals.one_by_one(number, language)

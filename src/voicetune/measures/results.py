@@ -1,4 +1,4 @@
-"""The figures that stages write as JSON: read back in one place, and each file held to its shape. Without torch."""
+"""Reads the figures that stages write as JSON, and checks that each file has its shape. Imports no torch."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from voicetune.shapes import Count, Flat, Number, Record, told
 
 FACTS = "facts.json"
 FIGURES = ("mel_ce", "text_ce", "mel_ce_stock", "top1", "top10", *AVERAGED, *SHARES, "mishaps")
-"""What a row of metrics/compare/figures.json may have, each with `_low` and `_high` where it has an interval."""
+"""The figures of a row of metrics/compare/figures.json; one with an interval has `_low` and `_high` too."""
 
 
 class CeilingFacts(Flat):
@@ -32,7 +32,7 @@ class ModelFacts(Flat):
 
 
 class Points(Flat):
-    """metrics/evaluate/<model>.json, which has a few of the other figures as well."""
+    """metrics/evaluate/<model>.json: the losses always, the others where they were measured."""
 
     mel_ce: Number
     text_ce: Number
@@ -180,11 +180,11 @@ def read(path: Path, shape: type[Any], again: str = "make it again with `dvc rep
     """Read figures that a stage wrote.
 
     Args:
-        shape: what they have to be.
-        again: what makes them again, without its full stop.
+        shape: the class, or the type, that they are checked against.
+        again: the remedy, without its full stop.
 
     Raises:
-        UserError: the file is missing or damaged, lacks a name, or has something else under it than what belongs there.
+        UserError: the file is missing or damaged, lacks a key, or has a value of another kind.
     """
     text = files.read_text(path, "run `dvc repro`")
     try:

@@ -57,7 +57,7 @@ def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -
 
 
 def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
-    """As the model itself would speak: with each speaker's best reference. Griffin-Lim voices codes without one."""
+    """Each speaker's best reference, as the model itself speaks with it. Griffin-Lim needs none to voice codes."""
     if voice.vocoder != "hifigan":
         return {name: {} for name in names}
     return {name: one.speaker for name, one in references.best(voice.xtts, codes, clips, names).items()}

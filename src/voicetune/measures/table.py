@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,16 +77,16 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """The table's rows; a cell is a number where it is one of a measure, and None where nothing was measured.
+    """The table's rows. A measure is a number, and None where nothing was measured.
 
     Raises:
         UserError: the table is missing or not the one that `write` writes.
     """
     again = "run `dvc repro -f evaluate ceiling`"
     found = [vars(row) for row in rows.read(path, _Heard, again)]
-    for row in found:
-        if any((row[above] is None) != (row[below] is None) for above, below in RATIOS.values()):
-            raise UserError(f"{path} has errors without what they are of, in the row of {row['id']}; {again}.")
+    for row, (above, below) in product(found, RATIOS.values()):
+        if (row[above] is None) != (row[below] is None):
+            raise UserError(f"{path} has only one of {above} and {below} in the row of {row['id']}; {again}.")
     return found
 
 

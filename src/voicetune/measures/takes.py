@@ -22,12 +22,13 @@ from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
 INDEX = "takes.csv"
+_AGAIN = "run `dvc repro -f speak ceiling`"
 _NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class Said:
-    """A row of the index. take: from 0. stopped: 1 or 0; empty for what no model said."""
+    """A row of the index. take: from 0. stopped: 1 or 0; empty where no model spoke."""
 
     id: Plain
     take: Annotated[int, Field(ge=0, le=10_000)]
@@ -112,7 +113,7 @@ def read(folder: Path, codes: Codes) -> tuple[list[Take], int]:
     takes, rates = [], {0}
     for row in index(folder):
         if row.id not in known:
-            raise UserError(f"{folder / INDEX} is not the list of takes of this dataset; run `dvc repro -f speak`.")
+            raise UserError(f"{folder / INDEX} is not the list of takes of this dataset; {_AGAIN}.")
         sound, rate = read_sound(folder, row.id, row.take)
         stopped = None if row.stopped == "" else row.stopped == "1"
         takes.append(Take(known[row.id], row.take, sound if len(sound) > 1 else _NOTHING, stopped))
@@ -126,7 +127,7 @@ def index(folder: Path) -> list[Said]:
     Raises:
         UserError: it is missing, or not what `save` writes.
     """
-    return rows.read(folder / INDEX, Said, "run `dvc repro -f speak ceiling`")
+    return rows.read(folder / INDEX, Said, _AGAIN)
 
 
 def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
@@ -135,12 +136,12 @@ def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
     Raises:
         UserError: the file is missing or no sound, or a link that leads out of the folder.
     """
-    path, again = folder / file_of(id, number), "make it again with `dvc repro -f speak ceiling`"
+    path = folder / file_of(id, number)
     if files.leaves(path, folder):
-        raise UserError(f"{path} is a link that leads out of {folder}; {again}.")
+        raise UserError(f"{path} is a link that leads out of {folder}; {_AGAIN}.")
     try:
         if files.is_file(path):
             return soundfile.read(path, dtype="float32")
     except (OSError, RuntimeError):
         pass
-    raise UserError(f"{path} is missing or no sound; {again}.")
+    raise UserError(f"{path} is missing or no sound; {_AGAIN}.")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from voicetune import files
-from voicetune.errors import UserError, shown
+from voicetune.errors import UserError, quoted
 
 PATH = Path("params.yaml")
 
@@ -48,7 +48,7 @@ class Section(BaseModel):
 
 
 def _is_number(annotation: Any) -> bool:
-    """Whether a number is among what an annotation allows; to pydantic, True is 1."""
+    """Whether an annotation allows a number; pydantic would take True as 1 there."""
     inside = get_args(annotation)
     return annotation in (int, float) or type(annotation) is int or any(map(_is_number, inside))
 
@@ -168,7 +168,7 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
         return f"{path}: {typo}"
     fault = next((f for f in faults if f["type"] == "missing"), faults[0])
     key = _dotted(under, fault["loc"])
-    given = _short(fault["input"])
+    given = quoted(fault["input"])
     if fault["type"] == "extra_forbidden":
         allowed = _sections(model, fault["loc"][:-1])
         return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
@@ -180,7 +180,7 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
         reader = "espeak" if "voice" in fault["input"] else "ljspeech"
         return f"{path}: the key '{key}.reader' is missing; add the line `reader: {reader}` under `{key}:`."
     if fault["type"] == "union_tag_invalid":
-        return f"{path}: '{key}.reader' is {_short(fault['input']['reader'])}, but should be one of {', '.join(_TAGS)}."
+        return f"{path}: '{key}.reader' is {quoted(fault['input']['reader'])}, but should be one of {', '.join(_TAGS)}."
     if fault["type"] == "string_pattern_mismatch":
         return f"{path}: '{key}' is {given}, but should have nothing but {_NAMES}."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -202,14 +202,6 @@ def _typo(faults: list[Any], model: type[BaseModel], under: str) -> str | None:
                 f" (under `{where}:`)." if where else "."
             )
     return None
-
-
-def _short(given: Any) -> str:
-    try:
-        text = repr(given)
-    except ValueError:  # Python writes no whole number of more than 4300 digits
-        text = "a number of too many digits"
-    return shown(text if len(text) < 60 else text[:57] + "...")
 
 
 _TAGS = ("ljspeech", "espeak")  # pydantic puts the reader of a source into the location of a fault

@@ -1,11 +1,11 @@
 """All that the report shows, read from the folders that the stages before it wrote."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from voicetune import files
 from voicetune.data import clip
@@ -19,11 +19,12 @@ from voicetune.params.unlisted import Unlisted
 from voicetune.params.whole import Params
 from voicetune.report.findings import Phase, Point
 from voicetune.report.verdict import COMPARE
+from voicetune.shapes import Number
 
 ROWS = ("recordings", "codec", *MODELS)
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2", "recordings": "recordings", "codec": "codec"}
 LISTEN = "make it again with `python -m voicetune listen`, or restore it with `git checkout`"
-_LARGEST = 1e9  # of a step or a loss
+_CURVE = TypeAdapter(list[tuple[Number, Number]])
 PHASES = {"train_phase1": "phase 1", "train_phase2": "phase 2"}
 
 
@@ -85,17 +86,21 @@ def _phase(folder: Path, settings: Params) -> Phase:
 
 
 def _curve(folder: Path, name: str) -> list[Point]:
-    """A curve as dvclive writes it; empty if this one was never logged."""
+    """A curve as dvclive writes it, a header and a row a step; empty if this one was never logged.
+
+    Raises:
+        UserError: the file is something else, or its steps are not in order.
+    """
     path = folder / "plots/metrics" / f"{name}.tsv"
     if not path.exists():
         return []
     again = f"run `dvc repro -f {folder.name}`"
-    _, *rows = files.read_text(path, again).splitlines()
+    lines = files.read_text(path, again).splitlines()
     try:
-        curve = [(float(step), float(value)) for step, value in (row.split("\t") for row in rows)]
-    except ValueError:
-        curve = [(math.nan, math.nan)]
-    if not all(abs(number) <= _LARGEST for point in curve for number in point) or curve != sorted(curve, key=_step):
+        curve = _CURVE.validate_python([line.split("\t") for line in lines[1:]])
+    except ValueError:  # pydantic's ValidationError is a ValueError
+        curve = []
+    if not lines or len(curve) < len(lines) - 1 or curve != sorted(curve, key=_step):
         raise UserError(f"{path} is not the curve that a phase writes; {again}.")
     return curve
 

@@ -69,12 +69,32 @@ def write(results: Results, root: Path, out: Path) -> None:
     Args:
         root: of the repository; holds data/spoken.
     """
+    common = _common(results)
+    seen = {
+        "players": _players(results, root, common["sentences"]),
+        "left_out": max(0, len(common["sentences"]) - _PLAYED),
+        "curves": drawing.curves(results.phases),
+        "durations": drawing.durations(results.clips),
+        "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        "parameters": results.parameters,
+    }
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    files.put_all(
+        {
+            out / "report.md": _render("report.md.j2", common, html=False).encode(),
+            out / "index.html": _render("report.html.j2", common | seen, html=True).encode(),
+        }
+    )
+
+
+def _common(results: Results) -> dict[str, Any]:
+    """What both templates are given."""
     clips = results.figures["base"].get("clips", 0)
-    found = findings.find(results.phases, results.pairs["phase1_phase2"], clips)
-    common = {
+    return {
         "verdict": verdict.judge(results.settings.publish, results.figures, results.pairs),
         "summary": summary(results),
-        "findings": found,
+        "findings": findings.find(results.phases, results.pairs["phase1_phase2"], clips),
         "rows": [LABELS[row] for row in _COLUMNS],
         "voiced_by_base": results.figures["codec"].get("vocoder") == "hifigan",
         "table": _table(results),
@@ -92,22 +112,6 @@ def write(results: Results, root: Path, out: Path) -> None:
         "published": LABELS[results.settings.publish],
         "ended": _ended(results),
     }
-    seen = {
-        "players": _players(results, root, common["sentences"]),
-        "left_out": max(0, len(common["sentences"]) - _PLAYED),
-        "curves": drawing.curves(results.phases),
-        "durations": drawing.durations(results.clips),
-        "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
-        "parameters": results.parameters,
-    }
-    with files.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    files.put_all(
-        {
-            out / "report.md": _render("report.md.j2", common, html=False).encode(),
-            out / "index.html": _render("report.html.j2", common | seen, html=True).encode(),
-        }
-    )
 
 
 def write_run(root: Path) -> None:

@@ -3,9 +3,9 @@
 `manifest.json` in the folder says for each file what it is, with a key of all that its sound follows from. A file
 whose key is still wanted, and whose bytes are still those of the manifest, is kept.
 
-While lines are spoken, each one's row is added to a journal, `manifest.jsonl`, before its file gets its name: the whole
-manifest, once a line, would be written 10,000 times for 10,000 lines. So whatever is interrupted goes on with the next
-run, which puts the journal's rows into the manifest.
+While lines are spoken, the row of each is added to a journal, `manifest.jsonl`, before its file gets its name. (For
+10,000 lines the whole manifest would be written 10,000 times.) After a kill the next run puts the journal's rows into
+the manifest and goes on from there. When a run ends, the journal is removed.
 """
 
 import csv
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from voicetune import files, stage
 from voicetune.data import formats
-from voicetune.errors import UserError
+from voicetune.errors import UserError, shown
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.params.speaking import SPEEDS
@@ -43,7 +43,7 @@ Speaker = dict[str, Tensor]
 
 
 class _Row(Record):
-    """A row of the manifest; the others of its keys are for a reader."""
+    """A row of the manifest: the keys that are read back. The others are for people."""
 
     file: str
     key: Annotated[str, Field(min_length=1)]
@@ -59,6 +59,10 @@ class Take:
     file: str
     line: Line
     speaker: str | None
+
+
+Todo = tuple[Take, Speaker, dict[str, Any]]
+"""A line to speak, by whom, and its row of the manifest."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
         speaker: gives a speaker by name.
 
     Raises:
-        UserError: a file is in the way that this did not make, or the manifest cannot be read.
+        UserError: a file is in the way that this did not make, or the manifest or the journal cannot be read.
     """
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -170,10 +174,27 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
         if take.file not in before and (out / take.file).exists():
             raise UserError(f"{out / take.file} was not made by a script; choose another folder, or remove it.")
     _go_on(out, before)
-    made, wanted = Made(), _Wanted(voice, manner)
+    made = Made()
     kept = {row["key"]: row for row in before.values() if _is_that(out / row["file"], row)}
-    todo: list[tuple[Take, Speaker, dict[str, Any]]] = []
-    moved: list[tuple[Path, Path]] = []
+    todo, moved = _plan(voice, takes, speaker, manner, kept, made)
+    _move([(out / old, out / new) for old, new in moved], lambda: _record(out, before, made))
+    _speak(voice, todo, manner, out, made)
+    for name in before.keys() - {row["file"] for row in made.rows}:
+        (out / name).unlink(missing_ok=True)
+    _record(out, {}, made)
+    return made
+
+
+def _plan(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speaker], manner: Manner,
+          kept: dict[str, dict[str, Any]], made: Made) -> tuple[list[Todo], list[tuple[str, str]]]:  # fmt: skip
+    """Lines to speak, and the old and new names of kept files that move. Kept rows and faults are added to `made`.
+
+    Args:
+        kept: rows of the files that are still as they were made, by key.
+    """
+    wanted = _Wanted(voice, manner)
+    todo: list[Todo] = []
+    moved: list[tuple[str, str]] = []
     for take in takes:
         try:
             who = speaker(take.speaker)
@@ -188,18 +209,13 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
         old = kept[row["key"]]
         made.rows.append({**row, "seconds": old["seconds"], "sha256": old["sha256"]})
         if old["file"] != take.file:
-            moved.append((out / old["file"], out / take.file))
-    _move(moved, lambda: _record(out, before, made))
-    _speak(voice, todo, manner, out, made)
-    for name in before.keys() - {row["file"] for row in made.rows}:
-        (out / name).unlink(missing_ok=True)
-    _record(out, {}, made)
-    return made
+            moved.append((old["file"], take.file))
+    return todo, moved
 
 
 def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
-    """Do what a run that was interrupted had still to do: name the files that lie complete beside their names, remove
-    those that do not, and put the journal's rows into the manifest."""
+    """Finish what an interrupted run began: rename the files that are complete, remove those that are not, and put the
+    journal's rows into the manifest."""
     for name, row in before.items():
         part = files.beside(out / name)
         with files.writing(part):
@@ -210,7 +226,7 @@ def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
         _record(out, before, Made())
 
 
-def _speak(voice: Voice, todo: list[tuple[Take, Speaker, dict]], manner: Manner, out: Path, made: Made) -> None:
+def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made) -> None:
     lines, speakers = [take.line for take, _, _ in todo], [who for _, who, _ in todo]
     sounds = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness)
     for (take, _, row), sound in stage.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
@@ -242,7 +258,7 @@ class _Wanted:
     """The manifest's row of a take, seconds and hash of the file left out, with its key."""
 
     def __init__(self, voice: Voice, manner: Manner):
-        self.model, self.manner = voice.path.name, manner
+        self.model, self.manner = shown(voice.path.name), manner  # shown: the name of a folder need not be UTF-8
         files = (folder.weights_file(voice.path), *(voice.path / name for name in folder.SHARED))
         hashes = [folder.sha256(path) for path in files]
         self.weights = hashes[0]
@@ -261,7 +277,7 @@ class _Wanted:
 
 
 def _manifest(out: Path) -> dict[str, dict[str, Any]]:
-    """Rows of the folder's manifest by file, those of its journal instead of older ones; none where there is neither.
+    """Rows of the folder's manifest by file; a row of the journal replaces that of the manifest. Empty without either.
 
     Raises:
         UserError: see `_rows_of`.
@@ -270,11 +286,12 @@ def _manifest(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a manifest or a journal. Files that it names may be removed, so what names anything but sounds in this
-    folder was not written by `_record` or `_note`. A line that a journal's writer did not end does not count.
+    """Rows of a manifest or a journal; empty where there is none. A journal's last line may be cut off, and is skipped.
+
+    Files that it names may be removed later, so it may name nothing but sounds in its own folder.
 
     Raises:
-        UserError: the file is damaged, or names other files.
+        UserError: the file is a link, is damaged, or names other files.
     """
     if not path.is_symlink() and not path.exists():
         return {}
@@ -300,8 +317,8 @@ def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
-    """Write the manifest: what is made, and what was there before and is not yet replaced. The journal's rows are in
-    it."""
+    """Write the manifest: what is made, and what was there before and is not yet replaced. Then remove the journal, as
+    its rows are among these."""
     done = {row["file"] for row in made.rows}
     rows = [*made.rows, *(row for name, row in before.items() if name not in done)]
     text = json.dumps(sorted(rows, key=lambda row: row["file"]), indent=2, ensure_ascii=False) + "\n"
@@ -311,7 +328,7 @@ def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
 
 
 def _note(out: Path, row: dict[str, Any]) -> None:
-    """Add a row to the journal, in ASCII: a line that is cut off stays a text."""
+    """Add a row to the journal. In ASCII, as a character that is cut in half could not be decoded."""
     with files.writing(out / JOURNAL), (out / JOURNAL).open("a", encoding="ascii") as journal:
         journal.write(json.dumps(row) + "\n")
 

@@ -21,7 +21,7 @@ _LEVELS: tuple[Break, ...] = ("sentence", "clause", "word", "character")
 _TOGETHER = 0.4  # of the limit: shorter sentences share a part, as very short ones are spoken badly alone
 _CLOSING = "[\"'”’»)\\]」』）]*"
 _STOPS, _COMMAS = ".!?…؟।۔", ",;:،؛"
-_ENDS = {  # a run of marks is looked at once, from its first one: a text of nothing else would take minutes
+_ENDS = {  # a run of marks is matched once, from its first mark; else a text of marks alone would take minutes
     "sentence": re.compile(rf"(?<![{_STOPS}])[{_STOPS}]++{_CLOSING}+(?=\s)|[。！？]+{_CLOSING}"),
     "clause": re.compile(rf"(?<![{_COMMAS}])[{_COMMAS}]++{_CLOSING}+(?=\s)|\s[-–—]++(?=\s)|—|[，、；：]+{_CLOSING}"),
     "word": re.compile(r"\s+"),
@@ -95,7 +95,7 @@ def _abbreviated(text: str, language: str) -> set[int]:
 
 
 def _goes_on(text: str, mark: re.Match, short: set[int]) -> bool:
-    """Whether a sentence goes on after a mark: in small letters, or because it ends an abbreviation or an initial.
+    """Whether a sentence goes on after a mark: a small letter follows, or the mark ends an abbreviation or an initial.
 
     Looks only at what stands beside the mark, since a long text has thousands of them.
     """

@@ -6,6 +6,7 @@ every step and goes with a process that ends in order. failures.jsonl has one li
 
 import json
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
+from voicetune import files
 from voicetune.errors import UserError
 
 OUT_OF_MEMORY = "out of memory"
 KILLED = "the process was killed"
+_AT = re.compile(rb"([!-~]+) (\d{1,12})\n")  # what `at` writes; more may follow, if the process was killed in it
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,16 @@ class Failure:
     attempt: str
     step: int
     why: str
+
+
+_FAILURE = TypeAdapter(Failure)
+
+
+def _failure(line: bytes) -> Failure | None:
+    try:
+        return _FAILURE.validate_json(line, strict=True)
+    except ValidationError:
+        return None
 
 
 class Attempts:
@@ -44,8 +58,9 @@ class Attempts:
     def begin(self) -> None:
         """Write down how the last process ended if it could not do so itself. For the first rank, under the lock."""
         place = self.folder / "at"
-        if place.is_file():
-            attempt, step = place.read_text(encoding="ascii").split()
+        written = _AT.match(place.read_bytes()) if files.is_file(place) else None
+        if written:  # else the process was killed, or the disk full, before its first step was written
+            attempt, step = written[1].decode("ascii"), written[2]
             if attempt not in {failure.attempt for failure in self.failures()}:
                 self._append(Failure(attempt, int(step), KILLED))
         self.at(0)
@@ -86,11 +101,13 @@ class Attempts:
         self._end()
 
     def failures(self) -> list[Failure]:
-        """In their order; of one attempt the first rank to fail, for the others fail from it."""
+        """In their order; of one attempt the first rank to fail, for the others fail from it.
+
+        Lines that are damaged do not count.
+        """
         path = self.folder / "failures.jsonl"
-        if not path.is_file():
-            return []
-        found = [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_bytes().splitlines() if files.is_file(path) else []
+        found = [failure for line in lines if (failure := _failure(line))]
         return list({failure.attempt: failure for failure in reversed(found)}.values())[::-1]
 
     def told(self) -> list[dict[str, object]]:
@@ -99,7 +116,7 @@ class Attempts:
 
     def _append(self, failure: Failure) -> None:
         with (self.folder / "failures.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(failure)) + "\n")
+            file.write(f"\n{json.dumps(asdict(failure))}\n")  # on a line of its own, even if the last one was cut off
 
     def _end(self) -> None:
         if self._at >= 0:

@@ -54,6 +54,8 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: another process is training there.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "lock").is_symlink():
+        (folder / "lock").unlink()  # writing would follow it
     with (folder / "lock").open("a+") as file:
         if not _lock(file):
             file.seek(0)
@@ -97,6 +99,7 @@ class _Hashing:
 def _beside(path: Path) -> Iterator[_Hashing]:
     """A file beside, then fsync and rename: a reader sees the old file or the new one, whole."""
     beside = path.with_name(path.name + ".part")
+    beside.unlink(missing_ok=True)  # were it a link, writing would follow it
     try:
         with beside.open("wb") as file:
             yield _Hashing(file)
@@ -142,7 +145,7 @@ class State:
         return None if step is None else self.read(step)
 
     def newest(self) -> int | None:
-        """The step of the last state that is whole; what is newer and damaged is forgotten."""
+        """The step of the last state that is whole. Newer ones are damaged, and their manifests are removed."""
         self.flush()
         for step, manifest in _manifests(self.folder):
             damaged, described = [manifest.name], _described(manifest)
@@ -290,7 +293,7 @@ class _Described(Record):
 
 
 def _described(manifest: Path) -> _Described | None:
-    """What a manifest vouches for; None if it is damaged."""
+    """What a manifest says of its state; None if it is damaged."""
     try:
         return _Described.model_validate_json(manifest.read_bytes()) if files.is_file(manifest) else None
     except (OSError, ValidationError):

@@ -10,7 +10,7 @@ from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.models.xtts import Xtts
 
-from voicetune.errors import UserError
+from voicetune.errors import UserError, quoted
 from voicetune.xtts import checks, copies, folder, hub, starts
 from voicetune.xtts.text import Tokenizer
 
@@ -167,7 +167,7 @@ def unfold(base: str, out: Path, bundle: Path) -> None:
     place = Path(base)
     if base not in NAMED and not os.path.exists(base):  # False as well for what can be no path
         raise UserError(
-            f"base: {_short(base)} is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml."
+            f"base: {quoted(base, 100)} is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml."
         )
     if base not in NAMED and out.resolve().is_relative_to(place.resolve()):
         raise UserError(f"base: '{base}' holds {out}, which is made from it; keep the base elsewhere.")
@@ -178,7 +178,3 @@ def unfold(base: str, out: Path, bundle: Path) -> None:
             from_hub(part)
         else:
             from_start(place, part)
-
-
-def _short(text: str) -> str:
-    return repr(text) if len(text) <= 100 else f"{text[:97]!r}..."

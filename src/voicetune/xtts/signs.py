@@ -1,4 +1,4 @@
-"""What people write around numbers, as the stock cleaners can read it: groups of digits, amounts, times, dates."""
+"""Rewrites numbers as people write them into what the stock cleaners can read: groups, amounts, times, dates."""
 
 import re
 
@@ -23,9 +23,10 @@ _REAIS = re.compile(r"R\$\s?(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d\d)(?!\d))?(\s(?:mil
 
 
 def joined(text: str, language: str) -> str:
-    """Groups of digits as one number, and "n.º 5" in a word.
+    """Groups of digits as one number, and "n.º 5" as "número 5".
 
-    Before Unicode's compatibility form, in which a space that does not break is any space, and º an o.
+    It has to come before Unicode's compatibility form (NFKC), which turns every kind of space into a plain one, and º
+    into o.
     """
     for groups in (_GROUPED, _SPACED, _THOUSANDS):
         text = groups.sub(lambda number: re.sub(r"\s", "", number.group()), text)
@@ -35,7 +36,7 @@ def joined(text: str, language: str) -> str:
 
 
 def readable(text: str, language: str) -> str:
-    """Amounts, temperatures, times and dates with nothing between their numbers that the stock cleaners misread.
+    """Amounts, temperatures, times and dates, written so that the stock cleaners do not misread them.
 
     Args:
         text: with ASCII digits.

@@ -120,7 +120,7 @@ def _hide_numbers(text: str, language: str) -> str:
 
 
 def _zeros(text: str, language: str) -> str:
-    """007 digit by digit, where the stock cleaners say 7; not in times and dates, nor before an ordinal's full stop."""
+    """007 digit by digit, where the stock cleaners say 7. Times, dates and ordinals stay as they are."""
     stop = r"|\." if language in STOPPED else ""
 
     def number(found: re.Match) -> str:
