@@ -278,13 +278,13 @@ def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
         (task,) = re.findall(r"^([0-9a-f]{7}).*Success", run(repository, "dvc", "queue", "status"), re.MULTILINE)
         output = run(repository, "dvc", "queue", "logs", task)
     else:
-        output, _ = again.communicate(timeout=300)
+        output, _ = again.communicate(timeout=900)
         assert again.returncode == 0, output
     steps = re.findall(r"going on from step (\d+) of 150", output)
     assert [int(step) >= 5 for step in steps] == [True], output
 
 
-def wait_for(condition, seconds: int = 240) -> None:
+def wait_for(condition, seconds: int = 900) -> None:
     for _ in range(seconds * 5):
         if condition():
             return

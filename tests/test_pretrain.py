@@ -21,7 +21,7 @@ CLIPS, VALIDATION = 36, 8
 
 def run(folder: Path, *command: str) -> str:
     """Run a command in a folder; what it printed."""
-    result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout + result.stderr
 

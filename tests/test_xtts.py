@@ -444,6 +444,9 @@ def test_decoding_codes_gives_1024_samples_each_and_the_same_bytes(bundle_base, 
     assert np.abs(first).max() > 1e-3
     assert codec.decode(dvae, sequence[:0], mel_stats).shape == (0,)
     assert codec.decode(dvae, sequence[:1], mel_stats).shape == (1024,)
+    start = torch.tensor([dvae.codebook.n_embed])  # of the GPT's vocabulary, and no sound
+    assert codec.decode(dvae, torch.cat([start, sequence[:1], start + 1]), mel_stats).shape == (1024,)
+    assert codec.decode(dvae, start, mel_stats).shape == (0,)
 
 
 # The base

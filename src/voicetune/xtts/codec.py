@@ -108,12 +108,13 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1
     same bytes.
 
     Args:
-        codes: (codes,) int64.
+        codes: (codes,) int64; one that the codebook has not, such as a START that a barely trained GPT said, is left out.
         speed: the mel spectrogram is made so much shorter, by linear interpolation; the pitch stays.
 
     Returns:
         (samples,) float32 at 22,050 Hz, 1024 samples a code at speed 1.
     """
+    codes = codes[codes < dvae.codebook.n_embed]
     if codes.numel() == 0:
         return np.zeros(0, np.float32)
     mel = dvae.decode(codes[None])[0][0] * mel_stats[:, None]
