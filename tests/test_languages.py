@@ -258,6 +258,7 @@ def test_a_line_that_is_heard_as_it_is_written_has_no_errors(language):
         ("de", "Haus Nr. 12a, 1½ kg", "haus nummer zwölf a, eineinhalb kg"),
         ("de", "1939–1945", "eintausendneunhundertneununddreißig bis eintausendneunhundertfünfundvierzig"),
         ("de", "-5 Minuten bei -5 °C", "-fünf minuten bei minus fünf grad c"),
+        ("pl", "-5 stopni", "minus pięć stopni"),
         ("de", "5 -7 und 10-12", "fünf -sieben und zehn-zwölf"),
         (
             "en",
@@ -267,6 +268,8 @@ def test_a_line_that_is_heard_as_it_is_written_has_no_errors(language):
         ("en", "£5 sterling", "five pounds sterling sterling"),
         ("en", "$1.50 at 10:00am", "one dollar, fifty cents at ten am"),
         ("en", "the '90s and 1980s, in 9.58s", "the nineties and nineteen eighties, in nine point five eight s"),
+        ("en", "in her 30s, for 2010s", "in her thirties, for twenty tens"),
+        ("en", "20s long", "twentys long"),
         ("en", "Q4, a 4x4 on the 4th", "q four, a four x four on the fourth"),
         ("en", "#1, No. 5, I said no. 5", "number one, no. five, i said no. five"),
         ("en", "Room No. 5, call 010-4477", "room number five, call zero one zero-four four seven seven"),

@@ -11,7 +11,8 @@ _SIGNS = {  # minus and plus
     "cs": ("minus", "plus"), "ru": ("минус", "плюс"), "tr": ("eksi", "artı"), "hu": ("mínusz", "plusz"),
     "ko": ("마이너스", "플러스"), "hi": ("माइनस", "प्लस"),
 }  # fmt: skip
-_MINUS = re.compile(r"(?<![\d.)%°]\s)(?<!\S)(?:−(?=\d)|(?<!^)-(?=\d)|-(?=\d+(?:[.,]\d+)?\s?°))")
+_DEGREES = "°|grad|degr|grau|stopni|stup|градус|derece|fok|도|डिग्री"
+_MINUS = re.compile(rf"(?<![\d.)%°]\s)(?<!\S)(?:−(?=\d)|(?<!^)-(?=\d)|-(?=\d+(?:[.,]\d+)?\s?(?:{_DEGREES})))", re.I)
 _PARTS = {  # ½ alone, ½ after a number, the word before ¼ and ¾ after a number, ¼, ¾
     "en": ("a half", "and a half", "and", "a quarter", "three quarters"),
     "de": ("ein halb", "einhalb", "", "ein viertel", "drei viertel"),
@@ -45,6 +46,9 @@ _CENTS = ("en", "de", "fr", "es", "it", "pt", "nl")
 _UNITS = "km|kg|mg|cm|mm|ml|cl|dl|kmh|mph|kW|kWh|GB|MB|TB|Hz|kHz|MHz|GHz|lbs|oz|ft|min|am|pm"
 _ENDINGS = {"en": "s", "es": "oa", "pt": "oa", "it": "oaie", "fr": "e", "nl": "e"}  # of ordinals and decades
 _YEARS = r"(?<![\w.,-])(1\d{3}|20\d\d)\s?[–-]\s?(1\d{3}|20\d\d)(?![\w-]|[.,]\d)"
+_DECADE = (
+    r"(?<![\w.,])(?:['’]|(?<=the )|(?<=his )|(?<=her )|(?=\d{4}))((?:1\d|20)?[1-9]0)s\b"  # else "20s" may be seconds
+)
 _SHORT: dict[str, tuple[tuple[str, str], ...]] = {
     "en": (
         (r"\b(\d{1,2}):00\s?(?=[ap]\.?m\b)", r"\1 "),
@@ -85,7 +89,7 @@ def in_words(text: str, language: str) -> str:
     for pattern, words in _SHORT.get(language, ()):
         text = re.sub(pattern, words, text)
     if language == "en":
-        text = re.sub(r"(?<![\w.,])['’]?((?:1\d|20)?[2-9]0)s\b", _decade, text)
+        text = re.sub(_DECADE, _decade, text)
     if language == "cs":
         text = re.sub(r"(?<![\w.,])(\d{1,3})\.(?=[,;])", lambda found: czech_ordinal(int(found[1]), False), text)
     text = re.sub(r"(\d\s?)?([½¼¾])", lambda found: _part(found, language), text) if language in _PARTS else text
