@@ -25,7 +25,7 @@ def normalise(text: str, language: str) -> str:
     said = spell_out(_compatible(text, language), language)
     if language == "ja":
         said = romanise(said, language)
-    said = re.sub(r"['’ʼ`]", "", said.lower())
+    said = re.sub(r"['’ʼ`\u00ad\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff]", "", said.lower())  # and what is not seen
     kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", said))
     found = " ".join("".join(kept).split())
     return _simplifier().convert(_joined(found)) if language == "zh" else found

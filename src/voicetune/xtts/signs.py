@@ -2,6 +2,7 @@
 
 import re
 
+from voicetune.xtts.habits import in_words
 from voicetune.xtts.numerals import ordinal
 
 STOPPED = ("de", "cs", "tr", "hu")  # languages that write an ordinal with a full stop
@@ -17,13 +18,23 @@ _AMOUNTS = {  # what follows the number when it is spoken, and is written before
     "zh": {"¥": "元", "￥": "元", "€": "欧元", "$": "美元", "£": "英镑"},
     "ko": {"₩": "원", "€": " 유로", "$": "달러", "£": "파운드"},
     "ar": {"€": "يورو", "$": "دولار", "£": "جنيه"},  # num2words calls each currency a riyal
+    "hu": {"€": "euró", "$": "dollár", "£": "font"},  # and these English names
 }
-_APART = ("hi", "ar")  # where the currency is a word of its own
-_REAIS = re.compile(r"R\$\s?(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d\d)(?!\d))?(\s(?:mil|milhão|milhões|bilhão|bilhões)\b)?")
+_APART = ("hi", "ar", "hu")  # where the currency is a word of its own
+_HOURS: dict[str, tuple[str, dict[int, str], str, bool]] = {
+    "fr": (
+        "heure",
+        {1: "une", 21: "vingt et une", 31: "trente et une", 41: "quarante et une", 51: "cinquante et une"},
+        " ",
+        True,
+    ),
+    "pt": ("hora", {1: "uma", 2: "duas", 21: "vinte e uma", 22: "vinte e duas"}, " e ", False),
+}
+_REAIS = re.compile(r"R\$\s?(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d{1,2})(?!\d))?(\s(?:mil|milhão|milhões|bilhão|bilhões)\b)?")
 
 
 def joined(text: str, language: str) -> str:
-    """Groups of digits as one number, and "n.º 5" as "número 5".
+    """Groups of digits as one number, and "n.º 5" and other short forms in words.
 
     It has to come before Unicode's compatibility form (NFKC), which turns every kind of space into a plain one, and º
     into o.
@@ -32,7 +43,7 @@ def joined(text: str, language: str) -> str:
         text = groups.sub(lambda number: re.sub(r"\s", "", number.group()), text)
     if language in _NUMERO:
         text = re.sub(r"(?<!\w)n\.?[°º]\s*(?=\d)", f"{_NUMERO[language]} ", text, flags=re.I)
-    return text
+    return in_words(text, language)
 
 
 def readable(text: str, language: str) -> str:
@@ -46,15 +57,16 @@ def readable(text: str, language: str) -> str:
     text = re.sub(r"(\d)\s+(?=[€$£](?!\s?\d))", r"\1", text)  # the stock cleaners read an amount only in one piece
     text = re.sub(r"(?<!\d)([€$£])\s+(?=\d)", r"\1", text)
     text = re.sub(r"(\d)°(?=\s?[CF]\b)", r"\1 °", text)  # 20° is an ordinal in Italian
-    text = _french_times(text) if language == "fr" else text
+    text = _times(text, language) if language in _HOURS else text
     return _dates(_amounts(text, language), language)
 
 
 def _amounts(text: str, language: str) -> str:
     space = " " if language in _APART else ""
+    power = r"(\s(?:लाख|करोड़|हज़ार|अरब)(?!\w))?" if language == "hi" else "()"
     for sign, word in _AMOUNTS.get(language, {}).items():
         number = r"(\d+(?:,\d+)*(?:\.\d+)?)"
-        text = re.sub(rf"{re.escape(sign)}\s*{number}", rf"\1{space}{word}", text)
+        text = re.sub(rf"{re.escape(sign)}\s*{number}{power}", rf"\1\2{space}{word}", text)
         text = re.sub(rf"{number}\s*{re.escape(sign)}", rf"\1{space}{word}", text)
     return text
 
@@ -62,38 +74,35 @@ def _amounts(text: str, language: str) -> str:
 def _reais(found: re.Match) -> str:
     """R$ 5,50 as 5 reais e 50 centavos; num2words has no real in the Portuguese that the stock cleaners speak."""
     whole, cents, power = found[1].replace(".", ""), found[2] or "00", found[3] or ""
-    if power and not found[2]:
+    if power:
+        whole += f",{found[2]}" if found[2] else ""
         return f"{whole}{power} {'reais' if power.strip() == 'mil' else 'de reais'}"
     millions = int(whole) > 0 and int(whole) % 10**6 == 0
     said = f"{whole} {'real' if int(whole) == 1 else 'de reais' if millions else 'reais'}"
     if int(cents):
         said += f" e {int(cents)} {'centavo' if int(cents) == 1 else 'centavos'}"
-    return said + power
+    return said
 
 
-def _french_times(text: str) -> str:
-    """18h30 as 18 heures 30; hours and minutes are feminine."""
+def _times(text: str, language: str) -> str:
+    """18h30 as 18 heures 30, in Portuguese 18 horas e 30; hours, and French minutes, are feminine."""
+    hour_word, feminine, between, minutes_too = _HOURS[language]
 
     def time(found: re.Match) -> str:
         hour, minute = int(found[1]), int(found[2] or 0)
         if hour > 24 or minute > 59:
             return found.group()
-        return f"{_feminine(hour)} {'heures' if hour > 1 else 'heure'}" + (f" {_feminine(minute)}" if minute else "")
+        said = f"{feminine.get(hour, hour)} {hour_word}{'s' if hour > 1 else ''}"
+        return said + (f"{between}{feminine.get(minute, minute) if minutes_too else minute}" if minute else "")
 
-    return re.sub(r"(?<![\w.,:])(\d{1,2})\s?h(?:\s?(\d\d))?(?!\w)", time, text, flags=re.I)
-
-
-def _feminine(number: int) -> str:
-    return {1: "une", 21: "vingt et une", 31: "trente et une", 41: "quarante et une", 51: "cinquante et une"}.get(
-        number, str(number)
-    )
+    return re.sub(r"(?<![\w.,:])(\d{1,2})\s?h(?:\s?(\d\d))?(?:\s?min)?(?!\w)", time, text, flags=re.I)
 
 
 def _dates(text: str, language: str) -> str:
     """24.12.2023 and 2023.12.24 as three numbers, which the stock cleaners would read as decimals."""
     if language in ("zh", "ja"):
         return text
-    between = ". " if language in STOPPED else " "
+    between = ". " if language in STOPPED and language != "tr" else " "  # Turkish days are cardinals
 
     def numbers(found: re.Match) -> str:
         return between.join(str(int(number)) for number in found.groups())
@@ -115,5 +124,8 @@ def _german_days(text: str) -> str:
         return f"{before} {said}" + ("." if after is not None else "")
 
     return re.sub(
-        r"\b(am|vom|zum|bis|ab|seit|dem|den|der)\s+(\d{1,2})\.\s?(\d{1,2})\.(?!\s?\d)(\s*$)?", day, text, flags=re.I
+        r"\b(am|vom|zum|bis|ab|seit|dem|den|der)\s+(\d{1,2})\.\s?(\d{1,2})\.(?!\s?\d(?!\d{3}(?!\d)))(\s*$)?",
+        day,
+        text,
+        flags=re.I,
     )

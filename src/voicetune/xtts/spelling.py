@@ -13,6 +13,7 @@ from TTS.tts.layers.xtts import zh_num2words
 
 from voicetune.errors import UserError
 from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
+from voicetune.xtts.ordinals import GERMAN_OPENER
 from voicetune.xtts.signs import STOPPED, joined, readable
 
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
@@ -50,7 +51,7 @@ def spell_out(text: str, language: str) -> str:
     Args:
         language: XTTS's code, such as `hu`, with or without a region.
     """
-    language = language.split("-")[0]
+    language, written = language.split("-")[0], text.lower()
     text = joined(plain_digits(unicodedata.normalize("NFC", text).strip()), language)
     text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
     text = readable(text, language)
@@ -60,6 +61,8 @@ def spell_out(text: str, language: str) -> str:
     if language != "ja":  # the stock tokenizer cleans no Japanese
         text = _zeros(_hide_numbers(text, language), language)
         text = _cleaned(_hide_letters(text, language), language)
+    if language == "en" and "sterling" not in written:
+        text = text.replace(" sterling", "")  # num2words says so of each £
     text = text.replace(_MARK, "").replace("€", f" {_EURO[language]} ")
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
@@ -116,6 +119,8 @@ def _hide_numbers(text: str, language: str) -> str:
     def ends(found: re.Match) -> str:
         return f"{found[1]}{_MARK}.{found[2]}" if found[2].strip()[0].isupper() else found.group()
 
+    if language == "de":
+        text = re.sub(rf"(\d)\.(?={GERMAN_OPENER})", rf"\1{_MARK}.", text)
     return re.sub(r"(?<![\d.,])(\d{4,})\.(\s+\w)", ends, text)
 
 
@@ -161,7 +166,10 @@ def _hungarian(text: str) -> str:
 
 
 def _turkish(text: str) -> str:
-    """A time, 14.30: no ordinal."""
+    """A time, 14.30: no ordinal. The small letter of I is ı: in a text of capitals, and in a word that is Turkish."""
+    if text.upper() == text:
+        text = re.sub(r"(?<!\w)(?![IVXLC]+\b)\w+", lambda word: word[0].replace("I", "ı"), text)
+    text = re.sub(r"\w+", lambda word: word[0].replace("I", "ı") if set(word[0]) & set("ışğŞĞ") else word[0], text)
     return re.sub(r"(?<![\d.])(\d{1,2})\.0?(\d{1,2})(?![\d.]*\d)", r"\1 \2", text)
 
 
@@ -169,7 +177,7 @@ def _czech(text: str) -> str:
     """Ordinals, which num2words lacks, in the genitive before a month."""
 
     def ordinal(found: re.Match) -> str:
-        month = re.match(rf"\s+(?:{_CZECH_MONTHS}|\d+\.)", text[found.end() :], re.I) is not None
+        month = re.match(rf"\s+(?:{_CZECH_MONTHS}|\d+\.|\d{{4}}\b)", text[found.end() :], re.I) is not None
         return czech_ordinal(int(found[1]), month)
 
     hidden = _hide_numbers(text, "cs")

@@ -14,7 +14,7 @@ from voicetune.xtts.spelling import romanise, spell_out
 
 # Written for a sign that a vocabulary lacks; one that has it keeps it.
 _PLAIN: dict[str, str] = {
-    **dict.fromkeys("“”„‟«»‹›″*•·|~^[]{}<>_\u00ad\u200b\u200c\u200d\u200e\u200f\ufeff", ""),
+    **dict.fromkeys("“”„‟«»‹›″*•·|~^[]{}<>_\u00ad\u200b\u200c\u200d\u200e\u200f\ufe0e\ufe0f\ufeff", ""),
     **dict.fromkeys("‘’‚‛′´`ʼ", "'"),
     **dict.fromkeys("‐‑‒–—―−", "-"),
     **dict.fromkeys("।॥", "."),
