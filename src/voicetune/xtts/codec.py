@@ -108,7 +108,7 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1
     same bytes.
 
     Args:
-        codes: (codes,) int64; those that are not in the codebook, such as a START of a barely trained GPT, are left out.
+        codes: (codes,) int64; those not in the codebook, such as a START of a barely trained GPT, are left out.
         speed: the mel spectrogram is made so much shorter, by linear interpolation; the pitch stays.
 
     Returns:
