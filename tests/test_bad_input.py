@@ -106,6 +106,10 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "UTF-16": (DEFAULT.encode("utf-16"), "looks like UTF-16; save the file again in the encoding UTF-8"),
     "Latin-1": (b"a: \xe1\n", "params.yaml, line 1 is not UTF-8; save the file again"),
     "a control character": (b"a: \x07\n", "params.yaml is not valid YAML"),
+    "a tag of another kind": (with_("seed: 1", "seed: !!bool maybe"), "has a value that its tag (!!...) does not fit"),
+    "a tag without a value": (with_("seed: 1", "seed: !!float ''"), "its tag (!!...) does not fit; remove the tag"),
+    "a tag of a date": (with_("seed: 1", "seed: !!timestamp x"), "its tag (!!...) does not fit; remove the tag"),
+    "a tag of a number": (with_("seed: 1", "seed: !!int x"), "its tag (!!...) does not fit; remove the tag"),
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
     "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
@@ -678,6 +682,64 @@ def test_a_script(name, capsys):
     if content is not None:
         Path(name).write_bytes(content)
     assert wanted in sentence_of(capsys, lambda: script.read(Path(name), Line("", "en"), None, "wav"))
+
+
+def test_a_cell_may_hold_what_unicode_calls_a_line_end():
+    from voicetune.speech import script
+    from voicetune.speech.voice import Line
+
+    Path("a.csv").write_bytes("text,voice\nHello\u2028my friend,anna\n".encode())
+    takes, faults = script.read(Path("a.csv"), Line("", "en"), None, "wav")
+    assert not faults
+    assert [(take.line.text, take.speaker) for take in takes] == [("Hello\u2028my friend", "anna")]
+
+
+# The state of an unfinished training
+
+
+LOCKS: dict[str, Callable[[Path, Path], object]] = {
+    "a pipe": lambda lock, _: os.mkfifo(lock),
+    "a folder": lambda lock, _: lock.mkdir(),
+    "a link": lambda lock, victim: lock.symlink_to(victim / "keep.txt"),
+    "a link to nothing": lambda lock, victim: lock.symlink_to(victim / "new.txt"),
+    "in a folder that is a link": lambda lock, victim: (lock.parent.rmdir(), lock.parent.symlink_to(victim)),
+}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_that_is_no_plain_file(name, outside, capsys):
+    from voicetune.training import checkpoint
+
+    place = Path("state/train_phase1-0123456789abcdef")
+    place.mkdir(parents=True)
+    LOCKS[name](place / "lock", outside)
+    told = sentence_of(capsys, lambda: checkpoint.locked(place).__enter__())
+    assert told == f"{place}/lock leads through a link, or is no plain file; remove it and run this again."
+
+
+@pytest.mark.parametrize("content", [b"", b"1.0", b"1.0 x\n", b"\xff 1\n", b"1.0 7\n1.0 8\n"])
+def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
+    from voicetune.training.attempts import Attempts
+
+    Path("at").write_bytes(content)
+    Path("failures.jsonl").write_bytes(b'{"attempt": "1.0", "step": 3, "why": "x"}\n{"attempt": "2.0", "st')
+    attempts = Attempts(Path("."), "3.0", first=True)
+    attempts.begin()
+    attempts.check()
+    assert attempts.told() == [{"step": 4, "why": "x"}]
+
+
+def test_the_attempts_are_written_through_no_link(outside):
+    from voicetune.training.attempts import Attempts
+
+    for name in ("at", "failures.jsonl"):
+        Path(name).symlink_to(outside / "keep.txt")
+    Path("crash.log").symlink_to(outside / "new.txt")
+    attempts = Attempts(Path("."), "3.0", first=True)
+    attempts.begin()
+    with pytest.raises(RuntimeError), attempts.recorded():
+        raise RuntimeError("boom")
+    assert attempts.told() == [{"step": 1, "why": "RuntimeError: boom"}]
 
 
 # In a process of its own

@@ -6,6 +6,7 @@ every step and goes with a process that ends in order. failures.jsonl has one li
 
 import json
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
+from voicetune import files
 from voicetune.errors import UserError
 
 OUT_OF_MEMORY = "out of memory"
 KILLED = "the process was killed"
+_AT = re.compile(r"(\S+) (\d{1,12})\s*")
+_FILES = ("at", "failures.jsonl", "crash.log")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class Failure:
     attempt: str
     step: int
     why: str
+
+
+_FAILURE = TypeAdapter(Failure)
 
 
 class Attempts:
@@ -43,11 +51,13 @@ class Attempts:
 
     def begin(self) -> None:
         """Write down how the last process ended if it could not do so itself. For the first rank, under the lock."""
-        place = self.folder / "at"
-        if place.is_file():
-            attempt, step = place.read_text(encoding="ascii").split()
-            if attempt not in {failure.attempt for failure in self.failures()}:
-                self._append(Failure(attempt, int(step), KILLED))
+        for path in (self.folder / name for name in _FILES):
+            if path.is_symlink() or not files.is_file(path):  # writing would follow a link, and wait at a pipe
+                with files.writing(path):
+                    path.unlink(missing_ok=True)
+        found = _AT.fullmatch(_text(self.folder / "at"))  # a full disk leaves it empty
+        if found and found[1] not in {failure.attempt for failure in self.failures()}:
+            self._append(Failure(found[1], int(found[2]), KILLED))
         self.at(0)
 
     def check(self) -> None:
@@ -86,11 +96,9 @@ class Attempts:
         self._end()
 
     def failures(self) -> list[Failure]:
-        """In their order; of one attempt the first rank to fail, for the others fail from it."""
-        path = self.folder / "failures.jsonl"
-        if not path.is_file():
-            return []
-        found = [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        """In their order; of one attempt the first rank to fail, for the others fail from it. A line that a full disk
+        cut off does not count."""
+        found = [one for line in _text(self.folder / "failures.jsonl").split("\n") if (one := _failure(line))]
         return list({failure.attempt: failure for failure in reversed(found)}.values())[::-1]
 
     def told(self) -> list[dict[str, object]]:
@@ -106,6 +114,17 @@ class Attempts:
             os.close(self._at)
             self._at = -1
             (self.folder / "at").unlink(missing_ok=True)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if files.is_file(path) else ""
+
+
+def _failure(line: str) -> Failure | None:
+    try:
+        return _FAILURE.validate_json(line)
+    except ValidationError:
+        return None
 
 
 def _why(error: Exception) -> str:
