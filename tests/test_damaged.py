@@ -63,6 +63,7 @@ def cells(text: str, delimiter: str = ",") -> Iterator[tuple[str, str]]:
             changed = [*rows[:-1], [*rows[-1][:column], cell, *rows[-1][column + 1 :]]]
             yield f"column {column}: {cell!r}", written(changed, delimiter)
         yield f"no column {column}", written([row[:column] + row[column + 1 :] for row in rows], delimiter)
+    yield "empty", ""
     yield "half", text[: len(text) // 2]
     yield "half of its rows", written(rows[: len(rows) // 2 + 1], delimiter)
 

@@ -90,8 +90,9 @@ def _curve(folder: Path, name: str) -> list[Point]:
     if not path.exists():
         return []
     again = f"run `dvc repro -f {folder.name}`"
-    _, *rows = files.read_text(path, again).splitlines()
+    text = files.read_text(path, again)
     try:
+        _, *rows = text.splitlines()
         curve = [(float(step), float(value)) for step, value in (row.split("\t") for row in rows)]
     except ValueError:
         curve = [(math.nan, math.nan)]
