@@ -77,6 +77,7 @@ def voice(model: str, points: Figures) -> Figures:
 
 def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
     """What is heard of each row, as a table for `dvc plots`."""
+    files.check_own(path)
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", *HEARD])

@@ -106,6 +106,10 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "UTF-16": (DEFAULT.encode("utf-16"), "looks like UTF-16; save the file again in the encoding UTF-8"),
     "Latin-1": (b"a: \xe1\n", "params.yaml, line 1 is not UTF-8; save the file again"),
     "a control character": (b"a: \x07\n", "params.yaml is not valid YAML"),
+    "a tag of another kind": (with_("seed: 1", "seed: !!bool maybe"), "has a value that its tag (!!...) does not fit"),
+    "a tag without a value": (with_("seed: 1", "seed: !!float ''"), "its tag (!!...) does not fit; remove the tag"),
+    "a tag of a date": (with_("seed: 1", "seed: !!timestamp x"), "its tag (!!...) does not fit; remove the tag"),
+    "a tag of a number": (with_("seed: 1", "seed: !!int x"), "its tag (!!...) does not fit; remove the tag"),
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
     "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
@@ -210,6 +214,11 @@ def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
     soundfile.write(path, samples, rate, subtype="PCM_16")
 
 
+def rf64(path: Path) -> None:
+    """WAV with sizes of eight bytes, as recorders write it."""
+    soundfile.write(path, speech(), RATE, format="RF64", subtype="PCM_16")
+
+
 def cut(path: Path, share: float = 0.5) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -257,6 +266,7 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "claims 2^36 samples": ("a.flac", claims_2_36_samples, "too long: anna/wavs/a.flac is more than 600 s long"),
     "three hours of silence": ("a.flac", hours_of_silence, "too long: anna/wavs/a.flac is more than 600 s long"),
     "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
+    "half an RF64": ("a.wav", lambda p: (rf64(p), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
     "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff ends before"),
     "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg ends before its header"),
     "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 ends before its header"),
@@ -334,6 +344,14 @@ def test_what_is_only_unusual_is_read(outside):
     prepare.main()
     made = {entry.id for entry in clip.read(Path("data/clips/clips.csv"))}
     assert {"anna-one", "anna-é", "anna-link", "anna-cached"} <= made, Path("data/clips/left_out.csv").read_text()
+
+
+def test_a_whole_rf64_is_read():
+    write_source("a|Text.\n")
+    rf64(Path("anna/wavs/a.wav"))
+    assert soundfile.info("anna/wavs/a.wav").format == "RF64"
+    prepare.main()
+    assert "anna-a" in {entry.id for entry in clip.read(Path("data/clips/clips.csv"))}, reason_of("anna-a")
 
 
 @pytest.mark.parametrize("name", ["a.opus", "a.webm", "a.mp4", "a.aiff"])
@@ -668,6 +686,85 @@ def test_a_stages_refusal_names_no_option(monkeypatch):
         formats.check_place(Path("samples/manifest.json"))
 
 
+SOURCES = {"NUL": b"import os\0", "half": b"def run(", "UTF-16": "a = 1".encode("utf-16"), "deep": b"(" * 9999}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_deps_of_code_that_is_no_python(name, capsys):
+    Path("src").mkdir()
+    Path("src/a.py").write_bytes(SOURCES[name])
+    Path("dvc.yaml").write_text("stages:\n  a:\n    cmd: python src/a.py\n    deps:\n")
+    given = command.parser().parse_args(["deps"])
+    told = sentence_of(capsys, lambda: given.run(given))
+    assert told.startswith("src/a.py")
+    assert "restore it with `git checkout`" in told or "in the encoding UTF-8" in told
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"languages": 1}', b"[" * 99999])
+def test_a_damaged_bundle(content, capsys):
+    from voicetune import readiness
+
+    Path("params.yaml").write_text(DEFAULT)
+    Path("pretrain/bundle").mkdir(parents=True)
+    Path("pretrain/bundle/bundle.json").write_bytes(content)
+    assert "pretrain/bundle/bundle.json" in sentence_of(capsys, lambda: readiness.check_params(whole.load()))
+
+
+RUNS = {"NaN": b'{"a": NaN}', "1e400": b'{"a": 1e400}', "half a character": b'{"a": "\\ud800"}', "no text": b"\xff"}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_figures_of_a_run_that_could_not_be_written_again(name):
+    stage.RUN.mkdir(parents=True)
+    (stage.RUN / "a.json").write_bytes(RUNS[name])
+    stage.note_run("a", {"seconds": 1.0})
+    assert stage.read_run(stage.RUN / "a.json") == {"seconds": 1.0}
+
+
+def test_explain_prints_nothing_that_a_terminal_obeys(capsys):
+    Path("machine.json").write_text(json.dumps([{"stages": ["a\x1b[2J"], "processor": "b\x1b[2J", "packages": {}}]))
+    command.explain(None)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_huge_file_is_not_read(monkeypatch):
+    from voicetune import machine
+
+    for path in (Path("machine.json"), Path("run.json")):
+        with path.open("wb") as file:
+            file.truncate(files._LARGEST + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", full)
+        patch.setattr(Path, "read_text", full)
+        assert machine.read() == []
+        assert not machine.has_conflict()
+        assert stage.read_run(Path("run.json")) == {}
+
+
+@pytest.mark.parametrize("place", ["metrics/compare", "metrics/run", "metrics"])
+def test_figures_are_written_through_no_link(place, outside, capsys):
+    Path(place).parent.mkdir(exist_ok=True)
+    Path(place).symlink_to(outside)
+    told = sentence_of(capsys, lambda: stage.write_json(Path(place) / "figures.json", {}))
+    assert told.startswith(f"{place} leads through a link")
+
+
+def test_settings_of_dvc_that_are_a_pipe():
+    Path("dvc.yaml").touch()
+    Path(".dvc").mkdir()
+    os.mkfifo(".dvc/config")
+    with pytest.raises(UserError, match=r"\.dvc/config is no plain file; restore it"):  # DVC would keep capsys' stream
+        space.measure(Path.cwd())
+
+
+def test_a_git_that_is_none():
+    Path("dvc.yaml").touch()
+    Path(".dvc").mkdir()
+    Path(".git").touch()
+    with pytest.raises(UserError, match=r"\.git is no repository of git"):
+        space.measure(Path.cwd())
+
+
 SCRIPTS: dict[str, tuple[bytes | None, str]] = {
     "a.txt": (None, "a.txt is missing; give a script that exists"),
     "b.txt": (b"", "b.txt has no lines; write one line of text a line"),
@@ -688,6 +785,64 @@ def test_a_script(name, capsys):
     if content is not None:
         Path(name).write_bytes(content)
     assert wanted in sentence_of(capsys, lambda: script.read(Path(name), Line("", "en"), None, "wav"))
+
+
+def test_a_cell_may_hold_what_unicode_calls_a_line_end():
+    from voicetune.speech import script
+    from voicetune.speech.voice import Line
+
+    Path("a.csv").write_bytes("text,voice\nHello\u2028my friend,anna\n".encode())
+    takes, faults = script.read(Path("a.csv"), Line("", "en"), None, "wav")
+    assert not faults
+    assert [(take.line.text, take.speaker) for take in takes] == [("Hello\u2028my friend", "anna")]
+
+
+# The state of an unfinished training
+
+
+LOCKS: dict[str, Callable[[Path, Path], object]] = {
+    "a pipe": lambda lock, _: os.mkfifo(lock),
+    "a folder": lambda lock, _: lock.mkdir(),
+    "a link": lambda lock, victim: lock.symlink_to(victim / "keep.txt"),
+    "a link to nothing": lambda lock, victim: lock.symlink_to(victim / "new.txt"),
+    "in a folder that is a link": lambda lock, victim: (lock.parent.rmdir(), lock.parent.symlink_to(victim)),
+}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_that_is_no_plain_file(name, outside, capsys):
+    from voicetune.training import checkpoint
+
+    place = Path("state/train_phase1-0123456789abcdef")
+    place.mkdir(parents=True)
+    LOCKS[name](place / "lock", outside)
+    told = sentence_of(capsys, lambda: checkpoint.locked(place).__enter__())
+    assert told == f"{place}/lock leads through a link, or is no plain file; remove it and run this again."
+
+
+@pytest.mark.parametrize("content", [b"", b"1.0", b"1.0 x\n", b"\xff 1\n", b"1.0 7\n1.0 8\n"])
+def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
+    from voicetune.training.attempts import Attempts
+
+    Path("at").write_bytes(content)
+    Path("failures.jsonl").write_bytes(b'{"attempt": "1.0", "step": 3, "why": "x"}\n{"attempt": "2.0", "st')
+    attempts = Attempts(Path("."), "3.0", first=True)
+    attempts.begin()
+    attempts.check()
+    assert attempts.told() == [{"step": 4, "why": "x"}]
+
+
+def test_the_attempts_are_written_through_no_link(outside):
+    from voicetune.training.attempts import Attempts
+
+    for name in ("at", "failures.jsonl"):
+        Path(name).symlink_to(outside / "keep.txt")
+    Path("crash.log").symlink_to(outside / "new.txt")
+    attempts = Attempts(Path("."), "3.0", first=True)
+    attempts.begin()
+    with pytest.raises(RuntimeError), attempts.recorded():
+        raise RuntimeError("boom")
+    assert attempts.told() == [{"step": 1, "why": "RuntimeError: boom"}]
 
 
 # In a process of its own

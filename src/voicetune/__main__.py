@@ -220,9 +220,8 @@ def explain(arguments: argparse.Namespace) -> None:
     for known, stages in made:
         found = machine.differences(known, here)
         names = ", ".join(sorted(stages))
-        print(
-            f"{names}: " + ("; ".join(found) if found else "made on a machine like this one, so the bytes are the same")
-        )
+        told = "; ".join(found) if found else "made on a machine like this one, so the bytes are the same"
+        print(shown(f"{names}: {told}"))
 
 
 def verdict(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voicetune.errors import UserError
+from voicetune.files import read_text
 
 PACKAGE = "voicetune"
 NO_DEP = "# no dep: "
@@ -80,9 +81,14 @@ def _add(module: str, src: Path, seen: dict[Path, None]) -> None:
 
 
 def _follow(path: Path, src: Path, seen: dict[Path, None]) -> None:
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    for node in _imports(ast.parse(text)):
+    text = read_text(path, "restore it with `git checkout`")
+    lines = text.split("\n")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        at = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UserError(f"{path}{at} is not valid Python; correct it, or restore it with `git checkout`.") from None
+    for node in _imports(tree):
         if any(NO_DEP in line for line in lines[node.lineno - 1 : node.end_lineno]):
             continue
         names = [alias.name for alias in node.names]

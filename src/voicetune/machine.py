@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from voicetune import files
+from voicetune.errors import UserError
 
 PATH = Path("machine.json")
 # Those whose code computes, reads or writes what the stages make.
@@ -112,20 +113,25 @@ def note(stage: str, path: Path = PATH) -> None:
 
 def has_conflict(path: Path = PATH) -> bool:
     """Whether git left the marks of a merge conflict in the file."""
-    return path.is_file() and b"<<<<<<< " in path.read_bytes()
+    return "<<<<<<< " in _text(path)
 
 
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
-    """Machines, and the stages that ran on each. Empty where the file is missing or damaged: stages that run write it
-    anew."""
-    if not files.is_file(path):
-        return []
+    """Machines, and the stages that ran on each; none where the file is missing or damaged, as it is made anew."""
     try:
-        text = path.read_bytes()
+        text = _text(path)
         _ENTRIES.validate_json(text, strict=True)
         return [({k: v for k, v in one.items() if k != "stages"}, set(one["stages"])) for one in json.loads(text)]
-    except (OSError, ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return []
+
+
+def _text(path: Path) -> str:
+    """The whole file; nothing where it is missing, or cannot be read."""
+    try:
+        return files.read_text(path, "restore it with `git checkout`")
+    except UserError:
+        return ""
 
 
 def differences(known: Facts, here: Facts) -> list[str]:

@@ -5,7 +5,6 @@ without it. Nothing of it is a result or a dependency: another recogniser, or an
 """
 
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -13,14 +12,19 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from voicetune import files
 from voicetune.errors import UserError
 from voicetune.params import heard
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
+from voicetune.shapes import Record, told
 from voicetune.training.place import root as states_root
 
 _BASE = Path("models/base")
 _BUNDLE = Path("pretrain/bundle/bundle.json")
+_AGAIN = "restore it with `git checkout pretrain/bundle`"
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
 _DECODER_BYTES = (
     91_000_000  # of a model.pth: the HiFi-GAN and its speaker encoder, the same for every GPT; no state has them
@@ -28,6 +32,10 @@ _DECODER_BYTES = (
 _STATES = 3  # that lie on the disk at once: see `training.checkpoint`, a test compares
 _MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # of the optimizer, in sizes of the weights
 _SPARE_BYTES = 500_000_000  # clips, samples and figures that come after
+
+
+class _Bundle(Record):
+    languages: list[str]
 
 
 def ask(phase: str) -> Callable[[], None]:
@@ -86,7 +94,10 @@ def _check_languages(params: Params) -> None:
     """What the tiny base does not speak is known before anything runs; of other bases it shows when they are opened."""
     if params.base != "tiny" or not _BUNDLE.is_file():
         return
-    known = json.loads(_BUNDLE.read_text(encoding="utf-8"))["languages"]
+    try:
+        known = _Bundle.model_validate_json(files.read_text(_BUNDLE, _AGAIN)).languages
+    except ValidationError as error:
+        raise UserError(f"{_BUNDLE} {told(error)}; {_AGAIN}.") from None
     wanted = {f"prepare.sources ({source.name})": source.language for source in params.prepare.sources}
     for key, language in {**wanted, "synthesize.language": params.synthesize.language}.items():
         if language not in known:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.table import Table
 
 from voicetune.errors import UserError
+from voicetune.files import is_file
 
 MADE = (*(f"data/{name}" for name in ("clips", "codes", "spoken", "samples", "heard", "choice")), "models", "metrics",
         "dvc_plots")  # fmt: skip
@@ -211,9 +212,14 @@ def _cache(root: Path) -> Path:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    settings = root / ".dvc/config"
+    if settings.exists() and not is_file(settings):
+        raise UserError(f"{settings} is no plain file; restore it with `git checkout .dvc/config`.")
     try:
         with Repo(str(root)) as repo:
             return Path(repo.cache.local_cache_dir)
+    except ValueError as error:  # dulwich's, of what is no repository
+        raise UserError(f"{root / '.git'} is no repository of git ({error}); restore it.") from None
     except DvcException as error:
         raise UserError(f"DVC cannot read {root / '.dvc/config'} ({error}); correct it.") from None
 

@@ -99,18 +99,22 @@ def note_run(name: str, values: dict[str, Any]) -> None:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What `note_run` wrote; nothing where there is none, or it is damaged."""
-    if not files.is_file(path):
-        return {}
+    """What `note_run` wrote; nothing where there is none, or something that it could not have written."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+        found = json.loads(files.read_text(path, "run the stage again"))
+        json_of(found)  # no NaN, no half character: the next `note_run` could not write them
+    except (UserError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write figures as `json_of` gives them; the file is whole, or as it was before."""
+    """Write figures as `json_of` gives them; the file is whole, or as it was before.
+
+    Raises:
+        UserError: its folder is a link, or it cannot be written.
+    """
+    files.check_own(path.parent)
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     files.put(path, json_of(data))

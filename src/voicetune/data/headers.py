@@ -22,13 +22,17 @@ def is_cut_off(path: Path) -> bool:
         if head[:4] == b"OggS":
             file.seek(max(0, size - 2 * _PAGE))
             return _ogg_is_cut_off(file.read())
-        kind = {(b"RIFF", b"WAVE"): ("little", b"data"), (b"FORM", b"AIFF"): ("big", b"SSND")}
-        order, samples = kind.get((head[:4], head[8:12]), ("", b""))
-        at = 12
+        kind = {b"RIFFWAVE": ("little", b"data"), b"RF64WAVE": ("little", b"data"), b"FORMAIFF": ("big", b"SSND")}
+        order, samples = kind.get(head[:4] + head[8:12], ("", b""))
+        at, long = 12, 0
         while order and at + 8 <= size:
             file.seek(at)
             chunk = file.read(8)
             length = int.from_bytes(chunk[4:], "little" if order == "little" else "big")
+            if chunk[:4] == b"ds64":  # RF64's sizes, of 8 bytes each: of the file, of the samples (EBU Tech 3306)
+                long = int.from_bytes(file.read(16)[8:], "little")
+            if chunk[:4] == samples and length == 0xFFFFFFFF and long:
+                return at + 8 + long > size + 1
             if chunk[:4] == samples:
                 return 0 < length < _STREAMED and at + 8 + length > size + 1  # a byte of padding may be missing
             at += 8 + length + length % 2

@@ -70,6 +70,7 @@ COLUMNS = tuple(field.name for field in fields(_Heard))
 
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Write the table, a row a take."""
+    files.check_own(path)
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -83,6 +83,7 @@ def recorded(codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
 
 def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
     """Write a folder of takes; `rate` is that of their sounds in Hz."""
+    files.check_own(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for take in takes:
         path = folder / take.file

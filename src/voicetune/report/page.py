@@ -78,6 +78,7 @@ def write(results: Results, root: Path, out: Path) -> None:
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "parameters": results.parameters,
     }
+    files.check_own(out)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
     files.put_all(
@@ -122,6 +123,7 @@ def write_run(root: Path) -> None:
         root: of the repository.
     """
     folder = root / stage.RUN
+    files.check_own(folder)
     found = {path.stem: values for path in sorted(folder.glob("*.json")) if (values := stage.read_run(path))}
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

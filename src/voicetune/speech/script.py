@@ -10,6 +10,7 @@ the manifest and goes on from there. When a run ends, the journal is removed.
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -116,7 +117,8 @@ def _rows(path: Path, text: str) -> list[dict[str | None, Any]]:
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"{path} should end in .txt, .csv or .tsv.")
     delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    # not splitlines(), which also splits at characters that a text may hold, such as U+2028
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header, *rows = [row for row in reader if row]
     except ValueError:

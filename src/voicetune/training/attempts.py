@@ -22,6 +22,7 @@ from voicetune.errors import UserError
 OUT_OF_MEMORY = "out of memory"
 KILLED = "the process was killed"
 _AT = re.compile(rb"([!-~]+) (\d{1,12})\n")  # what `at` writes; more may follow, if the process was killed in it
+_FILES = ("at", "failures.jsonl", "crash.log")
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,6 @@ class Failure:
 
 
 _FAILURE = TypeAdapter(Failure)
-
-
-def _failure(line: bytes) -> Failure | None:
-    try:
-        return _FAILURE.validate_json(line, strict=True)
-    except ValidationError:
-        return None
 
 
 class Attempts:
@@ -57,6 +51,10 @@ class Attempts:
 
     def begin(self) -> None:
         """Write down how the last process ended if it could not do so itself. For the first rank, under the lock."""
+        for path in (self.folder / name for name in _FILES):
+            if path.is_symlink() or not files.is_file(path):  # writing would follow a link, and wait at a pipe
+                with files.writing(path):
+                    path.unlink(missing_ok=True)
         place = self.folder / "at"
         written = _AT.match(place.read_bytes()) if files.is_file(place) else None
         if written:  # else the process was killed, or the disk full, before its first step was written
@@ -123,6 +121,13 @@ class Attempts:
             os.close(self._at)
             self._at = -1
             (self.folder / "at").unlink(missing_ok=True)
+
+
+def _failure(line: bytes) -> Failure | None:
+    try:
+        return _FAILURE.validate_json(line, strict=True)
+    except ValidationError:
+        return None
 
 
 def _why(error: Exception) -> str:

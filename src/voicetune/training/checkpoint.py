@@ -51,12 +51,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; the lock goes with the process, however it ends.
 
     Raises:
-        UserError: another process is training there.
+        UserError: another process is training there; or the folder or its lock is something else, such as a link,
+            through which this would write elsewhere.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "lock").is_symlink():
-        (folder / "lock").unlink()  # writing would follow it
-    with (folder / "lock").open("a+") as file:
+    path = folder / "lock"
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink() or path.is_symlink() or (path.exists() and not files.is_file(path)):
+        raise UserError(f"{path} leads through a link, or is no plain file; remove it and run this again.")
+    with path.open("a+") as file:
         if not _lock(file):
             file.seek(0)
             raise UserError(
@@ -101,6 +104,7 @@ def _beside(path: Path) -> Iterator[_Hashing]:
     beside = path.with_name(path.name + ".part")
     beside.unlink(missing_ok=True)  # were it a link, writing would follow it
     try:
+        beside.unlink(missing_ok=True)  # were it a link, writing would follow it
         with beside.open("wb") as file:
             yield _Hashing(file)
             file.flush()
