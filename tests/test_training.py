@@ -711,8 +711,9 @@ def test_a_state_is_written_through_no_link(tmp_path):
     theirs.write_bytes(b"mine")
     for name in ("lock", "best-1.pt.part"):
         (place / name).symlink_to(theirs)
-    with checkpoint.locked(place):
-        checkpoint.write_beside(place / "best-1.pt", {"w": torch.zeros(1)})
+    with pytest.raises(UserError, match="lock leads through a link"), checkpoint.locked(place):
+        pass
+    checkpoint.write_beside(place / "best-1.pt", {"w": torch.zeros(1)})
     assert theirs.read_bytes() == b"mine"
     assert not (place / "best-1.pt").is_symlink()
 
