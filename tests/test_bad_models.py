@@ -61,6 +61,14 @@ class Place:
         return torch.load(self.model / name, weights_only=True)
 
 
+def no_plain(name: str, make: Callable[[Path], object]) -> Callable[[Place], None]:
+    def spoil(place: Place) -> None:
+        (place.model / name).unlink()
+        make(place.model / name)
+
+    return spoil
+
+
 Spoil = Callable[[Place], None]
 
 
@@ -423,6 +431,14 @@ def test_a_bad_model_is_one_sentence_and_nothing_else(name, place, tmp_path, cap
     assert not place.marker.exists(), "something in the pickle was called"
     written = capfd.readouterr()
     assert "Warning" not in written.err + written.out
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_a_file_that_never_ends_is_not_opened(name, make, place):
+    no_plain(name, make)(place)
+    with pytest.raises(UserError, match=rf"{name} is a (pipe or a device|folder), but should be .*; {NEW}"):
+        run("say", place.model, place.model / "out")
 
 
 # What `base` in params.yaml can be
