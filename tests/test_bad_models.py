@@ -342,6 +342,11 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "no latents": (speaker(latent=None), "speakers_xtts.pth", f"gpt_cond_latent a NoneType, .*; {TAKE}", BUT_SAY),
     "an embedding of another size": (
         speaker(embedding=(1, 256, 1)), "speakers_xtts.pth", rf"embedding \[1, 256, 1\], not .*; {TAKE}", BUT_SAY),
+    "a speaker of eight bits": (
+        speaker(latent=torch.ones(1, 32, WIDTH).to(torch.float8_e4m3fn)), "speakers_xtts.pth",
+        rf"'anna' has gpt_cond_latent .*; {TAKE}", BUT_SAY),
+    "mel_stats of eight bits": (
+        stats(lambda value: value.to(torch.float8_e4m3fn)), "mel_stats.pth", f"is no mel_stats of XTTS .*; {NEW}", ALL),
     "a speaker with NaN": (
         speaker(latent=torch.full((1, 32, WIDTH), float("nan"))), "speakers_xtts.pth", f"not finite; {TAKE}", BUT_SAY),
     # voicetune.json
