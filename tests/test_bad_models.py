@@ -61,6 +61,14 @@ class Place:
         return torch.load(self.model / name, weights_only=True)
 
 
+def no_plain(name: str, make: Callable[[Path], object]) -> Callable[[Place], None]:
+    def spoil(place: Place) -> None:
+        (place.model / name).unlink()
+        make(place.model / name)
+
+    return spoil
+
+
 Spoil = Callable[[Place], None]
 
 
@@ -334,6 +342,11 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "no latents": (speaker(latent=None), "speakers_xtts.pth", f"gpt_cond_latent a NoneType, .*; {TAKE}", BUT_SAY),
     "an embedding of another size": (
         speaker(embedding=(1, 256, 1)), "speakers_xtts.pth", rf"embedding \[1, 256, 1\], not .*; {TAKE}", BUT_SAY),
+    "a speaker of eight bits": (
+        speaker(latent=torch.ones(1, 32, WIDTH).to(torch.float8_e4m3fn)), "speakers_xtts.pth",
+        rf"'anna' has gpt_cond_latent .*; {TAKE}", BUT_SAY),
+    "mel_stats of eight bits": (
+        stats(lambda value: value.to(torch.float8_e4m3fn)), "mel_stats.pth", f"is no mel_stats of XTTS .*; {NEW}", ALL),
     "a speaker with NaN": (
         speaker(latent=torch.full((1, 32, WIDTH), float("nan"))), "speakers_xtts.pth", f"not finite; {TAKE}", BUT_SAY),
     # voicetune.json
@@ -423,6 +436,14 @@ def test_a_bad_model_is_one_sentence_and_nothing_else(name, place, tmp_path, cap
     assert not place.marker.exists(), "something in the pickle was called"
     written = capfd.readouterr()
     assert "Warning" not in written.err + written.out
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_a_file_that_never_ends_is_not_opened(name, make, place):
+    no_plain(name, make)(place)
+    with pytest.raises(UserError, match=rf"{name} is a (pipe or a device|folder), but should be .*; {NEW}"):
+        run("say", place.model, place.model / "out")
 
 
 # What `base` in params.yaml can be

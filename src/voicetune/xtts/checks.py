@@ -92,6 +92,8 @@ def _is_plain(value: Any) -> bool:
     """Whether it is a tensor of real numbers that are all in the file, and not one number that is repeated."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
+    if value.is_floating_point() and value.element_size() < 2:  # torch computes little with eight bits
+        return False
     stored = value.untyped_storage().nbytes()
     return not value.is_complex() and not value.is_quantized and value.numel() * value.element_size() <= stored
 

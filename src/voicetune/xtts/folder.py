@@ -20,6 +20,7 @@ from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
 from TTS.tts.models.xtts import Xtts
 
+from voicetune import files
 from voicetune.errors import UserError
 from voicetune.xtts import checks, codec, copies
 from voicetune.xtts.tensors import load, save, state
@@ -36,6 +37,7 @@ PUBLISHED = (
     "decoding",
     "references",
 )  # what stage publish adds to OURS, and no child inherits
+_AGAIN = "fetch or make it again"
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 # In checkpoints of the stock trainer, and of XTTS v1 (its generator, a second name of the GPT's own tensors).
 _NOT_XTTS = (
@@ -83,6 +85,7 @@ def config(folder: Path) -> XttsConfig:
         UserError: config.json is damaged, or says what no XTTS can be.
     """
     path, opened = folder / "config.json", XttsConfig()
+    files.need(path, _AGAIN)
     with readable(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fields that XTTS has no use for
         checks.config(path, json.loads(path.read_text(encoding="utf-8")))
@@ -121,6 +124,7 @@ def vocabulary(path: Path) -> Tokenizer:
     Raises:
         UserError: it is damaged, or lacks a token that XTTS needs.
     """
+    files.need(path, _AGAIN)  # the stock tokenizer would wait at a pipe for ever
     with readable(path):
         words = Tokenizer(path)
         for name in ("[UNK]", "[START]", "[STOP]"):
