@@ -14,7 +14,8 @@ from test_languages import VOCAB
 
 from voicetune.data import making, readers
 from voicetune.data.clip import Clip
-from voicetune.measures.intelligibility import Recogniser, character_errors
+from voicetune.measures.intelligibility import character_errors
+from voicetune.measures.recogniser import Recogniser
 from voicetune.params.data import LJSpeechSource, Prepare
 from voicetune.xtts import encoding
 from voicetune.xtts.text import Tokenizer
@@ -59,7 +60,7 @@ def test_recordings_are_prepared(prompts, tmp_path):
 @pytest.mark.skipif(not ASR.is_dir(), reason="VOICETUNE_ASR names no folder with a model")
 def test_recordings_are_heard_as_they_are_written(prompts):
     language, texts, paths = prompts
-    recogniser = Recogniser(str(ASR), language)
+    recogniser = Recogniser(str(ASR), language, "cpu")
     long = [name for name, text in texts.items() if len(text) > 25]
     counted = []
     for name in long[:: max(1, len(long) // 20)][:20]:
