@@ -25,9 +25,7 @@ def main() -> None:
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
     known = references.best(voice.xtts, codes, clips, codes.speakers)
     speakers = {who: one.speaker for who, one in known.items()}
-    said = []  # `speak.sentences: 0` asks for none
-    if len(chosen):
-        said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)
+    said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)
     takes.save(SPOKEN / name, said, voice.rate)
     references.save(SPOKEN / name, known)
     print(f"{name}: {len(said)} takes of {len(chosen)} sentences, {sum(len(t.sound) for t in said) / voice.rate:.1f} s")

@@ -146,6 +146,7 @@ def test_a_line_has_the_loudness_asked_for_below_its_peak(voice, speaker):
 
 
 def test_a_faster_line_is_shorter_at_the_same_pitch(voice, speaker):
+    assert voice.codes([], [], SAMPLED, 1) == []
     codes = voice.codes([Line(LINES[1], "en")], speaker[:1], SAMPLED, 1)[0]
     usual, fast = (voice.sound(codes, Line(LINES[1], "en", speed), speaker[0]) for speed in (1.0, 1.6))
     assert len(fast) == pytest.approx(len(usual) / 1.6, rel=0.02)

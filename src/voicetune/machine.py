@@ -14,10 +14,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from voicetune import files
 from voicetune.errors import UserError
+from voicetune.shapes import parsed
 
 PATH = Path("machine.json")
 # Those whose code computes, reads or writes what the stages make.
@@ -40,9 +41,6 @@ class _Entry(BaseModel):
 
     stages: list[str]
     packages: dict[str, str] = {}
-
-
-_ENTRIES = TypeAdapter(list[_Entry])
 
 
 def facts(whole_machine: bool = False) -> Facts:
@@ -119,9 +117,8 @@ def has_conflict(path: Path = PATH) -> bool:
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
     """Machines, and the stages that ran on each; none where the file is missing or damaged, as it is made anew."""
     try:
-        text = _text(path)
-        _ENTRIES.validate_json(text, strict=True)
-        return [({k: v for k, v in one.items() if k != "stages"}, set(one["stages"])) for one in json.loads(text)]
+        entries = parsed(_text(path), list[_Entry])
+        return [({k: v for k, v in one.items() if k != "stages"}, set(one["stages"])) for one in entries]
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return []
 

@@ -1,9 +1,10 @@
 """Types that the cells and figures of a file are checked against, and the words for what is wrong in it."""
 
+import json
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 _FOLDERS = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
@@ -40,6 +41,20 @@ class Flat(Record):
     """An object whose other keys are copied into another file, so each of them has to be a number or a text."""
 
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)
+
+
+def parsed(text: str, shape: Any) -> Any:
+    """A JSON text as Python reads it, with all its keys, after a check of its shape.
+
+    Args:
+        shape: a class or a type that pydantic knows.
+
+    Raises:
+        ValueError: it is not JSON, or not of that shape (pydantic's ValidationError).
+        RecursionError: it is nested too deeply.
+    """
+    TypeAdapter(shape).validate_json(text, strict=True)
+    return json.loads(text)
 
 
 def told(error: ValidationError) -> str:

@@ -1,16 +1,15 @@
 """Reads the figures that stages write as JSON, and checks that each file has its shape. Imports no torch."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from voicetune import files
 from voicetune.errors import UserError
 from voicetune.measures.table import AVERAGED, SHARES
 from voicetune.params.models import ModelName
-from voicetune.shapes import Count, Flat, Number, Record, told
+from voicetune.shapes import Count, Flat, Number, Record, parsed, told
 
 FACTS = "facts.json"
 FIGURES = ("mel_ce", "text_ce", "mel_ce_stock", "top1", "top10", *AVERAGED, *SHARES, "mishaps")
@@ -188,8 +187,7 @@ def read(path: Path, shape: type[Any], again: str = "make it again with `dvc rep
     """
     text = files.read_text(path, "run `dvc repro`")
     try:
-        TypeAdapter(shape).validate_json(text, strict=True)
-        return json.loads(text)
+        return parsed(text, shape)
     except ValidationError as error:
         raise UserError(f"{path} {told(error)}; {again}.") from None
     except (ValueError, RecursionError):

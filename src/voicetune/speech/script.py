@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 from torch import Tensor
 
 from voicetune import files, stage
@@ -30,7 +30,7 @@ from voicetune.errors import UserError, shown
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.params.speaking import SPEEDS
-from voicetune.shapes import Number, Record
+from voicetune.shapes import Number, Record, parsed
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
@@ -304,8 +304,7 @@ def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
     if path.name == JOURNAL:
         text = "[" + ",".join(text.split("\n")[:-1]) + "]"  # a row that a kill cut short has no line end
     try:
-        TypeAdapter(list[_Row]).validate_json(text, strict=True)
-        rows = json.loads(text)
+        rows = parsed(text, list[_Row])
         found = {row["file"]: row for row in rows}
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         rows, found = [None], {}

@@ -144,6 +144,8 @@ class Voice:
         Raises:
             UserError: a line has characters that the vocabulary lacks, or is too long.
         """
+        if not lines:
+            return []
         texts = [self.tokens(line) for line in lines]
         latents = torch.cat([speaker["gpt_cond_latent"] for speaker in speakers]).to(self.device)
         seeds = [seed] * len(lines) if isinstance(seed, int) else seed
