@@ -5,13 +5,14 @@ from pathlib import Path
 from voicetune import stage
 from voicetune.params import reading
 from voicetune.params.data import BaseStage
+from voicetune.params.shared import BUNDLES
 
 
 def main() -> None:
     settings = reading.load(BaseStage)
     from voicetune.xtts import origins  # torch and the stock classes: only once the parameters are good
 
-    origins.unfold(settings.base, Path("models/base"), Path("pretrain/bundle"))
+    origins.unfold(settings.base, Path("models/base"), BUNDLES.get(settings.base))
     print(f"models/base is {settings.base}")
 
 

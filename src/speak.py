@@ -23,7 +23,7 @@ def main() -> None:
     codes, clips = Codes(Path("data/codes")), Path("data/clips")
     voice = Voice(Path("models") / name, stage.device(settings.device))
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
-    known = references.best(voice.xtts, codes, clips, codes.speakers)
+    known = references.best(voice.xtts, voice.vocoder, codes, clips, codes.speakers)
     speakers = {who: one.speaker for who, one in known.items()}
     said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)
     takes.save(SPOKEN / name, said, voice.rate)

@@ -57,14 +57,14 @@ def test_the_best_on_the_validation_clips_is_kept(xtts, codes, dataset, monkeypa
             return next(found)
 
         monkeypatch.setattr(references, "measure", measure)
-        return references.best(xtts, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+        return references.best(xtts, "griffin_lim", codes, dataset / "clips", [SPEAKER])[SPEAKER]
 
     better, tie = of(2, 0.1), of(2, 0.001)
     assert better.clips == [codes.clips[i].id for i in tried[2]]
     assert better.mel_ce == pytest.approx(1.9)
     assert (tie.clips, tie.mel_ce) == ([codes.clips[i].id for i in tried[0]], 2.0), "a tie keeps the longest clips"
     assert judged == [codes.validation.tolist()] * 2 * len(tried)
-    heard = conditioning.heard(xtts, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+    heard = conditioning.heard(xtts, "griffin_lim", codes, dataset / "clips", [SPEAKER])[SPEAKER]
     assert all(torch.equal(tie.speaker[name], heard[name]) for name in heard)
     assert not torch.equal(better.speaker["gpt_cond_latent"], heard["gpt_cond_latent"])
 
@@ -72,7 +72,7 @@ def test_the_best_on_the_validation_clips_is_kept(xtts, codes, dataset, monkeypa
 def test_a_speaker_without_validation_clips_is_heard_in_the_longest(xtts, dataset, tmp_path):
     codes = Codes(dataset / "codes")
     codes.validation = codes.validation[:0]
-    found = references.best(xtts, codes, dataset / "clips", [SPEAKER])
+    found = references.best(xtts, "griffin_lim", codes, dataset / "clips", [SPEAKER])
     references.save(tmp_path, found)
     assert found[SPEAKER].mel_ce is None
     longest = [codes.clips[i].id for i in conditioning.longest(codes, SPEAKER)]

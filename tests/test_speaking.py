@@ -44,7 +44,7 @@ def voice(bundle_base) -> Voice:
 def speaker(voice, dataset):
     """As the voice hears one clip; and a second speaker from another."""
     clips = sorted((dataset / "clips").glob("*.flac"))
-    return [listen(voice.xtts, [soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
+    return [listen(voice.xtts, voice.vocoder, [soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
 
 
 # Parts of a text

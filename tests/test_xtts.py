@@ -551,7 +551,7 @@ def test_a_base_with_a_broken_file_is_refused(bundle_base, tmp_path, name, broke
 
 
 def test_a_base_that_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="'tinny' is neither 'tiny' nor 'xtts_v2' nor a folder"):
+    with pytest.raises(UserError, match="'tinny' is neither 'tiny' nor 'natural' nor 'xtts_v2' nor a folder"):
         origins.unfold("tinny", tmp_path / "out", BUNDLE)
     with pytest.raises(UserError, match=r"bundle.json is missing"):
         origins.unfold("tiny", tmp_path / "out", tmp_path)
@@ -598,7 +598,7 @@ def test_an_exported_folder_is_loaded_by_the_stock_client_and_says_who_agreed(bu
 @pytest.fixture(scope="module")
 def latents(xtts, codes, dataset) -> torch.Tensor:
     """(1, 32, width), of the dataset's speaker."""
-    return listen(xtts, recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
+    return listen(xtts, "griffin_lim", recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
     from voicetune.speech.conditioning import listen
 
     samples = _reference(arguments.reference)
-    heard = listen(voice.xtts, [samples])
+    heard = listen(voice.xtts, voice.vocoder, [samples])
     known = (None, arguments.speaker, _name_of(arguments.reference))
     return lambda name: heard if name in known else voice.speaker(name)
 

@@ -17,14 +17,13 @@ from pydantic import ValidationError
 from voicetune import files
 from voicetune.errors import UserError
 from voicetune.params import heard
+from voicetune.params.shared import BUNDLES
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
 from voicetune.shapes import Record, told
 from voicetune.training.place import root as states_root
 
 _BASE = Path("models/base")
-_BUNDLE = Path("pretrain/bundle/bundle.json")
-_AGAIN = "restore it with `git checkout pretrain/bundle`"
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
 _DECODER_BYTES = (
     91_000_000  # of a model.pth: the HiFi-GAN and its speaker encoder, the same for every GPT; no state has them
@@ -91,19 +90,21 @@ def check_params(params: Params) -> None:
 
 
 def _check_languages(params: Params) -> None:
-    """What the tiny base does not speak is known before anything runs; of other bases it shows when they are opened."""
-    if params.base != "tiny" or not _BUNDLE.is_file():
+    """What an embedded base does not speak is known before anything runs; of others it shows when they are opened."""
+    bundle = BUNDLES.get(params.base)
+    if bundle is None or not (bundle / "bundle.json").is_file():
         return
+    facts, again = bundle / "bundle.json", f"restore it with `git checkout {bundle}`"
     try:
-        known = _Bundle.model_validate_json(files.read_text(_BUNDLE, _AGAIN)).languages
+        known = _Bundle.model_validate_json(files.read_text(facts, again)).languages
     except ValidationError as error:
-        raise UserError(f"{_BUNDLE} {told(error)}; {_AGAIN}.") from None
+        raise UserError(f"{facts} {told(error)}; {again}.") from None
     wanted = {f"prepare.sources ({source.name})": source.language for source in params.prepare.sources}
     for key, language in {**wanted, "synthesize.language": params.synthesize.language}.items():
         if language not in known:
             raise UserError(
-                f"{key} is '{language}', but the tiny base speaks {' and '.join(known)} only; correct the language, or"
-                " take another base: presets/xtts_v2.yaml."
+                f"{key} is '{language}', but the {params.base} base speaks {' and '.join(known)} only; correct the"
+                " language, or take another base: presets/xtts_v2.yaml."
             )
 
 

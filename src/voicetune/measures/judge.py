@@ -45,7 +45,9 @@ class Judge:
         gpt = self.voice.xtts.gpt
         was_training = gpt.training
         gpt.eval()
-        speakers = heard(self.voice.xtts, self.codes, self.clips, (self.codes.speakers[i] for i in self.chosen))
+        speakers = heard(
+            self.voice.xtts, self.voice.vocoder, self.codes, self.clips, (self.codes.speakers[i] for i in self.chosen)
+        )
         takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
         gpt.train(was_training)
         found = table.figures(self.ears.hear_all(takes, self.voice.rate))

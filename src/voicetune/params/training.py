@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from voicetune.errors import UserError
 from voicetune.params.reading import PATH, LearningRate, Section, Seed, check, read_yaml
-from voicetune.params.shared import ConditioningSeconds, Device
+from voicetune.params.shared import BUNDLES, ConditioningSeconds, Device
 
 PHASES = ("train_phase1", "train_phase2")
 Select = Literal["mel_ce", "cer", "mos", "composite"]
@@ -111,6 +111,6 @@ def with_lr(name: str, data: dict[str, Any], path: Path) -> dict[str, Any]:
     if "lr" not in data:
         if typo := difflib.get_close_matches("lr", [key for key in data if isinstance(key, str)], n=1):
             raise UserError(f"{path}: there is no key '{typo[0]}'; write it `lr`.")
-        fits = "2.0e-4" if data.get("base") == "tiny" else "1.0e-6"
+        fits = "2.0e-4" if data.get("base") in BUNDLES else "1.0e-6"
         raise UserError(f"{path}: the key 'lr' is missing; add the line `lr: {fits}` at the top.")
     return {**section, "lr": data["lr"]}

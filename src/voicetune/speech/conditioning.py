@@ -10,24 +10,28 @@ from torch import Tensor
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.data.codes import Codes
-from voicetune.xtts import codec
+from voicetune.xtts import codec, renderer
 
 REFERENCE_SECONDS = 30
 
 Speaker = dict[str, Tensor]
 
 
-def listen(xtts: Xtts, clips: Sequence[np.ndarray]) -> Speaker:
+def listen(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
     """Conditioning latents and speaker embedding of a speaker, by the stock model's own functions.
 
     Args:
+        vocoder: of the model's folder; the renderer has an embedding of its own, see `renderer.embedding_of`.
         clips: recordings, each (samples,) at 22,050 Hz; the first 30 s of them together are heard.
 
     Returns:
         gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1), as speakers_xtts.pth keeps them.
     """
     with torch.inference_mode():
-        embedding = xtts.get_speaker_embedding(_joined(clips).to(xtts.device), codec.SAMPLE_RATE)
+        if vocoder == "renderer":
+            embedding = renderer.embedding_of(_joined(clips))
+        else:
+            embedding = xtts.get_speaker_embedding(_joined(clips).to(xtts.device), codec.SAMPLE_RATE)
     return {"gpt_cond_latent": latents(xtts, clips), "speaker_embedding": embedding.cpu().clone()}
 
 
@@ -72,6 +76,6 @@ def sounds(codes: Codes, clips: Path, chosen: Iterable[int]) -> list[np.ndarray]
     return [soundfile.read(clips / codes.clips[i].file, dtype="float32")[0] for i in chosen]
 
 
-def heard(xtts: Xtts, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Speaker]:
+def heard(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Speaker]:
     """Speakers of a dataset as a model hears their recordings, by name; see `listen`."""
-    return {name: listen(xtts, recordings(codes, clips, name)) for name in sorted(set(names))}
+    return {name: listen(xtts, vocoder, recordings(codes, clips, name)) for name in sorted(set(names))}

@@ -49,16 +49,16 @@ class Reference:
         return {"clips": self.clips, "mel_ce": None if self.mel_ce is None else round(self.mel_ce, 4)}
 
 
-def best(xtts: Xtts, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Reference]:
+def best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Reference]:
     """The best reference of each speaker for this model, by name; nearly equal ones are the first, the longest clips.
 
     Args:
         clips: the folder of the recordings.
     """
-    return {name: _best(xtts, codes, clips, name) for name in sorted(set(names))}
+    return {name: _best(xtts, vocoder, codes, clips, name) for name in sorted(set(names))}
 
 
-def _best(xtts: Xtts, codes: Codes, clips: Path, name: str) -> Reference:
+def _best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, name: str) -> Reference:
     judges = np.array([i for i in codes.validation if codes.speakers[i] == name], np.int64)
     judges = np.sort(_rng(name).permutation(judges)[:_CLIPS])
     first, mel_ce = longest(codes, name), None
@@ -68,7 +68,7 @@ def _best(xtts: Xtts, codes: Codes, clips: Path, name: str) -> Reference:
         found = [measure(xtts, codes, judges, latents(xtts, sounds(codes, clips, one))) for one in tried]
         lowest = int(np.argmin(found))
         kept, mel_ce = (tried[lowest], found[lowest]) if found[0] - found[lowest] > _TIE else (first, found[0])
-    return Reference([codes.clips[i].id for i in kept], mel_ce, listen(xtts, sounds(codes, clips, kept)))
+    return Reference([codes.clips[i].id for i in kept], mel_ce, listen(xtts, vocoder, sounds(codes, clips, kept)))
 
 
 def candidates(codes: Codes, name: str) -> list[list[int]]:

@@ -16,6 +16,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.speech.conditioning import Speaker
 from voicetune.speech.decode import decode
 from voicetune.xtts import codec, folder
+from voicetune.xtts.renderer import STATISTICS, Renderer
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Voice:
         self.vocoder = self.facts["vocoder"]
         self.tokenizer = folder.tokenizer(path)
         self.dvae, self.mel_stats = folder.open_dvae(path)
+        self.renderer = folder.open_renderer(path) if self.vocoder == "renderer" else None
         self.xtts = folder.open_xtts(path)
         self.to(device)
 
@@ -176,6 +178,8 @@ class Voice:
         """Sound of one line's codes, as fast as the line says: (samples,) float32 at `rate` Hz."""
         if codes.numel() == 0:
             return np.zeros(0, np.float32)
+        if self.renderer:
+            return self._render(self.renderer, codes.cpu(), line, speaker)
         if self.vocoder != "hifigan":
             return codec.decode(self.dvae, codes.cpu(), self.mel_stats, line.speed)
         text = self.tokens(line)[None].to(self.device)
@@ -195,3 +199,13 @@ class Voice:
                 latents = F.interpolate(latents.mT, scale_factor=1 / line.speed, mode="linear").mT
             wave = self.xtts.hifigan_decoder(latents, g=speaker["speaker_embedding"].to(self.device))
         return wave.cpu().numpy().reshape(-1)
+
+    @torch.inference_mode()
+    def _render(self, renderer: Renderer, codes: Tensor, line: Line, speaker: Speaker) -> np.ndarray:
+        """Sound by the renderer and Griffin-Lim, on the CPU."""
+        codes = codec.known_codes(self.dvae, codes)
+        if codes.numel() == 0:
+            return np.zeros(0, np.float32)
+        embedded = self.dvae.codebook.embed_code(codes[None]).mT
+        statistics = speaker["speaker_embedding"][:, :STATISTICS, 0]
+        return codec.voice_mel(renderer(embedded, statistics)[0], line.speed)

@@ -157,7 +157,7 @@ def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts
     xtts = folder.open_xtts(parent)
     xtts.gpt.load_state_dict(gpt)
     torch.nn.Module.eval(xtts)
-    voices = heard(xtts, codes, data / "clips", codes.speakers)
+    voices = heard(xtts, folder.ours(parent)["vocoder"], codes, data / "clips", codes.speakers)
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
         folder.close(part, parent, gpt, voices, facts)
 

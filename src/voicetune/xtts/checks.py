@@ -19,7 +19,7 @@ from voicetune.params.languages import CHARACTER_LIMITS
 _AGAIN = "fetch or make it again"
 _BANDS = 80
 _EMBEDDING = (1, 512, 1)
-VOCODERS = ("hifigan", "griffin_lim")
+VOCODERS = ("hifigan", "renderer", "griffin_lim")
 
 # Of config.json's model_args, what XTTS is built with: the least and the most. Published: 30 layers of 1,024.
 _SIZES = {

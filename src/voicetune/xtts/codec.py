@@ -114,10 +114,19 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1
     Returns:
         (samples,) float32 at 22,050 Hz, 1024 samples a code at speed 1.
     """
-    codes = codes[codes < dvae.codebook.n_embed]
+    codes = known_codes(dvae, codes)
     if codes.numel() == 0:
         return np.zeros(0, np.float32)
-    mel = dvae.decode(codes[None])[0][0] * mel_stats[:, None]
+    return voice_mel(dvae.decode(codes[None])[0][0] * mel_stats[:, None], speed, iterations)
+
+
+def known_codes(dvae: DiscreteVAE, codes: Tensor) -> Tensor:
+    """The codes that the codebook has; a barely trained GPT may say others, such as START."""
+    return codes[codes < dvae.codebook.n_embed]
+
+
+def voice_mel(mel: Tensor, speed: float = 1.0, iterations: int = 48) -> np.ndarray:
+    """Sound of a log mel spectrogram (80, frames): (samples,) float32, 256 samples a frame at speed 1."""
     if speed != 1:
         mel = F.interpolate(mel[None], scale_factor=1 / speed, mode="linear")[0]
     power = F.pad(torch.exp(mel), (0, 1), mode="replicate")  # a centred transform has one frame more

@@ -23,6 +23,7 @@ from TTS.tts.models.xtts import Xtts
 from voicetune import files
 from voicetune.errors import UserError
 from voicetune.xtts import checks, codec, copies
+from voicetune.xtts.renderer import PREFIX, Renderer, sizes_of
 from voicetune.xtts.tensors import load, save, state
 from voicetune.xtts.text import Tokenizer
 
@@ -182,6 +183,32 @@ def open_dvae(folder: Path) -> tuple[DiscreteVAE, Tensor]:
     path, stats = folder / "dvae.pth", folder / "mel_stats.pth"
     dvae = assemble_dvae(path, state(path), config(folder))
     return dvae, checks.mel_stats(stats, load(stats))
+
+
+def open_renderer(folder: Path) -> Renderer:
+    """The renderer that lies in dvae.pth.
+
+    Raises:
+        UserError: there is none, or its weights do not fit each other.
+    """
+    path = folder / "dvae.pth"
+    found = state(path)
+    weights = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+    try:
+        checks.fits_file(path, weights)
+        sizes = sizes_of(weights)
+        if sizes["codebook_dim"] != found["codebook.embed"].shape[0]:
+            raise ValueError("its codes are not as wide as the codebook's")
+        needed = sum(8 * count * width**2 for width, count in zip(sizes["widths"], sizes["blocks"], strict=True))
+        if needed > sum(value.numel() for value in weights.values()):  # one tensor may say a size that no other has
+            raise ValueError("its tensors are smaller than its sizes")
+        opened = Renderer(**sizes)
+        opened.load_state_dict(weights)
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} has no renderer that fits ({reason}); {_AGAIN}.") from None
+    checks.finite(path, opened.state_dict())
+    return opened.eval()
 
 
 def assemble_dvae(path: Path, weights: dict[str, Tensor], settings: XttsConfig) -> DiscreteVAE:

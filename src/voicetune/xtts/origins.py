@@ -11,10 +11,11 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError, quoted
-from voicetune.xtts import checks, copies, folder, hub, starts
+from voicetune.params.shared import BUNDLES
+from voicetune.xtts import checks, codec, copies, folder, hub, renderer, starts
 from voicetune.xtts.text import Tokenizer
 
-NAMED = ("tiny", "xtts_v2")
+NAMED = (*BUNDLES, "xtts_v2")
 CPML = f"Coqui Public Model License, no commercial use, {hub.LICENCE}"
 _HANDED_ON = (folder.SPEAKERS, folder.OURS, folder.LICENCE)
 _FILL_SEED = 20240607  # of the parts that the bundle does not carry; never trained, never changed
@@ -31,7 +32,7 @@ def tiny_config(layers: int, width: int, heads: int, num_tokens: int, languages:
     return XttsConfig(model_args=args, languages=languages, gpt_cond_len=12, gpt_cond_chunk_len=3)
 
 
-def from_bundle(bundle: Path, out: Path) -> None:
+def from_bundle(base: str, bundle: Path, out: Path) -> None:
     """Unfold the committed bundle into a model folder that the stock client loads.
 
     HiFi-GAN and speaker encoder are not in the bundle; they are filled from a fixed seed, so the folder
@@ -43,7 +44,7 @@ def from_bundle(bundle: Path, out: Path) -> None:
     facts = _bundle_facts(bundle)
     copies.copy(bundle / "vocab.json", out / "vocab.json")
     dvae, stats = bundle_dvae(bundle)
-    folder.save(dvae, out / "dvae.pth")
+    folder.save(filled(dvae, facts["dvae"]), out / "dvae.pth")
     folder.save(stats, out / "mel_stats.pth")
     torch.manual_seed(_FILL_SEED)
     settings = tiny_config(**facts["gpt"], num_tokens=facts["dvae"]["num_tokens"], languages=facts["languages"])
@@ -55,7 +56,16 @@ def from_bundle(bundle: Path, out: Path) -> None:
     with copies.written(out):
         settings.save_json(str(out / "config.json"))
     copies.copy(bundle.parents[1] / "LICENSE", out / folder.LICENCE)
-    _describe(out, {"base": "tiny", "vocoder": "griffin_lim", "licence": facts["licence"]})
+    vocoder = "renderer" if any(name.startswith(renderer.PREFIX) for name in dvae) else "griffin_lim"
+    _describe(out, {"base": base, "vocoder": vocoder, "licence": facts["licence"]})
+
+
+def filled(dvae: dict[str, Tensor], sizes: dict[str, int]) -> dict[str, Tensor]:
+    """A DVAE's weights. A bundle with a renderer has no decoder of the DVAE; that is filled from a fixed seed."""
+    if any(name.startswith("decoder.") for name in dvae):
+        return dvae
+    torch.manual_seed(_FILL_SEED)
+    return codec.build_dvae(**sizes).state_dict() | dvae
 
 
 def bundle_dvae(bundle: Path) -> tuple[dict[str, Tensor], Tensor]:
@@ -157,8 +167,11 @@ def _describe(out: Path, facts: dict[str, str]) -> None:
         (out / folder.OURS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def unfold(base: str, out: Path, bundle: Path) -> None:
-    """Make `out` the base that params.yaml names: `tiny`, `xtts_v2`, or a path.
+def unfold(base: str, out: Path, bundle: Path | None) -> None:
+    """Make `out` the base that params.yaml names: `tiny` or `natural`, `xtts_v2`, or a path.
+
+    Args:
+        bundle: where the bundle of `tiny` or `natural` lies.
 
     Raises:
         UserError: nothing is there, `out` cannot be written, or see `hub.fetch` and `from_start`; `out` is then as it
@@ -167,13 +180,14 @@ def unfold(base: str, out: Path, bundle: Path) -> None:
     place = Path(base)
     if base not in NAMED and not os.path.exists(base):  # False as well for what can be no path
         raise UserError(
-            f"base: {quoted(base, 100)} is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml."
+            f"base: {quoted(base, 100)} is neither 'tiny' nor 'natural' nor 'xtts_v2' nor a folder;"
+            " correct `base` in params.yaml."
         )
     if base not in NAMED and out.resolve().is_relative_to(place.resolve()):
         raise UserError(f"base: '{base}' holds {out}, which is made from it; keep the base elsewhere.")
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
-        if base == "tiny":
-            from_bundle(bundle, part)
+        if bundle is not None and base in BUNDLES:
+            from_bundle(base, bundle, part)
         elif base == "xtts_v2":
             from_hub(part)
         else:

@@ -1,0 +1,150 @@
+"""The renderer: a voice's statistics, its place in dvae.pth, and a model folder that speaks with it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import ROOT, SPEAKER
+
+from voicetune.data.codes import Codes
+from voicetune.errors import UserError
+from voicetune.measures import speaking
+from voicetune.speech import references
+from voicetune.speech.conditioning import listen
+from voicetune.speech.voice import Line, Voice
+from voicetune.xtts import codec, export, folder, origins, renderer
+
+NATURAL = ROOT / "pretrain" / "natural"
+LINE = Line("Good evening.", "en")
+
+
+@pytest.fixture(scope="module")
+def rendered_base(small_base, tmp_path_factory) -> Path:
+    """`small_base` with a small renderer, untrained, in its dvae.pth."""
+    out = Path(shutil.copytree(small_base, tmp_path_factory.mktemp("rendered") / "base"))
+    dvae, _ = folder.open_dvae(small_base)
+    torch.manual_seed(5)
+    made = renderer.Renderer(dvae.codebook.dim, (16, 12, 8), (2, 1, 1))
+    made.mean.fill_(-4.0)
+    made.spread.fill_(2.0)
+    weights = {f"{renderer.PREFIX}{name}": value for name, value in made.state_dict().items()}
+    folder.save({**dvae.state_dict(), **weights}, out / "dvae.pth")
+    (out / "voicetune.json").write_text(json.dumps({"base": "small", "vocoder": "renderer", "licence": "MPL-2.0"}))
+    return out
+
+
+@pytest.fixture(scope="module")
+def voice(rendered_base) -> Voice:
+    return Voice(rendered_base)
+
+
+@pytest.fixture(scope="module")
+def sounds(dataset) -> list[np.ndarray]:
+    return [soundfile.read(path, dtype="float32")[0] for path in sorted((dataset / "clips").glob("*.flac"))[:3]]
+
+
+def test_statistics_are_the_mean_and_the_spread_of_the_louder_frames():
+    rng = np.random.default_rng(1)
+    loud, quiet = rng.normal(-2, 0.5, (80, 700)), rng.normal(-11, 0.1, (80, 300))
+    found = renderer.statistics_of(torch.from_numpy(np.concatenate([loud, quiet], 1)).float())
+    np.testing.assert_allclose(found[:80], loud.mean(1), atol=1e-4)
+    np.testing.assert_allclose(found[80:], loud.std(1), atol=1e-4)
+
+
+def test_the_renderer_follows_from_its_weights_alone(voice):
+    weights = voice.renderer.state_dict()
+    assert renderer.sizes_of(weights) == {"codebook_dim": 128, "widths": (16, 12, 8), "blocks": (2, 1, 1)}
+    assert folder.open_renderer(voice.path).state_dict().keys() == weights.keys()
+
+
+def test_four_frames_a_code_and_another_voice_another_mel(voice):
+    embedded = torch.randn(2, 128, 7, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        one, other = (voice.renderer(embedded, torch.full((2, 160), value)) for value in (-4.0, -1.0))
+    assert one.shape == (2, 80, 28)
+    assert (one - other).abs().max() > 1e-3
+
+
+def test_a_reference_gives_its_statistics_as_the_speaker_embedding(voice, sounds):
+    speaker = listen(voice.xtts, voice.vocoder, sounds)
+    joined = torch.from_numpy(np.concatenate(sounds))[None]
+    assert speaker["speaker_embedding"].shape == (1, 512, 1)
+    expected = renderer.statistics_of(codec.log_mel(joined)[0])
+    torch.testing.assert_close(speaker["speaker_embedding"][0, :160, 0], expected)
+    assert not speaker["speaker_embedding"][0, 160:].any()
+
+
+def test_codes_become_sound_in_the_speakers_voice(voice, sounds):
+    codes = torch.arange(12) * 5
+    one, other = (voice.sound(codes, LINE, listen(voice.xtts, voice.vocoder, [sound])) for sound in sounds[:2])
+    assert one.shape == (12 * 1024,)
+    assert np.isfinite(one).all()
+    assert not np.array_equal(one, other)
+    assert np.array_equal(one, voice.sound(codes, LINE, listen(voice.xtts, voice.vocoder, sounds[:1])))
+    faster = voice.sound(codes, Line("Good evening.", "en", speed=2.0), listen(voice.xtts, voice.vocoder, sounds[:1]))
+    assert faster.size == 12 * 512
+
+
+def test_codes_that_the_codebook_lacks_are_left_out(voice, sounds):
+    speaker = listen(voice.xtts, voice.vocoder, sounds[:1])
+    known = voice.dvae.codebook.n_embed
+    assert voice.sound(torch.tensor([known, known + 1]), LINE, speaker).size == 0
+    assert voice.sound(torch.tensor([3, known, 4]), LINE, speaker).size == 2048
+
+
+def test_recordings_go_through_the_codec_in_their_speakers_voice(voice, dataset):
+    codes = Codes(dataset / "codes")
+    (take, *_) = speaking.through_codec(voice, codes, dataset / "clips", codes.test)
+    found = references.best(voice.xtts, voice.vocoder, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+    own = torch.from_numpy(codes.codes(codes.test[0]).astype(np.int64))
+    assert np.array_equal(take.sound, voice.sound(own, Line(take.clip.text, "en"), found.speaker))
+
+
+def test_a_phase_and_an_export_hand_the_renderer_on(voice, rendered_base, tmp_path):
+    gpt = voice.xtts.gpt.state_dict()
+    folder.close(tmp_path / "phase", rendered_base, gpt, {}, {"steps": 1})
+    export.export(tmp_path / "phase", tmp_path / "given", "nobody was asked: it is a test")
+    weights = Voice(tmp_path / "given").renderer.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in voice.renderer.state_dict().items())
+
+
+def damaged(base: Path, out: Path, change) -> Path:
+    """A copy of a base with changed weights in dvae.pth."""
+    copied = Path(shutil.copytree(base, out))
+    weights = folder.load(copied / "dvae.pth")
+    change(weights)
+    folder.save(weights, copied / "dvae.pth")
+    return copied
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: [w.pop(n) for n in list(w) if n.startswith("renderer.")], "has no renderer that fits"),
+        (lambda w: w.pop("renderer.end.bias"), "has no renderer that fits"),
+        (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(3)}), "has no renderer that fits"),
+        (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(300_000, 1, 3)}), "smaller than its sizes"),
+        (lambda w: w["renderer.end.bias"].fill_(torch.nan), "dvae.pth"),
+        (lambda w: w.update({"renderer.begin.weight": torch.ones(16, 64, 3)}), "has no renderer that fits"),
+    ],
+)
+def test_a_damaged_renderer_is_one_sentence(rendered_base, tmp_path, change, said):
+    with pytest.raises(UserError, match=said):
+        Voice(damaged(rendered_base, tmp_path / "base", change))
+
+
+def test_the_natural_bundle_unfolds_to_a_folder_that_speaks_in_the_voice_that_it_hears(tmp_path, sounds):
+    origins.unfold("natural", tmp_path / "base", NATURAL)
+    voice = Voice(tmp_path / "base")
+    assert voice.vocoder == "renderer"
+    speaker = listen(voice.xtts, voice.vocoder, sounds)
+    codes = codec.encode(voice.dvae, sounds[0], voice.mel_stats)
+    again = codec.encode(voice.dvae, voice.sound(codes, LINE, speaker), voice.mel_stats)
+    mel, other = (codec.log_mel(torch.from_numpy(s)[None])[0] for s in (sounds[0], voice.sound(codes, LINE, speaker)))
+    frames = min(mel.shape[1], other.shape[1])
+    assert (mel[:, :frames] - other[:, :frames]).abs().mean() < 2.0
+    assert again.numel() == codes.numel()
