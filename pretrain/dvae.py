@@ -1,10 +1,15 @@
-"""Stage dvae: mel statistics and a small discrete VAE, trained on random segments.
+"""Stage dvae: mel statistics, the stock DVAE's encoder and codebook, and the renderer, trained on random segments.
 
-Codes that few frames fall to are set anew from the data every `revive_every` steps until
-`revive_until`; without that all but some fifty of the 1024 go out of use within 400 steps.
+Two things make codes of 215 bits a second carry a voice that was never heard. The renderer is told how the voice sounds
+on the whole, so the codes need not say it. And a layer on top of the codes has to name the sound that Kokoro was
+speaking, so what tells sounds apart is kept first; that layer is thrown away.
+
+It goes on where it was stopped (work/state-dvae.pt, every 200 steps).
 """
 
 import json
+import time
+from dataclasses import dataclass
 
 import common
 import numpy as np
@@ -12,48 +17,167 @@ import soundfile
 import torch
 from rich.progress import track
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from voicetune.data import clip
+from voicetune.data.clip import Clip
 from voicetune.xtts import codec
+from voicetune.xtts.renderer import PREFIX, Renderer, statistics_of
 
-# Of the codebook's running mean of frames a step; a code in fair use has about 1.
-UNUSED, FRESH = 0.1, 0.3
-
-
-def log_mels(limit_hours: float = 2.0) -> list[Tensor]:
-    """Log mel spectrograms of training clips, each (80, frames) float32."""
-    clips = [c for c in clip.read(common.WORK / "short" / "clips" / "clips.csv") if c.split == "train"]
-    mels, seconds = [], 0.0
-    for c in track(clips, "mels"):
-        samples, _ = soundfile.read(common.WORK / "short" / "clips" / c.file, dtype="float32")
-        mels.append(codec.log_mel(torch.from_numpy(samples)[None])[0])
-        seconds += c.seconds
-        if seconds > limit_hours * 3600:
-            break
-    return mels
+STATE = common.WORK / "state-dvae.pt"
+SYMBOLS = 178  # of Kokoro
+UNKNOWN = -100  # no symbol is known at this frame
+UNUSED, FRESH = 0.1, 0.3  # of the codebook's running mean of frames a step; a code in fair use has about 1
+FLOOR = float(np.log(1e-5))
+_VOICE_CLIPS = 40  # that a voice's statistics are taken from
+_SAVE = 200
 
 
-def segments(mels: list[Tensor], frames: int, count: int, rng: np.random.Generator) -> Tensor:
-    """Random segments, (count, 80, frames)."""
-    out = []
-    while len(out) < count:
-        mel = mels[int(rng.integers(len(mels)))]
-        if mel.shape[1] > frames:
-            start = int(rng.integers(mel.shape[1] - frames))
-            out.append(mel[:, start : start + frames])
-    return torch.stack(out)
+@dataclass(frozen=True)
+class Heard:
+    """mel: (80, frames) float16, natural log. symbols: (frames,) int64, UNKNOWN where nobody says."""
+
+    voice: str
+    mel: Tensor
+    symbols: Tensor
 
 
-def revive(dvae, latents: Tensor) -> int:
-    """Give every unused code the place of a random latent; returns how many were unused."""
-    book = dvae.codebook
+def hear(chosen: list[Clip]) -> list[Heard]:
+    """The mel spectrograms of clips, and which symbol is spoken at each frame."""
+    folder = common.WORK / "clips"
+    sounds = json.loads((folder / "sounds.json").read_text())
+    found = []
+    for c in track(chosen, "mels"):
+        samples, _ = soundfile.read(folder / c.file, dtype="float32")
+        mel = codec.log_mel(torch.from_numpy(samples)[None])[0]
+        found.append(Heard(c.speaker, mel.half(), symbols_at(sounds.get(c.id), mel.shape[1])))
+    return found
+
+
+def symbols_at(sounds: list[list[float]] | None, frames: int) -> Tensor:
+    """The symbol of each frame, (frames,) int64; sounds: number and first second of each symbol."""
+    if not sounds:
+        return torch.full((frames,), UNKNOWN)
+    numbers, begins = np.array([s[0] for s in sounds], np.int64), np.array([s[1] for s in sounds])
+    moments = np.arange(frames) * codec.HOP / codec.SAMPLE_RATE
+    return torch.from_numpy(numbers[np.maximum(np.searchsorted(begins, moments, side="right") - 1, 0)])
+
+
+class Codec(nn.Module):
+    """What is trained together: the stock encoder and codebook, the renderer, and the layer that names sounds."""
+
+    scale: Tensor
+
+    def __init__(self, sizes: dict[str, int], widths: list[int], blocks: list[int], scale: Tensor):
+        super().__init__()
+        self.dvae = codec.build_dvae(**sizes)
+        del self.dvae.decoder  # the renderer does its work
+        self.renderer = Renderer(sizes["codebook_dim"], (*widths,), (*blocks,))  # type: ignore[arg-type]
+        self.name_sounds = nn.Conv1d(sizes["codebook_dim"], SYMBOLS * codec.FRAMES_PER_CODE, 5, padding=2)
+        self.register_buffer("scale", scale)  # the bundle's mel_stats, (80,)
+
+    def forward(self, mel: Tensor, voice: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Log mels (b, 80, frames), statistics (b, 160), symbols (b, frames); the distance of the rendered mel in
+        spreads of its band, the commitment loss, the cross entropy of the symbols, and the latents (b, codes, d)."""
+        latents = self.dvae.encoder(mel / self.scale[:, None]).mT
+        quantised, _, commitment = self.dvae.codebook(latents)
+        rendered = self.renderer(quantised.mT, voice)
+        distance = ((rendered - mel).abs() / self.renderer.spread[:, None]).mean()
+        named = self.name_sounds(quantised.mT).unflatten(1, (SYMBOLS, codec.FRAMES_PER_CODE)).mT.flatten(2)
+        return distance, commitment, F.cross_entropy(named, symbols, ignore_index=UNKNOWN), latents
+
+
+class Segments:
+    """Draws batches of segments, some of them through another microphone or in another room."""
+
+    def __init__(self, heard: list[Heard], frames: int):
+        self.heard, self.frames = heard, frames
+        lengths = np.array([max(h.mel.shape[1], 40) for h in heard], float)
+        self.shares = lengths / lengths.sum()
+        self.voices = {}
+        for name in sorted({h.voice for h in heard}):
+            mels = [h.mel.float() for h in heard if h.voice == name][:_VOICE_CLIPS]
+            self.voices[name] = statistics_of(torch.cat(mels, 1))
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Log mels (count, 80, frames), voices (count, 160) and symbols (count, frames)."""
+        mels, voices, symbols = [], [], []
+        for i in rng.choice(len(self.heard), count, p=self.shares):
+            one = self.heard[i]
+            start = int(rng.integers(max(1, one.mel.shape[1] - self.frames + 1)))
+            mel, said = (part[..., start : start + self.frames] for part in (one.mel.float(), one.symbols))
+            short = self.frames - mel.shape[1]
+            mel, voice = elsewhere(F.pad(mel, (0, short), value=FLOOR), self.voices[one.voice], rng)
+            mels.append(mel)
+            voices.append(voice)
+            symbols.append(F.pad(said, (0, short), value=UNKNOWN))
+        return torch.stack(mels), torch.stack(voices), torch.stack(symbols)
+
+
+def elsewhere(mel: Tensor, voice: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A segment and its voice's statistics as another microphone (a smooth curve over the bands) and another room (a
+    steady noise) would have them; often neither."""
+    mean, spread = voice.chunk(2)
+    if rng.random() < 0.6:
+        curve = np.interp(np.arange(80), np.linspace(0, 79, 6), rng.normal(0, 0.6, 6))
+        mel, mean = mel + torch.from_numpy(curve).float()[:, None], mean + torch.from_numpy(curve).float()
+    if rng.random() < 0.4:
+        level = torch.from_numpy(np.exp(np.linspace(rng.uniform(-11, -5), rng.uniform(-11, -5), 80))).float()
+        moving = level[:, None] * torch.from_numpy(rng.uniform(0.25, 1.75, mel.shape)).float()
+        mel, mean = torch.log(mel.exp() + moving), torch.log(mean.exp() + level)
+    return mel.clamp(min=FLOOR), torch.cat([mean, spread])
+
+
+def revive(book, latents: Tensor, rng: np.random.Generator) -> int:
+    """Give every code that few frames fall to the place of a random latent; how many there were. Without that all but
+    some fifty go out of use within 400 steps."""
     unused = (book.cluster_size < UNUSED).nonzero()[:, 0]
-    picks = latents[torch.randint(len(latents), (len(unused),))] + 0.01 * torch.randn(len(unused), latents.shape[1])
+    noise = torch.from_numpy(rng.normal(0, 0.01, (len(unused), latents.shape[1]))).float()
+    picks = latents[torch.from_numpy(rng.integers(len(latents), size=len(unused)))] + noise
     book.embed[:, unused] = picks.T
     book.embed_avg[:, unused] = picks.T * FRESH
     book.cluster_size[unused] = FRESH
     return len(unused)
+
+
+def train(model: Codec, segments: Segments, settings: dict, seed: int) -> None:
+    """All steps; a step's segments are a function of the seed and its number."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings["lr"], betas=(0.9, 0.99), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], settings["steps"], pct_start=0.08)
+    begin, started = 0, time.monotonic()
+    if STATE.is_file():
+        saved = torch.load(STATE, weights_only=True)
+        begin = saved["step"]
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        print(f"going on from step {begin} of {settings['steps']}")
+    for step in range(begin + 1, settings["steps"] + 1):
+        rng = np.random.default_rng([seed, step])
+        model.train()
+        distance, commitment, sounds, latents = model(*segments.draw(settings["batch_size"], rng))
+        total = distance + 0.25 * commitment + (settings["sound_weight"] * sounds if sounds.isfinite() else 0.0)
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % settings["revive_every"] == settings["revive_every"] // 2 and step < settings["revive_until"]:
+            with torch.no_grad():
+                revive(model.dvae.codebook, latents.flatten(0, 1), rng)
+        if step % 100 == 0 or step == settings["steps"]:
+            used = int((model.dvae.codebook.cluster_size > UNUSED).sum())
+            print(
+                f"step {step}/{settings['steps']}: distance {distance:.4f}, commitment {commitment:.4f},"
+                f" sounds {sounds:.3f}, {used} codes used, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
+        if step % _SAVE == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            part = STATE.with_suffix(".part")
+            torch.save({**state, "schedule": schedule.state_dict(), "step": step}, part)
+            part.replace(STATE)
 
 
 def main() -> None:
@@ -61,42 +185,22 @@ def main() -> None:
     settings, seed = params["dvae"], params["seed"]
     sizes = {name: settings[name] for name in ("num_tokens", "hidden_dim", "codebook_dim", "num_resnet_blocks")}
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    mels = log_mels()
-    stats = torch.cat(mels, 1).square().mean(1).sqrt()
-    mels = [mel / stats[:, None] for mel in mels]
-    dvae = codec.build_dvae(**sizes)
-    optimizer = torch.optim.AdamW(dvae.parameters(), lr=settings["lr"], betas=(0.9, 0.99), weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], settings["steps"], pct_start=0.05)
-    frames = settings["codes_per_segment"] * codec.FRAMES_PER_CODE
-    print(f"DVAE of {sum(p.numel() for p in dvae.parameters()) / 1e6:.2f} M parameters")
-    for step in range(1, settings["steps"] + 1):
-        mel = segments(mels, frames, settings["batch_size"], rng)
-        dvae.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=False):
-            loss, commitment, _ = dvae(mel)
-        total = loss.mean() + 0.25 * commitment
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(dvae.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if step % settings["revive_every"] == 20 and step < settings["revive_until"]:
-            with torch.no_grad():
-                latents = dvae.encoder(segments(mels, frames, 64, rng)).permute(0, 2, 1).flatten(0, 1)
-                print(f"step {step}: {revive(dvae, latents)} codes were unused")
-        if step % 100 == 0:
-            used = int((dvae.codebook.cluster_size > UNUSED).sum())
-            print(
-                f"step {step}: reconstruction {loss.mean():.5f}, commitment {commitment:.4f}, {used} codes used",
-                flush=True,
-            )
+    training = [c for c in clip.read(common.WORK / "clips" / "clips.csv") if c.split == "train"]
+    order = np.random.default_rng(seed).permutation(len(training))[: settings["clips"]]
+    heard = hear([training[i] for i in order])
+    frames = torch.cat([h.mel[:, ::4].float() for h in heard], 1)
+    model = Codec(sizes, settings["widths"], settings["blocks"], frames.square().mean(1).sqrt())
+    model.renderer.mean.copy_(frames.mean(1))
+    model.renderer.spread.copy_(frames.std(1))
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(heard)} clips")
+    train(model, Segments(heard, settings["codes_per_segment"] * codec.FRAMES_PER_CODE), settings, seed)
+    dvae = {n: v for n, v in model.dvae.state_dict().items() if n.startswith(("encoder.", "codebook."))}
+    state = dvae | {f"{PREFIX}{name}": value for name, value in model.renderer.state_dict().items()}
     common.BUNDLE.mkdir(exist_ok=True)
-    state = {
-        name: value.half().contiguous() for name, value in dvae.state_dict().items() if "discrete_loss" not in name
-    }
-    save_file(state | {"mel_stats": stats.contiguous()}, common.BUNDLE / "dvae.safetensors")
+    halves = {name: value.half().contiguous() for name, value in state.items()}
+    save_file(halves | {"mel_stats": model.scale.contiguous()}, common.BUNDLE / "dvae.safetensors")
     (common.BUNDLE / "dvae.json").write_text(json.dumps(sizes, indent=2) + "\n")
+    STATE.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,15 @@
-"""The training stages of the tiny GPT (params.yaml, `stages`), in the library's own training loop.
-
-Usage: python gpt.py STAGE; a stage goes on from the best weights of the one before.
-"""
+"""Stage gpt: the GPT of the base, in the library's own training loop. It goes on where it was stopped."""
 
 import json
-import sys
 from pathlib import Path
 
 import common
 import numpy as np
 import torch
-from conditioning import hearing
 from guided import GuidedLoss, spans
 from lightning_fabric import Fabric
 from muon import Muon
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from voicetune.data.codes import Codes
 from voicetune.params.reading import check
@@ -25,6 +20,8 @@ from voicetune.xtts import folder, origins
 from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.rows import measured_recipe
 from voicetune.xtts.text import Tokenizer
+
+LANGUAGES = ["en", "hu"]
 
 
 class Heard(Codes):
@@ -46,27 +43,23 @@ class Heard(Codes):
 
 
 def main() -> None:
-    stage = sys.argv[1]
     params = common.params()
-    settings = dict(params[stage])
-    names = ("data", "guidance", "guidance_codes", "reference_clip")
-    data, weight, sigma, reference_clip = (settings.pop(name) for name in names)
+    settings = dict(params["gpt"])
+    sizes, weight, sigma, reference_clip = (
+        settings.pop(n) for n in ("sizes", "guidance", "guidance_codes", "reference_clip")
+    )
     phase: Phase = check(Phase, settings, common.HERE / "params.yaml")
     tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
     num_tokens = json.loads((common.BUNDLE / "dvae.json").read_text())["num_tokens"]
     torch.manual_seed(params["seed"])
-    settings_of_xtts = origins.tiny_config(**params["gpt"], num_tokens=num_tokens, languages=["en", "hu"])
-    gpt = folder.build(settings_of_xtts, tokenizer).gpt
-    before = params["stages"].index(stage) - 1
-    if before >= 0:
-        gpt.load_state_dict(hearing(load_file(common.WORK / f"{params['stages'][before]}.safetensors"), params))
+    gpt = folder.build(origins.tiny_config(**sizes, num_tokens=num_tokens, languages=LANGUAGES), tokenizer).gpt
     print(f"GPT of {sum(p.numel() for p in gpt.parameters()) / 1e6:.2f} M parameters")
-    codes = Heard(common.WORK / data / "codes", reference_clip)
+    codes = Heard(common.WORK / "codes", reference_clip)
     print(f"{len(codes.training)} clips to train on, {len(codes.validation)} for validation")
-    heard = spans(codes, common.WORK / data / "clips" / "words.json", tokenizer.special("[SPACE]"), len(tokenizer))
+    heard = spans(codes, common.WORK / "clips" / "words.json", tokenizer.special("[SPACE]"), len(tokenizer))
     print(f"{len(heard)} clips of known word times")
     loss = GuidedLoss(gpt, weight, sigma, heard)
-    state = common.WORK / f"state-{stage}"
+    state = common.WORK / "state-gpt"
     fabric = Fabric(accelerator="auto", devices=1, precision=phase.precision)
 
     def log(step: int, row: dict, write: bool) -> None:
@@ -84,12 +77,12 @@ def main() -> None:
             State(state),
             log,
             fabric,
-            measured_recipe(3.0),
+            measured_recipe(2.0),
             Muon(gpt, phase.lr, phase.weight_decay),
         )
-    save_file({k: v.contiguous() for k, v in best.items()}, common.WORK / f"{stage}.safetensors")
+    save_file({k: v.contiguous() for k, v in best.items()}, common.WORK / "gpt.safetensors")
     facts = {"best_step": run.best_step, "mel_ce": run.best_mel_ce, "text_ce": run.best_text_ce, "seconds": run.seconds}
-    (common.WORK / f"{stage}.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (common.WORK / "gpt.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Sentences from a small grammar (grammar.txt), each a pure function of its random generator."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,16 @@ import numpy as np
 from voicetune.errors import UserError
 
 PHRASES = "phrase"  # how the names of their rules begin
-_REFERENCE = re.compile(r"\{(\w+)\}")
+REFERENCE = re.compile(r"\{(\w+)\}")
 
 
-def read(path: Path) -> dict[str, list[str]]:
+def read(path: Path, words: Collection[str] = ()) -> dict[str, list[str]]:
     """Read rules: lines of `name: alternative | alternative`; a name given again adds alternatives.
 
     One more rule comes by itself: `any`, every word that stands in any of the others but the phrases.
+
+    Args:
+        words: names that alternatives may refer to besides the rules.
 
     Raises:
         UserError: a line is no rule, or an alternative refers to a rule that does not exist.
@@ -27,9 +31,9 @@ def read(path: Path) -> dict[str, list[str]]:
         if not colon:
             raise UserError(f"{path}, line {number}: expected 'name: alternative | alternative'.")
         rules.setdefault(name.strip(), []).extend(part.strip() for part in body.split("|"))
-    rules = with_any(rules)
+    rules = rules if "any" in rules else with_any(rules)
     for name, alternatives in rules.items():
-        for missing in set(_REFERENCE.findall(" ".join(alternatives))) - rules.keys():
+        for missing in set(REFERENCE.findall(" ".join(alternatives))) - rules.keys() - set(words):
             raise UserError(f"{path}: rule '{name}' refers to '{missing}', which is not there.")
     return rules
 
@@ -37,7 +41,7 @@ def read(path: Path) -> dict[str, list[str]]:
 def with_any(rules: dict[str, list[str]]) -> dict[str, list[str]]:
     """The rules, and one more: `any`, every word that stands in any of them but `phrase` and `phrase_...`."""
     text = " ".join(option for name, options in rules.items() if not name.startswith(PHRASES) for option in options)
-    words = re.findall(r"[a-z]+(?:'[a-z]+)?", _REFERENCE.sub(" ", text).lower())
+    words = re.findall(r"[a-z]+(?:'[a-z]+)?", REFERENCE.sub(" ", text).lower())
     return rules | {"any": sorted(set(words))}
 
 
@@ -49,6 +53,6 @@ def generate(rules: dict[str, list[str]], start: str, rng: np.random.Generator) 
 
 def _expand(rules: dict[str, list[str]], name: str, rng: np.random.Generator) -> str:
     text = rules[name][rng.integers(len(rules[name]))]
-    while match := _REFERENCE.search(text):
+    while match := REFERENCE.search(text):
         text = text[: match.start()] + _expand(rules, match[1], rng) + text[match.end() :]
     return text

@@ -35,6 +35,8 @@ def spans(codes: Codes, words_file: Path, space: int, vocabulary: int) -> Spans:
     groups = {}
     for i in codes.training:
         clip, tokens = codes.clips[i], codes.tokens(i).astype(np.int64)
+        if clip.id not in words:
+            continue
         stretch, starts = word_starts(clip.text, words[clip.id])
         of_token = np.maximum(np.cumsum(tokens == space) - (tokens == space), 0)
         if len(stretch) == of_token[-1] + 1:  # else a text that the tokenizer's cleaners made longer or shorter
@@ -128,7 +130,8 @@ def diagonal(batch: Batch, heard: Spans, sigma: float) -> Tensor:
         if (span := heard.get(tokens.numpy().tobytes())) is None:
             continue
         moment = (torch.arange(int(mel[i])) + 0.5)[:, None]
-        off = torch.relu(torch.maximum(span[0] - moment, moment - span[1]))
+        pace = (int(mel[i]) - 1) / float(span[1][-1])  # the same text in another voice takes another time
+        off = torch.relu(torch.maximum(span[0] * pace - moment, moment - span[1] * pace))
         near = torch.exp(-(off**2) / (2 * sigma**2))
         band[i, first : first + len(near), LATENTS + 1 : LATENTS + 1 + near.shape[1]] = near
     return band

@@ -1,7 +1,7 @@
 """Stage heard: how well the bundle is understood in its own voices: unseen sentences, and phrases of a few words.
 
-CER of faster-whisper tiny.en on what the bundle speaks, and on what espeak-ng itself spoke; and the share of texts
-that the bundle cut short.
+CER of faster-whisper tiny.en on what the bundle speaks, and on what the synthesisers themselves spoke; and the share of
+texts that the bundle cut short.
 """
 
 import json
@@ -25,7 +25,7 @@ from voicetune.xtts import codec, origins
 
 COUNT = 50  # texts of a kind, at most
 WORDS = 3  # of a phrase, at most
-CUT = 0.5  # of espeak-ng's time: a text spoken in less is cut
+CUT = 0.5  # of the synthesiser's time: a text spoken in less is cut
 DECODING = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
 
 
@@ -37,7 +37,7 @@ def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip],
     """
     codes = Codes(data / "codes")
     chosen = np.array([i for i in codes.validation if wanted(codes.clips[i])][:COUNT])
-    speakers = conditioning.heard(voice.xtts, codes, data / "clips", (codes.speakers[i] for i in chosen))
+    speakers = conditioning.heard(voice.xtts, voice.vocoder, codes, data / "clips", (codes.speakers[i] for i in chosen))
     spoken = speak(voice, codes, speakers, chosen, DECODING, seed, takes=1)
     original = recorded(codes, data / "clips", chosen)
     cut = [
@@ -47,7 +47,7 @@ def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip],
     return {
         "texts": len(chosen),
         "cer_bundle": cer(ears, spoken, voice.rate),
-        "cer_espeak": cer(ears, original, codec.SAMPLE_RATE),
+        "cer_speech": cer(ears, original, codec.SAMPLE_RATE),
         "cut": round(float(np.mean(cut)), 4),
     }
 
@@ -62,12 +62,12 @@ def main() -> None:
     seed = common.params()["seed"]
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary) / "base"
-        origins.unfold("tiny", base, common.BUNDLE)
+        origins.unfold("natural", base, common.BUNDLE)
         voice = Voice(base)
     ears = Recogniser("tiny.en", "en", "cpu")
     found = {
-        "sentences": figures(voice, ears, common.WORK / "long", lambda clip: True, seed),
-        "phrases": figures(voice, ears, common.WORK / "every", lambda clip: len(clip.text.split()) <= WORDS, seed),
+        "sentences": figures(voice, ears, common.WORK, lambda clip: len(clip.text.split()) > WORDS, seed),
+        "phrases": figures(voice, ears, common.WORK, lambda clip: len(clip.text.split()) <= WORDS, seed),
     }
     (common.HERE / "heard.json").write_text(json.dumps(found, indent=2) + "\n")
     print(found)

@@ -1,65 +1,107 @@
-"""Stages short, long and every: texts from the grammar, spoken by espeak-ng, as clips with a manifest.
+"""Stage speech: texts, spoken by many voices, as clips with a manifest.
 
-Usage: python speech.py short | long | every
+It goes on where it was stopped: finished parts of 500 clips are kept in work/speech and are not made again.
 """
 
 import json
-import sys
+import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import common
-import grammar
 import numpy as np
+import soundfile
+import voices
 from rich.progress import track
+from texts import Texts
+from voices import Spoken
 
-from voicetune.data import audio, clip
+from voicetune.data import clip
 from voicetune.data.clip import Clip
-from voicetune.data.espeak import SAMPLE_RATE, speak_timed
 
-TRIM_DB = 45
+PARTS = common.WORK / "speech"
+OUT = common.WORK / "clips"
+PART = 500
 SHORTEST, LONGEST = 0.15, 11.6  # seconds; an "Up." takes 0.2
+_HURRY = (0.95, 1.05)
 
 
-def texts(settings: dict) -> list[str]:
-    """Different sentences, drawn from the grammar's start symbols by their shares."""
-    rules = grammar.read(common.HERE / "grammar.txt")
-    rng = np.random.default_rng(settings["seed"])
-    kinds, shares = list(settings["mix"]), np.array(list(settings["mix"].values()))
-    found: dict[str, None] = {}
-    while len(found) < settings["clips"]:
-        found.setdefault(grammar.generate(rules, str(rng.choice(kinds, p=shares)), rng))
-    return list(found)
+def make(job: tuple[int, int, dict]) -> str:
+    """Speak one part, unless it is there already; the name of its table."""
+    number, clips, settings = job
+    rng = np.random.default_rng([settings["seed"], number])
+    texts, known = Texts(settings["texts"], rng), voices.every(settings["voices"])
+    kinds, shares = list(settings["shares"]), list(settings["shares"].values())
+    table = PARTS / f"{number:03d}.json"
+    if table.is_file() and json.loads(table.read_text())["settings"] == settings:
+        return table.name
+    rows: list[dict] = []
+    said = 0
+    while said < clips:
+        text, kind = texts.draw(), str(rng.choice(kinds, p=shares))
+        of_kind = [voice for voice in known if voice.kind == kind]
+        voice = of_kind[rng.integers(len(of_kind))]
+        spoken = voice.speak(text, float(rng.uniform(*_HURRY)))
+        if not SHORTEST <= len(spoken.samples) / voices.RATE <= LONGEST:
+            continue
+        copies = [voices.shifted(spoken, voice.number, copy) for copy in range(settings["copies"].get(kind, 0))]
+        name = f"{number:03d}_{said:03d}"
+        said += 1
+        rows += [_keep(f"{name}{end}", text, f"{voice.name}{end}", one) for end, one in _named([spoken, *copies])]
+    table.write_text(json.dumps({"settings": settings, "rows": rows}))
+    return table.name
 
 
-def make(job: tuple[Path, int, str, str, str, int]) -> tuple[Clip, list[list[float]]]:
-    """One clip, and for each word its place in the text and its first moment in the clip (seconds)."""
-    out, number, text, voice, split, rate = job
-    spoken, words = speak_timed(text, voice, rate)
-    begin = audio.trim_bounds(spoken, TRIM_DB)[0]
-    samples = audio.clean(spoken, SAMPLE_RATE, trim_db=TRIM_DB, loudness=-23, peak=0.95)
-    name = f"{number:05d}"
-    audio.write(out / f"{name}.flac", samples)
-    timed = [[place, round((sample - begin) / SAMPLE_RATE, 4)] for place, sample in words]
-    return Clip(name, f"{name}.flac", text, "en", voice, "grammar", round(samples.size / SAMPLE_RATE, 3), split), timed
+def _named(spoken: list[Spoken]) -> list[tuple[str, Spoken]]:
+    """An utterance and its copies, each with the end of its name."""
+    return [(f"v{number}" if number else "", one) for number, one in enumerate(spoken)]
+
+
+def _keep(name: str, text: str, voice: str, spoken: Spoken) -> dict:
+    """Write an utterance's sound; its row of the part's table."""
+    soundfile.write(PARTS / f"{name}.flac", spoken.samples, voices.RATE, subtype="PCM_16")
+    row = {"id": name, "text": text, "voice": voice, "seconds": round(len(spoken.samples) / voices.RATE, 3)}
+    return row | {"words": spoken.words, "sounds": spoken.sounds}
+
+
+def gather(tables: list[Path], every: int) -> list[Clip]:
+    """The parts' clips in one folder, with clips.csv, words.json and sounds.json. One utterance in `every` is for
+    validation; its copies are left out, so that they are not trained on."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    rows = [row for table in tables for row in json.loads(table.read_text())["rows"] if row["seconds"] <= LONGEST]
+    names = list(dict.fromkeys(row["id"].partition("v")[0] for row in rows))
+    measured = set(names[every - 1 :: every])
+    rows = [row for row in rows if row["id"] in measured or row["id"].partition("v")[0] not in measured]
+    for row in rows:
+        file = f"{row['id']}.flac"
+        (OUT / file).unlink(missing_ok=True)
+        os.link(PARTS / file, OUT / file)
+    clips = [
+        Clip(
+            r["id"], f"{r['id']}.flac", r["text"], "en", r["voice"], "speech", r["seconds"], _side(r["id"] in measured)
+        )
+        for r in rows
+    ]
+    clip.write(OUT / "clips.csv", clips)
+    for name in ("words", "sounds"):
+        (OUT / f"{name}.json").write_text(json.dumps({row["id"]: row[name] for row in rows if row[name]}))
+    return clips
+
+
+def _side(measured: bool) -> str:
+    return "validation" if measured else "train"
 
 
 def main() -> None:
-    params = common.params()["speech"]
-    name = sys.argv[1]
-    settings, voices = params[name], params["voices"]
-    out = common.WORK / name / "clips"
-    jobs = [
-        (out, i, text, voices[i % len(voices)], "validation" if i < settings["validation"] else "train", params["rate"])
-        for i, text in enumerate(texts(settings))
-    ]
+    settings = common.params()["speech"]
+    every = settings.pop("validation_every")
+    PARTS.mkdir(parents=True, exist_ok=True)
+    total = settings.pop("clips")
+    jobs = [(n, min(PART, total - n * PART), settings) for n in range(-(-total // PART))]
     with ProcessPoolExecutor() as pool:
-        made = list(track(pool.map(make, jobs, chunksize=32), "speaking", len(jobs)))
-    kept = [(c, words) for c, words in made if SHORTEST <= c.seconds <= LONGEST]
-    clip.write(out / "clips.csv", [c for c, _ in kept])
-    (out / "words.json").write_text(json.dumps({c.id: words for c, words in kept}))
-    hours = sum(c.seconds for c, _ in kept) / 3600
-    print(f"{len(kept)} clips, {hours:.2f} h, {len(made) - len(kept)} left out")
+        names = list(track(pool.map(make, jobs), f"speaking parts of {PART} clips", len(jobs)))
+    clips = gather([PARTS / name for name in names], every)
+    print(f"{len(clips)} clips, {sum(c.seconds for c in clips) / 3600:.2f} h, {len({c.speaker for c in clips})} voices")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+"""The voices that the base learns from, and how each speaks a text: Kokoro's, flite's and espeak-ng's.
+
+A voice is drawn from its number alone. Sound that is played faster or slower has another pitch and another vocal tract,
+so each voice has a factor for that; its speed is chosen so that it speaks at an ordinary rate all the same.
+"""
+
+import math
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import kokoro
+import numpy as np
+import soundfile
+import soxr
+
+from voicetune.data import audio, espeak
+from voicetune.errors import UserError
+
+FLITE = ("awb", "rms", "slt")  # of recorded speech; Debian's package flite
+TRIM_DB = 45
+RATE = 22050
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One utterance, cleaned.
+
+    samples: (n,) float32 at 22,050 Hz. words: place in the text and first second of each stretch of words; empty where
+    the synthesiser does not say it. sounds: number of Kokoro's symbol and its first second, likewise.
+    """
+
+    samples: np.ndarray
+    words: list[list[float]]
+    sounds: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """kind: `kokoro`, `flite` or `espeak`. number: which of that kind."""
+
+    kind: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}{self.number:02d}"
+
+    def speak(self, text: str, hurry: float) -> Spoken:
+        """Speak a text; hurry: 1.05 is a twentieth faster than the voice usually is.
+
+        Raises:
+            UserError: the synthesiser is not installed.
+        """
+        return {"kokoro": _kokoro, "flite": _flite, "espeak": _espeak}[self.kind](self.number, text, hurry)
+
+
+def shifted(spoken: Spoken, number: int, copy: int) -> Spoken:
+    """An utterance in one more voice: played 6 to 17 % faster or slower, by the voice's number and the copy's."""
+    factor = math.exp(np.random.default_rng([3, number, copy]).uniform(0.06, 0.16))
+    factor = factor if (number + copy) % 2 else 1 / factor
+    samples = soxr.resample(spoken.samples, RATE * factor, RATE)
+    samples *= 0.95 / max(0.95, float(np.abs(samples).max()))
+    moved = [[[what, round(second / factor, 4)] for what, second in timed] for timed in (spoken.words, spoken.sounds)]
+    return Spoken(samples, *moved)
+
+
+def every(counts: dict[str, int]) -> list[Voice]:
+    """All voices; counts: how many of each kind."""
+    return [Voice(kind, number) for kind, count in counts.items() for number in range(count)]
+
+
+def _kokoro(number: int, text: str, hurry: float) -> Spoken:
+    rng = np.random.default_rng([1, number])
+    weights = dict(zip(kokoro.STYLES, rng.dirichlet([0.5] * len(kokoro.STYLES)).tolist(), strict=True))
+    factor, speed = _factor(rng, 0.82, 1.18), rng.uniform(0.92, 1.12)
+    sound, words, symbols = kokoro.say(text, kokoro.mixed(weights), float(speed * hurry / factor))
+    return cleaned(sound, kokoro.RATE, factor, words, symbols)
+
+
+def _flite(number: int, text: str, hurry: float) -> Spoken:
+    if shutil.which("flite") is None:
+        raise UserError("flite is not installed; install it (on Debian and Ubuntu: apt install flite).")
+    rng = np.random.default_rng([2, number])
+    factor, speed = _factor(rng, 0.87, 1.15), rng.uniform(0.87, 1.05)
+    stretch = f"duration_stretch={factor / (speed * hurry):.3f}"
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "said.wav"
+        voice = FLITE[number % len(FLITE)]
+        subprocess.run(["flite", "-voice", voice, "--setf", stretch, "-t", text, "-o", file], check=True)
+        sound, rate = soundfile.read(file, dtype="float32")
+    return cleaned(sound, rate, factor, [], [])
+
+
+def _espeak(number: int, text: str, hurry: float) -> Spoken:
+    variants = ("en-us", "en-us+m3", "en-us+m4", "en-us+m6", "en-us+m7", "en-us+f2")
+    sound, words = espeak.speak_timed(text, variants[number % len(variants)], round(150 * hurry))
+    timed = [[place, sample / espeak.SAMPLE_RATE] for place, sample in words]
+    return cleaned(sound, espeak.SAMPLE_RATE, 1.0, timed, [])
+
+
+def _factor(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(math.exp(rng.uniform(math.log(low), math.log(high))))
+
+
+def cleaned(sound: np.ndarray, rate: int, factor: float, words: list[list[float]], sounds: list[list[float]]) -> Spoken:
+    """A recording played `factor` times as fast, then cleaned as `prepare` cleans one; its moments move with it."""
+    played = soxr.resample(sound.astype(np.float32), rate * factor, rate) if factor != 1 else sound
+    begin = audio.trim_bounds(soxr.resample(played, rate, RATE), TRIM_DB)[0] / RATE
+    samples = audio.clean(played, rate, trim_db=TRIM_DB, loudness=-23, peak=0.95)
+    moved = [[[what, round(second / factor - begin, 4)] for what, second in timed] for timed in (words, sounds)]
+    return Spoken(samples, [[place, max(0.0, second)] for place, second in moved[0]], moved[1])
