@@ -125,9 +125,18 @@ def damaged(base: Path, out: Path, change) -> Path:
     ("change", "said"),
     [
         (lambda w: [w.pop(n) for n in list(w) if n.startswith("renderer.")], "has no renderer that fits"),
-        (lambda w: w.pop("renderer.end.bias"), "has no renderer that fits"),
+        (lambda w: w.pop("renderer.end.bias"), "other names or shapes"),
         (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(3)}), "has no renderer that fits"),
-        (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(300_000, 1, 3)}), "smaller than its sizes"),
+        (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(300_000, 1, 3)}), "other names or shapes"),
+        (
+            lambda w: (
+                [w.pop(n) for n in list(w) if ".depthwise." in n]
+                and w.update({f"renderer.upsample.{i}.weight": torch.ones(20_000, 1, 1) for i in range(2)})
+            ),
+            "other names or shapes",
+        ),
+        (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(50_000, 50_000, 0)}), "other names or shapes"),
+        (lambda w: w["renderer.spread"].zero_(), "mean or spread is zero or far off"),
         (lambda w: w["renderer.end.bias"].fill_(torch.nan), "dvae.pth"),
         (lambda w: w.update({"renderer.begin.weight": torch.ones(16, 64, 3)}), "has no renderer that fits"),
     ],
@@ -135,6 +144,12 @@ def damaged(base: Path, out: Path, change) -> Path:
 def test_a_damaged_renderer_is_one_sentence(rendered_base, tmp_path, change, said):
     with pytest.raises(UserError, match=said):
         Voice(damaged(rendered_base, tmp_path / "base", change))
+    for give in (
+        lambda: export.export(tmp_path / "base", tmp_path / "given", None),
+        lambda: origins.unfold(str(tmp_path / "base"), tmp_path / "model", None),
+    ):
+        with pytest.raises(UserError, match=said):
+            give()
 
 
 def test_the_natural_bundle_unfolds_to_a_folder_that_speaks_in_the_voice_that_it_hears(tmp_path, sounds):

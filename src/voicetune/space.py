@@ -52,7 +52,7 @@ def kinds(root: Path) -> list[Kind]:
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),
         Kind("downloaded XTTS v2", (str(download),), f"hf cache rm model/{XTTS_V2.repository}"),
-        Kind("making of the tiny base", ("pretrain/work",), "rm -r pretrain/work"),
+        Kind("making of the natural base", ("pretrain/work",), "rm -r pretrain/work"),
     ]
 
 

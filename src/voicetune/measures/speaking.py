@@ -57,7 +57,7 @@ def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -
 
 
 def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
-    """Each speaker's best reference, as the model itself speaks with it. Griffin-Lim needs none to voice codes."""
+    """Each speaker's best reference, as the model itself speaks with it. The DVAE's own decoder needs none."""
     if voice.vocoder == "griffin_lim":
         return {name: {} for name in names}
     return {name: one.speaker for name, one in references.best(voice.xtts, voice.vocoder, codes, clips, names).items()}

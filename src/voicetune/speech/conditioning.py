@@ -18,7 +18,8 @@ Speaker = dict[str, Tensor]
 
 
 def listen(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
-    """Conditioning latents and speaker embedding of a speaker, by the stock model's own functions.
+    """Conditioning latents and speaker embedding of a speaker, by the stock model's own functions. The renderer's
+    embedding is its own.
 
     Args:
         vocoder: of the model's folder; the renderer has an embedding of its own, see `renderer.embedding_of`.

@@ -121,7 +121,7 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1
 
 
 def known_codes(dvae: DiscreteVAE, codes: Tensor) -> Tensor:
-    """The codes that the codebook has; a barely trained GPT may say others, such as START."""
+    """The codes that the codebook has; a barely trained GPT may draw others, such as START."""
     return codes[codes < dvae.codebook.n_embed]
 
 

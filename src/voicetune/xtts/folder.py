@@ -192,22 +192,29 @@ def open_renderer(folder: Path) -> Renderer:
         UserError: there is none, or its weights do not fit each other.
     """
     path = folder / "dvae.pth"
-    found = state(path)
-    weights = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+    return assemble_renderer(path, state(path))
+
+
+def assemble_renderer(path: Path, dvae: dict[str, Tensor]) -> Renderer:
+    """A renderer of a DVAE's weights, which came from the file `path`; see `open_renderer`."""
+    weights = {name.removeprefix(PREFIX): value for name, value in dvae.items() if name.startswith(PREFIX)}
     try:
         checks.fits_file(path, weights)
         sizes = sizes_of(weights)
-        if sizes["codebook_dim"] != found["codebook.embed"].shape[0]:
+        with torch.device("meta"):  # nothing is allocated before every shape is known to be in the file
+            shapes = {name: value.shape for name, value in Renderer(**sizes).state_dict().items()}
+        if shapes != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("its tensors have other names or shapes than a renderer's")
+        if sizes["codebook_dim"] != dvae["codebook.embed"].shape[0]:
             raise ValueError("its codes are not as wide as the codebook's")
-        needed = sum(8 * count * width**2 for width, count in zip(sizes["widths"], sizes["blocks"], strict=True))
-        if needed > sum(value.numel() for value in weights.values()):  # one tensor may say a size that no other has
-            raise ValueError("its tensors are smaller than its sizes")
         opened = Renderer(**sizes)
         opened.load_state_dict(weights)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} has no renderer that fits ({reason}); {_AGAIN}.") from None
     checks.finite(path, opened.state_dict())
+    if opened.spread.min() < 1e-3 or opened.spread.max() > 1e3 or opened.mean.abs().max() > 1e3:
+        raise UserError(f"{path}: the renderer's mean or spread is zero or far off; {_AGAIN}.")
     return opened.eval()
 
 
@@ -259,6 +266,8 @@ def check(folder: Path) -> None:
     ours(folder)
     dvae, _ = open_dvae(folder)
     checks.finite(folder / "dvae.pth", dvae.state_dict())
+    if ours(folder)["vocoder"] == "renderer":
+        open_renderer(folder)
     checks.finite(weights, open_xtts(folder).state_dict())
 
 

@@ -1,4 +1,4 @@
-"""Where a base comes from: the tiny bundle of this repository, the published XTTS v2, or a model of yours."""
+"""Where a base comes from: a bundle of this repository, the published XTTS v2, or a model of yours."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def from_bundle(base: str, bundle: Path, out: Path) -> None:
     """Unfold the committed bundle into a model folder that the stock client loads.
 
     HiFi-GAN and speaker encoder are not in the bundle; they are filled from a fixed seed, so the folder
-    has the same bytes each time and its voice is made by DVAE and Griffin-Lim instead.
+    has the same bytes each time, and its voice is made by the DVAE or the renderer, and Griffin-Lim.
 
     Args:
         out: an empty folder.
@@ -129,7 +129,7 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
     """Open all of a model where it lies, so that a fault is named there, and look at every weight."""
     for name in _HANDED_ON:
         copies.check_link(start.beside / name, start.beside)
-    folder.ours(start.beside)
+    vocoder = folder.ours(start.beside)["vocoder"]
     folder.speakers(start.beside)
     if isinstance(mel_stats, Path):
         checks.mel_stats(mel_stats, folder.load(mel_stats))
@@ -138,6 +138,8 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
     place = dvae if isinstance(dvae, Path) else start.weights
     weights = folder.state(dvae) if isinstance(dvae, Path) else dvae
     checks.finite(place, folder.assemble_dvae(place, weights, start.config).state_dict())
+    if vocoder == "renderer":
+        folder.assemble_renderer(place, weights)
     words = folder.vocabulary(start.vocab)
     xtts = folder.assemble(start.weights, folder.state(start.weights), start.config, words)
     checks.finite(start.weights, xtts.state_dict())
