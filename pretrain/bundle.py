@@ -11,7 +11,7 @@ from voicetune.data import clip
 from voicetune.xtts.folder import sha256
 
 LIMIT_BYTES = 28_000_000
-LICENCE = "made by this repository from its own sentences, spoken by Kokoro-82M, flite and espeak-ng; MPL-2.0"
+LICENCE = "made by this repository from its own sentences, spoken by Kokoro-82M and flite; MPL-2.0"
 
 
 def main() -> None:

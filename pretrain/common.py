@@ -1,5 +1,7 @@
-"""What the tiny base's stages share: where things lie, the parameters, how a stage ends."""
+"""What the natural base's stages share: where things lie, the parameters, how a stage ends."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,14 @@ from voicetune.params.reading import read_yaml  # noqa: E402
 
 def params() -> dict[str, Any]:
     return read_yaml(HERE / "params.yaml")
+
+
+def fingerprint(values: Any, *files: Path) -> str:
+    """A hash of parameters and of files' bytes: what was begun with another one is not gone on with."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def run(main: Callable[[], None]) -> None:

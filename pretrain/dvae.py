@@ -2,7 +2,7 @@
 
 Two things make codes of 215 bits a second carry a voice that was never heard. The renderer is told how the voice sounds
 on the whole, so the codes need not say it. And a layer on top of the codes has to name the sound that Kokoro was
-speaking, so what tells sounds apart is kept first; that layer is thrown away.
+speaking, so the codes keep first what tells sounds apart. That layer is thrown away.
 
 It goes on where it was stopped (work/state-dvae.pt, every 200 steps).
 """
@@ -36,7 +36,7 @@ _SAVE = 200
 
 @dataclass(frozen=True)
 class Heard:
-    """mel: (80, frames) float16, natural log. symbols: (frames,) int64, UNKNOWN where nobody says."""
+    """mel: (80, frames) float16, natural log. symbols: (frames,) int64, UNKNOWN where the synthesiser says none."""
 
     voice: str
     mel: Tensor
@@ -130,8 +130,8 @@ def elsewhere(mel: Tensor, voice: Tensor, rng: np.random.Generator) -> tuple[Ten
 
 
 def revive(book, latents: Tensor, rng: np.random.Generator) -> int:
-    """Give every code that few frames fall to the place of a random latent; how many there were. Without that all but
-    some fifty go out of use within 400 steps."""
+    """Move each code that few frames use to a random latent; returns how many were moved. Without this, all but some
+    fifty codes go out of use within 400 steps."""
     unused = (book.cluster_size < UNUSED).nonzero()[:, 0]
     noise = torch.from_numpy(rng.normal(0, 0.01, (len(unused), latents.shape[1]))).float()
     picks = latents[torch.from_numpy(rng.integers(len(latents), size=len(unused)))] + noise
@@ -146,8 +146,10 @@ def train(model: Codec, segments: Segments, settings: dict, seed: int) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings["lr"], betas=(0.9, 0.99), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], settings["steps"], pct_start=0.08)
     begin, started = 0, time.monotonic()
-    if STATE.is_file():
-        saved = torch.load(STATE, weights_only=True)
+    clips = common.WORK / "clips"
+    made_by = common.fingerprint([settings, seed], clips / "clips.csv", clips / "sounds.json")
+    saved = torch.load(STATE, weights_only=True) if STATE.is_file() else {}
+    if saved.get("made_by") == made_by:
         begin = saved["step"]
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -176,7 +178,7 @@ def train(model: Codec, segments: Segments, settings: dict, seed: int) -> None:
         if step % _SAVE == 0:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             part = STATE.with_suffix(".part")
-            torch.save({**state, "schedule": schedule.state_dict(), "step": step}, part)
+            torch.save({**state, "schedule": schedule.state_dict(), "step": step, "made_by": made_by}, part)
             part.replace(STATE)
 
 

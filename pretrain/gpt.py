@@ -21,7 +21,7 @@ from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.rows import measured_recipe
 from voicetune.xtts.text import Tokenizer
 
-LANGUAGES = ["en", "hu"]
+LANGUAGES = ["en"]
 
 
 class Heard(Codes):
@@ -59,7 +59,9 @@ def main() -> None:
     heard = spans(codes, common.WORK / "clips" / "words.json", tokenizer.special("[SPACE]"), len(tokenizer))
     print(f"{len(heard)} clips of known word times")
     loss = GuidedLoss(gpt, weight, sigma, heard)
-    state = common.WORK / "state-gpt"
+    encoded = common.WORK / "codes"
+    made_by = common.fingerprint([params["gpt"], params["seed"]], encoded / "codes.safetensors", encoded / "clips.csv")
+    state = common.WORK / f"state-gpt-{made_by}"
     fabric = Fabric(accelerator="auto", devices=1, precision=phase.precision)
 
     def log(step: int, row: dict, write: bool) -> None:

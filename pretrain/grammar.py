@@ -15,7 +15,7 @@ REFERENCE = re.compile(r"\{(\w+)\}")
 def read(path: Path, words: Collection[str] = ()) -> dict[str, list[str]]:
     """Read rules: lines of `name: alternative | alternative`; a name given again adds alternatives.
 
-    One more rule comes by itself: `any`, every word that stands in any of the others but the phrases.
+    One more rule comes by itself, unless the file has one: `any`, every word of the others but the phrases.
 
     Args:
         words: names that alternatives may refer to besides the rules.

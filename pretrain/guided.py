@@ -1,8 +1,8 @@
-"""Guided attention for the tiny base: a nudge that lets text and sound align within minutes.
+"""Guided attention for the natural base: a nudge that lets text and sound align within minutes.
 
 One head of some layers is rewarded for looking, at each moment of the sound, at the text token that is
 heard then (after Tachibana et al. 2018, https://arxiv.org/abs/1710.08969, whose diagonal is replaced by
-the moments at which espeak-ng began each word; within a word the tokens share its time by how long each
+the moments at which each word began, as the synthesiser says; in a word the tokens share its time by how long each
 lasts on average). It only shapes the training: the model stays a stock one, and held-out figures are
 measured without it.
 """

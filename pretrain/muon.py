@@ -1,4 +1,4 @@
-"""Muon for the hidden matrices of the tiny base, AdamW for the rest.
+"""Muon for the hidden matrices of the natural base, AdamW for the rest.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) makes each matrix's momentum
 orthogonal before it is a step. The step is scaled to AdamW's usual size (Liu et al. 2025,

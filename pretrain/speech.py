@@ -22,6 +22,10 @@ from voicetune.data.clip import Clip
 PARTS = common.WORK / "speech"
 OUT = common.WORK / "clips"
 PART = 500
+SOURCES = (
+    "everyday.txt", "grammar.py", "grammar.txt", "kokoro.py", "kokoro.txt", "phonemes.py", "speech.py", "texts.py",
+    "voices.py", "words.txt",
+)  # fmt: skip
 SHORTEST, LONGEST = 0.15, 11.6  # seconds; an "Up." takes 0.2
 _HURRY = (0.95, 1.05)
 
@@ -33,7 +37,8 @@ def make(job: tuple[int, int, dict]) -> str:
     texts, known = Texts(settings["texts"], rng), voices.every(settings["voices"])
     kinds, shares = list(settings["shares"]), list(settings["shares"].values())
     table = PARTS / f"{number:03d}.json"
-    if table.is_file() and json.loads(table.read_text())["settings"] == settings:
+    made_by = common.fingerprint([settings, clips], *(common.HERE / name for name in SOURCES))
+    if table.is_file() and json.loads(table.read_text())["made_by"] == made_by:
         return table.name
     rows: list[dict] = []
     said = 0
@@ -48,7 +53,9 @@ def make(job: tuple[int, int, dict]) -> str:
         name = f"{number:03d}_{said:03d}"
         said += 1
         rows += [_keep(f"{name}{end}", text, f"{voice.name}{end}", one) for end, one in _named([spoken, *copies])]
-    table.write_text(json.dumps({"settings": settings, "rows": rows}))
+    part = table.with_suffix(".part")
+    part.write_text(json.dumps({"made_by": made_by, "rows": rows}))
+    part.replace(table)  # a table is whole or not there
     return table.name
 
 

@@ -1,7 +1,7 @@
 """What the base learns to read: everyday English, short lines, and quiz sentences.
 
 Everyday sentences are patterns (everyday.txt) filled with words of their class (words.txt), each word as often as the
-others of its class. They mean little; what counts is that ten thousand words are heard in the middle of a sentence.
+others of its class. They mean little. The aim is that each word is heard in the middle of a sentence.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The voices that the base learns from, and how each speaks a text: Kokoro's, flite's and espeak-ng's.
 
-A voice is drawn from its number alone. Sound that is played faster or slower has another pitch and another vocal tract,
-so each voice has a factor for that; its speed is chosen so that it speaks at an ordinary rate all the same.
+A voice is drawn from its number alone. Sound that is played faster or slower sounds like another vocal tract
+at another pitch. Each voice has its own factor for that. Its speed is chosen so that it speaks at an ordinary rate.
 """
 
 import math
