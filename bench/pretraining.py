@@ -8,6 +8,7 @@ of those lines with the voice of another row (a stranger), and the CER of short 
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,12 @@ from voicetune.xtts import codec
 
 HERE = Path(__file__).resolve().parent
 SHORT = ("Hello.", "Yes.", "Thank you.", "Good morning.", "Wait a moment.", "Seven.", "On Monday.", "Why not?")
-TESTED = 20  # recordings of a voice
 REFERENCE = 6 * codec.SAMPLE_RATE
 DECODING = Decoding(temperature=0.3, top_k=50, top_p=0.8, repetition_penalty=1.0)
 
 
-def recordings(folder: Path) -> list[tuple[str, np.ndarray]]:
-    """Texts and cleaned sounds of a folder's recordings of 1.5 to 11.6 s, in order."""
+def recordings(folder: Path, shortest: float) -> list[tuple[str, np.ndarray]]:
+    """Texts and cleaned sounds of a folder's recordings of `shortest` to 11.6 s, in order."""
     source = LJSpeechSource(name="x", reader="ljspeech", path=str(folder), speaker="x", language="en")
     found = []
     for one in readers.read([source]):
@@ -41,7 +41,7 @@ def recordings(folder: Path) -> list[tuple[str, np.ndarray]]:
         except UserError:
             continue
         samples = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)
-        if 1.5 <= samples.size / codec.SAMPLE_RATE <= 11.6:
+        if shortest <= samples.size / codec.SAMPLE_RATE <= 11.6:
             found.append((one.text, samples))
     return found
 
@@ -60,9 +60,13 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("voices", type=Path, nargs="+")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tested", type=int, default=20, help="recordings of a voice that go through the codec")
+    parser.add_argument("--shortest", type=float, default=1.5, help="seconds of a recording that is used")
+    parser.add_argument("--lines", type=int, default=20, help="lines of each kind, at most")
     given = parser.parse_args()
     voice, ears, encoder = Voice(given.model), Recogniser("tiny.en", "en", "cpu"), similarity.SpeakerEncoder()
     lines = [line.partition("|")[2] for line in (HERE / "everyday.txt").read_text().splitlines()]
+    lines, short = lines[: given.lines], list(SHORT[: given.lines])
     known: dict[str, np.ndarray] = {}
     said: dict[str, list[np.ndarray]] = {}
 
@@ -72,9 +76,15 @@ def main() -> None:
     print("| voice | recordings | through the codec | everyday lines | short lines |")
     print("| --- | --- | --- | --- | --- |")
     for folder in given.voices:
-        name, clips = folder.name, recordings(folder)
-        apart = max(1, len(clips) // TESTED)
-        tested, rest = clips[::apart][:TESTED], [c for i, c in enumerate(clips) if i % apart or i // apart >= TESTED]
+        name, clips = folder.name, recordings(folder, given.shortest)
+        if len(clips) <= given.tested:
+            raise UserError(f"{folder} has {len(clips)} usable recordings; give more, or a lower --tested.")
+        apart = len(clips) // given.tested
+        chosen = set(range(0, len(clips), apart)[: given.tested])
+        tested = [clip for i, clip in enumerate(clips) if i in chosen]
+        rest = [clip for i, clip in enumerate(clips) if i not in chosen]
+        if not rest:
+            raise UserError(f"{folder} has no recording left for a reference; give a lower --tested.")
         known[name] = similarity.reference_embedding([encoder.embed(s, codec.SAMPLE_RATE) for _, s in rest[:10]])
         joined = np.concatenate([sound for _, sound in rest])[:REFERENCE]
         speaker = listen(voice.xtts, voice.vocoder, [joined])
@@ -83,7 +93,7 @@ def main() -> None:
         coded = [voice.sound(c, Line(t, "en"), speaker) for c, t in zip(codes, texts, strict=True)]
         row = [f"{cer(ears, texts, own, codec.SAMPLE_RATE):.3f} / {secs(own, name, codec.SAMPLE_RATE):.3f}"]
         row += [f"{cer(ears, texts, coded, voice.rate):.3f} / {secs(coded, name, voice.rate):.3f}"]
-        for spoken in (lines, list(SHORT)):
+        for spoken in (lines, short):
             drawn = voice.codes([Line(t, "en") for t in spoken], [speaker] * len(spoken), DECODING, given.seed)
             sounds = [voice.sound(c, Line(t, "en"), speaker) for c, t in zip(drawn, spoken, strict=True)]
             row.append(f"{cer(ears, list(spoken), sounds, voice.rate):.3f} / {secs(sounds, name, voice.rate):.3f}")
@@ -98,4 +108,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -32,6 +32,7 @@ TINY = {
     "chaos.py": ("--times 2 --steps 40 --base {made}/models/base --data {made}/data", '"out/best_model.pth": true'),
     "checkpoint.py": ("--gb 0.001 --folder {out}", "state and best"),
     "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
+    "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
     "stages.py": ("--run {made}/run", "| report |"),
     "startup.py": ("--made {made} --times 1", '"stepping"'),
@@ -76,6 +77,11 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     heard = conditioning.heard(folder.open_xtts(small_base), "griffin_lim", codes, dataset / "clips", codes.speakers)
     references.save(spoken, {name: references.Reference([], None, one) for name, one in heard.items()})
     publishing.publish("base", small_base, voice, spoken, codes.clips, decoding)
+    (place / "lj/wavs").mkdir(parents=True)
+    rows = [f"{c.id}|{c.text}\n" for c in codes.clips]
+    (place / "lj/metadata.csv").write_text("".join(rows))
+    for c in codes.clips:
+        shutil.copyfile(dataset / "clips" / c.file, place / "lj/wavs" / c.file)
     (place / "run").mkdir()
     (place / "run" / "report.json").write_text(json.dumps({"seconds": 9.5}))
     write_prompts(place / "prompts")

@@ -140,7 +140,7 @@ def says(monkeypatch):
 
 def test_a_judge_asks_for_every_validation_sentence_and_for_no_other(dataset, says):
     gpt = torch.nn.Linear(1, 1).train()
-    speaker = SimpleNamespace(xtts=SimpleNamespace(gpt=gpt), rate=22050)
+    speaker = SimpleNamespace(xtts=SimpleNamespace(gpt=gpt), vocoder="griffin_lim", rate=22050)
     codes = Codes(dataset / "codes")
     figures, score = judge.Judge(speaker, codes, dataset, CHOICE, SEED)()
     assert sorted(says) == [codes.clips[i].id for i in codes.validation]
