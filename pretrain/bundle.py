@@ -1,6 +1,7 @@
-"""Stage bundle: the GPT in fp16 beside DVAE, renderer and vocabulary, with sizes and provenance."""
+"""Stage bundle: put the GPT in fp16 beside the DVAE, renderer and vocabulary, with sizes and provenance."""
 
 import json
+import shutil
 
 import common
 import torch
@@ -11,13 +12,17 @@ from voicetune.data import clip
 from voicetune.xtts.folder import sha256
 
 LIMIT_BYTES = 28_000_000
+PARTS = ("vocab.json", "dvae.safetensors", "dvae.json")  # what earlier stages made
 LICENCE = "made by this repository from its own sentences, spoken by Kokoro-82M and flite; MPL-2.0"
 
 
 def main() -> None:
     params = common.params()
     weights = load_file(common.WORK / "gpt.safetensors")
+    common.BUNDLE.mkdir(exist_ok=True)
     save_file({n: v.to(torch.float16).contiguous() for n, v in weights.items()}, common.BUNDLE / "gpt.safetensors")
+    for name in PARTS:
+        shutil.copyfile(common.PARTS / name, common.BUNDLE / name)
     clips = clip.read(common.WORK / "clips" / "clips.csv")
     facts = {
         "gpt": params["gpt"]["sizes"],

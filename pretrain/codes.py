@@ -1,4 +1,4 @@
-"""Stage codes: every clip through the tokenizer and the DVAE, as the main pipeline's encode does it."""
+"""Stage codes: encode every clip with the tokenizer and the DVAE, as the main pipeline's stage encode does."""
 
 import json
 from concurrent.futures import ProcessPoolExecutor
@@ -15,16 +15,16 @@ from voicetune.xtts import codec, encoding, origins
 from voicetune.xtts.text import Tokenizer
 
 CHUNK = 64
-_OPEN: list = []  # of a worker process: tokenizer, DVAE, mel statistics
+_OPEN: list = []  # what a worker process has opened: tokenizer, DVAE, mel statistics
 
 
 def start() -> None:
-    """Open the models in a worker; clips are small, so one thread a process is fastest."""
+    """Open the models in a worker. Clips are small, so one thread for each process is fastest."""
     torch.set_num_threads(1)
-    dvae = codec.build_dvae(**json.loads((common.BUNDLE / "dvae.json").read_text()))
-    state, stats = origins.bundle_dvae(common.BUNDLE)
+    dvae = codec.build_dvae(**json.loads((common.PARTS / "dvae.json").read_text()))
+    state, stats = origins.bundle_dvae(common.PARTS)
     dvae.load_state_dict(state, strict=False)
-    _OPEN[:] = Tokenizer(common.BUNDLE / "vocab.json"), dvae.eval(), stats
+    _OPEN[:] = Tokenizer(common.PARTS / "vocab.json"), dvae.eval(), stats
 
 
 def encode(job: tuple[Path, list[Clip]]) -> list[Encoded]:

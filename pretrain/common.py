@@ -1,4 +1,4 @@
-"""What the natural base's stages share: where things lie, the parameters, how a stage ends."""
+"""Code that the stages of the tiny base share: paths, parameters, and how a stage ends."""
 
 import hashlib
 import json
@@ -9,7 +9,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE / "work"
-BUNDLE = HERE / "natural"
+PARTS = WORK / "bundle"  # of the bundle, until stage bundle copies them
+BUNDLE = HERE / "bundle"
 sys.path.insert(0, str(HERE.parent / "src"))
 
 from voicetune.errors import UserError  # noqa: E402 - the library's place is set above
@@ -21,7 +22,7 @@ def params() -> dict[str, Any]:
 
 
 def fingerprint(values: Any, *files: Path) -> str:
-    """A hash of parameters and of files' bytes: what was begun with another one is not gone on with."""
+    """Hash parameters and the bytes of files. A stage reuses earlier work only if its fingerprint is the same."""
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for path in files:
         digest.update(path.read_bytes())
@@ -29,7 +30,7 @@ def fingerprint(values: Any, *files: Path) -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; what a user is meant to read is one sentence and no traceback."""
+    """Run a stage. A UserError ends it with one sentence and no traceback."""
     try:
         main()
     except UserError as error:

@@ -1,10 +1,11 @@
-"""Stage dvae: mel statistics, the stock DVAE's encoder and codebook, and the renderer, trained on random segments.
+"""Stage dvae: train the stock DVAE's encoder and codebook with the renderer on random segments; take mel statistics.
 
-Two things make codes of 215 bits a second carry a voice that was never heard. The renderer is told how the voice sounds
-on the whole, so the codes need not say it. And a layer on top of the codes has to name the sound that Kokoro was
-speaking, so the codes keep first what tells sounds apart. That layer is thrown away.
+The codes have 215 bits a second. Two things let them carry a voice that was not in the training. First, the renderer
+is given the voice's mel statistics, so the codes need not contain them. Second, a layer on top of the codes predicts
+the phoneme symbol that Kokoro was speaking, so the codes keep above all what distinguishes sounds. That layer is
+dropped after the training.
 
-It goes on where it was stopped (work/state-dvae.pt, every 200 steps).
+An interrupted run resumes from work/state-dvae.pt, which is saved every 200 steps.
 """
 
 import json
@@ -26,17 +27,20 @@ from voicetune.xtts import codec
 from voicetune.xtts.renderer import PREFIX, Renderer, statistics_of
 
 STATE = common.WORK / "state-dvae.pt"
-SYMBOLS = 178  # of Kokoro
-UNKNOWN = -100  # no symbol is known at this frame
-UNUSED, FRESH = 0.1, 0.3  # of the codebook's running mean of frames a step; a code in fair use has about 1
+SYMBOLS = 178  # phoneme symbols of Kokoro
+UNKNOWN = -100  # a frame whose symbol is not known
+UNUSED, FRESH = 0.1, 0.3  # of `cluster_size`, a code's running mean of latents a step; with even use it is about 1
 FLOOR = float(np.log(1e-5))
-_VOICE_CLIPS = 40  # that a voice's statistics are taken from
-_SAVE = 200
+_VOICE_CLIPS = 40  # clips that a voice's statistics are taken from
+_SAVE = 200  # steps between saves
 
 
 @dataclass(frozen=True)
 class Heard:
-    """mel: (80, frames) float16, natural log. symbols: (frames,) int64, UNKNOWN where the synthesiser says none."""
+    """A clip to train on.
+
+    mel: (80, frames) float16, natural log. symbols: (frames,) int64, UNKNOWN where the synthesiser reports none.
+    """
 
     voice: str
     mel: Tensor
@@ -44,7 +48,7 @@ class Heard:
 
 
 def hear(chosen: list[Clip]) -> list[Heard]:
-    """The mel spectrograms of clips, and which symbol is spoken at each frame."""
+    """Compute the mel spectrograms of clips, and the symbol that is spoken at each frame."""
     folder = common.WORK / "clips"
     sounds = json.loads((folder / "sounds.json").read_text())
     found = []
@@ -56,7 +60,7 @@ def hear(chosen: list[Clip]) -> list[Heard]:
 
 
 def symbols_at(sounds: list[list[float]] | None, frames: int) -> Tensor:
-    """The symbol of each frame, (frames,) int64; sounds: number and first second of each symbol."""
+    """The symbol of each frame, (frames,) int64. sounds: number and first second of each symbol."""
     if not sounds:
         return torch.full((frames,), UNKNOWN)
     numbers, begins = np.array([s[0] for s in sounds], np.int64), np.array([s[1] for s in sounds])
@@ -65,21 +69,30 @@ def symbols_at(sounds: list[list[float]] | None, frames: int) -> Tensor:
 
 
 class Codec(nn.Module):
-    """What is trained together: the stock encoder and codebook, the renderer, and the layer that names sounds."""
+    """The parts that train together: the stock encoder and codebook, the renderer, the layer that predicts symbols."""
 
     scale: Tensor
 
     def __init__(self, sizes: dict[str, int], widths: list[int], blocks: list[int], scale: Tensor):
         super().__init__()
         self.dvae = codec.build_dvae(**sizes)
-        del self.dvae.decoder  # the renderer does its work
+        del self.dvae.decoder  # the renderer replaces it
         self.renderer = Renderer(sizes["codebook_dim"], (*widths,), (*blocks,))  # type: ignore[arg-type]
         self.name_sounds = nn.Conv1d(sizes["codebook_dim"], SYMBOLS * codec.FRAMES_PER_CODE, 5, padding=2)
         self.register_buffer("scale", scale)  # the bundle's mel_stats, (80,)
 
     def forward(self, mel: Tensor, voice: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Log mels (b, 80, frames), statistics (b, 160), symbols (b, frames); the distance of the rendered mel in
-        spreads of its band, the commitment loss, the cross entropy of the symbols, and the latents (b, codes, d)."""
+        """Compute the losses.
+
+        Args:
+            mel: log mels (b, 80, frames).
+            voice: statistics of each segment's voice (b, 160).
+            symbols: (b, frames).
+
+        Returns:
+            the mean absolute error of the rendered mel, in standard deviations of each band; the commitment loss; the
+            cross entropy of the symbols; and the latents (b, codes, d).
+        """
         latents = self.dvae.encoder(mel / self.scale[:, None]).mT
         quantised, _, commitment = self.dvae.codebook(latents)
         rendered = self.renderer(quantised.mT, voice)
@@ -89,7 +102,7 @@ class Codec(nn.Module):
 
 
 class Segments:
-    """Draws batches of segments, some of them through another microphone or in another room."""
+    """Draws batches of segments. Some get the sound of another microphone or room, see `elsewhere`."""
 
     def __init__(self, heard: list[Heard], frames: int):
         self.heard, self.frames = heard, frames
@@ -101,7 +114,7 @@ class Segments:
             self.voices[name] = statistics_of(torch.cat(mels, 1))
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Log mels (count, 80, frames), voices (count, 160) and symbols (count, frames)."""
+        """Draw log mels (count, 80, frames), statistics of their voices (count, 160) and symbols (count, frames)."""
         mels, voices, symbols = [], [], []
         for i in rng.choice(len(self.heard), count, p=self.shares):
             one = self.heard[i]
@@ -116,8 +129,11 @@ class Segments:
 
 
 def elsewhere(mel: Tensor, voice: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A segment and its voice's statistics as another microphone (a smooth curve over the bands) and another room (a
-    steady noise) would have them; often neither."""
+    """Change a segment and its voice's statistics as if it had been recorded elsewhere.
+
+    Another microphone adds a smooth curve over the bands, with probability 0.6. Another room adds steady noise, with
+    probability 0.4.
+    """
     mean, spread = voice.chunk(2)
     if rng.random() < 0.6:
         curve = np.interp(np.arange(80), np.linspace(0, 79, 6), rng.normal(0, 0.6, 6))
@@ -130,8 +146,10 @@ def elsewhere(mel: Tensor, voice: Tensor, rng: np.random.Generator) -> tuple[Ten
 
 
 def revive(book, latents: Tensor, rng: np.random.Generator) -> int:
-    """Move each code that few frames use to a random latent; returns how many were moved. Without this, all but some
-    fifty codes go out of use within 400 steps."""
+    """Move each little-used code to a random latent, and return how many were moved.
+
+    Without this, all but about fifty codes go out of use within 400 steps.
+    """
     unused = (book.cluster_size < UNUSED).nonzero()[:, 0]
     noise = torch.from_numpy(rng.normal(0, 0.01, (len(unused), latents.shape[1]))).float()
     picks = latents[torch.from_numpy(rng.integers(len(latents), size=len(unused)))] + noise
@@ -142,7 +160,7 @@ def revive(book, latents: Tensor, rng: np.random.Generator) -> int:
 
 
 def train(model: Codec, segments: Segments, settings: dict, seed: int) -> None:
-    """All steps; a step's segments are a function of the seed and its number."""
+    """Train for all steps. The segments of a step depend on the seed and the step's number alone."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings["lr"], betas=(0.9, 0.99), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], settings["steps"], pct_start=0.08)
     begin, started = 0, time.monotonic()
@@ -198,10 +216,10 @@ def main() -> None:
     train(model, Segments(heard, settings["codes_per_segment"] * codec.FRAMES_PER_CODE), settings, seed)
     dvae = {n: v for n, v in model.dvae.state_dict().items() if n.startswith(("encoder.", "codebook."))}
     state = dvae | {f"{PREFIX}{name}": value for name, value in model.renderer.state_dict().items()}
-    common.BUNDLE.mkdir(exist_ok=True)
+    common.PARTS.mkdir(parents=True, exist_ok=True)
     halves = {name: value.half().contiguous() for name, value in state.items()}
-    save_file(halves | {"mel_stats": model.scale.contiguous()}, common.BUNDLE / "dvae.safetensors")
-    (common.BUNDLE / "dvae.json").write_text(json.dumps(sizes, indent=2) + "\n")
+    save_file(halves | {"mel_stats": model.scale.contiguous()}, common.PARTS / "dvae.safetensors")
+    (common.PARTS / "dvae.json").write_text(json.dumps(sizes, indent=2) + "\n")
     STATE.unlink(missing_ok=True)
 
 

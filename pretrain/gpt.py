@@ -1,4 +1,4 @@
-"""Stage gpt: the GPT of the base, in the library's own training loop. It goes on where it was stopped."""
+"""Stage gpt: train the base's GPT in the library's own training loop. An interrupted run resumes where it stopped."""
 
 import json
 from pathlib import Path
@@ -25,12 +25,10 @@ LANGUAGES = ["en"]
 
 
 class Heard(Codes):
-    """An encoded dataset of which a speaker is heard in clips that are long enough, and in no others.
-
-    One batch's references are cut to the shortest of them: with "Yes." among them, nobody would be heard for longer.
+    """An encoded dataset whose references are taken from clips that are long enough, and not from ones like "Yes.".
 
     Args:
-        shortest: seconds of such a clip.
+        shortest: the fewest seconds of a clip that may be a reference.
     """
 
     def __init__(self, folder: Path, shortest: float):
@@ -49,8 +47,8 @@ def main() -> None:
         settings.pop(n) for n in ("sizes", "guidance", "guidance_codes", "reference_clip")
     )
     phase: Phase = check(Phase, settings, common.HERE / "params.yaml")
-    tokenizer = Tokenizer(common.BUNDLE / "vocab.json")
-    num_tokens = json.loads((common.BUNDLE / "dvae.json").read_text())["num_tokens"]
+    tokenizer = Tokenizer(common.PARTS / "vocab.json")
+    num_tokens = json.loads((common.PARTS / "dvae.json").read_text())["num_tokens"]
     torch.manual_seed(params["seed"])
     gpt = folder.build(origins.tiny_config(**sizes, num_tokens=num_tokens, languages=LANGUAGES), tokenizer).gpt
     print(f"GPT of {sum(p.numel() for p in gpt.parameters()) / 1e6:.2f} M parameters")

@@ -1,4 +1,4 @@
-"""Sentences from a small grammar (grammar.txt), each a pure function of its random generator."""
+"""Generate sentences from a small grammar (grammar.txt). Each is a pure function of its random generator."""
 
 import re
 from collections.abc import Collection
@@ -8,20 +8,20 @@ import numpy as np
 
 from voicetune.errors import UserError
 
-PHRASES = "phrase"  # how the names of their rules begin
+PHRASES = "phrase"  # the names of the rules for phrases begin with it
 REFERENCE = re.compile(r"\{(\w+)\}")
 
 
 def read(path: Path, words: Collection[str] = ()) -> dict[str, list[str]]:
     """Read rules: lines of `name: alternative | alternative`; a name given again adds alternatives.
 
-    One more rule comes by itself, unless the file has one: `any`, every word of the others but the phrases.
+    A rule `any` is added unless the file has one, see `with_any`.
 
     Args:
-        words: names that alternatives may refer to besides the rules.
+        words: names that alternatives may refer to in addition to the rules.
 
     Raises:
-        UserError: a line is no rule, or an alternative refers to a rule that does not exist.
+        UserError: a line is not a rule, or an alternative refers to a rule that does not exist.
     """
     rules: dict[str, list[str]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -39,14 +39,14 @@ def read(path: Path, words: Collection[str] = ()) -> dict[str, list[str]]:
 
 
 def with_any(rules: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The rules, and one more: `any`, every word that stands in any of them but `phrase` and `phrase_...`."""
+    """Add a rule `any` to the rules: every word of all rules whose names do not begin with `phrase`."""
     text = " ".join(option for name, options in rules.items() if not name.startswith(PHRASES) for option in options)
     words = re.findall(r"[a-z]+(?:'[a-z]+)?", REFERENCE.sub(" ", text).lower())
     return rules | {"any": sorted(set(words))}
 
 
 def generate(rules: dict[str, list[str]], start: str, rng: np.random.Generator) -> str:
-    """Expand one rule to a text; every sentence begins with a capital."""
+    """Expand one rule to a text. Every sentence begins with a capital."""
     text = _expand(rules, start, rng)
     return re.sub(r"(^|[.!?] )([a-z])", lambda m: m[1] + m[2].upper(), text)
 

@@ -1,10 +1,10 @@
-"""Guided attention for the natural base: a nudge that lets text and sound align within minutes.
+"""Guided attention for the tiny base: an extra loss with which the attention aligns text and sound within minutes.
 
-One head of some layers is rewarded for looking, at each moment of the sound, at the text token that is
-heard then (after Tachibana et al. 2018, https://arxiv.org/abs/1710.08969, whose diagonal is replaced by
-the moments at which each word began, as the synthesiser says; in a word the tokens share its time by how long each
-lasts on average). It only shapes the training: the model stays a stock one, and held-out figures are
-measured without it.
+In some layers, the loss rewards one head if each audio token attends to the text token that is spoken at its moment.
+The method is that of Tachibana et al. 2018 (https://arxiv.org/abs/1710.08969). They assume that the alignment is a
+diagonal. Here it comes from the moments at which the synthesiser began each word. Within a word, each token gets time
+in proportion to how long it lasts on average. The loss is used in training alone. The model stays a stock model, and
+validation figures are measured without the loss.
 """
 
 import json
@@ -20,16 +20,16 @@ from voicetune.xtts.rows import FRAMES_PER_CODE, LATENTS
 
 HEAD = 0
 MARKS = ".,?!'-:;"
-_SHORTEST = 0.05  # codes that every token gets at least
+_SHORTEST = 0.05  # audio codes; no token counts as shorter
 
 Spans = dict[bytes, tuple[Tensor, Tensor]]
-"""Of a clip's text tokens (int64, as bytes): begin and end of each in the sound, in audio codes."""
+"""Keys are the text tokens of a clip (int64) as bytes. Values are the begin and end of each token, in audio codes."""
 
 
 def spans(codes: Codes, words_file: Path, space: int, vocabulary: int) -> Spans:
-    """When each text token of each training clip is heard.
+    """Find when each text token of each training clip is spoken.
 
-    words_file: JSON, for each clip id the words' places in the text and first moments (seconds).
+    words_file: JSON, for each clip id a list of words, each with its place in the text and its first second.
     """
     words = json.loads(words_file.read_text())
     groups = {}
@@ -39,7 +39,7 @@ def spans(codes: Codes, words_file: Path, space: int, vocabulary: int) -> Spans:
             continue
         stretch, starts = word_starts(clip.text, words[clip.id])
         of_token = np.maximum(np.cumsum(tokens == space) - (tokens == space), 0)
-        if len(stretch) == of_token[-1] + 1:  # else a text that the tokenizer's cleaners made longer or shorter
+        if len(stretch) == of_token[-1] + 1:  # otherwise the tokenizer's cleaners changed the number of words
             edges = np.array([*starts, codes.codes(i).size / FRAMES_PER_SECOND * FRAMES_PER_CODE])
             edges = np.maximum.accumulate(edges * FRAMES_PER_SECOND / FRAMES_PER_CODE)
             groups[tokens.tobytes()] = (tokens, stretch[of_token], edges, clip.text[-1] in MARKS)
@@ -48,8 +48,10 @@ def spans(codes: Codes, words_file: Path, space: int, vocabulary: int) -> Spans:
 
 
 def word_starts(text: str, words: list[list[float]]) -> tuple[np.ndarray, list[float]]:
-    """Which stretch of sound each blank-separated word belongs to, (words,), and when each stretch begins,
-    seconds. espeak-ng reads some pairs, such as "of the", as one word."""
+    """Find the stretch of sound that each word of a text belongs to, (words,), and the second at which each begins.
+
+    Words are separated by spaces. A stretch can have several, because espeak-ng reads pairs such as "of the" as one.
+    """
     bounds = np.cumsum([len(word) + 1 for word in text.split(" ")])
     begins = {int(np.searchsorted(bounds, place, side="right")): max(0.0, second) for place, second in reversed(words)}
     begins[0] = 0.0
@@ -58,8 +60,11 @@ def word_starts(text: str, words: list[list[float]]) -> tuple[np.ndarray, list[f
 
 
 def token_lengths(groups, vocabulary: int) -> np.ndarray:
-    """How many audio codes each text token lasts, (vocabulary,): ridge regression of the stretches'
-    lengths, but for each clip's last, on the tokens in them."""
+    """Estimate how many audio codes each text token lasts, (vocabulary,).
+
+    It is a ridge regression of the stretches' lengths on the counts of the tokens in them. The last stretch of each
+    clip is left out.
+    """
     gram, right = np.eye(vocabulary), np.zeros(vocabulary)
     for tokens, of_token, edges, _ in groups:
         for stretch, length in enumerate(np.diff(edges)[:-1]):
@@ -72,11 +77,11 @@ def token_lengths(groups, vocabulary: int) -> np.ndarray:
 def _spread(
     tokens: np.ndarray, of_token: np.ndarray, edges: np.ndarray, marked: bool, lasting: np.ndarray
 ) -> tuple[Tensor, Tensor]:
-    """Begin and end of each token, (t,) each; a stretch's tokens tile it. marked: the last one is a mark."""
+    """Begin and end of each token, (t,) each. Tokens fill their stretch without gaps. marked: the last is a mark."""
     lengths = np.maximum(lasting[tokens], _SHORTEST)
     lengths[0] = _SHORTEST  # the language's tag
     if marked:
-        lengths[-1] = _SHORTEST  # its silence was trimmed
+        lengths[-1] = _SHORTEST  # the silence after it was trimmed
     per_stretch = np.bincount(of_token, lengths)
     lengths = lengths * (np.diff(edges) / per_stretch)[of_token]
     ends = np.cumsum(lengths)
@@ -84,10 +89,10 @@ def _spread(
 
 
 class GuidedLoss(TrainingLoss):
-    """TrainingLoss, and in training the guidance added to every audio token's cross entropy.
+    """TrainingLoss that in training adds the guidance to every audio token's cross entropy.
 
-    weight: of the guidance, nats per audio token. sigma: how far off may be looked, in audio codes.
-    The first head of every layer is guided, but of the first and the last one.
+    weight: of the guidance, in nats per audio token. sigma: how far from the spoken token the attention may lie, in
+    audio codes. The guidance acts on the first head of every layer except the first and the last layer.
     """
 
     def __init__(self, gpt, weight: float, sigma: float, heard: Spans):
@@ -96,7 +101,7 @@ class GuidedLoss(TrainingLoss):
         self._band: Tensor | None = None
         self._asked: Tensor | None = None
         self._found: list[Tensor] = []
-        self.guidance = 0.0  # of the last batch, before its weight: minus the log of what lay on the diagonal
+        self.guidance = 0.0  # of the last batch, without `weight`: minus the log of the attention on the alignment
         for block in gpt.gpt.h[1 : max(2, len(gpt.gpt.h) - 1)]:
             block.attn.watch = self._watch
 
@@ -112,7 +117,7 @@ class GuidedLoss(TrainingLoss):
         return text, mel + self.weight * guidance
 
     def _watch(self, weights: Tensor) -> None:
-        """Collect minus the log of the attention that lies on the diagonal; weights (b, heads, s, s)."""
+        """Collect minus the log of the attention that lies on the alignment. weights: (b, heads, s, s)."""
         if self._band is None:
             return
         seen = (weights[:, HEAD].float() * self._band).sum(2)[self._asked]
@@ -120,7 +125,7 @@ class GuidedLoss(TrainingLoss):
 
 
 def diagonal(batch: Batch, heard: Spans, sigma: float) -> Tensor:
-    """How welcome it is that a row's place q looks at its place k: (b, s, s), 0 to 1."""
+    """Compute how well each pair of places fits the alignment: (b, s, s), 0 to 1, query first, then key."""
     clips, width = batch.row_index.shape
     band = torch.zeros(clips, width, width)
     mel = torch.bincount(batch.mel_clips, minlength=clips)  # audio tokens of each clip, one STOP included
@@ -130,7 +135,7 @@ def diagonal(batch: Batch, heard: Spans, sigma: float) -> Tensor:
         if (span := heard.get(tokens.numpy().tobytes())) is None:
             continue
         moment = (torch.arange(int(mel[i])) + 0.5)[:, None]
-        pace = (int(mel[i]) - 1) / float(span[1][-1])  # the same text in another voice takes another time
+        pace = (int(mel[i]) - 1) / float(span[1][-1])  # another voice takes another time for the same text
         off = torch.relu(torch.maximum(span[0] * pace - moment, moment - span[1] * pace))
         near = torch.exp(-(off**2) / (2 * sigma**2))
         band[i, first : first + len(near), LATENTS + 1 : LATENTS + 1 + near.shape[1]] = near

@@ -1,7 +1,7 @@
-"""Stage heard: how well the bundle is understood in its own voices: unseen sentences, and phrases of a few words.
+"""Stage heard: measure how well the bundle is understood in its own voices.
 
-CER of faster-whisper tiny.en on what the bundle speaks, and on what the synthesisers themselves spoke; and the share of
-texts that the bundle cut short.
+It measures validation sentences and phrases of a few words. The figures are the CER of faster-whisper tiny.en on the
+bundle's speech and on the synthesisers' speech, and the share of texts that the bundle cut short.
 """
 
 import json
@@ -23,17 +23,20 @@ from voicetune.speech import conditioning
 from voicetune.speech.voice import Voice
 from voicetune.xtts import codec, origins
 
-COUNT = 50  # texts of a kind, at most
-WORDS = 3  # of a phrase, at most
-CUT = 0.5  # of the synthesiser's time: a text spoken in less is cut
+COUNT = 50  # texts of each kind, at most
+WORDS = 3  # words of a phrase, at most
+CUT = 0.5  # share of the synthesiser's time; a text spoken in less counts as cut
 DECODING = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
 
 
 def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip], bool], seed: int) -> dict[str, float]:
-    """Figures of one data set's first validation clips that are wanted: how many texts, CER of both, share of cut ones.
+    """Measure a data set's first validation clips that `wanted` accepts.
 
     Args:
         data: a folder with `clips` and `codes`.
+
+    Returns:
+        the number of texts; the CER of the bundle's and of the synthesisers' speech; and the share of texts cut short.
     """
     codes = Codes(data / "codes")
     chosen = np.array([i for i in codes.validation if wanted(codes.clips[i])][:COUNT])
@@ -53,7 +56,7 @@ def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip],
 
 
 def cer(ears: Recogniser, takes: list[Take], rate: int) -> float:
-    """Character errors of all takes over all their characters."""
+    """The character errors of all takes over the number of all their characters."""
     readings = [read(ears, take.clip, take.sound, rate) for take in takes]
     return round(sum(r.character_errors for r in readings) / sum(r.characters for r in readings), 4)
 
@@ -62,7 +65,7 @@ def main() -> None:
     seed = common.params()["seed"]
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary) / "base"
-        origins.unfold("natural", base, common.BUNDLE)
+        origins.unfold("tiny", base, common.BUNDLE)
         voice = Voice(base)
     ears = Recogniser("tiny.en", "en", "cpu")
     found = {

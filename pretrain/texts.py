@@ -1,7 +1,7 @@
-"""What the base learns to read: everyday English, short lines, and quiz sentences.
+"""Draw the texts that the base learns to read: everyday English, short lines, and quiz sentences.
 
-Everyday sentences are patterns (everyday.txt) filled with words of their class (words.txt), each word as often as the
-others of its class. They mean little. The aim is that each word is heard in the middle of a sentence.
+Everyday sentences are patterns (everyday.txt) that are filled with words by class (words.txt). All words of a class
+come equally often. The sentences mean little. Their aim is that each word occurs in the middle of a sentence.
 """
 
 import re
@@ -16,7 +16,7 @@ _BEGIN = re.compile(r"(^|[.!?] )([a-z])")
 
 
 def words() -> dict[str, list[str]]:
-    """Words by class: noun, nouns, adj, adv, verb, verbs (third person), past, ing, done (participle)."""
+    """Read the words by class: noun, nouns, adj, adv, verb, verbs (third person), past, ing, done (participle)."""
     lines = (HERE / "words.txt").read_text(encoding="utf-8").splitlines()
     return {name: rest.split() for name, _, rest in (line.partition(":") for line in lines if line[:1] != "#")}
 
@@ -36,7 +36,7 @@ class Texts:
         self.decks: dict[str, list[str]] = {}
 
     def draw(self) -> str:
-        """One text."""
+        """Draw one text."""
         kind = str(self.rng.choice(self.kinds, p=self.shares))
         if kind == "quiz":
             return grammar.generate(self.quiz, str(self.rng.choice(["line", "short", "pair"])), self.rng)

@@ -1,7 +1,8 @@
 """Stage vocabulary: a small BPE vocab.json in XTTS's own format, for English and Hungarian letters.
 
-Merges are few and learned from the texts' words, each once, not from running text: pieces like `th` or `ing`, which
-are near to sounds, and no piece for a whole phrase's sake; that is what a small model can align.
+Merges are few. They are learned from the words of words.txt and grammar.txt, each once, and not from running text. So
+the pieces are short and close to sounds, such as `th` or `ing`, and no word gets a piece because a phrase is frequent.
+A small model can align such pieces.
 """
 
 import json
@@ -26,9 +27,9 @@ def main() -> None:
     )
     tokenizer.train_from_iterator(sorted({word for known in texts.words().values() for word in known} | quiz), trainer)
     tokenizer.add_special_tokens(["[START]"])  # last, as in the published vocabulary
-    common.BUNDLE.mkdir(exist_ok=True)
+    common.PARTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, indent=1)
-    (common.BUNDLE / "vocab.json").write_text(text + "\n", encoding="utf-8")
+    (common.PARTS / "vocab.json").write_text(text + "\n", encoding="utf-8")
     print(f"{tokenizer.get_vocab_size()} tokens")
 
 

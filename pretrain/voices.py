@@ -1,7 +1,7 @@
 """The voices that the base learns from, and how each speaks a text: Kokoro's, flite's and espeak-ng's.
 
-A voice is drawn from its number alone. Sound that is played faster or slower sounds like another vocal tract
-at another pitch. Each voice has its own factor for that. Its speed is chosen so that it speaks at an ordinary rate.
+A voice is drawn from its number alone. Sound that is played faster or slower sounds like another vocal tract at another
+pitch. Each voice of Kokoro and flite has its own factor for that, and a speed that gives it an ordinary speaking rate.
 """
 
 import math
@@ -19,7 +19,7 @@ import soxr
 from voicetune.data import audio, espeak
 from voicetune.errors import UserError
 
-FLITE = ("awb", "rms", "slt")  # of recorded speech; Debian's package flite
+FLITE = ("awb", "rms", "slt")  # voices built from recorded speech, in Debian's package flite
 TRIM_DB = 45
 RATE = 22050
 
@@ -28,8 +28,8 @@ RATE = 22050
 class Spoken:
     """One utterance, cleaned.
 
-    samples: (n,) float32 at 22,050 Hz. words: place in the text and first second of each stretch of words; empty where
-    the synthesiser does not say it. sounds: number of Kokoro's symbol and its first second, likewise.
+    samples: (n,) float32 at 22,050 Hz. words: place in the text and first second of each stretch of words. sounds:
+    number and first second of each of Kokoro's symbols. Both are empty if the synthesiser does not report them.
     """
 
     samples: np.ndarray
@@ -39,7 +39,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Voice:
-    """kind: `kokoro`, `flite` or `espeak`. number: which of that kind."""
+    """kind: `kokoro`, `flite` or `espeak`. number: from 0, among the voices of that kind."""
 
     kind: str
     number: int
@@ -49,7 +49,7 @@ class Voice:
         return f"{self.kind}{self.number:02d}"
 
     def speak(self, text: str, hurry: float) -> Spoken:
-        """Speak a text; hurry: 1.05 is a twentieth faster than the voice usually is.
+        """Speak a text. hurry: 1.05 is a twentieth faster than the voice usually speaks.
 
         Raises:
             UserError: the synthesiser is not installed.
@@ -58,7 +58,10 @@ class Voice:
 
 
 def shifted(spoken: Spoken, number: int, copy: int) -> Spoken:
-    """An utterance in one more voice: played 6 to 17 % faster or slower, by the voice's number and the copy's."""
+    """Make an utterance in one more voice: play it faster or slower by a factor of 1.06 to 1.17.
+
+    The factor is drawn from the numbers of the voice and of the copy.
+    """
     factor = math.exp(np.random.default_rng([3, number, copy]).uniform(0.06, 0.16))
     factor = factor if (number + copy) % 2 else 1 / factor
     samples = soxr.resample(spoken.samples, RATE * factor, RATE)
@@ -68,7 +71,7 @@ def shifted(spoken: Spoken, number: int, copy: int) -> Spoken:
 
 
 def every(counts: dict[str, int]) -> list[Voice]:
-    """All voices; counts: how many of each kind."""
+    """List all voices. counts: how many of each kind."""
     return [Voice(kind, number) for kind, count in counts.items() for number in range(count)]
 
 
@@ -106,7 +109,7 @@ def _factor(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def cleaned(sound: np.ndarray, rate: int, factor: float, words: list[list[float]], sounds: list[list[float]]) -> Spoken:
-    """A recording played `factor` times as fast, then cleaned as `prepare` cleans one; its moments move with it."""
+    """Play a recording `factor` times as fast, clean it as `prepare` does, and shift the times of words and sounds."""
     played = soxr.resample(sound.astype(np.float32), rate * factor, rate) if factor != 1 else sound
     begin = audio.trim_bounds(soxr.resample(played, rate, RATE), TRIM_DB)[0] / RATE
     samples = audio.clean(played, rate, trim_db=TRIM_DB, loudness=-23, peak=0.95)

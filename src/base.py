@@ -1,18 +1,18 @@
-"""Stage base: the model that phase 1 starts from, into models/base, in the stock client's layout."""
+"""Stage base: puts the model that phase 1 starts from into models/base, in the stock client's layout."""
 
 from pathlib import Path
 
 from voicetune import stage
 from voicetune.params import reading
 from voicetune.params.data import BaseStage
-from voicetune.params.shared import BUNDLES
+from voicetune.params.shared import BUNDLE
 
 
 def main() -> None:
     settings = reading.load(BaseStage)
-    from voicetune.xtts import origins  # torch and the stock classes: only once the parameters are good
+    from voicetune.xtts import origins  # torch and stock classes load slowly: parameters are checked first
 
-    origins.unfold(settings.base, Path("models/base"), BUNDLES.get(settings.base))
+    origins.unfold(settings.base, Path("models/base"), BUNDLE)
     print(f"models/base is {settings.base}")
 
 

@@ -1,7 +1,8 @@
-"""Stage ceiling: the test sentences as recorded, and through the base's codec, kept and measured as a model's are.
+"""Stage ceiling: saves and measures the recorded test sentences, and the same sentences after the base's codec.
 
-With Griffin-Lim, the codec's row is what no model of this base is expected to pass. HiFi-GAN voices the GPT's latents,
-which training changes: there it is the codec as the base voices it, and a trained model may pass it.
+It saves and measures both in the same way as a model's speech. With Griffin-Lim, no model of this base is expected to
+score better than the codec row. HiFi-GAN instead makes sound from the GPT's latents, which training changes. The codec
+row then uses the base's latents, and a trained model may score better.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ OUT = Path("metrics/evaluate")
 
 def main() -> None:
     settings = reading.load(CeilingStage)
-    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import hearing, speaking, takes
     from voicetune.speech.voice import Voice
 

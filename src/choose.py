@@ -1,8 +1,9 @@
-"""Stage choose: how each phase's best model is chosen, into data/choice/<phase>.json.
+"""Stage choose: writes into data/choice/<phase>.json how each phase chooses its best model.
 
-A phase that chooses by mel CE depends on nothing that speaks or listens; one that chooses by ear depends on how
-codes are drawn, on the recogniser, and on the code of both. This stage writes down what each phase depends on, so
-that a changed temperature retrains the phases that choose by ear, and no other.
+A phase chooses by mel CE, or by ear (`select` is cer, mos or composite). By ear means that the model speaks validation
+sentences, and measures of its speech decide. Such a phase depends on the decoding parameters, the recogniser, and the
+code that speaks and measures. A phase that chooses by mel CE depends on none of these. This stage writes down what each
+phase depends on, so a changed temperature retrains only the phases that choose by ear.
 """
 
 from pathlib import Path

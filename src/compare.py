@@ -1,5 +1,8 @@
-"""Stage compare: the figures of every row with their intervals, the paired differences between the models, and the
-few figures of the published voice."""
+"""Stage compare: writes the figures of every row with their intervals, the paired differences between the models, and
+the few figures of the published voice.
+
+The rows are the recordings, the codec and the three models.
+"""
 
 import csv
 from collections.abc import Mapping
@@ -19,7 +22,7 @@ FOLDER = Path("metrics/evaluate")
 OUT = Path("metrics/compare")
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2"}
 CEILING = ("recordings", "codec")
-AGAIN = "run `dvc repro -f ceiling evaluate`"
+AGAIN = "run `dvc repro -s -f ceiling evaluate`"
 TITLES = {
     "mel_ce": "mel CE",
     "text_ce": "text\nCE",
@@ -29,12 +32,12 @@ TITLES = {
     "mos": "MOS",
 }
 HEARD = ("cer", "wer", "secs", "mos", "mishaps")
-BOUNDED = ("mel_ce", "cer")  # printed with their intervals; metrics/compare has all
+BOUNDED = ("mel_ce", "cer")  # only these are printed with intervals; metrics/compare has all of them
 PAIRS = (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2"))
 
 
 def main() -> None:
-    """Write metrics/compare (figures.json, changes.json) and metrics/voice.json; print the table."""
+    """Write metrics/compare (figures.json, changes.json, heard.csv) and metrics/voice.json; print the table."""
     settings = reading.load(CompareStage)
     resampling = settings.compare.bootstrap, settings.seed
     rows = {row: table.read(FOLDER / row / table.TABLE) for row in (*MODELS, *CEILING)}
@@ -66,8 +69,9 @@ def main() -> None:
 
 
 def voice(model: str, points: Figures) -> Figures:
-    """What a person compares of two published voices: at most twelve figures."""
-    facts = results.read(Path("models") / model / "voicetune.json", results.Facts).get("facts", {})
+    """The figures by which a person compares two published voices: twelve at most."""
+    described = Path("models") / model / "voicetune.json"
+    facts = results.read(described, results.Facts, f"remove models/{model} and run `dvc repro`").get("facts", {})
     trained = {
         "steps": facts.get("steps_before", 0) + facts.get("steps", 0),
         "train_minutes": round(facts.get("clip_seconds", 0.0) / 60, 2),
@@ -76,7 +80,7 @@ def voice(model: str, points: Figures) -> Figures:
 
 
 def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
-    """What is heard of each row, as a table for `dvc plots`."""
+    """Write each row's measures of its speech, as a table for `dvc plots`."""
     files.check_own(path)
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -85,7 +89,7 @@ def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
 
 
 def overview(figures: Mapping[str, Figures]) -> Table:
-    """One row a model, and what bounds the spoken measures: the recordings, plain and through the codec."""
+    """A table with a row for each model, then the recordings and the codec, which bound the measures of speech."""
     shown = Table(box=box.SIMPLE_HEAD, padding=0)
     shown.add_column("", no_wrap=True)
     for name, title in TITLES.items():
@@ -105,7 +109,7 @@ def _cell(row: Figures, name: str) -> str:
 
 
 def sentence(a: str, b: str, title: str, change: Figures) -> str:
-    """What the pair's figure says, with the verdict in words where the interval includes zero."""
+    """A sentence for one paired difference. It says so if the interval includes zero."""
     relative = "" if change["relative"] is None else f" ({100 * change['relative']:+.1f} %)"
     verdict = "" if change["excludes_zero"] else ", not different from zero"
     return (

@@ -1,4 +1,4 @@
-"""Stage encode: clips and base into data/codes: text tokens, audio codes, conditioning mels."""
+"""Stage encode: encodes the clips with the base into data/codes: text tokens, audio codes, conditioning mels."""
 
 from pathlib import Path
 

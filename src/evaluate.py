@@ -1,4 +1,4 @@
-"""Stage evaluate: one model's cross entropies of the test clips, and what is heard of the sentences that it spoke.
+"""Stage evaluate: measures one model's cross entropies on the test clips, and the test sentences that it spoke.
 
 Usage: python src/evaluate.py base | phase1 | phase2
 """
@@ -15,7 +15,7 @@ OUT = Path("metrics/evaluate")
 
 def main() -> None:
     name, settings = model_named(), reading.load(EvaluateStage)
-    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import clip_losses, hearing, takes
     from voicetune.xtts import folder
 

@@ -1,7 +1,7 @@
-"""Stage prepare: the sources of params.yaml -> data/clips, clean clips with a manifest, split in three.
+"""Stage prepare: turns the sources of params.yaml into clean clips with a manifest in data/clips, split in three.
 
-Every clip is decoded (or spoken by espeak-ng), brought to 22,050 Hz mono, trimmed and levelled. What fails
-is left out and listed with its reason in data/clips/left_out.csv.
+Every clip is decoded (or spoken by espeak-ng), resampled to 22,050 Hz mono, trimmed and levelled. A clip that fails is
+left out, and data/clips/left_out.csv lists it with the reason.
 """
 
 import csv
@@ -33,7 +33,7 @@ def main() -> None:
     prepare = settings.prepare
     utterances = readers.read(prepare.sources)
     stage.emptied(CLIPS)
-    with files.writing(FIGURES.parent):  # found out before the work, not after it
+    with files.writing(FIGURES.parent):  # fails before the work, not after it
         FIGURES.parent.mkdir(parents=True, exist_ok=True)
 
     making_all = making.make_all(utterances, CLIPS, prepare, reading.load(Unlisted).jobs)
@@ -76,7 +76,7 @@ def _check_left(left_out: list[LeftOut], kept: int) -> None:
 
 
 def _figures(clips: list[Clip], left_out: list[LeftOut], sources: list[str]) -> dict[str, Any]:
-    """What metrics/prepare.json holds: clips and minutes in all, per source and side; left out by reason."""
+    """Contents of metrics/prepare.json: clips and minutes in all, per source and side; clips left out, by reason."""
     per_source = {}
     for name in sources:
         own = [entry for entry in clips if entry.source == name]
@@ -106,7 +106,7 @@ def _show(figures: dict[str, Any]) -> None:
 
 
 def _warn(clips: list[Clip], shares: dict[str, float], seed: int) -> None:
-    """Say which side is too small for its use, and the share that is enough, if one is."""
+    """Warn about each side that is too small for its use, and name a share that is large enough, if there is one."""
     texts = [(entry.source, entry.text) for entry in clips]
     for side, use in USES.items():
         count = sum(entry.split == side for entry in clips)
@@ -120,7 +120,7 @@ def _warn(clips: list[Clip], shares: dict[str, float], seed: int) -> None:
 
 
 def _enough(texts: list[tuple[str, str]], side: str, shares: dict[str, float], seed: int) -> float | None:
-    """The smallest share of a side, in hundredths, that gives it FEW clips; None if none that is allowed does."""
+    """The smallest share, in steps of 0.01, that gives a side FEW clips; None if no allowed share does."""
     for share in (hundredths / 100 for hundredths in range(1, 50)):
         wanted = {**shares, side: share}
         if wanted[VALIDATION] + wanted[TEST] > LARGEST:

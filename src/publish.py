@@ -1,8 +1,8 @@
-"""Stage publish: the model that `publish` names, into models/voice, with its speakers and how it is to speak.
+"""Stage publish: copies the model that `publish` names to models/voice, with its speakers and decoding parameters.
 
-Everything after it uses models/voice: `say`, `export`, stage synthesize and the artifact `voice`. How codes are drawn,
-and from which recordings its speakers are heard, is written here and not by the training, so that another temperature
-or reference trains nothing again.
+`say`, `export`, stage synthesize and the artifact `voice` use models/voice. This stage, not the training, records the
+decoding parameters and each speaker's reference clips. So a changed temperature or reference does not retrain a model,
+except in a phase that chooses by ear (see stage choose).
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage report: all that was measured, as one page and as Markdown, in metrics/report."""
+"""Stage report: writes everything that was measured into metrics/report, as one HTML page and as Markdown."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage speak: the test sentences, spoken by one model, into data/spoken/<model>, and the speakers that it spoke as.
+"""Stage speak: one model speaks the test sentences into data/spoken/<model>; the speakers used are saved there too.
 
 Usage: python src/speak.py base | phase1 | phase2
 """
@@ -15,7 +15,7 @@ SPOKEN = Path("data/spoken")
 
 def main() -> None:
     name, settings = model_named(), reading.load(SpeakStage)
-    from voicetune.data.codes import Codes  # torch and the stock classes: only once the parameters are good
+    from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import speaking, takes
     from voicetune.speech import references
     from voicetune.speech.voice import Voice

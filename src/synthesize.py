@@ -1,4 +1,4 @@
-"""Stage synthesize: the lines of params.yaml, spoken by the published model, into data/samples."""
+"""Stage synthesize: the published model speaks the lines of params.yaml into data/samples."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ OUT = Path("data/samples")
 def main() -> None:
     settings = reading.load(SynthesizeStage)
     wanted = settings.synthesize
-    from voicetune.speech import script  # sound and torch: only once the parameters are good
-    from voicetune.speech.timing import speed  # no dep: what a clock says goes to metrics/run
+    from voicetune.speech import script  # torch and the sound libraries load slowly: parameters are checked first
+    from voicetune.speech.timing import speed  # no dep: it only measures time, for metrics/run
     from voicetune.speech.voice import Line, Voice
 
     voice = Voice(Path("models/voice"), stage.device(settings.device))

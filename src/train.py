@@ -1,4 +1,4 @@
-"""Stages train_phase1 and train_phase2: codes and a parent model into a better model.
+"""Stages train_phase1 and train_phase2: fine-tune a parent model on the encoded clips.
 
 Usage: python src/train.py train_phase1 | train_phase2
 """
@@ -24,10 +24,10 @@ def main() -> None:
     choice = Path("data/choice") / f"{name}.json"
     chosen = reading.check(Choice, reading.read_yaml(choice), choice)
     parent, out = (Path(folder) for folder in FOLDERS[name])
-    from voicetune import readiness  # no dep: it looks at what comes after the training, and changes no result
+    from voicetune import readiness  # no dep: it checks what the run will need, and changes no result
 
     wait_until_ready = readiness.ask(name) if stage.is_first() else lambda: None
-    from voicetune.training import agent, phase  # torch and the stock classes: only once the parameters are good
+    from voicetune.training import agent, phase  # torch and stock classes load slowly: parameters are checked first
 
     wait_until_ready()
 

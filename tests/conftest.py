@@ -31,6 +31,16 @@ TEXTS = (
 TRAINING = 10
 
 
+def with_scripts(params: str) -> str:
+    """A parameter file of the default voice, its recordings replaced by espeak-ng reading the same texts."""
+    for name in ("questions", "host"):
+        begin, end = f"reader: ljspeech\n    path: data/raw/{name}\n", "    speaker: quizmaster\n    language: en\n"
+        spoken = f"reader: espeak\n    path: data/scripts/{name}.txt\n"
+        assert begin + end in params
+        params = params.replace(begin + end, spoken + end + "    voice: en-us+m1\n    rate: 150\n    pitch: 50\n")
+    return params
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """torch on one thread: models this small gain nothing from two, and sums come out the same on any machine."""

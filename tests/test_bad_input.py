@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from conftest import with_scripts
 
 import prepare
 import report
@@ -32,7 +33,7 @@ from voicetune.params.data import LJSpeechSource
 from voicetune.report import page
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+DEFAULT = with_scripts((ROOT / "params.yaml").read_text(encoding="utf-8"))
 RATE = 22050
 
 
@@ -113,7 +114,7 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
     "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
-    "half a character": (with_("asr: tiny.en", 'asr: "\\ud800"'), "line 32 has half a character (U+D800 to U+DFFF)"),
+    "half a character": (with_("asr: tiny.en", 'asr: "\\ud800"'), "line 31 has half a character (U+D800 to U+DFFF)"),
     "true for a number": (with_("seed: 1", "seed: true"), "'seed' is True, but should be: a number, and neither true"),
     "yes for a number": (with_("epochs: 4", "epochs: yes"), "'train_phase2.epochs' is True, but should be: a number"),
     "no for a rate": (with_("  lr: 5.0e-4", "  lr: no"), "'train_phase1.lr' is False, but should be: a number"),
@@ -415,7 +416,7 @@ CLIPS_HEAD = b"id,file,text,language,speaker,source,seconds,split\n"
 
 
 def figures(path: Path) -> dict:
-    return results.read(path, results.Prepared)
+    return results.read(path, results.Prepared, "make it again")
 
 
 DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
@@ -462,9 +463,9 @@ def test_clips_that_are_not_those_of_the_manifest(capsys):
     wav(folder / clips[0].file, speech(1))
     assert "is not the clip of clips.csv; run" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
     (folder / clips[0].file).write_bytes(b"torn")
-    assert "is no sound; run `dvc repro -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
+    assert "is no sound; run `dvc repro -s -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
     (folder / clips[0].file).unlink()
-    assert "is missing; run `dvc repro -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
+    assert "is missing; run `dvc repro -s -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
 
 
 def test_the_report_shows_words_from_outside_as_they_are():

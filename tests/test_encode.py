@@ -91,7 +91,7 @@ def damaged(arrays: dict, **changed) -> dict:
         (lambda a: damaged(a, tokens=a["tokens"][:-1].copy()), "has 'tokens' that do not fit the 14 clips"),
         (lambda a: damaged(a, mel_offsets=a["mel_offsets"][:-1].copy()), "has 'mel' that do not fit the 14 clips"),
         (lambda a: damaged(a, codes_offsets=a["codes_offsets"][::-1].copy()), "has 'codes' that do not fit"),
-        (lambda a: None, "is damaged; run `dvc repro -f encode`"),
+        (lambda a: None, "is damaged; run `dvc repro -s -f encode`"),
     ],
 )
 def test_damaged_codes_are_one_sentence(dataset, tmp_path, harm, said):
@@ -102,5 +102,5 @@ def test_damaged_codes_are_one_sentence(dataset, tmp_path, harm, said):
     with pytest.raises(UserError, match=rf"codes\.safetensors {said}"):
         Codes(folder)
     path.unlink()
-    with pytest.raises(UserError, match=r"codes\.safetensors is missing; run `dvc repro -f encode`"):
+    with pytest.raises(UserError, match=r"codes\.safetensors is missing; run `dvc repro -s -f encode`"):
         Codes(folder)

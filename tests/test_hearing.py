@@ -195,7 +195,7 @@ def test_takes_are_kept_as_they_were_said(tmp_path, dataset):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda folder: (folder / "takes.csv").unlink(), "takes.csv is missing; run `dvc repro -f speak"),
+        (lambda folder: (folder / "takes.csv").unlink(), "takes.csv is missing; run `dvc repro -s -f speak"),
         (lambda folder: (folder / "c.flac").unlink(), "c.flac is missing or no sound"),
         (lambda folder: (folder / "c.flac").write_bytes(b"?"), "c.flac is missing or no sound"),
         (
@@ -216,7 +216,9 @@ def test_takes_that_cannot_be_read_are_named(tmp_path, dataset, harm, said):
 
 def test_takes_of_another_dataset_are_refused(tmp_path, dataset):
     takes.save(tmp_path, [Take(CLIP, 0, np.zeros(10, np.float32), True)], RATE)
-    with pytest.raises(UserError, match="is not the list of takes of this dataset; run `dvc repro -f speak ceiling`"):
+    with pytest.raises(
+        UserError, match="is not the list of takes of this dataset; run `dvc repro -s -f speak ceiling`"
+    ):
         takes.read(tmp_path, Codes(dataset / "codes"))
 
 

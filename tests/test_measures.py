@@ -18,9 +18,7 @@ from voicetune.measures import bounds, clip_table, pairs, table
 from voicetune.measures.intelligibility import character_errors
 from voicetune.measures.intervals import (
     Interval,
-    mean_interval,
     paired_difference,
-    paired_mean_difference,
     ratio_interval,
     share_interval,
 )
@@ -90,12 +88,6 @@ def test_the_seed_alone_decides_the_draws():
     assert ratio_interval(a, counts, 300, 5) != ratio_interval(a, counts, 300, 6)
     backwards = paired_difference(b, a, counts, 300, 5)
     assert paired_difference(a, b, counts, 300, 5).low == pytest.approx(-backwards.high)
-
-
-def test_means_are_ratios_with_one_count_a_clip():
-    values = np.arange(10.0)
-    assert mean_interval(values, 300, 0) == ratio_interval(values, np.ones(10), 300, 0)
-    assert paired_mean_difference(values, values + 1, 300, 0) == Interval(1.0, 1.0, 1.0)
 
 
 def test_a_wider_level_is_a_wider_interval():

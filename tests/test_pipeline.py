@@ -324,8 +324,9 @@ def test_plots_are_drawn(repository, tmp_path):
         assert name == "heard" or '"field": "step"' in json.dumps(plot)
 
 
-def test_a_hungarian_source_goes_through_the_whole_pipeline(tmp_path):
-    settings = yaml.safe_load(small_params("hu", "data/scripts/kerdesek.txt", "hu"))
+def test_a_hungarian_source_goes_through_the_whole_pipeline(tmp_path, small_base):
+    """From a base of two languages; the tiny base speaks English only."""
+    settings = yaml.safe_load(small_params("hu", "data/scripts/kerdesek.txt", "hu")) | {"base": str(small_base)}
     settings["speak"]["sentences"] = 0  # the recogniser in the package knows English alone
     settings["synthesize"] |= {"language": "hu", "lines": ["Jó estét kívánok."]}
     folder = clone(tmp_path, yaml.safe_dump(settings, sort_keys=False))

@@ -1,4 +1,4 @@
-"""How the natural base is made, from its texts to its figures: every stage's script, by DVC, in small."""
+"""How the tiny base is made, from its texts to its figures: every stage's script, by DVC, in small."""
 
 import ast
 import json
@@ -47,7 +47,7 @@ def small(settings: dict) -> dict:
 def remade(tmp_path_factory) -> Path:
     """`pretrain/` with small parameters and nothing made yet, in a repository of its own, after `dvc repro`."""
     root = tmp_path_factory.mktemp("repository")
-    made = shutil.ignore_patterns("work", "bundle", "natural", "dvc.lock", "heard.json", "__pycache__", "tmp", "cache")
+    made = shutil.ignore_patterns("work", "bundle", "dvc.lock", "heard.json", "__pycache__", "tmp", "cache")
     shutil.copytree(ROOT / "pretrain", root / "pretrain", ignore=made)
     shutil.copyfile(ROOT / "LICENSE", root / "LICENSE")
     (root / "src").symlink_to(ROOT / "src")
@@ -65,7 +65,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.slow
 def test_every_stage_leaves_what_it_should(remade):
     names = {"gpt.safetensors", "bundle.json", "dvae.safetensors", "dvae.json", "vocab.json"}
-    assert files(remade / "natural") == names
+    assert files(remade / "bundle") == names
     work = files(remade / "work")
     said = {f"000_{number:03d}" for number in range(CLIPS)}
     copied = {f"000_{number:03d}v1" for number in range(CLIPS)}
@@ -75,6 +75,7 @@ def test_every_stage_leaves_what_it_should(remade):
     }
     tables = {"speech/000.json", "clips/clips.csv", "clips/words.json", "clips/sounds.json"}
     tables |= {"codes/clips.csv", "codes/codes.safetensors"}
+    tables |= {"bundle/vocab.json", "bundle/dvae.safetensors", "bundle/dvae.json"}
     assert {name for name in work if not name.startswith("state-")} == spoken | tables | {"gpt.json", "gpt.safetensors"}
     (state,) = {name.split("/")[0] for name in work if name.startswith("state-")}
     assert state.startswith("state-gpt-")
@@ -82,7 +83,7 @@ def test_every_stage_leaves_what_it_should(remade):
 
 @pytest.mark.slow
 def test_the_bundle_says_what_it_was_made_of(remade):
-    facts = json.loads((remade / "natural" / "bundle.json").read_text())
+    facts = json.loads((remade / "bundle" / "bundle.json").read_text())
     assert facts["gpt"] == {"layers": 2, "width": 32, "heads": 2}
     assert facts["provenance"]["clips"] == 2 * CLIPS - CLIPS // EVERY
     assert math.isfinite(facts["provenance"]["gpt"]["mel_ce"])

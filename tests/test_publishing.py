@@ -135,7 +135,7 @@ def test_a_published_base_is_synthesized_in_the_datasets_voice_alone(repository,
 
 def test_a_model_that_did_not_speak_cannot_be_published(repository):
     shutil.rmtree("data/spoken/phase2")
-    with pytest.raises(UserError, match=r"phase2/speakers_xtts\.pth is missing; run `dvc repro -f speak@phase2`"):
+    with pytest.raises(UserError, match=r"phase2/speakers_xtts\.pth is missing; run `dvc repro -s -f speak@phase2`"):
         publish.main()
     assert not VOICE.exists()
 

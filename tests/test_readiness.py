@@ -45,14 +45,21 @@ DEAF = {"evaluate": {"measures": ["mos", "similarity", "prosody"]}}
     ],
 )
 def test_the_recogniser_is_asked_for_the_languages_that_it_will_read_and_for_no_others(tmp_path, changes, languages):
-    given = params(tmp_path, language="hu", **changes)
+    given = params(tmp_path, language="hu", base="xtts_v2", **changes)
     assert readiness.languages_read(given) == languages
     if languages:
         with pytest.raises(UserError, match=r"asr is 'tiny.en', which reads English only, .* 'hu'; set asr in params"):
             readiness.check_params(given)
     else:
         readiness.check_params(given)
-        readiness.check(params(tmp_path, language="hu", asr="nowhere/at-all", **changes), "train_phase1")
+        changes |= {"asr": "nowhere/at-all"}
+        readiness.check(params(tmp_path, language="hu", base="xtts_v2", **changes), "train_phase1")
+
+
+@pytest.mark.parametrize("changes", [{"language": "hu"}, {"synthesize": {"language": "hu"}}])
+def test_a_language_that_the_tiny_base_does_not_speak_is_refused_before_anything_runs(tmp_path, changes):
+    with pytest.raises(UserError, match=r"is 'hu', but the tiny base speaks en only; .* presets/xtts_v2.yaml"):
+        readiness.check_params(params(tmp_path, asr="small", **changes))
 
 
 def test_what_an_optimizer_needs_is_missed_before_the_phase_before_it_trains(tmp_path, monkeypatch):

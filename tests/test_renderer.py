@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import ROOT, SPEAKER
+from conftest import BUNDLE, SPEAKER
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
@@ -18,7 +18,6 @@ from voicetune.speech.conditioning import listen
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, export, folder, origins, renderer
 
-NATURAL = ROOT / "pretrain" / "natural"
 LINE = Line("Good evening.", "en")
 
 
@@ -58,7 +57,7 @@ def test_statistics_are_the_mean_and_the_spread_of_the_louder_frames():
 def test_the_renderer_follows_from_its_weights_alone(voice):
     weights = voice.renderer.state_dict()
     assert renderer.sizes_of(weights) == {"codebook_dim": 128, "widths": (16, 12, 8), "blocks": (2, 1, 1)}
-    assert folder.open_renderer(voice.path).state_dict().keys() == weights.keys()
+    assert folder.open_codec(voice.path)[2].state_dict().keys() == weights.keys()
 
 
 def test_four_frames_a_code_and_another_voice_another_mel(voice):
@@ -112,6 +111,20 @@ def test_a_phase_and_an_export_hand_the_renderer_on(voice, rendered_base, tmp_pa
     assert all(torch.equal(value, weights[name]) for name, value in voice.renderer.state_dict().items())
 
 
+def test_a_folder_without_a_renderer_speaks_through_the_dvaes_decoder(small_base, dataset, tmp_path):
+    out = Path(shutil.copytree(small_base, tmp_path / "plain"))
+    (out / "voicetune.json").write_text(json.dumps({"base": "small", "vocoder": "griffin_lim", "licence": "MPL-2.0"}))
+    voice, codes = Voice(out), Codes(dataset / "codes")
+    own = torch.from_numpy(codes.codes(codes.test[0]).astype(np.int64))
+    sound = voice.sound(own, LINE, {})
+    assert voice.renderer is None
+    assert sound.shape == (own.numel() * 1024,)
+    with torch.no_grad():
+        assert np.array_equal(sound, codec.decode(voice.dvae, own, voice.mel_stats))
+    (take, *_) = speaking.through_codec(voice, codes, dataset / "clips", codes.test)
+    assert np.array_equal(take.sound, sound)
+
+
 def damaged(base: Path, out: Path, change) -> Path:
     """A copy of a base with changed weights in dvae.pth."""
     copied = Path(shutil.copytree(base, out))
@@ -137,23 +150,32 @@ def damaged(base: Path, out: Path, change) -> Path:
         ),
         (lambda w: w.update({"renderer.upsample.0.weight": torch.ones(50_000, 50_000, 0)}), "other names or shapes"),
         (lambda w: w["renderer.spread"].zero_(), "mean or spread is zero or far off"),
-        (lambda w: w["renderer.end.bias"].fill_(torch.nan), "dvae.pth"),
         (lambda w: w.update({"renderer.begin.weight": torch.ones(16, 64, 3)}), "has no renderer that fits"),
     ],
 )
 def test_a_damaged_renderer_is_one_sentence(rendered_base, tmp_path, change, said):
     with pytest.raises(UserError, match=said):
         Voice(damaged(rendered_base, tmp_path / "base", change))
+    refused(tmp_path, said)
+
+
+def test_a_renderer_that_is_not_finite_neither_comes_in_nor_goes_out(rendered_base, tmp_path):
+    damaged(rendered_base, tmp_path / "base", lambda w: w["renderer.end.bias"].fill_(torch.nan))
+    refused(tmp_path, "end.bias has values that are not finite")
+
+
+def refused(place: Path, said: str) -> None:
+    """The model folder `place`/base is neither exported nor taken as a base."""
     for give in (
-        lambda: export.export(tmp_path / "base", tmp_path / "given", None),
-        lambda: origins.unfold(str(tmp_path / "base"), tmp_path / "model", None),
+        lambda: export.export(place / "base", place / "given", None),
+        lambda: origins.unfold(str(place / "base"), place / "model", BUNDLE),
     ):
         with pytest.raises(UserError, match=said):
             give()
 
 
-def test_the_natural_bundle_unfolds_to_a_folder_that_speaks_in_the_voice_that_it_hears(tmp_path, sounds):
-    origins.unfold("natural", tmp_path / "base", NATURAL)
+def test_the_bundle_unfolds_to_a_folder_that_speaks_in_the_voice_that_it_hears(tmp_path, sounds):
+    origins.unfold("tiny", tmp_path / "base", BUNDLE)
     voice = Voice(tmp_path / "base")
     assert voice.vocoder == "renderer"
     speaker = listen(voice.xtts, voice.vocoder, sounds)

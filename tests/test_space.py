@@ -127,7 +127,7 @@ def test_the_table_counts_everything_once(project, outside):
     assert sizes == {
         "DVC's cache": 1000, "virtual environment": 1000, "recordings": 4000, "clips and codes": 3000, "spoken": 2000,
         "models": 3000 + link, "figures and report": 6000, "states of unfinished trainings": 2000,
-        "making of the natural base": 1000,
+        "making of the tiny base": 1000,
     }  # fmt: skip
     files = [path for path in project.rglob("*") if path.is_symlink() or path.is_file()]
     assert rest + sum(sizes.values()) == sum(path.lstat().st_size for path in files) - 1000  # the hard link

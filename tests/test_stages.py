@@ -61,10 +61,9 @@ def test_what_a_stage_does_is_seen_by_dvc_when_its_code_changes(repository):
     assert found >= SPEAKING
 
 
-@pytest.mark.parametrize("bundle", ["bundle", "natural"])
 @pytest.mark.parametrize("name", ["bundle.json", "dvae.safetensors", "gpt.safetensors", "vocab.json"])
-def test_a_changed_byte_of_the_bundle_names_base(repository, bundle, name):
-    path = f"pretrain/{bundle}/{name}"
+def test_a_changed_byte_of_the_bundle_names_base(repository, name):
+    path = f"pretrain/bundle/{name}"
     assert seen(repository, path, (repository / path).read_bytes()[-8:], bytes(8)) == {"base"}
 
 

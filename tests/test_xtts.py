@@ -551,7 +551,7 @@ def test_a_base_with_a_broken_file_is_refused(bundle_base, tmp_path, name, broke
 
 
 def test_a_base_that_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="'tinny' is neither 'tiny' nor 'natural' nor 'xtts_v2' nor a folder"):
+    with pytest.raises(UserError, match="'tinny' is neither 'tiny' nor 'xtts_v2' nor a folder"):
         origins.unfold("tinny", tmp_path / "out", BUNDLE)
     with pytest.raises(UserError, match=r"bundle.json is missing"):
         origins.unfold("tiny", tmp_path / "out", tmp_path)
@@ -571,7 +571,7 @@ def test_a_base_is_not_unfolded_onto_itself(bundle_base, tmp_path):
 def test_an_exported_folder_is_loaded_by_the_stock_client_and_says_who_agreed(bundle_base, tmp_path):
     phase, out = tmp_path / "phase", tmp_path / "anna"
     weights = {name: value + 0.5 for name, value in folder.open_xtts(bundle_base).gpt.state_dict().items()}
-    voices = {"anna": {"gpt_cond_latent": torch.zeros(1, 32, 192), "speaker_embedding": torch.zeros(1, 512, 1)}}
+    voices = {"anna": {"gpt_cond_latent": torch.zeros(1, 32, 224), "speaker_embedding": torch.zeros(1, 512, 1)}}
     folder.close(phase, bundle_base, weights, voices, {"mel_ce": 2.34567, "clips": 10})
     export.export(phase, out, None)
     assert {path.name for path in out.iterdir()} == BASE_FILES | {"README.md"}
@@ -662,7 +662,7 @@ def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, tex
 def test_the_hifigan_gives_the_stock_clients_waveform(bundle_base, greedy_gpt, latents):
     """Also where a line stops by itself, as the stock client voices the STOP too."""
     voice = Voice(bundle_base)
-    voice.vocoder, voice.xtts.gpt = "hifigan", greedy_gpt  # untrained, but the same for both
+    voice.vocoder, voice.renderer, voice.xtts.gpt = "hifigan", None, greedy_gpt  # untrained, but the same for both
     stock = copy.deepcopy(voice.xtts)
     stock.gpt.max_gen_mel_tokens = voice.xtts.gpt.max_gen_mel_tokens = LIMIT
     stock.gpt.init_gpt_for_inference()

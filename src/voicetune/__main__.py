@@ -1,4 +1,4 @@
-"""The command line: `python -m voicetune say "..." --out x.wav`, and what else is done with a model folder."""
+"""The command line: `python -m voicetune say "..." --out x.wav`, and the other commands."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ class Said(reading.Section):
 
 
 def say(arguments: argparse.Namespace) -> None:
-    """Speak a line, or the lines of a script, with any model folder."""
+    """Speak a line, or the lines of a script, with a model folder."""
     if (arguments.text is None) == (arguments.script is None):
         raise UserError("give either a text to say or a --script.")
     given = {name: getattr(arguments, name) for name in ("speed", "loudness")}
@@ -47,7 +47,7 @@ def say(arguments: argparse.Namespace) -> None:
 def _check_text(text: str) -> None:
     try:
         text.encode()
-    except UnicodeEncodeError:  # bytes of another encoding
+    except UnicodeEncodeError:  # the argument was not UTF-8, so Python decoded it to surrogates
         raise UserError("the text is not UTF-8; give it in the encoding UTF-8.") from None
     from voicetune.data import words
 
@@ -56,8 +56,11 @@ def _check_text(text: str) -> None:
 
 
 def _decoding(arguments: argparse.Namespace, voice: "Voice") -> Decoding:
-    """The model folder's decoding, or for an unpublished one of this repository that of params.yaml, with which it was
-    measured; what the command line says goes first."""
+    """The model folder's decoding. Values from the command line override it.
+
+    An unpublished folder of this repository has no decoding. It was measured with that of params.yaml, so that one is
+    used if params.yaml exists.
+    """
     given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
     given = {name: value for name, value in given.items() if value is not None}
     silent = voice.ours and "decoding" not in voice.facts and reading.PATH.is_file()
@@ -109,7 +112,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
 
 
 def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], "Speaker"]:
-    """A speaker by name; without a name, the voice of --reference if there is one."""
+    """Return a function that finds a speaker by name. Without a name, it returns the voice of --reference, if given."""
     if not arguments.reference:
         return voice.speaker
     from voicetune.speech.conditioning import listen
@@ -121,12 +124,12 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
 
 
 def _name_of(path: Path) -> str:
-    """A file's name in UTF-8, whatever its bytes are."""
+    """A file's name in UTF-8; invalid bytes become replacement characters."""
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def _reference(path: Path) -> "np.ndarray":
-    """A recording whose voice is taken, cleaned: (samples,) float32 at 22,050 Hz."""
+    """Read and clean a reference recording: (samples,) float32 at 22,050 Hz."""
     from voicetune.data import audio
 
     samples, rate = audio.read(path)
@@ -183,13 +186,13 @@ def listening_test(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Read params.yaml, so that a fault in it is said before DVC decides that nothing changed."""
+    """Check params.yaml, so that a fault in it is reported even if DVC then finds that nothing changed."""
     readiness.check_params(whole.load(arguments.params))
     print(f"{arguments.params} is good")
 
 
 def ready(arguments: argparse.Namespace) -> None:
-    """Check and fetch what a run will need from a phase on; the phase itself does so before it trains."""
+    """Check and fetch what a run needs from a phase on. Each phase also starts this itself before it trains."""
     readiness.check(whole.load(), arguments.phase)
 
 
@@ -209,7 +212,7 @@ def deps(arguments: argparse.Namespace) -> None:
 
 
 def explain(arguments: argparse.Namespace) -> None:
-    """Say what differs between this machine and those that made the results in this repository."""
+    """Print how this machine differs from those that made the results in this repository."""
     from voicetune import machine
 
     if machine.has_conflict():
@@ -225,7 +228,7 @@ def explain(arguments: argparse.Namespace) -> None:
 
 
 def verdict(arguments: argparse.Namespace) -> None:
-    """Print what the figures say of the published voice."""
+    """Print the verdict of the figures on the published voice."""
     from voicetune.report import verdict  # not needed for --help
 
     verdict.show(verdict.read(Path.cwd()))
@@ -233,7 +236,7 @@ def verdict(arguments: argparse.Namespace) -> None:
 
 
 def space(arguments: argparse.Namespace) -> None:
-    """Show what takes how much of the disk, or remove one kind of it."""
+    """Show how much of the disk each kind of file takes, or remove one kind."""
     from voicetune import space  # rich tables, DVC: not needed for --help
 
     root = Path.cwd()

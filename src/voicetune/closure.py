@@ -1,8 +1,9 @@
 """Which files of this project a stage runs: its script, and every module that it imports, directly or not.
 
-Imports inside functions count, imports for type checkers alone do not. An import whose line says `# no dep: <reason>`
-is left out: it brings in code that cannot change the stage's results. A folder `templates` beside a module that names
-it counts as a whole. A stage's deps in dvc.yaml hold these files; a test compares the two.
+Imports inside functions count. Imports for type checkers only do not count. An import whose line says
+`# no dep: <reason>` is left out, because its code cannot change the stage's results. If a module names a folder
+`templates` that lies beside it, the whole folder counts. A stage's deps in dvc.yaml list these files. A test compares
+the two.
 """
 
 import ast
@@ -17,15 +18,15 @@ from voicetune.files import read_text
 PACKAGE = "voicetune"
 NO_DEP = "# no dep: "
 JUDGE = "voicetune.measures.judge"
-"""Listens to a model in training. No phase depends on its code; stage choose does, and hashes it for those phases that
-choose by ear."""
+"""Judges a model in training by what it speaks. No phase depends on its code. Stage choose does, and hashes it for the
+phases that choose by ear."""
 _ALSO = {"choose": (JUDGE,)}
 SRC = Path(__file__).resolve().parents[1]
-"""The code that this process runs; in an experiment of `dvc exp run --temp`, that of the experiment."""
+"""The folder of the code that this process runs; in an experiment of `dvc exp run --temp`, the experiment's own."""
 
 
 def files(script: str, src: Path = Path("src")) -> list[str]:
-    """The files of a stage, sorted, as they stand in dvc.yaml (`src/...`).
+    """List the files of a stage, sorted, as dvc.yaml writes them (`src/...`).
 
     Args:
         script: the stage's source file without its ending, such as `prepare`.
@@ -37,7 +38,7 @@ def files(script: str, src: Path = Path("src")) -> list[str]:
 
 
 def sha256(module: str, src: Path = Path("src")) -> str:
-    """Hash the code of a module and of all that it imports."""
+    """Hash the code of a module and of everything that it imports."""
     seen: dict[Path, None] = {}
     _add(module, src, seen)
     return _hash(seen, src)
@@ -101,7 +102,7 @@ def _follow(path: Path, src: Path, seen: dict[Path, None]) -> None:
 
 
 def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Every import below a node, but those for type checkers alone."""
+    """Yield every import below a node, except those for type checkers only."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
@@ -115,7 +116,7 @@ def _names_templates(path: Path) -> bool:
 
 
 def commands(pipeline: dict[str, Any]) -> dict[str, str]:
-    """The command of each stage of a dvc.yaml.
+    """Return the command of each stage in a dvc.yaml.
 
     Raises:
         UserError: it has no stages, or a stage has no command `python src/...`.
@@ -138,10 +139,10 @@ def script_of(command: str) -> str:
 
 
 def rewrite(dvc_yaml: str, src: Path = Path("src")) -> str:
-    """dvc.yaml with each stage's files below src/ as they are now; what else it lists stays.
+    """Return dvc.yaml with the current files below src/ for each stage. Everything else in it stays.
 
     Args:
-        dvc_yaml: the text, with `cmd:` before `deps:` in every stage, an item a line.
+        dvc_yaml: the text, with `cmd:` before `deps:` in every stage, and one item per line.
     """
     out: list[str] = []
     script, below_deps = "", False

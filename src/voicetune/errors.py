@@ -1,4 +1,4 @@
-"""The exceptions that a user is meant to read, and how what came from outside is shown."""
+"""Exceptions whose message the user reads, and how to print text that came from outside."""
 
 _LONGEST = 800  # characters
 
@@ -11,29 +11,30 @@ class UserError(Exception):
 
 
 class Stopped(UserError):
-    """SIGTERM or SIGINT came; what was done is kept, and the same command goes on from there."""
+    """SIGTERM or SIGINT came. The state is saved, and the same command resumes from it."""
 
 
 def shown(text: object) -> str:
-    """A text for a terminal: what a terminal would obey rather than show is written as its number, `\\x1b`.
+    """Make a text safe to print on a terminal: replace characters that would control it by codes such as `\\x1b`.
 
-    These are control characters, line ends among them, and what turns the direction of writing: Unicode's
-    categories Cc, Cf, Cs, Co, Cn, Zl and Zp, as `str.isprintable` knows them.
+    These are the characters that `str.isprintable` refuses, except U+3000: control characters, line ends among them,
+    and characters that change the direction of writing (Unicode's categories Cc, Cf, Cs, Co, Cn, Zl and Zp), and
+    spaces (Zs) other than U+0020.
     """
     return "".join(one if one.isprintable() or one == "\u3000" else _number(one) for one in str(text))
 
 
 def shortened(sentence: str) -> str:
-    """A sentence of about 800 characters at most. A longer one loses its middle: the file stands at the beginning, the
-    remedy at the end."""
+    """Shorten a sentence to about 800 characters. A longer one loses its middle, because it names the file at the
+    beginning and the remedy at the end."""
     return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST // 2]} ... {sentence[-_LONGEST // 2 :]}"
 
 
 def quoted(value: object, longest: int = 60) -> str:
-    """A value as Python writes it, to be quoted in a sentence; cut if it has more characters than `longest`."""
+    """Return `repr(value)` to quote in a sentence, cut to `longest` characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no whole number of more than 4300 digits
+    except ValueError:  # Python refuses to write an int of more than 4300 digits
         text = "a number of too many digits"
     return shown(text if len(text) <= longest else f"{text[: longest - 3]}...")
 

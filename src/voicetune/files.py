@@ -1,7 +1,7 @@
-"""Files that come from outside: opened only if they are what they should be, and written with a sentence if that fails.
+"""Check files from outside before opening them, and turn a failed write into one sentence for the user.
 
-A pipe that is opened as a file hangs, a device may never end, and a name with a NUL or of 300 characters raises what
-no caller expects. So everything that is named by params.yaml, the command line or a source is asked for here first.
+Opening a pipe as a file hangs. Reading a device may never end. A name with a NUL or of 300 characters raises errors
+that no caller expects. So every path from params.yaml, the command line or a source is checked here first.
 """
 
 import errno
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from voicetune.errors import UserError
 
-_BLOB = re.compile(r"/blobs/([0-9a-f]{40}|[0-9a-f]{64})$")  # SHA-1 of git, or SHA-256
-_LARGEST = 64 * 2**20  # bytes of a text; 100,000 lines of a metadata.csv have a tenth of it
+_BLOB = re.compile(r"/blobs/([0-9a-f]{40}|[0-9a-f]{64})$")  # git's SHA-1, or SHA-256
+_LARGEST = 64 * 2**20  # bytes of a text; a metadata.csv of 100,000 lines takes a tenth of that
 _WRITING = {
     errno.ENOSPC: "the disk is full; free some space (`make space` shows what takes it) and run the same command again",
     errno.EDQUOT: "your quota is used up; free some space (`make space` shows what takes it) and run it again",
@@ -31,7 +31,7 @@ _WRITING = {
 
 
 def is_file(path: Path) -> bool:
-    """Whether this is a plain file, links followed; no for a name that no file can have."""
+    """Whether this is a plain file. Links are followed; a name that no file can have gives False."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
@@ -39,13 +39,13 @@ def is_file(path: Path) -> bool:
 
 
 def need(path: Path, remedy: str) -> None:
-    """Ask for a plain file.
+    """Require a plain file.
 
     Args:
-        remedy: what to do where there is none, without its full stop.
+        remedy: what to do if there is none, without its full stop.
 
     Raises:
-        UserError: it is missing, a folder, a pipe or a device, or cannot be looked at.
+        UserError: it is missing, a folder, a pipe or a device, or its status cannot be read.
     """
     try:
         mode = path.stat().st_mode
@@ -63,13 +63,13 @@ def need(path: Path, remedy: str) -> None:
 
 
 def read_text(path: Path, remedy: str) -> str:
-    """A whole text in UTF-8, without its byte order mark.
+    """Read a whole UTF-8 text, without its byte order mark.
 
     Args:
-        remedy: what to do where there is no such file, without its full stop.
+        remedy: what to do if there is no such file, without its full stop.
 
     Raises:
-        UserError: see `need`; or it is too large, not UTF-8, or cannot be read.
+        UserError: see `need`; or the file is too large, not UTF-8, or cannot be read.
     """
     need(path, remedy)
     if path.stat().st_size > _LARGEST:
@@ -81,7 +81,7 @@ def read_text(path: Path, remedy: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise UserError(f"{path} is not UTF-8 but looks like UTF-16; save the file again in the encoding UTF-8.")
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Path.read_text
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Path.read_text does
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line} is not UTF-8; save the file again in the encoding UTF-8.") from None
@@ -89,7 +89,7 @@ def read_text(path: Path, remedy: str) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says while a file or folder is written into one sentence that names it."""
+    """Turn an OSError while a file or folder is written into a UserError with one sentence that names it."""
     try:
         yield
     except OSError as error:
@@ -97,7 +97,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def beside(path: Path) -> Path:
-    """Where a file is written before it gets its name."""
+    """The temporary path that a file is written to before it is renamed."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -107,20 +107,20 @@ def put(path: Path, data: bytes) -> None:
 
 
 def put_all(contents: Mapping[Path, bytes]) -> None:
-    """Write files beside their places, and rename them once all of them are whole. None is ever half a file.
+    """Write files under temporary names, and rename them once all are complete. No file is ever half written.
 
-    One process at a time: the names beside are the same for all.
+    Only one process at a time may do this, because the temporary names are the same for all processes.
 
     Raises:
-        UserError: the disk is full, a folder cannot be written, or is in a file's place; what was there before stays
-            as it was.
+        UserError: the disk is full, or a folder cannot be written, or a folder is in a file's place. If this happens
+            while the temporary files are written, the earlier files stay as they were.
     """
     try:
         for path, data in contents.items():
             with writing(path):
                 if path.is_dir() and not path.is_symlink():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-                beside(path).unlink(missing_ok=True)  # were it a link, writing would follow it
+                beside(path).unlink(missing_ok=True)  # if it is a link, writing would follow it
                 beside(path).write_bytes(data)
         for path in contents:
             with writing(path):
@@ -133,35 +133,36 @@ def put_all(contents: Mapping[Path, bytes]) -> None:
 
 
 def check_own(path: Path) -> None:
-    """Ask for a place below the working directory that is reached through no link.
+    """Require a path below the working directory that leads through no link.
 
     Raises:
-        UserError: the place, or a folder above it, is a link: what is written there would lie elsewhere.
+        UserError: the path, or a folder above it, is a link, so what is written there would lie elsewhere.
     """
     if Path(os.path.realpath(path)) != Path.cwd().resolve() / path:
         raise UserError(f"{path} leads through a link, but results stay in the project's own folders; remove the link.")
 
 
 def refused(path: Path | str | None, error: OSError, done: str) -> str:
-    """The sentence for a file that cannot be `done`: read or written."""
+    """Return the sentence for a file that cannot be read or written; `done` is that word."""
     why = _WRITING.get(error.errno or 0, f"{error.strerror or error}; correct that and run the same command again")
     return f"{'a file' if path is None else path} cannot be {done}: {why}."
 
 
 def is_told(error: OSError) -> bool:
-    """Whether `refused` knows what this means for a user; the rest is a fault of the code, with its traceback."""
+    """Whether `refused` can explain this error to a user. Any other OSError is a bug and keeps its traceback."""
     return error.errno in _WRITING
 
 
 def leaves(path: Path, folder: Path, hub: bool = False) -> bool:
-    """Whether a path below a folder is a link that leads out of it, other than into a cache of DVC.
+    """Whether a path below a folder leads through a link out of it, other than into a DVC cache.
 
     Args:
-        hub: a cache of the Hugging Face hub, which names its files by their hashes as well, is no way out either.
+        hub: also allow a cache of the Hugging Face hub, which names its files by their hashes too.
 
-    What lies there would get into clips, codes and a published voice, though nobody put it into the source. DVC itself
-    links what it checked out into its cache (`cache.type symlink`), wherever that is. A file there is named by the hash
-    of what it holds, `files/md5/ab/<30 digits>`, so only who knows the content can make a link to it.
+    The file behind such a link would get into clips, codes and a published voice, though nobody put it into the source.
+    DVC itself may check out files as links into its cache (`cache.type symlink`), wherever that lies. It names a file
+    there by the hash of its content, `files/md5/ab/<30 digits>`, so only someone who knows the content can make a link
+    to it.
     """
     real = Path(os.path.realpath(path))
     cached = _is_cached(real) or (hub and _BLOB.search(real.as_posix()) is not None)

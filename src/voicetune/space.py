@@ -1,4 +1,4 @@
-"""What takes how much of the disk, and removing what can be had again.
+"""Show disk usage by kind, and remove what can be made or downloaded again.
 
 Nothing here removes what git tracks, what lies outside the project's folder, or what a link points to.
 """
@@ -17,12 +17,12 @@ from voicetune.files import is_file
 
 MADE = (*(f"data/{name}" for name in ("clips", "codes", "spoken", "samples", "heard", "choice")), "models", "metrics",
         "dvc_plots")  # fmt: skip
-KEPT = ("metrics/run",)  # what a run took on this machine: no stage makes it again
+KEPT = ("metrics/run",)  # what runs took on this machine; running a stage again would give other figures
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the table. places: below the project's folder, or whole paths; clean: the command that cleans them."""
+    """A row of the table. places: below the project's folder, or absolute; clean: the command that cleans them."""
 
     name: str
     places: tuple[str, ...]
@@ -37,12 +37,12 @@ class Row:
 
 
 def kinds(root: Path) -> list[Kind]:
-    """What is told apart, in the order in which it is counted."""
+    """The kinds of files, in the order in which they are counted."""
     from voicetune.xtts.hub import XTTS_V2, constants
 
     download = Path(constants.HF_HUB_CACHE, f"models--{XTTS_V2.repository.replace('/', '--')}")
     return [
-        # before what may be hard-linked to it, so that a row says what its command would free
+        # Counted first, because other files may be hard-linked to it: each row then shows what its command would free.
         Kind("DVC's cache", (str(_cache(root)),), "make clean-cache"),
         Kind("virtual environment", (".venv",), "make clean-venv"),
         Kind("recordings", ("data/raw",), "yours: nothing removes them"),
@@ -52,14 +52,14 @@ def kinds(root: Path) -> list[Kind]:
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),
         Kind("downloaded XTTS v2", (str(download),), f"hf cache rm model/{XTTS_V2.repository}"),
-        Kind("making of the natural base", ("pretrain/work",), "rm -r pretrain/work"),
+        Kind("making of the tiny base", ("pretrain/work",), "rm -r pretrain/work"),
     ]
 
 
 def measure(root: Path) -> list[Row]:
-    """The disk by kinds, those that take nothing left out, and the rest of the project's folder.
+    """Measure the space of each kind and of the rest of the project's folder. Empty kinds are left out.
 
-    What is hard-linked counts once; a link counts as itself, not as what it points to.
+    Hard-linked files count once. A symbolic link counts as itself, not as its target.
 
     Raises:
         UserError: this is not the project's folder.
@@ -93,7 +93,7 @@ def readable(count: int) -> str:
 
 
 def made(root: Path) -> list[Path]:
-    """What lies there of what the pipeline can make again: files and links that .gitignore names, none that git tracks.
+    """List what the pipeline can make again: files and links that .gitignore names, and none that git tracks.
 
     Raises:
         UserError: this is not the project's folder, or git does not answer.
@@ -104,17 +104,16 @@ def made(root: Path) -> list[Path]:
     if answer.returncode:
         reason = os.fsdecode(answer.stderr).strip().removeprefix("fatal: ")
         raise UserError(f"git does not say what it tracks in {root} ({reason}); remove what you want by hand.")
-    names = [
-        name for name in os.fsdecode(answer.stdout).split("\0") if name and not name.endswith("/")
-    ]  # "/": another repository
+    # A name that ends with "/" is another git repository.
+    names = [name for name in os.fsdecode(answer.stdout).split("\0") if name and not name.endswith("/")]
     return [root / name for name in names if not name.startswith(tuple(f"{kept}/" for kept in KEPT))]
 
 
 def remove_made(root: Path) -> tuple[int, int]:
-    """Remove what `made` lists, and folders that are empty then.
+    """Remove the files that `made` lists, and the folders that are then empty.
 
     Returns:
-        how many files, and their bytes.
+        the number of files removed, and their bytes.
 
     Raises:
         UserError: see `made`; or a file cannot be removed.
@@ -140,10 +139,10 @@ def remove_states(root: Path, yes: bool) -> int:
         yes: do not ask.
 
     Returns:
-        how many.
+        the number of states removed.
 
     Raises:
-        UserError: a training uses one, nobody can be asked, the answer is no, or they lie outside the project.
+        UserError: a training uses one, there is no terminal, the answer is no, or they lie outside the project.
     """
     from voicetune.training import checkpoint  # torch: not needed for the table
 
@@ -164,13 +163,13 @@ def remove_states(root: Path, yes: bool) -> int:
 
 
 def collect_garbage(root: Path, yes: bool) -> None:
-    """Let DVC remove from its cache what this workspace does not name (`dvc gc -w`), after asking.
+    """Let DVC remove cached data that this workspace does not use (`dvc gc -w`), after asking.
 
     Args:
         yes: do not ask.
 
     Raises:
-        UserError: the cache is shared, nobody can be asked, the answer is no, or DVC failed (it says why).
+        UserError: the cache lies outside the project, there is no terminal, the answer is no, or DVC failed.
     """
     _check_root(root)
     if not (cache := _cache(root)).resolve().is_relative_to(root.resolve()):
@@ -218,14 +217,14 @@ def _cache(root: Path) -> Path:
     try:
         with Repo(str(root)) as repo:
             return Path(repo.cache.local_cache_dir)
-    except ValueError as error:  # dulwich's, of what is no repository
+    except ValueError as error:  # dulwich raises it if .git is no repository
         raise UserError(f"{root / '.git'} is no repository of git ({error}); restore it.") from None
     except DvcException as error:
         raise UserError(f"DVC cannot read {root / '.dvc/config'} ({error}); correct it.") from None
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    """Whether the way to it leads through no link: what it points to itself is never asked for."""
+    """Whether no folder above the path is a link. Whether the path itself is one does not matter."""
     return path.parent.resolve() == root.resolve() / path.parent.relative_to(root)
 
 
@@ -234,7 +233,7 @@ def _bytes(place: Path, seen: set[tuple[int, int]], but: set[Path] | None = None
     for path in _files(place, but or set()):
         try:
             stat = path.lstat()
-        except OSError:  # gone in the meantime
+        except OSError:  # removed in the meantime
             continue
         if stat.st_nlink == 1 or (stat.st_dev, stat.st_ino) not in seen:
             seen.add((stat.st_dev, stat.st_ino))
@@ -243,7 +242,7 @@ def _bytes(place: Path, seen: set[tuple[int, int]], but: set[Path] | None = None
 
 
 def _files(place: Path, but: set[Path]) -> Iterator[Path]:
-    """Files and links of a folder, or the one that it is itself; folders in `but` are not entered."""
+    """Yield the files and links of a folder, or the path itself if it is one. Folders in `but` are not entered."""
     if place.is_symlink() or place.is_file():
         yield place
         return

@@ -1,4 +1,4 @@
-"""What every stage script shares: how it ends, how it writes its figures, and on what it runs."""
+"""Code that all stage scripts share: how they end, how they write figures, and which device they use."""
 
 import json
 import os
@@ -19,26 +19,26 @@ from voicetune import files
 from voicetune.errors import UserError, shortened, shown
 
 RUN = Path("metrics/run")
-"""What the last run took on this machine: seconds, memory, restarts. It differs from run to run, so it is neither git's
-nor DVC's; the report shows it where it exists."""
+"""What the last run took on this machine: seconds, memory, restarts. This differs from run to run, so neither git nor
+DVC tracks it. The report shows it where it exists."""
 
 console = Console()
-# Building XTTS's GPT-2 warns of token ids that it does not use; whoever wants to read it can set this.
+# Building XTTS's GPT-2 warns of token ids that it does not use. Set this variable yourself to see the warnings.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 T = TypeVar("T")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage script's main; a fault of the input is one sentence and status 1, not a traceback."""
+    """Run a stage script's main. A fault in the input prints one sentence, without a traceback, and gives status 1."""
     name = stage_name()
     try:
         if name:
-            from voicetune.params import whole  # no dep: it refuses a faulty file, and changes no result
+            from voicetune.params import whole  # no dep: it only refuses a faulty file, and changes no result
 
             whole.load()
         main()
-        if name and is_first():  # of several processes that end at once, one writes
-            from voicetune import machine  # no dep: it writes down what made the results, and changes none
+        if name and is_first():  # several ranks can end at once, and only the first writes
+            from voicetune import machine  # no dep: it records what made the results, and changes none
 
             note_run(name, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
             machine.note(name)
@@ -54,20 +54,20 @@ def run(main: Callable[[], None]) -> None:
     if name:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # all files are closed; taking torch apart object by object would take another second
+        os._exit(0)  # all files are closed; a normal exit takes another second to free torch's objects
 
 
 def fail(sentence: str) -> NoReturn:
-    """End with a sentence, on one line, and status 1."""
+    """Print a sentence on one line and exit with status 1."""
     print(f"error: {shown(shortened(sentence))}", file=sys.stderr)
     sys.exit(1)
 
 
 def emptied(folder: Path) -> Path:
-    """A folder of results, empty.
+    """Make an empty folder for results; what it held is removed.
 
     Raises:
-        UserError: it cannot be removed or made; or it is a link, which this does not follow.
+        UserError: it cannot be removed or made, or it leads through a link, which this does not follow.
     """
     files.check_own(folder)
     with files.writing(folder):
@@ -78,17 +78,17 @@ def emptied(folder: Path) -> Path:
 
 
 def stage_name() -> str | None:
-    """The name of the stage that this process runs, as DVC calls it; None on the command line of voicetune."""
+    """The name of the stage that this process runs, as DVC calls it; None if it is no stage script."""
     script = Path(sys.argv[0])
     if script.parent.name != "src" or script.suffix != ".py":
         return None
     if script.stem == "train":
-        return sys.argv[1] if len(sys.argv) == 2 else None  # main says what is wrong
+        return sys.argv[1] if len(sys.argv) == 2 else None  # wrong arguments; main reports them
     return "@".join([script.stem, *sys.argv[1:]])
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes: rank 0 of all that torchrun or the agent started."""
+    """Whether this process is the one that writes: rank 0 of those that torchrun or the agent started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -99,17 +99,17 @@ def note_run(name: str, values: dict[str, Any]) -> None:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What `note_run` wrote; nothing where there is none, or something that it could not have written."""
+    """Read what `note_run` wrote; an empty dict if there is no such file, or if `note_run` cannot have written it."""
     try:
         found = json.loads(files.read_text(path, "run the stage again"))
-        json_of(found)  # no NaN, no half character: the next `note_run` could not write them
+        json_of(found)  # raises on NaN and lone surrogates, which the next `note_run` could not write
     except (UserError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write figures as `json_of` gives them; the file is whole, or as it was before.
+    """Write figures as `json_of` gives them. The file is complete, or as it was before.
 
     Raises:
         UserError: its folder is a link, or it cannot be written.
@@ -121,22 +121,22 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def json_of(data: Any) -> bytes:
-    """Figures as readable JSON; a figure that is not finite is an error, not a NaN in a file."""
+    """Encode figures as readable JSON; a figure that is not finite raises ValueError instead of becoming NaN."""
     return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """Loop with a progress bar on a terminal, silently elsewhere."""
+    """Iterate with a progress bar on a terminal, silently elsewhere."""
     return rich_track(items, what, total, console=console, disable=not console.is_terminal, transient=True)
 
 
 @contextmanager
 def curves(folder: Path, offset: int = 0) -> Iterator[Callable[[int, dict[str, float], bool], None]]:
-    """A dvclive log in a folder of the stage's own: `log(step, values, write_now)`.
+    """Open a dvclive log in the stage's own folder; yields `log(step, values, write_now)`.
 
-    dvclive's defaults would rewrite dvc.yaml in the middle of a run and share one folder between stages; writing at
-    every step would cost 10 ms each. Values named `run/...` differ from run to run: the log keeps them out of the
-    folder, and their last ones go to metrics/run.
+    dvclive's defaults would rewrite dvc.yaml during a run and share one folder between stages. Writing at every step
+    would cost 10 ms per step. Values named `run/...` differ from run to run, so the folder does not get them. Their
+    last values go to metrics/run.
 
     Args:
         offset: added to every step, so that phase 2's curve begins where phase 1's ends.
@@ -161,7 +161,7 @@ def curves(folder: Path, offset: int = 0) -> Iterator[Callable[[int, dict[str, f
 
 
 def device(wanted: str) -> str:
-    """`cuda` or `cpu` for the parameter `device`.
+    """Return `cuda` or `cpu` for the parameter `device`.
 
     Raises:
         UserError: a GPU is asked for and there is none.

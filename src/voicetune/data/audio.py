@@ -1,6 +1,6 @@
-"""Recordings in, clean mono samples out: decoding, resampling, trimming, levels, lossless writing.
+"""Turns recordings into clean mono samples: decoding, resampling, trimming, levels, lossless writing.
 
-Everything downstream works at 22,050 Hz, the rate XTTS listens at. Imports no torch.
+All later steps work at 22,050 Hz, the rate of XTTS's input. This module imports no torch.
 """
 
 import io
@@ -18,19 +18,19 @@ from voicetune.data import headers
 from voicetune.errors import UserError
 
 SAMPLE_RATE = 22050
-LONGEST = 600  # seconds that are read of a recording; more is no sentence, and would fill the memory
-_RATES = (8000, 192000)  # Hz: that of a telephone, and the highest that microphones are sold with
-_AT_ONCE = 1 << 20  # samples of all channels
+LONGEST = 600  # seconds; a longer recording is not one sentence, and could fill the memory
+_RATES = (8000, 192000)  # Hz: the rate of telephones, and the highest rate of microphones on sale
+_AT_ONCE = 1 << 20  # samples per read, over all channels
 _CONTAINERS = {"format_whitelist": "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav"}
-"""The formats that FFmpeg may read, whatever a file's ending is: no playlists (concat, HLS), which name other files."""
-_UNKNOWN = 1 << 62  # frames of a FLAC that was streamed, and so does not say how many it has
-_QUIETEST = 0.001  # what never passes -60 dB of full scale holds no speech
+"""The formats that FFmpeg may read, whatever the extension. No playlists (concat, HLS), as they name other files."""
+_UNKNOWN = 1 << 62  # frames; a count from here on means that the header has none, as in a streamed FLAC
+_QUIETEST = 0.001  # -60 dB of full scale; a recording that never exceeds it holds no speech
 _FLATTEST = 0.35
 _GATE_SECONDS = 0.4  # the block of ITU-R BS.1770
 
 
 class Unusable(UserError):
-    """A recording that cannot be used. kind: the reason in a few words, the same for all recordings of that fault."""
+    """A recording that cannot be used. kind: the reason in a few words, the same for all recordings with that fault."""
 
     def __init__(self, kind: str, sentence: str):
         super().__init__(sentence)
@@ -38,21 +38,22 @@ class Unusable(UserError):
 
 
 Blocks = Iterator[tuple[np.ndarray, int]]
-"""A recording piece by piece: (frames, channels) float32, and the rate in Hz."""
+"""A recording in blocks: (frames, channels) float32, and the rate in Hz."""
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
-    """Decode a sound file with soundfile, or with PyAV (FFmpeg inside its wheel) what that cannot read.
+    """Decode a sound file with soundfile, or with PyAV (FFmpeg inside its wheel) if soundfile cannot read it.
 
-    Never more than LONGEST seconds are decoded, whatever the header says.
+    Decoding stops once there are more than LONGEST seconds, whatever the header says.
 
     Returns:
-        mono float32 samples, shape (samples,), channels averaged, or where they cancel each other the loudest one; and
-        the sample rate in Hz.
+        mono float32 samples, shape (samples,), and the sample rate in Hz. The channels are averaged; if they cancel
+        each other, the loudest channel is taken.
 
     Raises:
         UserError: there is no such file.
-        Unusable: it is empty, cut off, too long, or no sound that either library decodes.
+        Unusable: it is empty, cut off or too long, neither library can decode it, it has an unusable sample rate, or
+            some samples are not finite.
     """
     files.need(path, "add the recording, or correct what names it")
     try:
@@ -79,7 +80,7 @@ def _decode(path: Path, decoders: tuple[Callable[[Path], Blocks], ...]) -> tuple
 
 
 def _mono(decoder: Callable[[Path], Blocks], path: Path) -> tuple[np.ndarray, int]:
-    """Channels averaged; or, if that leaves less than a hundredth of the loudest one's energy, that one."""
+    """Average the channels. If the average has less than 1 % of the loudest channel's energy, take that channel."""
     pieces, rate, energies, mixed = [], 0, np.zeros(1), 0.0
     for block, rate in decoder(path):  # noqa: B007 - the rate is that of all
         pieces.append(block.mean(axis=1))
@@ -104,7 +105,7 @@ def _by_soundfile(path: Path) -> Blocks:
 
 
 def _by_av(path: Path) -> Blocks:
-    import av  # only for what soundfile cannot decode (m4a, webm and the like)
+    import av  # only needed for files that soundfile cannot decode (m4a, webm and the like)
 
     try:
         with (
@@ -134,7 +135,7 @@ def _opens_nothing(url: str, _flags: int, _options: dict) -> NoReturn:
 
 
 def _promised_by_av(container, stream, rate: int) -> int | None:
-    """Samples by the stream's header, or by that of the file around it; None if neither says it."""
+    """The number of samples by the stream's header, or else by the container's; None if neither has it."""
     if stream.duration is not None:
         return round(float(stream.duration * stream.time_base) * rate)
     return None if container.duration is None else round(container.duration / 1e6 * rate)
@@ -157,7 +158,7 @@ def _check_length(path: Path, samples: int, rate: int) -> None:
 
 
 def _check_promise(path: Path, done: int, promised: int | None, rate: int) -> None:
-    """A tenth of a second, or a hundredth of the whole, is what encoders put before and after a sound."""
+    """Check the decoded length. Encoders pad a sound at both ends, so 0.1 s or 1 % (the longer) may be missing."""
     if promised is not None and done < promised - max(0.1 * rate, 0.01 * promised):
         raise _cut_off(path, f" ({done / rate:.2f} s of {promised / rate:.2f} s are there)")
 
@@ -167,7 +168,7 @@ def _cut_off(path: Path, amount: str = "") -> Unusable:
 
 
 def fault_of(samples: np.ndarray, rate: int) -> str | None:
-    """Why samples are no speech, in a word or two, or None: silence, a constant level, noise."""
+    """Why samples are not speech, in a few words: silence, a constant level or noise. None if there is no fault."""
     if np.abs(samples).max(initial=0.0) < _QUIETEST:
         return "silent"
     if np.abs(samples - samples.mean()).max() < _QUIETEST:
@@ -176,8 +177,11 @@ def fault_of(samples: np.ndarray, rate: int) -> str | None:
 
 
 def _is_noise(samples: np.ndarray, rate: int) -> bool:
-    """Whether nothing in it has a pitch or a colour: the flatness of the spectrum (geometric over arithmetic mean of
-    the power) is 0.56 in any part of white noise, and in speech below 0.1 as soon as there is a vowel."""
+    """Whether no part of a sound has a pitch or a spectral colour.
+
+    Spectral flatness is the geometric mean of the power over its arithmetic mean. It is 0.56 in every part of white
+    noise. In speech it falls below 0.1 wherever there is a vowel.
+    """
     size = 1024
     if samples.size < 8 * size:
         return False
@@ -196,8 +200,10 @@ def resample(samples: np.ndarray, rate: int, to: int = SAMPLE_RATE) -> np.ndarra
 def trim_bounds(
     samples: np.ndarray, top_db: float, keep_seconds: float = 0.05, rate: int = SAMPLE_RATE
 ) -> tuple[int, int]:
-    """First and last sample (exclusive) of what is not outer silence: not more than `top_db` below the
-    loudest frame, and a small margin."""
+    """First and last sample (exclusive) of a sound without its outer silence.
+
+    Frames more than `top_db` below the loudest frame are silence. `keep_seconds` of it are kept at each end.
+    """
     from librosa.effects import trim as librosa_trim
 
     _, (start, end) = librosa_trim(samples, top_db=top_db, frame_length=1024, hop_length=256)
@@ -214,9 +220,9 @@ def trim(samples: np.ndarray, top_db: float, keep_seconds: float = 0.05, rate: i
 def loudness_of(samples: np.ndarray, rate: int) -> float:
     """Integrated loudness in LUFS (EBU R 128, ITU-R BS.1770); minus infinity for silence.
 
-    The measure needs 0.4 s: a shorter sound is measured as often as it takes, one after the other.
+    The measure needs 0.4 s. A shorter sound is repeated until it is long enough.
     """
-    import pyloudnorm  # imports scipy: a second
+    import pyloudnorm  # takes a second: it imports scipy
 
     if not samples.size:
         return -math.inf
@@ -227,9 +233,9 @@ def loudness_of(samples: np.ndarray, rate: int) -> float:
 
 
 def level(samples: np.ndarray, loudness: float, peak: float, rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Bring speech to `loudness` LUFS, see `loudness_of`, then lower it if a sample passes `peak` (0 to 1).
+    """Scale speech to `loudness` LUFS, see `loudness_of`, then lower it if a sample exceeds `peak` (0 to 1).
 
-    Silence stays.
+    Silence stays unchanged.
     """
     measured = loudness_of(samples, rate)
     if math.isfinite(measured):
@@ -239,7 +245,7 @@ def level(samples: np.ndarray, loudness: float, peak: float, rate: int = SAMPLE_
 
 
 def clean(samples: np.ndarray, rate: int, *, trim_db: float, loudness: float, peak: float) -> np.ndarray:
-    """Resample to 22,050 Hz, trim and level. The one path that every recording goes through."""
+    """Resample to 22,050 Hz, trim and level. Every recording is cleaned by this function."""
     return level(trim(resample(samples, rate), trim_db), loudness, peak)
 
 
@@ -249,7 +255,7 @@ def write(path: Path, samples: np.ndarray) -> None:
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    file = io.BytesIO()  # libsndfile would not say that a disk is full
+    file = io.BytesIO()  # libsndfile does not report a full disk
     soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The record that everything downstream reads: one clip, one row of a manifest."""
+"""The record of one clip, which is one row of a manifest. All later stages read it."""
 
 import csv
 from dataclasses import asdict, dataclass, fields
@@ -14,14 +14,14 @@ from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
 MADE_BY = {"clips": "prepare", "codes": "encode"}
-"""The stage that makes the manifest in a folder of this name."""
+"""The stage that writes the manifest in a folder of this name."""
 
 
 @dataclass(frozen=True)
 class Clip:
     """One utterance.
 
-    file: its name in the manifest's folder. seconds: after cleaning. split: `train`, `validation` or `test`.
+    file: its name in the manifest's folder. seconds: its length after cleaning. split: `train`, `validation` or `test`.
     """
 
     id: Plain
@@ -54,23 +54,23 @@ def read(path: Path) -> list[Clip]:
     Raises:
         UserError: it is missing or damaged.
     """
-    return rows.read(path, Clip, f"run `dvc repro -f {MADE_BY.get(path.parent.name, 'prepare')}`")
+    return rows.read(path, Clip, f"run `dvc repro -s -f {MADE_BY.get(path.parent.name, 'prepare')}`")
 
 
 def check_files(folder: Path, clips: list[Clip]) -> None:
-    """Look at the sound of every clip, its header alone.
+    """Check the sound file of every clip, by its header only.
 
     Raises:
-        UserError: one is missing, no sound, or not as long as its row says.
+        UserError: a file is missing, is not a sound file, or differs in length from its row by more than 0.01 s.
     """
-    import soundfile  # for whom the manifest is enough, it need not be there
+    import soundfile  # callers that read only the manifest do not need it
 
     for one in clips:
         path = folder / one.file
-        files.need(path, "run `dvc repro -f prepare`")
+        files.need(path, "run `dvc repro -s -f prepare`")
         try:
             info = soundfile.info(path)
         except RuntimeError:
-            raise UserError(f"{path} is no sound; run `dvc repro -f prepare`.") from None
+            raise UserError(f"{path} is no sound; run `dvc repro -s -f prepare`.") from None
         if abs(info.duration - one.seconds) > 0.01:
-            raise UserError(f"{path} is not the clip of clips.csv; run `dvc repro -f prepare`.")
+            raise UserError(f"{path} is not the clip of clips.csv; run `dvc repro -s -f prepare`.")

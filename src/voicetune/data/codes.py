@@ -1,7 +1,7 @@
-"""The encoded dataset: per clip its text tokens, audio codes and conditioning mel, in one file.
+"""The encoded dataset: the text tokens, audio codes and conditioning mel of each clip, in one file.
 
-`codes.safetensors` holds each as one flat array with offsets; it is memory-mapped when opened.
-`clips.csv` beside it is the manifest of the clips, row for row.
+`codes.safetensors` holds each of the three as one flat array with offsets. It is read into memory when opened.
+`clips.csv` beside it is the manifest, with one row for each clip in the same order.
 """
 
 import errno
@@ -43,14 +43,14 @@ def save(folder: Path, clips: list[Clip], encoded: list[Encoded]) -> None:
     with files.writing(folder):
         try:
             save_file(arrays, folder / "codes.safetensors")
-        except SafetensorError as error:  # it has the system's reason in its words alone
+        except SafetensorError as error:  # it has the system's error number only in its message
             raise OSError(errno.ENOSPC if "os error 28" in str(error) else 0, str(error)) from None
     clips_file.write(folder / "clips.csv", clips)
 
 
 def _open(path: Path, clips: int) -> dict[str, np.ndarray]:
-    """The arrays of an encoded dataset, checked: they are what `save` writes for that number of clips."""
-    again = "run `dvc repro -f encode`"
+    """Read the arrays of an encoded dataset, and check that `save` could have written them for so many clips."""
+    again = "run `dvc repro -s -f encode`"
     files.need(path, again)
     try:
         with safe_open(path, "np") as file:
@@ -70,9 +70,9 @@ def _open(path: Path, clips: int) -> dict[str, np.ndarray]:
 class Codes:
     """An encoded dataset, opened. Clips are addressed by their position, 0 to len - 1.
 
-    training, validation, test: positions of each side's clips, int64. References are drawn from training clips alone.
+    training, validation, test: positions of each side's clips, int64. References are drawn from training clips only.
 
-    Raises UserError: a file is missing or damaged, or the two files are not of the same clips.
+    Raises UserError: a file is missing or damaged, or the two files have different numbers of clips.
     """
 
     def __init__(self, folder: Path):
@@ -112,10 +112,10 @@ class Codes:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens plus codes of every clip, (len,): what decides the width of a row."""
+        """Text tokens plus audio codes of every clip, (len,). They decide how long a row of the GPT is."""
         return np.diff(self._arrays["tokens_offsets"]) + np.diff(self._arrays["codes_offsets"])
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """Frames of every clip's conditioning mel, (len,)."""
+        """Number of frames of every clip's conditioning mel, (len,)."""
         return np.diff(self._arrays["mel_offsets"])

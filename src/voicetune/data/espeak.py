@@ -1,9 +1,9 @@
-"""Speech from espeak-ng, the voice of the embedded default, without a system package.
+"""Speech from espeak-ng, without a system package: for clips from texts, and for a stranger's voice in comparisons.
 
-espeak-ng (https://github.com/espeak-ng/espeak-ng) is a formant synthesiser: the same text, voice and
-version give the same samples, but only for the first utterance of a freshly loaded library (its static
-state, such as the phase of the wave, survives espeak_Terminate), and with its noise seeded, which it
-otherwise does from the clock. So every utterance here loads it afresh, seeds it and unloads it again.
+espeak-ng (https://github.com/espeak-ng/espeak-ng) is a formant synthesiser. The same text, voice and version give the
+same samples under two conditions. The utterance must be the first of a freshly loaded library, because static state,
+such as the phase of the wave, survives espeak_Terminate. The noise must be seeded, because espeak-ng otherwise seeds it
+from the clock. So this module loads the library, seeds it and unloads it again for every utterance.
 """
 
 import _ctypes
@@ -56,7 +56,7 @@ def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tupl
         pitch: base pitch, 0 to 100.
 
     Returns:
-        The samples of `speak`, and of each word espeak-ng read its place in the text (characters, from 0)
+        The samples of `speak`, and for each word that espeak-ng read, its place in the text (in characters, from 0)
         and its first sample.
 
     Raises:
@@ -66,7 +66,7 @@ def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tupl
     pieces: list[np.ndarray] = []
     words: list[tuple[int, int]] = []
 
-    def collect(samples, count, events):  # called by espeak-ng with blocks of int16 and what begins in them
+    def collect(samples, count, events):  # espeak-ng calls it with int16 samples and their events
         if samples and count > 0:
             pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         i = 0

@@ -1,4 +1,4 @@
-"""Sound into the bytes of a file, the same bytes each time: WAV, FLAC, MP3 and Ogg Vorbis, by libsndfile."""
+"""Encodes sound as WAV, FLAC, MP3 or Ogg Vorbis with libsndfile. The same sound gives the same bytes each time."""
 
 import io
 import zlib
@@ -12,15 +12,15 @@ from voicetune.errors import UserError
 
 _SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}
 FORMATS = tuple(_SUBTYPES)
-_AT_ONCE = 1 << 16  # libsndfile's Vorbis encoder keeps what it is given in one call on the stack
+_AT_ONCE = 1 << 16  # samples; libsndfile's Vorbis encoder puts all samples of one call on the stack
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def format_of(path: Path) -> str:
-    """`wav`, `flac`, `mp3` or `ogg`, by the ending.
+    """`wav`, `flac`, `mp3` or `ogg`, by the file's extension.
 
     Raises:
-        UserError: it is none of them.
+        UserError: it has another extension.
     """
     ending = path.suffix.lower().removeprefix(".")
     if ending not in _SUBTYPES:
@@ -29,7 +29,7 @@ def format_of(path: Path) -> str:
 
 
 def encode(samples: np.ndarray, rate: int, format: str) -> bytes:
-    """A whole file. WAV and FLAC have 16 bits.
+    """Encode a whole file. WAV and FLAC have 16 bits.
 
     Args:
         samples: (samples,) float32 in -1 to 1, mono.
@@ -43,10 +43,10 @@ def encode(samples: np.ndarray, rate: int, format: str) -> bytes:
 
 
 def check_place(path: Path) -> None:
-    """Find out before the work whether a file can be written at `path`.
+    """Check that a file can be written at `path`, before the work begins.
 
     Raises:
-        UserError: its folder is missing or cannot be written, or something that is no file is in the way.
+        UserError: its folder is missing or cannot be written, or a folder, a pipe or a device is in the way.
     """
     with files.writing(path):
         try:
@@ -66,10 +66,10 @@ def check_place(path: Path) -> None:
 
 
 def _without_serial(ogg: bytes) -> bytes:
-    """An Ogg file of one stream with the stream's number 0; libsndfile draws one from the clock.
+    """Set the serial number of the stream to 0 in an Ogg file of one stream; libsndfile draws it from the clock.
 
-    Source: RFC 3533, section 6: the number is in bytes 14 to 17 of a page, the checksum in 22 to 25, the lengths of
-    the segments from 27 on.
+    Source: RFC 3533, section 6. A page has the serial number in bytes 14 to 17, the checksum in bytes 22 to 25, and the
+    lengths of its segments from byte 27 on.
     """
     pages, start = [], 0
     while start < len(ogg):
@@ -84,6 +84,6 @@ def _without_serial(ogg: bytes) -> bytes:
 
 
 def _checksum(page: bytes | bytearray) -> int:
-    """CRC-32 with Ogg's conventions: zlib's polynomial, the bits in the other order, nothing inverted."""
+    """CRC-32 with Ogg's conventions: zlib's polynomial, but the bits in reverse order and nothing inverted."""
     mirrored = zlib.crc32(bytes(page).translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)

@@ -1,21 +1,24 @@
-"""What the header of a sound file promises, where no decoder says that the file ends before that.
+"""Checks sound files for faults that the decoders do not report: a cut-off end, or a header without a frame count.
 
-libsndfile and FFmpeg read a WAV that was cut off as if it ended there, and an Ogg file too. An MP3 whose header counts
-no frames is measured by libsndfile as if its bit rate were constant, and then cut at that. FLAC, m4a and WebM say it
-themselves: their decoders fail, or give less than the length in the header (see `audio.read`).
+libsndfile and FFmpeg read a cut-off WAV or Ogg file as if it ended there. If an MP3's header has no frame count,
+libsndfile estimates the length as if the bit rate were constant, and stops there. Cut-off FLAC, m4a and WebM files need
+no check here: their decoders fail, or give less than the length in the header (see `audio.read`).
 """
 
 from pathlib import Path
 
-_STREAMED = 0x7FFF0000  # sizes from here on, and 0, are written by what did not know the size: it wrote into a pipe
-_HEAD = 1 << 12
+_STREAMED = 0x7FFF0000  # a size of 0, or from here on, means unknown: the program wrote into a pipe
+_HEAD = 1 << 12  # bytes
 _PAGE = 65307  # bytes, the longest page of Ogg (RFC 3533)
 _LAST = 4  # the flag of a stream's last page
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a WAV, AIFF or Ogg file ends before its end: a chunk of samples that is longer than what is left of the
-    file, or no page with the flag of the last one. Nothing is said of other files, and of what was streamed."""
+    """Whether a WAV, AIFF or Ogg file is cut off; False for other formats, and for a WAV or AIFF that was streamed.
+
+    A WAV or AIFF is cut off if its chunk of samples is longer than the rest of the file. An Ogg file is cut off if its
+    last page is incomplete, or lacks the flag of a stream's last page.
+    """
     with path.open("rb") as file:
         head = file.read(12)
         size = path.stat().st_size
@@ -29,7 +32,7 @@ def is_cut_off(path: Path) -> bool:
             file.seek(at)
             chunk = file.read(8)
             length = int.from_bytes(chunk[4:], "little" if order == "little" else "big")
-            if chunk[:4] == b"ds64":  # RF64's sizes, of 8 bytes each: of the file, of the samples (EBU Tech 3306)
+            if chunk[:4] == b"ds64":  # RF64's sizes of the file and of the samples, 8 bytes each (EBU Tech 3306)
                 long = int.from_bytes(file.read(16)[8:], "little")
             if chunk[:4] == samples and length == 0xFFFFFFFF and long:
                 return at + 8 + long > size + 1
@@ -49,7 +52,7 @@ def _ogg_is_cut_off(end: bytes) -> bool:
 
 
 def counts_no_frames(path: Path) -> bool:
-    """Whether this is an MP3 without the count of frames that a Xing, Info or VBRI header holds."""
+    """Whether this is an MP3 without a Xing, Info or VBRI header, which holds the number of frames."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
         if head[:3] == b"ID3":

@@ -1,4 +1,4 @@
-"""An utterance into a clean clip's file, or the reason why not; all of them in processes."""
+"""Turns utterances into the files of clean clips, or into the reasons to leave them out, in several processes."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from voicetune.params.languages import CHARACTER_LIMITS
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip that is not used. reason: a short one, and after ": " what is special to this clip."""
+    """A clip that is not used. reason: a short reason that clips can share, then ": " and the details of this clip."""
 
     id: str
     source: str
@@ -31,10 +31,10 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
     """Make one clip's file.
 
     Returns:
-        its length in seconds after cleaning, or why it is left out.
+        the clip's length in seconds after cleaning, or why it is left out.
 
     Raises:
-        UserError: espeak-ng lacks the voice, which is no fault of this one clip.
+        UserError: espeak-ng lacks the voice, which is not a fault of this one clip.
     """
     leave_out = partial(LeftOut, utterance.id, utterance.source)
     limit = CHARACTER_LIMITS[utterance.language]
@@ -52,7 +52,7 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
         return leave_out(f"{error.kind}: {error}")
     if fault := audio.fault_of(samples, rate):
         return leave_out(fault)
-    if samples.size < prepare.min_seconds * rate:  # cleaning only shortens it
+    if samples.size < prepare.min_seconds * rate:  # cleaning cannot make it longer
         return leave_out(_too_short(samples.size / rate, prepare))
 
     samples = audio.clean(samples, rate, trim_db=prepare.trim_db, loudness=prepare.loudness, peak=prepare.peak)
@@ -66,10 +66,10 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
 
 
 def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare, jobs: int) -> Iterator[float | LeftOut]:
-    """Make all clips, in processes; the results come in the order of the utterances.
+    """Make all clips in several processes. The results are in the order of the utterances.
 
     Args:
-        jobs: how many processes; 0 is one a core.
+        jobs: how many processes; 0 means one for each core.
 
     Raises:
         UserError: see `make`; or a process died.
@@ -79,7 +79,7 @@ def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare, jobs: 
     if jobs == 1:
         yield from map(work, utterances)
         return
-    # spawn: a fork would copy the progress bar's thread in whatever state it is
+    # spawn: a fork could copy the progress bar in the middle of what its thread does
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
@@ -91,7 +91,7 @@ def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare, jobs: 
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which says one sentence, and end with it if it is killed."""
+    """Ignore Ctrl-C, which the parent reports in one sentence, and exit if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -104,7 +104,7 @@ def _end_with_parent() -> None:
 
 
 def file_name(utterance: Utterance) -> str:
-    """The clip's, in the folder of clips."""
+    """The name of the clip's file, in the folder of clips."""
     return f"{utterance.id}.flac"
 
 

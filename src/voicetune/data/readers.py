@@ -1,7 +1,8 @@
-"""Readers: a source of params.yaml in, a list of utterances out. Adding a format means adding a reader here.
+"""Readers turn a source of params.yaml into a list of utterances. To add a format, add a reader here.
 
-A fault of a list (a missing file, a malformed row) stops at once, with the file and the line. A fault of a
-single recording does not: it shows when `sound` opens it, and prepare then leaves out that one clip.
+A fault in a list (a missing file, a malformed row) raises an error at once, which names the file and the line. A fault
+in a single recording does not: prepare leaves out that one clip. `Utterance.fault` says if the recording is missing,
+and `sound` raises an error if it cannot be used.
 """
 
 import re
@@ -16,16 +17,16 @@ from voicetune.data import audio, espeak
 from voicetune.errors import UserError
 from voicetune.params.data import EspeakSource, LJSpeechSource, Source
 
-# In the order of preference.
+# In order of preference.
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif")
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 100  # characters
-_LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, and endings and `.part` come to it
+_LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
 
 
 @dataclass(frozen=True)
 class Speech:
-    """How espeak-ng is to speak; the arguments of `espeak.speak`."""
+    """How espeak-ng speaks: arguments of `espeak.speak`."""
 
     voice: str
     rate: int
@@ -36,8 +37,8 @@ class Speech:
 class Utterance:
     """A text and where its sound comes from: a recording, or espeak-ng.
 
-    id: unique over all sources, and safe as a file name, in Unicode's form NFC. source: its name. fault: why there is
-    no recording to take, empty if there is one.
+    id: unique over all sources, and safe as a file name, in Unicode's form NFC. source: the source's name. fault: why
+    the recording is not available; empty if it is.
     """
 
     id: str
@@ -57,7 +58,7 @@ def read(sources: list[Source]) -> list[Utterance]:
     """
     utterances = [utterance for source in sources for utterance in _read(source)]
     seen: dict[str, str] = {}
-    for utterance in utterances:  # the sources "a" with "b-1" and "a-b" with "1" meet in a-b-1
+    for utterance in utterances:  # source "a" with id "b-1" and source "a-b" with id "1" both make a-b-1
         other = seen.setdefault(utterance.id, utterance.source)
         if other != utterance.source:
             raise UserError(
@@ -74,7 +75,7 @@ def sound(utterance: Utterance) -> tuple[np.ndarray, int]:
         mono float32 samples, shape (samples,), and their rate in Hz.
 
     Raises:
-        UserError: the recording cannot be decoded, or espeak-ng lacks the voice.
+        UserError: the recording cannot be decoded (then audio.Unusable), or espeak-ng lacks the voice.
     """
     origin = utterance.origin
     if isinstance(origin, Path):
@@ -91,16 +92,20 @@ def _ljspeech(source: LJSpeechSource) -> list[Utterance]:
     recordings, others = _recordings(folder)
     utterances = []
     for id, *texts in rows:
-        # a row whose recording is missing gets the place where it should lie
+        # a missing recording gets the path where it should be
         path = recordings.get(id) or recordings.get(_stem(id)) or folder / "wavs" / f"{_stem(id)}.wav"
-        text = texts[-1] or texts[0]  # the normalised text, where there is one
+        text = texts[-1] or texts[0]  # the normalised text, if there is one
         fault = _fault(path, folder, others.get(_stem(id)))
         utterances.append(_utterance(source, _stem(id), text, path, fault))
     return utterances
 
 
 def _fault(path: Path, folder: Path, other: Path | None) -> str:
-    """Why a recording is not there to be taken; empty if it is. other: one of its name in a format that is not read."""
+    """Why a recording is not available; empty if it is.
+
+    Args:
+        other: a file of the same name in a format that is not read.
+    """
     if files.leaves(path, folder):
         return f"link: {path} leads out of {folder}; put the recording itself there"
     if files.is_file(path):
@@ -126,14 +131,20 @@ def _utterance(source: Source, id: str, text: str, origin: Path | Speech, fault:
 
 
 def _stem(id: str) -> str:
-    """An id without the extension of a sound file; other dots belong to the id."""
+    """An id without a sound file's extension. Other dots belong to the id."""
     extension = Path(id).suffix
     return id.removesuffix(extension) if extension.lower() in EXTENSIONS else id
 
 
 def _recordings(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Every recording under its name without and with the extension, wavs/ before the folder itself; and what else lies
-    there, under its name without. Names are in NFC, as ids are: macOS writes them apart, `e` and its accent."""
+    """Find the files in a folder and in its wavs/. If both have a file of the same name, the one in wavs/ is taken.
+
+    A name without extension stands for the format that EXTENSIONS lists first. Names are in NFC, like ids, because
+    macOS writes `e` and its accent as separate characters.
+
+    Returns:
+        the recordings, by name with and without extension; and files with other extensions, by name without extension.
+    """
     paths = [path for place in (folder, folder / "wavs") if place.is_dir() for path in sorted(place.iterdir())]
     read = [path for path in paths if path.suffix.lower() in EXTENSIONS]
     by_preference = sorted(read, key=lambda path: -EXTENSIONS.index(path.suffix.lower()))
@@ -146,7 +157,7 @@ def _nfc(name: str) -> str:
 
 
 def _rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
-    """The rows of a list `id|text...`, stripped, ids in NFC; quotes are plain characters, empty lines are skipped."""
+    """The rows of a list `id|text...`: stripped, ids in NFC. Quotes are plain characters. Empty lines are skipped."""
     form = " or ".join("|".join(["id", "text", "normalised text"][:count]) for count in fields)
     create = f"create it with one line {form} for each clip, or correct the source's path in params.yaml"
     rows: list[list[str]] = []

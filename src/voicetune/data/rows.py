@@ -1,4 +1,4 @@
-"""Reads the tables that stages write: CSV with a header. Each row is checked, and that the last one is whole."""
+"""Reads the tables that stages write: CSV with a header. Checks each row, and that the last line is complete."""
 
 import csv
 import io
@@ -20,10 +20,10 @@ def read(path: Path, record: type[R], again: str) -> list[R]:
 
     Args:
         record: a dataclass whose fields are the columns; a cell is checked against its field's annotation.
-        again: the remedy, without its full stop.
+        again: the remedy that error messages name, without its full stop.
 
     Raises:
-        UserError: the file is missing or cut off, has other columns, or a cell that fails its check.
+        UserError: the file is missing or cut off, has other columns, or has a cell that fails its check.
     """
     text = files.read_text(path, again)
     columns = [field.name for field in fields(record)]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which clips train, which choose the best model and which judge it. Pure: texts in, sides out."""
+"""Splits clips into three sides: one to train on, one to choose the best model, one to judge it. Pure functions."""
 
 import hashlib
 import unicodedata
@@ -11,29 +11,30 @@ VALIDATION = "validation"
 TEST = "test"
 SIDES = (TRAIN, VALIDATION, TEST)
 FEW = 6
-"""Validation or test clips below which `prepare` warns. A 95 % interval over so few clips is wider than their spread
-alone would make it, by the t distribution: 1.3 times for 6 clips, 1.6 times for 4, 6.5 times for 2."""
+"""`prepare` warns if validation or test has fewer clips. By the t distribution, a 95 % interval over so few clips is
+wider than their spread alone would make it: 1.3 times for 6 clips, 1.6 times for 4, 6.5 times for 2."""
 
 
 def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed: int) -> list[str]:
     """Put every clip into `train`, `validation` or `test`.
 
-    The n different texts of a source are ordered by a hash. The first round(test * n) are its test texts, the next
-    round(validation * n) its validation texts, and at least one each where the source has three texts. A text that is
-    held out of one source's training is held out of all: test goes before validation, validation before training. So
-    the sides do not depend on the order of the clips, a clip that is added moves at most two other texts of its source,
-    and another share of validation leaves the test texts as they are.
+    The n different texts of a source are ordered by a hash. The first round(test * n) are its test texts, and the next
+    round(validation * n) its validation texts. Each side gets at least one if the source has three texts or more. If
+    sources disagree about a text, test wins over validation and validation over training, so a text that one source
+    holds out is in no source's training. This has three consequences. The sides do not depend on the order of the
+    clips. A new clip moves at most three other texts of its source. A change of the validation share does not change
+    the test texts.
 
-    The hash is of seed and text, not of the source: sources that share a script hold out the same part of it, where
-    different parts would add up to far more than the share.
+    The hash uses the seed and the text, not the source. So sources that share a script hold out the same part of it.
+    Different parts would add up to far more than the share.
 
     Args:
         clips: (source, text) of each clip.
         validation, test: the shares of each source's texts, 0 to 1.
-        seed: another seed, another split.
+        seed: each seed gives another split.
 
     Returns:
-        one side a clip, in the order given.
+        the side of each clip, in the order given.
     """
     texts: dict[str, set[str]] = {}
     for source, text in clips:
@@ -50,10 +51,10 @@ def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed
 
 
 def check_sides(sides: Sequence[str], left_out: str) -> None:
-    """One clip of each side is the least that the stages after this one can work with.
+    """Check that each side has a clip, which the later stages need.
 
     Args:
-        left_out: where it says why the other clips are not used.
+        left_out: where a user reads why the other clips are not used; part of the error message.
 
     Raises:
         UserError: a side has no clip.
@@ -66,7 +67,7 @@ def check_sides(sides: Sequence[str], left_out: str) -> None:
 
 
 def same(text: str) -> str:
-    """What two texts share if they count as the same: case, white space and Unicode form do not matter."""
+    """A text in a form that ignores case, white space and Unicode form. Texts with the same form count as the same."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 

@@ -1,11 +1,14 @@
-"""Whether a text can be spoken at all, in whatever language."""
+"""Checks whether a text can be spoken at all, in any language."""
 
 import unicodedata
 
 
 def fault_of(text: str) -> str | None:
-    """Why a text cannot be spoken; None if nothing is wrong. A control character would end it for espeak-ng (NUL), or
-    be obeyed by the terminal that shows it; punctuation alone is said as anything."""
+    """Why a text cannot be spoken; None if nothing is wrong.
+
+    espeak-ng would end the text at a NUL, and a terminal that shows the text would act on other control characters. For
+    punctuation alone, a model could say anything.
+    """
     strange = [one for one in text if unicodedata.category(one) == "Cc" and not one.isspace()]
     if strange:
         return f"control character in the text: U+{ord(strange[0]):04X}"

@@ -1,1 +1,1 @@
-"""A blind listening test: the page that is listened to, and what its listeners answered."""
+"""A blind listening test: builds its page, and evaluates the answers of its listeners."""

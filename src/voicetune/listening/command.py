@@ -1,4 +1,4 @@
-"""The command `listen`: builds the page of the repository's spoken sentences, or reads what listeners saved."""
+"""The command `listen`: builds the page of the repository's spoken sentences, or reads the listeners' files."""
 
 import webbrowser
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from voicetune.params.whole import Params
 from voicetune.stage import console
 
 SPOKEN = Path("data/spoken")
-BUILT = Path("listening")  # the page and its key, not in git
-KEPT = Path("data/listening")  # the answers that metrics/listening.json stands on, and their key, in git
+BUILT = Path("listening")  # holds the page and its key; not in git
+KEPT = Path("data/listening")  # holds the answers behind metrics/listening.json, and their key; in git
 
 
 def build(sentences: int, settings: Params, open_it: bool) -> None:
-    """Build the page of the repository's spoken sentences, say where it is, and open it where there is a browser.
+    """Build the page of the repository's spoken sentences, print where it is and, if `open_it`, open it in a browser.
 
     Raises:
         UserError: see `page.build`.

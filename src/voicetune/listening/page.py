@@ -1,8 +1,8 @@
-"""Builds the blind listening page: one file with all sounds at one loudness, and beside it the key to who spoke what.
+"""Builds the blind listening page, one file with all sounds at one loudness, and a key file that says who spoke what.
 
-Pairs are compared, ties allowed, and single sounds rated on the five categories of ITU-T P.800 (annex B), the
-recordings among them as a hidden anchor (ITU-R BS.1534). There is no ABX part: two takes of a sentence differ in
-timing, so whoever hears one of them again always finds it, whichever model spoke it.
+Listeners compare pairs, with ties allowed. They also rate single sounds in the five categories of ITU-T P.800 (annex
+B). The recordings are among these sounds as a hidden anchor (ITU-R BS.1534). There is no ABX test: two takes of a
+sentence differ in timing, so a listener always recognises a repeated take, whichever model spoke it.
 """
 
 import base64
@@ -26,16 +26,16 @@ from voicetune.measures import takes
 RECORDINGS = "recordings"
 RATED = ("base", "phase1", "phase2", RECORDINGS)
 PAGE, KEY = "index.html", "key.json"
-LOUDNESS = -23.0  # LUFS (EBU R 128), as the clips are
-QUIETEST = -33.0  # LUFS: one spiky sound may lower all of them so far, but no further
+LOUDNESS = -23.0  # LUFS (EBU R 128), the loudness of the clips
+QUIETEST = -33.0  # LUFS: a sound with high peaks may lower the others to this level, but no further
 PEAK = 0.98
 _TEMPLATES = Path(__file__).with_name("templates")
-_THINKING = 5.0  # seconds that a trial takes beside its sounds, each heard one and a half times
+_THINKING = 5.0  # seconds per trial, in addition to its sounds, each played one and a half times
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was written. minutes: how long a listener will take, roughly. quieter: sounds below the others' loudness."""
+    """What was written. minutes: a listener's time, roughly. quieter: number of sounds below the common loudness."""
 
     path: Path
     page: str
@@ -46,7 +46,7 @@ class Built:
 
 
 def pairs(published: str) -> list[tuple[str, str]]:
-    """The rows that are compared: the phases, base and published model, published model and recording."""
+    """The pairs of rows to compare: the two phases, base and published model, published model and recordings."""
     wanted = [("phase1", "phase2"), ("base", published), (published, RECORDINGS)]
     return [(first, second) for first, second in wanted if first != second]
 
@@ -57,11 +57,11 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
     Args:
         spoken: holds <row>/takes.csv and <row>/<id>.flac, as `speak` and `ceiling` write them.
         published: the model that is compared with base and recordings.
-        sentences: how many of them; all, if there are fewer.
-        seed: of the choice among them.
+        sentences: how many sentences to use; all, if there are fewer.
+        seed: of the choice of sentences.
 
     Raises:
-        UserError: sounds are missing or no sound, nothing was spoken, or `out` is a link or cannot be written.
+        UserError: a sound is missing or damaged, nothing was spoken, or `out` is a link or cannot be written.
     """
     for place in (out / PAGE, out / KEY):
         files.check_own(place)
@@ -90,22 +90,23 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
 
 
 def _who(spoken: Path, row: str, sentence: str) -> dict[str, str]:
-    """What the key says of a sound, see `results.Sound`."""
+    """The key's entry for a sound, see `results.Sound`."""
     return {"row": row, "sentence": sentence, "sha256": _sha256(spoken / row / takes.file_of(sentence, 0))}
 
 
 def match_loudness(sounds: Sequence[np.ndarray], rate: int) -> tuple[list[np.ndarray], int]:
-    """Bring sounds to one loudness (ITU-R BS.1770), the highest up to -23 LUFS at which no peak passes 0.98.
+    """Bring sounds to one loudness (ITU-R BS.1770): the highest, up to -23 LUFS, at which no peak exceeds 0.98.
 
-    A sound below 0.4 s is measured as if repeated; silence stays as it is. Below -33 LUFS one sound no longer
-    lowers the others: it is held under the peak by itself, and is quieter than they are.
+    The common loudness is at least -33 LUFS. A sound whose peaks would exceed 0.98 even there gets less gain, and
+    is then quieter than the others. A sound shorter than 0.4 s is repeated to measure its loudness. Silence stays as it
+    is.
 
     Args:
         sounds: each (samples,), any level.
         rate: Hz.
 
     Returns:
-        the sounds, each (samples,) float64; and how many of them are quieter than the others.
+        the sounds, each (samples,) float64, and how many of them are quieter than the others.
     """
     measured = [audio.loudness_of(sound, rate) for sound in sounds]
     peaks = [20 * math.log10(max(float(np.abs(sound).max(initial=0)), 1e-9) / PEAK) for sound in sounds]
@@ -117,16 +118,16 @@ def match_loudness(sounds: Sequence[np.ndarray], rate: int) -> tuple[list[np.nda
 
 
 def _levelled(read: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], int, int]:
-    """Sounds at one loudness and at one sample rate, the highest, so that neither gives a row away."""
+    """Bring sounds to one loudness and to the highest of their sample rates, so that neither reveals a row."""
     rate = max(rate for _, rate in read)
     resampled = [audio.resample(samples, own, rate) for samples, own in read]
-    nothing = np.zeros(rate // 4)  # what a model that said nothing sounds like
+    nothing = np.zeros(rate // 4)  # stands in for a take in which a model said nothing
     sounds, quieter = match_loudness([one if one.size > rate // 100 else nothing for one in resampled], rate)
     return sounds, rate, quieter
 
 
 def _sentences(spoken: Path, count: int, seed: int) -> dict[str, dict[str, str]]:
-    """Text and language of the chosen sentences by id, among those that every row has."""
+    """Choose among the sentences that every row has: their text and language, by id."""
     tables = [
         {said.id: {"text": said.text, "language": said.language} for said in takes.index(spoken / row)} for row in RATED
     ]
@@ -158,7 +159,7 @@ def _sha256(path: Path) -> str:
 
 
 def _html(page: str, sounds: dict[str, Any], trials: dict[str, list[str]], minutes: int) -> str:
-    """The page. Sounds, trials and the sides of a pair stand in the order of their ids, which tells nothing."""
+    """The page. Sounds, trials and the sides of a pair are sorted by id, so their order reveals nothing."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     listed = [{"id": id, "sounds": sorted(heard)} for id, heard in sorted(trials.items())]

@@ -1,4 +1,4 @@
-"""What listeners saved: files are checked, joined with the page's key, kept, and made into metrics/listening.json."""
+"""Checks the listeners' files, joins them with the page's key, keeps them, and writes metrics/listening.json."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from voicetune.shapes import Plain
 
 METRICS = Path("metrics/listening.json")
 LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2", RECORDINGS: "recordings"}
-_LARGEST = 10_000_000  # bytes; a listener's file has some thousand
+_LARGEST = 10_000_000  # bytes; a listener's file has a few thousand
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Seconds = Annotated[float, Field(ge=0)]
@@ -30,7 +30,7 @@ class _Record(BaseModel):
 
 
 class Comparison(_Record):
-    """One vote on a pair. a, b: the sounds on either side. seconds: from the pair's appearance to the next one."""
+    """One vote on a pair. a, b: the sounds on the two sides. seconds: from the pair's appearance to the next trial."""
 
     trial: Id
     a: Id
@@ -58,7 +58,7 @@ class Answers(_Record):
 
 
 class Sound(_Record):
-    """Who spoke a sound. sha256: of its file in data/spoken."""
+    """Which row spoke which sentence. sha256: of the sound's file in data/spoken."""
 
     row: Literal["base", "phase1", "phase2", "recordings"]
     sentence: Plain
@@ -66,7 +66,10 @@ class Sound(_Record):
 
 
 class Key(_Record):
-    """key.json: what the page's ids mean. trials: one sound (rated), or two in the order of the comparison's name."""
+    """key.json: what the page's ids mean.
+
+    trials: one sound for a rating, or two sounds for a comparison, in the order of the pair's name (`base_phase2`).
+    """
 
     page: Id
     sounds: dict[Id, Sound]
@@ -80,19 +83,20 @@ class Key(_Record):
 
 
 def run(paths: Sequence[Path], built: Path, kept: Path, resamples: int, seed: int) -> tuple[dict[str, Any], Key]:
-    """Read listeners' files, write metrics/listening.json, and keep files and key for the repository.
+    """Read listeners' files, write metrics/listening.json, and keep the files and the key in the repository.
 
     Args:
         built: the folder of the page, with its key.
-        kept: a folder whose key and listener-*.json are replaced by these; its key is used if `built` has not the one.
-        resamples: bootstrap draws behind the intervals of the mean opinion scores.
+        kept: the folder whose key and listener-*.json are replaced by the new ones. Its key is used if `built` does not
+            hold the key of this page.
+        resamples: bootstrap draws for the intervals of the mean opinion scores.
 
     Returns:
         the figures, and the key.
 
     Raises:
-        UserError: see `read`; or the files do not fit together or to the key, or cannot be written. Then what was there
-            before is as it was.
+        UserError: see `read`; or the files do not match each other or the key, or the results cannot be written. The
+            earlier files then stay unchanged.
     """
     for place in (METRICS, kept):
         files.check_own(place)
@@ -111,7 +115,7 @@ def run(paths: Sequence[Path], built: Path, kept: Path, resamples: int, seed: in
 
 
 def _keep(kept: Path, contents: Mapping[Path, dict[str, Any]]) -> None:
-    """Write all of it, and then remove earlier answers that are not among it."""
+    """Write all files, and then remove earlier answers that are not among them."""
     for path in contents:
         with files.writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,13 +128,13 @@ def read(path: Path) -> Answers:
     """Read one listener's file.
 
     Raises:
-        UserError: it is missing, or not what the page saves.
+        UserError: it is missing, or is not a file that the page saved.
     """
     return _parse(path, Answers, "name the file that the listening page saved, as it saved it")
 
 
 def heard_these(key: Key, spoken: Path) -> bool:
-    """Whether the sounds that were listened to are still those of `spoken`; a later training makes others."""
+    """Whether the listeners' sounds are still those in `spoken`; a later training changes them."""
     sounds = {spoken / one.row / takes.file_of(one.sentence, 0): one.sha256 for one in key.sounds.values()}
     return all(
         files.is_file(path) and hashlib.sha256(path.read_bytes()).hexdigest() == sha for path, sha in sounds.items()
@@ -138,7 +142,7 @@ def heard_these(key: Key, spoken: Path) -> bool:
 
 
 def compute(answers: Sequence[Answers], key: Key, resamples: int, seed: int) -> dict[str, Any]:
-    """The figures of metrics/listening.json; pairs and models that nobody answered are left out."""
+    """Compute the figures of metrics/listening.json. Pairs and rows without answers are left out."""
     votes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     rated: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for one in answers:
@@ -220,7 +224,7 @@ def _key(places: Sequence[Path], path: Path, page: str) -> Key:
 
 
 def _check(path: Path, one: Answers, key: Key) -> None:
-    """The answers are of this page, at most one a trial, and at least one."""
+    """Check that a file has answers, that they belong to this page, and that no trial is answered twice."""
     if one.page != key.page:
         raise UserError(f"{path} is of the page {one.page}, the first file of {key.page}; read them separately.")
     trials: list[tuple[str, list[str] | None]] = [(vote.trial, sorted((vote.a, vote.b))) for vote in one.comparisons]

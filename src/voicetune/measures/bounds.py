@@ -1,4 +1,4 @@
-"""The figures of a table of takes with their 95 % intervals, and of two tables the paired differences."""
+"""Figures of a table of takes with 95 % intervals, and paired differences between two tables."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,11 @@ from voicetune.measures.table import AVERAGED, SHARES, Row, mishap, sums_by_sent
 
 
 def figures(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, float]:
-    """Every measure that the rows have: a figure, and `_low` and `_high` of its 95 % interval over sentences.
+    """Every measure that the rows have: its figure, and `_low` and `_high` of its 95 % interval over sentences.
 
-    A sentence's takes are drawn together, as they are not independent. For the same reason a share's interval is that
-    of as many observations as there are sentences: too wide where the takes of one do not go wrong together.
+    The bootstrap draws all takes of a sentence together, because they are not independent. For the same reason the
+    interval of a share counts each sentence as one observation. It is too wide if the takes of a sentence go wrong
+    independently of each other.
     """
     found: dict[str, float] = {}
     for name in AVERAGED:
@@ -32,12 +33,16 @@ def _share(name: str, seen: Sequence[tuple[str, bool]]) -> dict[str, float]:
 
 
 def difference(a: Sequence[Row], b: Sequence[Row], name: str, resamples: int, seed: int) -> Interval | None:
-    """Interval of b's figure minus a's over the sentences that both have; None if there are none, or sizes differ."""
+    """Interval of b's figure minus a's over the sentences that both have; None if there are none.
+
+    Sentences are weighted by their counts (takes, characters or words). If a sentence's counts differ between a and b,
+    all sentences get the same weight.
+    """
     (sums_a, counts_a), (sums_b, counts_b) = sums_by_sentence(a, name), sums_by_sentence(b, name)
     both = sorted(set(sums_a) & set(sums_b))
     if not both:
         return None
-    if any(counts_a[id] != counts_b[id] for id in both):  # a take could not be measured: each sentence counts the same
+    if any(counts_a[id] != counts_b[id] for id in both):  # a take could not be measured in one of them
         return paired_difference(
             [sums_a[id] / counts_a[id] for id in both], [sums_b[id] / counts_b[id] for id in both], np.ones(len(both)),
             resamples, seed,

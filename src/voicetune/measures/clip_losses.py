@@ -14,7 +14,7 @@ from voicetune.xtts.rows import measured_recipe
 
 @dataclass(frozen=True)
 class ClipLosses:
-    """ids: of the test clips. stock_mel_ce: as the stock trainer measures it."""
+    """ids: of the test clips. stock_mel_ce: the mel CE as the stock trainer measures it."""
 
     ids: list[str]
     losses: CrossEntropy
@@ -26,7 +26,8 @@ def measure(xtts: Xtts, codes: Codes, clips: Path, seed: int, conditioning_secon
 
     Args:
         clips: the folder of the recordings.
-        conditioning_seconds: of another clip of the speaker, the same for every model.
+        conditioning_seconds: length of the reference, which is cut from another clip of the speaker; the same for every
+            model.
     """
     loss, tokens, recipe = TrainingLoss(xtts.gpt), Tokens.of(xtts.gpt), measured_recipe(conditioning_seconds)
     found = cross_entropy.measure(loss, codes, codes.test, tokens, seed, recipe)
@@ -46,11 +47,11 @@ def write(out: Path, measured: ClipLosses) -> None:
 
 
 def figures(measured: ClipLosses) -> dict[str, float]:
-    """The figures of a model's metrics: nats per token."""
+    """The cross entropies for a model's metrics file, in nats per token."""
     found = measured.losses
     return {"mel_ce": found.mel_ce, "text_ce": found.text_ce, "mel_ce_stock": measured.stock_mel_ce}
 
 
 def summary(measured: ClipLosses) -> str:
-    """For a line on the terminal."""
+    """The cross entropies for a line on the terminal."""
     return f"mel CE {measured.losses.mel_ce:.4f}, text CE {measured.losses.text_ce:.4f}"

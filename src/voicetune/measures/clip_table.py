@@ -1,4 +1,4 @@
-"""One model's cross entropies, a row a test clip, as a table that two models are compared by."""
+"""The table of one model's cross entropies, one row per test clip; stage compare uses it to compare models."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from voicetune.shapes import Number, Plain
 
 TABLE = "clips.csv"
 _Tokens = Annotated[float, Field(ge=1, le=1e9)]
-_AGAIN = "measure again with `dvc repro -f evaluate`"
+_AGAIN = "measure again with `dvc repro -s -f evaluate`"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ COLUMNS = tuple(field.name for field in fields(_Row))
 
 @dataclass(frozen=True)
 class ClipTable:
-    """ids: of the clips. columns: each of COLUMNS but the first, (clips,) float64."""
+    """ids: of the clips. columns: all of COLUMNS except the first, each (clips,) float64."""
 
     ids: list[str]
     columns: Mapping[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""Cross entropy of validation and test clips: nats per token over all tokens, the same references for every model."""
+"""Cross entropy of validation and test clips in nats per token; every model gets the same references."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.precision import full_fp32
 from voicetune.xtts.rows import Recipe, assemble, draw, given
 
-_BATCH = 16  # fixed, so that a figure does not depend on the training's batch size
-_STOCK_BATCH = 3  # of the stock recipe, on which its figure depends
-_STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: 4.5 s heard, padded with silence to 6 s
+_BATCH = 16  # fixed, so that the figures do not depend on the batch size of the training
+_STOCK_BATCH = 3  # batch size of the stock recipe; the stock figure depends on it
+_STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: a slice of 4.5 s, padded with silence to 6 s
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Per clip: sums of nats, numbers of tokens, and how many audio tokens were among the model's first 1 and 10; each
-    (clips,) float64."""
+    """Per clip: sums of nats, numbers of tokens, and how many audio targets were the model's most likely token or among
+    its ten most likely ones; each (clips,) float64."""
 
     clips: np.ndarray
     mel: np.ndarray
@@ -36,12 +36,12 @@ class CrossEntropy:
 
     @property
     def mel_ce(self) -> float:
-        """Nats per audio token, codes and one stop, over all clips."""
+        """Nats per audio token over all clips; the codes and one stop count as tokens."""
         return float(self.mel.sum() / self.mel_tokens.sum())
 
     @property
     def text_ce(self) -> float:
-        """Nats per text token, unscaled, over all clips."""
+        """Nats per text token over all clips, without the `text_weight` of the training."""
         return float(self.text.sum() / self.text_tokens.sum())
 
 
@@ -49,10 +49,10 @@ class CrossEntropy:
 def measure(
     loss: TrainingLoss, codes: Codes, clips: np.ndarray, tokens: Tokens, seed: int, recipe: Recipe
 ) -> CrossEntropy:
-    """Cross entropy of every clip in fp32 without TF32, dropout off: in training and in stage evaluate alike.
+    """Measure the cross entropy of every clip in fp32 without TF32 and without dropout.
 
-    References are drawn from `seed` and the clips alone, so two models given the same are compared on
-    the same task.
+    Training and stage evaluate both call this function. The references depend only on `seed` and the clips, so two
+    models with the same seed and clips are measured on the same task.
     """
     was_training = loss.training
     loss.eval()
@@ -83,14 +83,14 @@ def measure(
 def measure_stock(
     loss: TrainingLoss, codes: Codes, clips: np.ndarray, tokens: Tokens, mels: Callable[[int], np.ndarray]
 ) -> float:
-    """mel CE as the stock trainer reports it, to compare with what others read there.
+    """Measure the mel CE as the stock trainer reports it, for comparison with figures from that trainer.
 
-    Each clip is conditioned on its own first seconds, unmasked, so that the answer leaks into the
-    question; four stop targets; the mean of each batch of three counts the same, and the first batch
-    is dropped. Source: coqui-tts `trainer/gpt_trainer.py`, `eval_step`; coqui-tts-trainer `KeepAverage`.
+    Each clip is conditioned on its own first seconds, and these are not masked, so the model sees part of the answer.
+    There are four stop targets. The result is the unweighted mean over batches of three clips, without the first batch.
+    Source: coqui-tts `trainer/gpt_trainer.py`, `eval_step`; coqui-tts-trainer `KeepAverage`.
 
     Args:
-        mels: gives a clip's conditioning mel (80, frames), padded as the stock dataset pads it.
+        mels: returns a clip's conditioning mel (80, frames), padded as the stock dataset pads it.
     """
     loss.eval()
     device = next(loss.parameters()).device
@@ -106,7 +106,9 @@ def measure_stock(
 
 
 def own_beginnings(codes: Codes, clips: Path, mel_stats: Tensor) -> Callable[[int], np.ndarray]:
-    """What `measure_stock` conditions a clip on: the mel (80, frames) of its own first seconds.
+    """Return the argument `mels` of `measure_stock`.
+
+    It maps a clip's position to the conditioning mel (80, frames) of the clip's own first seconds.
 
     Args:
         clips: the folder of the recordings.

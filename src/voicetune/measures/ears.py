@@ -1,4 +1,4 @@
-"""All that listens to a spoken sentence: recogniser, speaker encoder, MOS predictor, prosody; one row a take."""
+"""Measures spoken sentences with the recogniser, speaker encoders, MOS predictor and prosody: one row per take."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -20,13 +20,13 @@ from voicetune.measures.table import COLUMNS, Row
 from voicetune.measures.takes import Take
 from voicetune.params.heard import READ
 
-_SECS_REFERENCES = 10  # recordings of a speaker that make up the voice that SECS compares with
-_STRANGER = {"en": "en-us", "zh": "cmn"}  # espeak-ng's names of languages, where they are not XTTS's
-_LOWEST_MOS = 1.0  # of the scale; what is silent gets it, so that saying nothing is never an advantage
+_SECS_REFERENCES = 10  # training clips whose mean embedding is a speaker's reference for SECS
+_STRANGER = {"en": "en-us", "zh": "cmn"}  # espeak-ng's language names that differ from XTTS's
+_LOWEST_MOS = 1.0  # lowest on the scale; for sounds without a prediction, so that silence is never an advantage
 
 
 def _stranger(language: str) -> str:
-    """A voice of espeak-ng that nobody trains on, in a language of XTTS."""
+    """Name of an espeak-ng voice that is no training speaker, for a language code of XTTS."""
     return f"{_STRANGER.get(language, language)}+f3"
 
 
@@ -34,14 +34,14 @@ Encoder = similarity.SpeakerEncoder | similarity.OwnEncoder
 
 
 class Ears:
-    """Listens to takes of the given sentences.
+    """Measures takes of the given sentences.
 
     Args:
         clips: the folder of the recordings.
         said: the sentences.
-        asr, device: see `recogniser.Recogniser`; `device` is the recogniser's alone.
-        measures: which of `params.measuring.Measure` are taken.
-        own: XTTS's own speaker encoder, if there is one whose weights are real.
+        asr, device: see `recogniser.Recogniser`; only the recogniser uses `device`.
+        measures: the measures to take, of `params.measuring.Measure`.
+        own: XTTS's own speaker encoder, if the model has trained weights for it.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Ears:
         return bool(set(READ) & set(self.measures))
 
     def hear_all(self, takes: Sequence[Take], rate: int) -> list[Row]:
-        """Measure takes, several at once, each on one thread: see `hear`. How many at once changes no figure."""
+        """Measure takes in parallel, one thread per take, see `hear`. The number of threads changes no figure."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             heard = pool.map(lambda take: self.hear(take, rate), takes)
             return list(stage.track(heard, "listening", len(takes)))
 
     def hear(self, take: Take, rate: int) -> Row:
-        """Measure one take: the columns of `table.COLUMNS`, None where nothing was measured.
+        """Measure one take: a row with `table.COLUMNS`, None where nothing was measured.
 
-        What is slow and says the same of every take (similarity, MOS, prosody) is measured of the first one alone.
+        Only a sentence's first take gets similarity, MOS and prosody: they are slow and say the same about every take.
         """
         clip, sound = take.clip, take.sound
         row: Row = dict.fromkeys(COLUMNS)
@@ -124,7 +124,10 @@ class Ears:
         return row
 
     def floor(self, said: Sequence[Clip]) -> float | None:
-        """SECS of the sentences in another voice, espeak-ng's: what two strangers have. None without such a voice."""
+        """Mean SECS of the sentences in a voice of espeak-ng, which shows how alike two different speakers are.
+
+        None if espeak-ng cannot speak one of the languages, or there are no sentences.
+        """
         try:
             strangers = [(espeak.speak(clip.text, _stranger(clip.language)), clip.speaker) for clip in said]
         except UserError:
@@ -134,10 +137,10 @@ class Ears:
         return float(np.mean(found)) if found else None
 
     def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
-        """A sentence as it was recorded: (samples,) float32 and its rate in Hz."""
+        """The recording of a sentence: (samples,) float32, and its rate in Hz."""
         return soundfile.read(self.clips / clip.file, dtype="float32")
 
     def _voice(self, encoder: Encoder, codes: Codes, speaker: str) -> np.ndarray:
-        """The speaker's voice from training clips, so that no measured sentence is its own reference."""
+        """The speaker's mean embedding. It comes from training clips, so no measured sentence is its own reference."""
         known = codes.training_clips_of(speaker)[:_SECS_REFERENCES]
         return similarity.reference_embedding([encoder.embed(*self.recording(codes.clips[i])) for i in known])

@@ -1,4 +1,4 @@
-"""What is heard of one row's takes, written into the folder of its results."""
+"""Measures the takes of one row (a model, recordings or codec) and writes them into its results folder."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from voicetune.measures.takes import Take
 from voicetune.xtts import folder
 
 _SHORT = {"cer": "CER", "secs": "SECS", "mos": "MOS (predicted)"}
-_KEPT = ("cer", "wer", "secs", "mos", "mishaps")  # of a model's metrics; metrics/compare has all
+_KEPT = ("cer", "wer", "secs", "mos", "mishaps")  # figures in a model's metrics file; metrics/compare has all of them
 
 
 def ears_for(
@@ -30,13 +30,14 @@ def ears_for(
     device: str,
     measures: Collection[str],
 ) -> Ears | None:
-    """What listens to these takes; None where there are none.
+    """The `Ears` for these takes; None if there are no takes.
 
     Args:
-        xtts, vocoder: of the model; its own speaker encoder is used where its weights are real.
+        xtts, vocoder: of the model. Its own speaker encoder is used only with vocoder `hifigan`, because only then are
+            the encoder's weights real.
         clips: the folder of the recordings.
         asr, device: see `recogniser.Recogniser`.
-        measures: which of `params.measuring.Measure` are taken.
+        measures: the measures to take, of `params.measuring.Measure`.
     """
     said = list({take.clip.id: take.clip for take in takes}.values())
     own = OwnEncoder(xtts) if vocoder == "hifigan" else None
@@ -44,18 +45,18 @@ def ears_for(
 
 
 def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
-    """Measure every take; `rate` is that of their sounds in Hz."""
+    """Measure every take; `rate` is the sample rate of their sounds in Hz."""
     return [] if ears is None else ears.hear_all(takes, rate)
 
 
 def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:
-    """SECS of a stranger who says the same sentences, as `secs_floor`; nothing where it is not measured."""
+    """`secs_floor`, the SECS of a stranger who says the same sentences, see `Ears.floor`; empty if not measured."""
     found = ears.floor([take.clip for take in takes]) if ears and "similarity" in ears.measures else None
     return {} if found is None else {"secs_floor": found}
 
 
 def hashes(model: Path, data: Path) -> dict[str, str]:
-    """SHA-256 of the weights that were measured and of the dataset that they were measured on."""
+    """SHA-256 of the measured weights and of the dataset."""
     weights, codes = folder.weights_file(model), data / "codes" / "codes.safetensors"
     return {"model_sha256": folder.sha256(weights), "data_sha256": folder.sha256(codes)}
 
@@ -68,13 +69,13 @@ def write(out: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
 
 
 def figures(out: Path) -> dict[str, float]:
-    """The few figures of a row's takes that a model's metrics hold."""
+    """The few figures of a row's takes that go into a model's metrics file."""
     found = table.figures(table.read(out / table.TABLE))
     return {name: found[name] for name in _KEPT if name in found}
 
 
 def summary(out: Path) -> str:
-    """The most asked for of the figures, for a line on the terminal."""
+    """CER, SECS and predicted MOS for a line on the terminal."""
     found = figures(out)
     said = [f"{label} {found[name]:.3f}" for name, label in _SHORT.items() if name in found]
     return ", ".join(said) or "nothing was spoken"

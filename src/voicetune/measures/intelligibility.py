@@ -1,4 +1,4 @@
-"""CER and WER: the share of characters and words that a recogniser reads wrongly, an estimate of intelligibility."""
+"""CER and WER estimate intelligibility: the recogniser's character and word errors, relative to the text's length."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from voicetune.measures.recogniser import Recogniser
 
 @dataclass(frozen=True)
 class Reading:
-    """What a recogniser read off one sound, and how far that is from the text."""
+    """The text that a recogniser read in one sound, and its errors against the expected text."""
 
     heard: str
     character_errors: int
@@ -21,10 +21,10 @@ class Reading:
 
 
 def read(recogniser: Recogniser, clip: Clip, sound: np.ndarray, rate: int) -> Reading:
-    """Read one sound.
+    """Transcribe one sound and count its errors.
 
     Args:
-        clip: what it should say.
+        clip: has the text that the sound should say.
         sound: (samples,) float32 at `rate` Hz.
     """
     heard = recogniser.transcribe(sound, rate)
@@ -34,11 +34,12 @@ def read(recogniser: Recogniser, clip: Clip, sound: np.ndarray, rate: int) -> Re
 
 
 def character_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """Character errors (Levenshtein) by the nearest readings of both, and the reference's characters, plainly read.
+    """Character errors (Levenshtein) and the number of the reference's characters.
 
-    The CER of several texts is the sum of errors over the sum of characters; one text's errors have no
-    upper limit, so babble counts in full. Spaces do not count where a language has none. Every take of a text has
-    the same number of characters, whichever reading was the nearest, so that takes can be compared in pairs.
+    The errors are counted between the nearest readings of both texts, see `readings.nearest`. The characters are those
+    of the reference's plain reading. So every take of a text has the same number of characters, and takes can be
+    compared in pairs. The CER of several texts is the sum of errors over the sum of characters. The errors of one text
+    have no upper limit, so babble counts in full. Spaces do not count in Japanese and Chinese.
     """
     import jiwer
 
@@ -51,7 +52,7 @@ def character_errors(reference: str, hypothesis: str, language: str) -> tuple[in
 
 
 def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """Word errors and words of the reference, as `character_errors`; in Chinese a word is a character."""
+    """Word errors and the number of the reference's words, see `character_errors`; a Chinese character is a word."""
     import jiwer
 
     expected, heard = (words(text, language) for text in nearest(reference, hypothesis, language))

@@ -1,4 +1,4 @@
-"""Choosing a model by ear while it is trained: validation sentences are spoken, and one figure of them decides."""
+"""Chooses a phase's best model by ear: the model in training speaks validation sentences, and one figure decides."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,18 +16,18 @@ from voicetune.speech.voice import Voice
 SCORES: dict[str, Callable[[dict[str, float]], float]] = {
     "cer": lambda found: found["cer"],
     "mos": lambda found: -found["mos"],
-    # each part is 0 for what is perfect and about 1 for what is useless
+    # each term is 0 for perfect speech and about 1 for useless speech
     "composite": lambda found: found["cer"] + (1 - found["secs"]) + (5 - found["mos"]) / 4,
 }
 
 
 class Judge:
-    """Called at each evaluation of a phase; see `training.loop.Judge`.
+    """Speaks and measures validation sentences at each evaluation of a phase; see `training.loop.Judge`.
 
     Args:
         voice: speaks with the GPT in training.
-        data: holds `codes` and `clips`.
-        choice: by ear.
+        data: the folder that holds `codes` and `clips`.
+        choice: how to choose; its `select` is not `mel_ce`.
     """
 
     def __init__(self, voice: Voice, codes: Codes, data: Path, choice: Choice, seed: int):
@@ -36,11 +36,11 @@ class Judge:
         assert choice.asr is not None
         self.chosen = sentences(codes.validation, seed, choice.sentences)
         said = [codes.clips[i] for i in self.chosen]
-        # on the CPU, since the memory of a GPU belongs to the training
+        # on the CPU, because the training needs the memory of the GPU
         self.ears = Ears(codes, self.clips, said, choice.asr, "cpu", CHOSEN_BY[choice.select])
 
     def __call__(self) -> tuple[dict[str, float], float]:
-        """The figures of the spoken sentences, and the one to choose by: lower is better."""
+        """Return the figures of the spoken sentences, and the score to choose by (lower is better)."""
         assert self.choice.decoding is not None
         gpt = self.voice.xtts.gpt
         was_training = gpt.training

@@ -1,8 +1,8 @@
-"""Predicted MOS: how natural and clean listeners would probably find a sound, on the scale of 1 to 5.
+"""Predicted MOS: how natural and clean listeners would probably find a sound, on a scale of 1 to 5.
 
-DNSMOS P.835 (Reddy et al. 2022, arXiv:2110.01763): overall, signal and background. Its weights lie in the package
-speechmos. It was trained on noisy speech, so it hears noise and artefacts rather than odd intonation; and it stands
-for no listener.
+The predictor is DNSMOS P.835 (Reddy et al. 2022, arXiv:2110.01763), which scores overall quality, signal and
+background. Its weights come with the package speechmos. It was trained on noisy speech, so it reacts to noise and
+artefacts more than to odd intonation. It does not replace listeners.
 """
 
 from pathlib import Path
@@ -11,14 +11,14 @@ import numpy as np
 import soxr
 
 _RATE = 16000
-_WINDOW = int(9.01 * _RATE)  # samples that the model hears at once
+_WINDOW = int(9.01 * _RATE)  # samples in one input of the model
 _SHORTEST = 0.25  # seconds
 _SILENCE = 1e-4  # peak
-_THREADS = 1  # of one sound: the order of the sums depends on it
+_THREADS = 1  # per sound; the order of floating-point sums depends on the number of threads
 
 
 class MosPredictor:
-    """DNSMOS on the CPU, where the same samples give the same figures."""
+    """DNSMOS on the CPU, where the same samples always give the same figures."""
 
     def __init__(self) -> None:
         import onnxruntime
@@ -31,14 +31,15 @@ class MosPredictor:
         self._calibrated = dnsmos.DNSMOS.get_polyfit_val
 
     def predict(self, samples: np.ndarray, rate: int) -> tuple[float, float, float] | None:
-        """Overall, signal and background; None for what is silent, not finite or below 0.25 s.
+        """Predict overall, signal and background MOS; None if the sound is silent, not finite or shorter than 0.25 s.
 
         Args:
             samples: float32 in -1 to 1, shape (samples,).
-            rate: samples a second.
+            rate: sample rate in Hz.
 
-        What is shorter than the model's window of 9 s is repeated to fill one; what is longer is heard every second
-        and averaged. speechmos averages several shifts of a repeated clip too, which costs seven times as much.
+        A sound shorter than the model's window of 9 s is repeated to fill the window. On a longer sound the window
+        moves by one second, and the scores are averaged. speechmos also averages over several shifts of a repeated
+        sound, which takes seven times as long.
         """
         samples = np.asarray(samples, np.float32)
         if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:

@@ -1,4 +1,4 @@
-"""Models side by side: each one's figures with intervals, and the paired differences between two."""
+"""Compares models: the figures of each with intervals, and paired differences between two of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ Figures = dict[str, Any]
 
 
 def of_clips(clips: ClipTable, resamples: int, seed: int) -> Figures:
-    """The cross entropies and shares of codes of one model, each with its interval over clips."""
+    """Cross entropies and top-1 and top-10 shares of one model, each with its interval over clips."""
     found: Figures = {"clips": len(clips.ids)}
     parts = {"mel_ce": ("mel_nats", "mel_tokens"), "text_ce": ("text_nats", "text_tokens")}
     for name, (sums, counts) in (parts | {top: (top, "mel_tokens") for top in ("top1", "top10")}).items():
@@ -24,19 +24,20 @@ def of_clips(clips: ClipTable, resamples: int, seed: int) -> Figures:
 
 
 def of_takes(rows: Sequence[table.Row], resamples: int, seed: int) -> Figures:
-    """What was heard of one row's takes, each figure with its interval over sentences."""
+    """The figures of one row's takes, each with its interval over sentences."""
     counts = {"sentences": len({row["id"] for row in rows}), "takes": len(rows)}
     return {**counts, **bounds.figures(rows, resamples, seed)}
 
 
 def check_same_task(tables: Mapping[str, ClipTable], data: Mapping[str, str]) -> None:
-    """A paired difference needs the same clips, tokens and data for every model.
+    """Check that all models were measured on the same clips, tokens and data, as a paired difference needs.
 
     Args:
-        data: each model's hash of the dataset that it was measured on.
+        tables: by model.
+        data: by model, the hash of the dataset that it was measured on.
 
     Raises:
-        UserError: they differ.
+        UserError: the clips, the numbers of tokens or the datasets differ.
     """
     first, *others = tables
     for model in others:
@@ -53,15 +54,15 @@ def check_same_task(tables: Mapping[str, ClipTable], data: Mapping[str, str]) ->
         if what:
             raise UserError(
                 f"metrics/evaluate/{model} was measured on {what} than {first}; measure again with "
-                "`dvc repro -f evaluate`."
+                "`dvc repro -s -f evaluate`."
             )
 
 
 def check_same_takes(rows: Mapping[str, Sequence[table.Row]]) -> None:
-    """Check that the models said the same sentences equally often; recordings and codec once, or not at all.
+    """Check that all models said the same takes, and that recordings and codec have each sentence once, or no rows.
 
     Raises:
-        UserError: a table lacks rows that another has, or has one twice.
+        UserError: a table lacks a take that another table has, or has one twice.
     """
     said = {row: sorted((take["id"], take["take"]) for take in takes) for row, takes in rows.items()}
     sentences = [take for take in said["base"] if take[1] == 0]
@@ -69,12 +70,12 @@ def check_same_takes(rows: Mapping[str, Sequence[table.Row]]) -> None:
         if takes != said["base"] if row in MODELS else takes and takes != sentences:
             raise UserError(
                 f"metrics/evaluate/{row}/takes.csv has other takes than that of base; measure again with "
-                "`dvc repro -f ceiling evaluate`."
+                "`dvc repro -s -f ceiling evaluate`."
             )
 
 
 def compare_clips(a: ClipTable, b: ClipTable, resamples: int, seed: int) -> Figures:
-    """Differences b - a of the cross entropies, with an interval over clips."""
+    """Differences b - a of the cross entropies, with intervals over clips."""
     pair: Figures = {}
     for kind in ("mel", "text"):
         tokens = a.columns[f"{kind}_tokens"]
@@ -84,7 +85,7 @@ def compare_clips(a: ClipTable, b: ClipTable, resamples: int, seed: int) -> Figu
 
 
 def compare_takes(a: Sequence[table.Row], b: Sequence[table.Row], resamples: int, seed: int) -> Figures:
-    """Differences b - a of what was heard, with an interval over sentences."""
+    """Differences b - a of the figures of takes, with intervals over sentences."""
     before, after = table.figures(a), table.figures(b)
     pair: Figures = {}
     for measure in table.AVERAGED:

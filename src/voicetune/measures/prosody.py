@@ -1,21 +1,25 @@
-"""A spoken sentence beside its recording: pitch, voicing, spectrum and duration, aligned by dynamic time warping."""
+"""Compares a spoken sentence with its recording: pitch, voicing, spectrum and duration after dynamic time warping."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import soxr
 
-_RATE, _HOP, _FRAME = 16000, 256, 1024  # Hz, samples: a frame every 16 ms
-_LOWEST, _HIGHEST = 60.0, 500.0  # Hz, of a speaking voice
+_RATE, _HOP, _FRAME = 16000, 256, 1024  # Hz, samples, samples: a frame every 16 ms
+_LOWEST, _HIGHEST = 60.0, 500.0  # Hz, range of the pitch of a speaking voice
 _BANDS, _COEFFICIENTS = 40, 13
 _TRIM_DB = 45
-_VOICED = 0.1  # share of frames; a pitch found in fewer is an accident
-_SHORTEST = 4 * _FRAME  # samples; less cannot be aligned
+_VOICED = 0.1  # share of frames; a pitch that is found in fewer frames is an accident
+_SHORTEST = 4 * _FRAME  # samples; a shorter sound cannot be aligned
 
 
 @dataclass(frozen=True)
 class Prosody:
-    """Each None where it cannot be told: f0_rmse_cents, where less than a tenth is voiced in both; all, for silence."""
+    """The figures of `compare`; None for a figure that cannot be measured.
+
+    f0_rmse_cents is None unless more than a tenth of the aligned frames are voiced in both sounds. All are None if
+    either sound is silent or has less than 0.256 s of speech.
+    """
 
     f0_rmse_cents: float | None = None
     voicing_error: float | None = None
@@ -24,19 +28,19 @@ class Prosody:
 
 
 def compare(recording: np.ndarray, recording_rate: int, sound: np.ndarray, rate: int) -> Prosody:
-    """How a sound differs from the recording of the same sentence; levels and outer silence do not matter.
+    """Compare a sound with the recording of the same sentence; levels and outer silence do not matter.
 
     Args:
         recording, sound: (samples,) float32, at `recording_rate` and `rate` Hz.
 
     Returns:
-        f0_rmse_cents: of the pitch (librosa's pYIN; Mauch & Dixon 2014), over aligned frames voiced in both.
-        voicing_error: share of aligned frames voiced in one of them only.
-        mcd_db: mel-cepstral distortion (Kubichek 1993) of coefficients 1 to 13, mean along the path. The cepstra are
-            those of a 40-band mel spectrum, so it compares with itself and not with figures from other tools.
+        f0_rmse_cents: RMSE of the pitch (librosa's pYIN; Mauch & Dixon 2014) over aligned frames voiced in both sounds.
+        voicing_error: share of aligned frames that are voiced in only one of the two.
+        mcd_db: mel-cepstral distortion (Kubichek 1993) of coefficients 1 to 13, averaged along the alignment path. The
+            cepstra come from a 40-band mel spectrum, so the figure is not comparable with figures from other tools.
         duration_ratio: the sound's duration over the recording's.
     """
-    import librosa  # seconds of imports
+    import librosa  # takes seconds to import
 
     a, b = _speech(recording, recording_rate), _speech(sound, rate)
     if min(len(a), len(b)) < _SHORTEST:
@@ -58,7 +62,7 @@ def compare(recording: np.ndarray, recording_rate: int, sound: np.ndarray, rate:
 
 
 def _speech(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Without outer silence, at 16 kHz and full scale; empty for silence."""
+    """The sound without outer silence, at 16 kHz and full scale; empty for silence."""
     import librosa
 
     samples = np.nan_to_num(np.asarray(samples, np.float32))
@@ -69,7 +73,7 @@ def _speech(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _cepstra(sound: np.ndarray) -> np.ndarray:
-    """(13, frames), so scaled that distances over the square root of the bands are in dB; the level, c0, left out."""
+    """Cepstra (13, frames) without c0, the level. Distances divided by the square root of the bands are in dB."""
     import librosa
 
     power = librosa.feature.melspectrogram(y=sound, sr=_RATE, n_fft=_FRAME, hop_length=_HOP, n_mels=_BANDS)
@@ -78,7 +82,7 @@ def _cepstra(sound: np.ndarray) -> np.ndarray:
 
 
 def _pitch(sound: np.ndarray) -> np.ndarray:
-    """Hz a frame, (frames,); NaN where it is not voiced."""
+    """Pitch of each frame in Hz, (frames,); NaN in unvoiced frames."""
     import librosa
 
     pitch, _, _ = librosa.pyin(

@@ -1,7 +1,7 @@
-"""Two texts that are to be compared by sound: in one form, and each number in the reading that fits best.
+"""Prepares two texts to be compared by sound: brings both into one form, and picks the best reading of each number.
 
-"1978" is said as a year or as a number, "5." as an ordinal or not, "204" digit by digit, and a recogniser writes
-digits or words as it likes: none of that is a fault of what was spoken.
+A speaker may say "1978" as a year or as a number, "5." as an ordinal or not, and "204" digit by digit. A recogniser may
+write digits or words. None of these differences is an error of the speech.
 """
 
 import functools
@@ -10,38 +10,39 @@ import unicodedata
 from collections.abc import Iterator
 
 _NUMBER = re.compile(r"(?<![\w.,])(\d{1,12}(?:[.:]\d{1,2})?)(\.?)(?![\w.,]*\d)")
-_MOST = 6  # numbers of a text that are tried in other readings, each in at most three
+_MOST = 6  # numbers per text for which other readings are tried, at most three for each
 
 
 def normalise(text: str, language: str) -> str:
-    """The form in which two texts are compared.
+    """Bring a text into the form in which texts are compared.
 
-    Spelt out as for the model (`xtts.spelling.spell_out`), in lower case, apostrophes gone, other punctuation and
-    hyphens as spaces, single spaces. Letters keep their accents. Japanese is romanised, since one sound has many
-    spellings, and its words then have spaces; Chinese is simplified, without spaces.
+    The text is spelt out as for the model (`xtts.spelling.spell_out`) and put in lower case. Apostrophes are removed,
+    other punctuation and hyphens become spaces, and runs of spaces become one. Letters keep their accents. Japanese is
+    romanised, because one sound has many spellings; its words then have spaces. Chinese is converted to simplified
+    characters, and its spaces are removed except between Latin letters.
     """
     from voicetune.xtts.spelling import romanise, spell_out  # imports torch
 
     said = spell_out(_compatible(text, language), language)
     if language == "ja":
         said = romanise(said, language)
-    said = re.sub(r"['’ʼ`\u00ad\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff]", "", said.lower())  # and what is not seen
+    said = re.sub(r"['’ʼ`\u00ad\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff]", "", said.lower())  # and invisible characters
     kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", said))
     found = " ".join("".join(kept).split())
     return _simplifier().convert(_joined(found)) if language == "zh" else found
 
 
-@functools.lru_cache(maxsize=4096)  # asked for by CER, WER, skips and repeats of the same take
+@functools.lru_cache(maxsize=4096)  # CER, WER, skips and repeats of a take all call it
 def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
-    """Both texts normalised, with the readings of their numbers that differ in the smallest share of characters.
+    """Normalise both texts, and read their numbers so that the texts differ in a small share of characters.
 
-    One number after the other, of the reference and then of the hypothesis, gets the first reading that fits better
-    than the plain one: no more than 36 comparisons for both texts.
+    The numbers are tried one by one, first those of the reference and then those of the hypothesis. A number takes the
+    first reading that fits better than the plain one. At most 36 readings are compared for both texts.
     """
     raw = [_compatible(text, language) for text in (reference, hypothesis)]
     best = [normalise(text, language) for text in raw]
     for side in (0, 1):
-        for found in reversed(list(_NUMBER.finditer(raw[side]))[:_MOST]):  # places before it stay as they are
+        for found in reversed(list(_NUMBER.finditer(raw[side]))[:_MOST]):  # from the last: earlier places stay valid
             before, after = raw[side][: found.start()], raw[side][found.end() :]
             for group in _others(found[1], found[2], language) if best[0] != best[1] else ():
                 texts = [f"{before}{words}{found[2]}{after}" for words in group]
@@ -54,7 +55,7 @@ def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
 
 
 def _compatible(text: str, language: str) -> str:
-    """The text in Unicode's compatibility form (NFKC); what this form would lose, `joined` rewrites first."""
+    """Convert to Unicode's compatibility form (NFKC), after `joined` has rewritten what this form would lose."""
     from voicetune.xtts.signs import joined
     from voicetune.xtts.spelling import plain_digits
 
@@ -62,7 +63,10 @@ def _compatible(text: str, language: str) -> str:
 
 
 def _distance(pair: list[str], language: str) -> float:
-    """Errors a character: not errors, which a shorter reading has fewer of where nothing was heard."""
+    """Errors per character of the first text.
+
+    The plain number of errors would favour shorter readings of the reference when the recogniser heard nothing.
+    """
     import jiwer
 
     expected, heard = (characters(text, language) for text in pair)
@@ -73,19 +77,19 @@ def _distance(pair: list[str], language: str) -> float:
 
 
 def characters(normalised: str, language: str) -> str:
-    """What counts as characters: without the spaces that Japanese and Chinese do not write."""
+    """The characters to count: without spaces in Japanese and Chinese, which do not write them."""
     return normalised.replace(" ", "") if language in ("ja", "zh") else normalised
 
 
 def words(normalised: str, language: str) -> list[str]:
-    """What counts as words: in Chinese, each character."""
+    """The words to count: in Chinese, each character."""
     return list(normalised.replace(" ", "")) if language == "zh" else normalised.split()
 
 
 def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
-    """Other readings of a number, in words: a year, an ordinal, a time, without its leading zeros, digit by digit.
+    """Other readings of a number, in words: a year, an ordinal, a time, without its leading zeros, or digit by digit.
 
-    Each list has the variants of one reading; the nearest of them is compared.
+    Each list holds the variants of one reading. `nearest` uses the variant that fits best.
     """
     from voicetune.xtts import numerals
     from voicetune.xtts.signs import STOPPED
@@ -93,7 +97,7 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
     if not number.isdigit():
         hour, minute = re.split("[.:]", number)
         if len(minute) < 2 or int(hour) > 23 or int(minute) > 59 or (language == "en" and "." in number):
-            return  # no time: "12.5" heard as "twelve five" is a fault
+            return  # not a time: "12.5" heard as "twelve five" is an error
         minutes = _digits(minute, language) if minute[0] == "0" else [numerals.cardinal(minute, language)]
         yield [f"{numerals.cardinal(str(int(hour)), language)} {said}" for said in minutes]
         return
@@ -107,7 +111,7 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
 
 
 def _digits(number: str, language: str) -> list[str]:
-    """A number digit by digit; in English also with "oh" for zero."""
+    """A number read digit by digit; in English also with "oh" for zero."""
     from voicetune.xtts import numerals
 
     said = numerals.one_by_one(number, language)
@@ -115,13 +119,13 @@ def _digits(number: str, language: str) -> list[str]:
 
 
 def _joined(text: str) -> str:
-    """Chinese without its spaces; those between Latin words stay."""
+    """Remove the spaces of a Chinese text, except those between Latin letters."""
     return re.sub(r"(?<![a-z]) | (?![a-z])", "", text)
 
 
 @functools.cache
 def _simplifier():
-    """Traditional to simplified Chinese, character by character and by words that need it."""
+    """OpenCC's converter from traditional to simplified Chinese, by characters and, where needed, by words."""
     import opencc
 
     return opencc.OpenCC("t2s")

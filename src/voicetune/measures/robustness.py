@@ -1,30 +1,37 @@
-"""What goes wrong in single takes, each a yes or no: words skipped or repeated, long silences, clipping.
+"""Finds faults of single takes, each a yes or no: words skipped or repeated, long silences, clipping.
 
-Skips and repeats are read off a recogniser's text, which errs too: a word misread is neither; a rare false alarm on
-what the recogniser drops or doubles itself is in the recordings' row as well.
+Skips and repeats are found in a recogniser's text, and the recogniser makes errors too. A misread word counts as
+neither. If the recogniser itself drops or doubles words, that is a false alarm. These are rare, and the recordings' row
+shows them as well.
 """
 
 import numpy as np
 
 from voicetune.measures.readings import nearest, words
 
-_SKIP = (3, 6)  # words in a row, and Chinese characters; half of them, of a text with fewer than twice as many
-_REPEAT = (2, 4)
+_SKIP = (3, 6)  # words in a row, Chinese characters in a row; half of a text that has fewer than twice as many
+_REPEAT = (2, 4)  # words, Chinese characters
 _LONGEST_SILENCE = 1.0  # seconds
-_SILENCE_DB = 40  # below the loudest moment
+_SILENCE_DB = 40  # below the loudest frame of 20 ms
 _FLAT = 4  # samples in a row
 _NEAR = 1e-4
 
 
 def skipped(text: str, heard: str, language: str) -> bool:
-    """Whether three words in a row are missing (of a text with fewer than six: half of them)."""
+    """Whether three words in a row are missing, or half of a text that has fewer than six words.
+
+    In Chinese: six characters in a row, or half of a text that has fewer than twelve.
+    """
     expected, found = _words(text, heard, language)
     enough = min(_SKIP[language == "zh"], max(1, (len(expected) + 1) // 2))
     return any(kind == "delete" and end - start >= enough for kind, start, end, _, _ in _alignment(expected, found))
 
 
 def repeated(text: str, heard: str, language: str) -> bool:
-    """Whether two words or more that the text has once are said again right after, or right before, themselves."""
+    """Whether two or more words in a row are said twice in a row, though the text has them once.
+
+    In Chinese: four or more characters.
+    """
     expected, found = _words(text, heard, language)
     for kind, _, _, start, end in _alignment(expected, found):
         size, inserted = end - start, found[start:end]
@@ -48,7 +55,7 @@ def long_silence(samples: np.ndarray, rate: int) -> bool:
 
 
 def clipped(samples: np.ndarray) -> bool:
-    """Whether a peak is cut flat: four samples in a row within 0.01 % of the largest value of their sign."""
+    """Whether a peak is cut flat: four samples in a row lie within 0.01 % of the largest value of their sign."""
     samples = np.asarray(samples, np.float64)
     if len(samples) < _FLAT or np.abs(samples).max() == 0:
         return False
@@ -67,7 +74,7 @@ def _words(text: str, heard: str, language: str) -> tuple[list[str], list[str]]:
 
 
 def _alignment(expected: list[str], found: list[str]) -> list[tuple[str, int, int, int, int]]:
-    """Runs of words: kind, start and end in the text, start and end in what was heard."""
+    """Aligned runs of words: kind, start and end in the text, start and end in the recogniser's text."""
     import jiwer
 
     if not expected or not found:

@@ -1,8 +1,8 @@
-"""SECS: speaker encoder cosine similarity, how much one voice resembles another.
+"""SECS (speaker encoder cosine similarity): how much one voice resembles another.
 
 The encoder is Resemblyzer's (https://github.com/resemble-ai/Resemblyzer), trained with the GE2E loss
-(Wan et al. 2018, arXiv:1710.10467); its weights lie in its package. Its embeddings are not negative, so
-the cosine lies in 0 to 1; different voices often reach 0.6.
+(Wan et al. 2018, arXiv:1710.10467). Its weights come with its package. Its embeddings have no negative values, so
+the cosine lies between 0 and 1. Different voices often reach 0.6.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from TTS.tts.models.xtts import Xtts
 
 _RATE = 16000  # resemblyzer.hparams.sampling_rate
-_SHORTEST = 0.25  # seconds; less than a syllable says nothing about a voice
+_SHORTEST = 0.25  # seconds; a sound shorter than a syllable says nothing about a voice
 _SILENCE = 1e-4  # peak; -80 dB of full scale, far below any speech
 
 
 class SpeakerEncoder:
-    """Embeds a voice on the CPU, where the same samples give the same embedding."""
+    """Embeds a voice on the CPU, where the same samples always give the same embedding."""
 
     def __init__(self) -> None:
-        from resemblyzer import VoiceEncoder  # imports torch and librosa: seconds, so only where it is used
+        from resemblyzer import VoiceEncoder  # imports torch and librosa (seconds), so only where it is used
         from resemblyzer.audio import normalize_volume
         from resemblyzer.hparams import audio_norm_target_dBFS
 
@@ -37,16 +37,16 @@ class SpeakerEncoder:
 
         Args:
             samples: float32 in -1 to 1, shape (samples,).
-            rate: samples a second.
+            rate: sample rate in Hz.
 
         Returns:
-            A float32 unit vector, shape (256,). None for audio that is silent, not finite or below
-            0.25 s: there is no voice in it, and `secs` counts it as 0.
+            A float32 unit vector, shape (256,). None if the audio is silent, not finite or shorter than 0.25 s: it has
+            no voice, and `secs` counts it as 0.
 
-        Resamples and sets the loudness as resemblyzer.audio.preprocess_wav does, with two departures. Loud
-        audio is lowered too, not only quiet audio raised: the embedding depends on the level (one voice at
-        two levels: cosine 0.92), which is no part of a voice. Silence is not cut by voice activity: that
-        detector's verdict on synthetic speech would be part of the figure.
+        The audio is resampled and levelled as in resemblyzer.audio.preprocess_wav, with two differences. First, loud
+        audio is lowered too, while the original only raises quiet audio. The embedding depends on the level (one voice
+        at two levels: cosine 0.92), although the level is no part of a voice. Second, silence is not cut. Otherwise the
+        figure would also depend on how the voice activity detector judges synthetic speech.
         """
         samples = np.asarray(samples, np.float32)
         if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
@@ -56,18 +56,19 @@ class SpeakerEncoder:
 
 
 class OwnEncoder:
-    """XTTS's own speaker encoder, on which it was trained: for comparison with the published figures (Casanova et al.
-    2024, arXiv:2406.04904), never for a verdict.
+    """XTTS's own speaker encoder, for comparison with the published figures (Casanova et al. 2024, arXiv:2406.04904).
+
+    XTTS was trained with this encoder, so no verdict uses it.
 
     Args:
-        xtts: a model whose HiFi-GAN, which holds the encoder, has real weights.
+        xtts: a model whose HiFi-GAN has real weights; the encoder is a part of it.
     """
 
     def __init__(self, xtts: "Xtts") -> None:
         self._xtts = xtts
 
     def embed(self, samples: np.ndarray, rate: int) -> np.ndarray | None:
-        """As `SpeakerEncoder.embed`: a float32 unit vector, shape (512,)."""
+        """Like `SpeakerEncoder.embed`, but the float32 unit vector has shape (512,)."""
         import torch
 
         samples = np.asarray(samples, np.float32)
@@ -79,17 +80,20 @@ class OwnEncoder:
 
 
 def secs(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    """Cosine of two embeddings; 0 where one is None, so that speech without a voice costs its full share."""
+    """Cosine of two embeddings; 0 if one is None, so that a take without a voice lowers the mean SECS."""
     if a is None or b is None:
         return 0.0
     return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def reference_embedding(embeddings: Sequence[np.ndarray | None]) -> np.ndarray:
-    """A speaker's embedding from several utterances: their normalised mean, (256,) float32, Nones left out.
+    """A speaker's embedding: the normalised mean of several utterances' embeddings, without the Nones.
+
+    Returns:
+        A float32 unit vector, of the embeddings' shape.
 
     Raises:
-        UserError: not one utterance has an embedding.
+        UserError: no utterance has an embedding.
     """
     voiced = [embedding for embedding in embeddings if embedding is not None]
     if not voiced:

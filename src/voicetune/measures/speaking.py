@@ -1,4 +1,4 @@
-"""Sentences spoken by a model, or recordings through its codec, as takes."""
+"""Makes takes: sentences spoken by a model, and recordings passed through its codec."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from voicetune.speech import references
 from voicetune.speech.conditioning import Speaker
 from voicetune.speech.voice import Line, Voice
 
-_VOCODERS = 2  # at once: Griffin-Lim runs on one core
+_VOCODERS = 2  # sounds vocoded at once, because Griffin-Lim uses one core for each
 
 
 def speak(
@@ -26,11 +26,12 @@ def speak(
     seed: int,
     takes: int,
 ) -> list[Take]:
-    """The sentences, spoken by a model in their speakers' voices, each `takes` times from seeds of its own.
+    """Speak each sentence `takes` times in its speaker's voice.
 
     Args:
-        speakers: by name, as the model hears them.
+        speakers: conditioning latents and embedding of each speaker, by name.
         chosen: positions of the clips whose texts are spoken.
+        seed: of the first takes; each further take of the sentences has the next seed.
     """
     said = [codes.clips[i] for i in chosen]
     numbers = [number for number in range(takes) for _ in said]
@@ -46,7 +47,10 @@ def speak(
 
 
 def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
-    """The recordings' own codes, made to sound as this model's are; with HiFi-GAN, by its GPT's latents of them."""
+    """Turn the recordings' own audio codes into sound, in the way this model's codes become sound.
+
+    HiFi-GAN does not read codes, so with it the model's GPT first computes its latents of them.
+    """
     said = [codes.clips[i] for i in chosen]
     speakers = _speakers(voice, codes, clips, {clip.speaker for clip in said})
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
@@ -57,7 +61,7 @@ def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -
 
 
 def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
-    """Each speaker's best reference, as the model itself speaks with it. The DVAE's own decoder needs none."""
+    """Each speaker's best reference, as in stage speak; empty with `griffin_lim`, whose DVAE decoder needs none."""
     if voice.vocoder == "griffin_lim":
         return {name: {} for name in names}
     return {name: one.speaker for name, one in references.best(voice.xtts, voice.vocoder, codes, clips, names).items()}

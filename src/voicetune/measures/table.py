@@ -1,4 +1,4 @@
-"""What was heard of each take: one row a take, kept as a table, and the figures of such a table, without intervals."""
+"""The table of what was measured on each take, one row per take, and its figures without intervals."""
 
 import csv
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ AVERAGED = (*RATIOS, *MEANS)
 Row = dict[str, Any]
 
 _Measured = Annotated[Number | None, BeforeValidator(lambda cell: None if cell == "" else cell)]
-"""Empty where nothing was measured."""
+"""A number; None for an empty cell, which means that nothing was measured."""
 
 
 @dataclass(frozen=True)
 class _Heard:
-    """A row of the table, its columns in their order."""
+    """A row of the table; its fields are the columns, in order."""
 
     id: Plain
     take: Annotated[int, Field(ge=0, le=10_000)]
@@ -69,7 +69,7 @@ COLUMNS = tuple(field.name for field in fields(_Heard))
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Write the table, a row a take."""
+    """Write the table, one row per take."""
     files.check_own(path)
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -78,12 +78,12 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """The table's rows. A measure is a number, and None where nothing was measured.
+    """Read the table's rows. A measure is a number, or None if it was not measured.
 
     Raises:
-        UserError: the table is missing or not the one that `write` writes.
+        UserError: the table is missing, or is not as `write` writes it.
     """
-    again = "run `dvc repro -f evaluate ceiling`"
+    again = "run `dvc repro -s -f evaluate ceiling`"
     found = [vars(row) for row in rows.read(path, _Heard, again)]
     for row, (above, below) in product(found, RATIOS.values()):
         if (row[above] is None) != (row[below] is None):
@@ -92,13 +92,13 @@ def read(path: Path) -> list[Row]:
 
 
 def mishap(row: Row) -> bool | None:
-    """Whether anything went wrong in a take, by any of SHARES; None where none of them was looked for."""
+    """Whether a take has any of the faults in SHARES; None if none of them was measured."""
     found = [row[column] == bad for column, bad in SHARES.values() if row[column] is not None]
     return any(found) if found else None
 
 
 def sums_by_sentence(rows: Sequence[Row], name: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Sum and count of a measure by sentence, over its takes; sentences where it was not measured are left out."""
+    """Sum and count of a measure over each sentence's takes, by id; sentences without the measure are left out."""
     above, below = RATIOS.get(name, (name, None))
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
@@ -111,7 +111,7 @@ def sums_by_sentence(rows: Sequence[Row], name: str) -> tuple[dict[str, float], 
 
 
 def figures(rows: Sequence[Row]) -> dict[str, float]:
-    """Every measure that the rows have, without an interval; and the share of takes with a mishap."""
+    """Every measure of AVERAGED that the rows have, without intervals, and the share of takes with a mishap."""
     found: dict[str, float] = {}
     for name in AVERAGED:
         sums, counts = sums_by_sentence(rows, name)

@@ -1,7 +1,7 @@
-"""Takes: sentences said once, by a model, a recording or the codec; and the folder that they are kept in.
+"""Takes, and the folder that keeps them. A take is one sentence said once: by a model, in a recording or by the codec.
 
-A folder holds takes.csv, <id>.flac of each sentence's first take, and take<n>/<id>.flac of the others, 16 bit. What
-is measured is what these files hold.
+A folder holds takes.csv and the sounds as 16-bit FLAC: <id>.flac for the first take of a sentence, take2/<id>.flac for
+the second, and so on. Stages ceiling and evaluate measure the sounds that these files hold.
 """
 
 import csv
@@ -22,13 +22,13 @@ from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
 INDEX = "takes.csv"
-_AGAIN = "run `dvc repro -f speak ceiling`"
+_AGAIN = "run `dvc repro -s -f speak ceiling`"
 _NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class Said:
-    """A row of the index. take: from 0. stopped: 1 or 0; empty where no model spoke."""
+    """A row of the index. take: from 0. stopped: `Take.stopped` as 1 or 0; empty for None."""
 
     id: Plain
     take: Annotated[int, Field(ge=0, le=10_000)]
@@ -42,8 +42,8 @@ class Said:
 class Take:
     """One sentence, said once.
 
-    number: from 0. sound: (samples,) float32. stopped: whether the model ended it by itself; None for what no model
-    said.
+    number: from 0. sound: (samples,) float32. stopped: whether the model ended the sentence by itself; True for the
+    codec, None for a recording.
     """
 
     clip: Clip
@@ -53,7 +53,7 @@ class Take:
 
     @property
     def file(self) -> str:
-        """Of its sound, in the folder of takes."""
+        """The file of its sound, in the folder of takes."""
         return file_of(self.clip.id, self.number)
 
 
@@ -63,7 +63,7 @@ def file_of(id: str, number: int) -> str:
 
 
 def sentences(clips: np.ndarray, seed: int, count: int) -> np.ndarray:
-    """Positions of the clips whose texts are spoken: the same for every model, drawn from the seed.
+    """Draw the clips whose texts are spoken, as positions. The draw depends on the seed and not on the model.
 
     Args:
         clips: positions to draw from, such as `Codes.test`.
@@ -82,13 +82,13 @@ def recorded(codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
 
 
 def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
-    """Write a folder of takes; `rate` is that of their sounds in Hz."""
+    """Write a folder of takes; `rate` is the sample rate of their sounds in Hz."""
     files.check_own(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for take in takes:
         path = folder / take.file
         path.parent.mkdir(exist_ok=True)
-        sound = take.sound if take.sound.size else np.zeros(1, np.float32)  # FLAC has no empty file
+        sound = take.sound if take.sound.size else np.zeros(1, np.float32)  # a FLAC file cannot be empty
         files.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
     with files.writing(folder / INDEX), (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -99,16 +99,16 @@ def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
 
 
 def read(folder: Path, codes: Codes) -> tuple[list[Take], int]:
-    """What `save` wrote.
+    """Read what `save` wrote.
 
     Args:
-        codes: the dataset whose sentences they are.
+        codes: the dataset that the sentences belong to.
 
     Returns:
-        the takes, and the rate of their sounds in Hz (0 without takes).
+        the takes, and the sample rate of their sounds in Hz (0 without takes).
 
     Raises:
-        UserError: the folder is not what `save` writes, or has a sentence that the dataset lacks.
+        UserError: the folder is not as `save` writes it, or has a sentence that the dataset lacks.
     """
     known = {clip.id: clip for clip in codes.clips}
     takes, rates = [], {0}
@@ -126,16 +126,16 @@ def index(folder: Path) -> list[Said]:
     """The rows of a folder's takes.csv.
 
     Raises:
-        UserError: it is missing, or not what `save` writes.
+        UserError: it is missing, or is not as `save` writes it.
     """
     return rows.read(folder / INDEX, Said, _AGAIN)
 
 
 def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
-    """The sound of one take: (samples,) float32 and its rate in Hz.
+    """The sound of one take: (samples,) float32, and its sample rate in Hz.
 
     Raises:
-        UserError: the file is missing or no sound, or a link that leads out of the folder.
+        UserError: the file is missing, is no sound, or is a link that leads out of the folder.
     """
     path = folder / file_of(id, number)
     if files.leaves(path, folder):

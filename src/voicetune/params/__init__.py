@@ -1,2 +1,5 @@
-"""params.yaml, typed and checked. Each file holds the sections of one part of the pipeline, so that a change of one
-part's parameters is no change of another part's code. `whole` holds all of them; a stage loads only its own."""
+"""params.yaml, typed and checked.
+
+Each module holds the sections of one part of the pipeline. So a change to one part's parameters does not change the
+code of another part. `whole` holds all sections. A stage loads only its own.
+"""

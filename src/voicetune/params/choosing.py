@@ -1,4 +1,4 @@
-"""The parameters of choosing a phase's best model by ear."""
+"""The parameters for choosing a phase's best model by ear, that is, by measures of its speech."""
 
 from pydantic import ConfigDict, Field
 
@@ -29,10 +29,11 @@ class ChooseStage(Section):
 
 
 class Choice(Section):
-    """data/choice/<phase>.json: how a phase's best model is chosen; all that follows from the speaking is None where
-    the mel CE chooses, so that nothing of it retrains such a phase.
+    """data/choice/<phase>.json: how a phase's best model is chosen.
 
-    code: SHA-256 of the code that speaks and listens.
+    If `select` is mel_ce, all other fields are None, so that a change of the speaking does not retrain the phase.
+
+    code: SHA-256 of the code that speaks and measures.
     """
 
     select: Select

@@ -24,7 +24,7 @@ class LJSpeechSource(_Source):
     reader: Literal["ljspeech"]
 
 
-_LONGEST_VOICE = 30  # at 40 characters, espeak-ng ends the process
+_LONGEST_VOICE = 30  # characters; with a name of 40, espeak-ng ends the process
 
 
 def _voice(name: str) -> str:
@@ -46,7 +46,7 @@ class EspeakSource(_Source):
 Source = Annotated[LJSpeechSource | EspeakSource, Field(discriminator="reader")]
 
 
-LARGEST = 0.8  # of validation and test together
+LARGEST = 0.8  # the largest sum of the validation and test shares
 
 
 class Prepare(Section):
@@ -78,7 +78,7 @@ class Encode(Section):
 
 
 class PrepareStage(Section):
-    """What stage prepare reads of params.yaml; the fields of such classes are the keys that dvc.yaml lists."""
+    """What stage prepare reads of params.yaml. The fields of each stage's class are the keys that dvc.yaml lists."""
 
     seed: Seed
     prepare: Prepare

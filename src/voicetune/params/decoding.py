@@ -1,4 +1,4 @@
-"""How codes are drawn wherever a model speaks, and who reads what it says."""
+"""How a model draws audio codes whenever it speaks, and the recogniser that transcribes its speech."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Asr = Annotated[str, Field(min_length=1, examples=["tiny.en"])]
 
 
 class Decoding(Section):
-    """How codes are drawn: for choosing by ear, evaluating, synthesize and `say` alike."""
+    """How audio codes are drawn: the same for choosing by ear, evaluating, synthesize and `say`."""
 
     temperature: float = Field(ge=0, le=2, examples=[0.75], description="0 is greedy")
     top_k: int = Field(ge=0, examples=[50])

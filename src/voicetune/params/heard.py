@@ -1,10 +1,10 @@
-"""Which measures the recogniser is needed for, and which measures choose a model by ear."""
+"""Which measures need the recogniser, and which measures choose a model by ear."""
 
 READ = ("intelligibility", "robustness")
-"""These stand on what the recogniser reads."""
+"""The measures that use the recogniser's transcript."""
 CHOSEN_BY = {
     "cer": ("intelligibility",),
     "mos": ("mos",),
     "composite": ("intelligibility", "similarity", "mos"),
 }
-"""What a phase's `select` needs, by ear."""
+"""The measures that each `select` by ear needs."""

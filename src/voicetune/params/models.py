@@ -1,4 +1,4 @@
-"""The three models: where a run begins, and what each phase ends in."""
+"""The three models: the base that a run starts from, and the result of each phase."""
 
 import sys
 from typing import Annotated, Literal
@@ -12,10 +12,10 @@ ModelName = Annotated[Literal["base", "phase1", "phase2"], Field(examples=["phas
 
 
 def model_named() -> str:
-    """The model that a stage of one model is called with: `base`, `phase1` or `phase2`.
+    """The model that the command line names, for a stage that handles one model: `base`, `phase1` or `phase2`.
 
     Raises:
-        UserError: it is called with anything else.
+        UserError: the command line names anything else.
     """
     if len(sys.argv) != 2 or sys.argv[1] not in MODELS:
         raise UserError(f"which model? `python {sys.argv[0]}` with one of {', '.join(MODELS)}.")

@@ -1,4 +1,4 @@
-"""Reads params.yaml: YAML in, a checked section out, and one clear sentence for each fault."""
+"""Reads params.yaml: parses the YAML, checks a section, and describes a fault in one clear sentence."""
 
 import difflib
 import re
@@ -22,9 +22,9 @@ LearningRate = Annotated[float, Field(gt=0, le=0.1)]
 
 
 class Section(BaseModel):
-    """A part of params.yaml. Every key has to stand in the file: a default in code would be a change nobody sees.
+    """A part of params.yaml. Every key must be in the file, because nobody would notice a changed default in the code.
 
-    A field's `examples` holds the value that the error for a missing key proposes.
+    A field's `examples` holds the value that the error message for a missing key proposes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -32,7 +32,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty(cls, data: Any) -> Any:
-        return {} if data is None else data  # YAML's value of a section whose lines are all commented out
+        return {} if data is None else data  # YAML reads a section with all lines commented out as None
 
     @model_validator(mode="before")
     @classmethod
@@ -48,7 +48,7 @@ class Section(BaseModel):
 
 
 def _is_number(annotation: Any) -> bool:
-    """Whether an annotation allows a number; pydantic would take True as 1 there."""
+    """Whether an annotation allows a number. Pydantic would accept True as 1 there."""
     inside = get_args(annotation)
     return annotation in (int, float) or type(annotation) is int or any(map(_is_number, inside))
 
@@ -56,12 +56,12 @@ def _is_number(annotation: Any) -> bool:
 S = TypeVar("S", bound=Section)
 
 
-_MOST_VALUES = 100_000  # of a file with its aliases written out; params.yaml has some hundred
+_MOST_VALUES = 100_000  # in a file, with its aliases written out; params.yaml has a few hundred
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with 1.2's numbers and strings: 1e-06 is a number here, as DVC writes it, and 2024-13-45 a string and no
-    date. A key that stands twice is refused, and so are aliases that would unfold into too much to look at."""
+    """Loads YAML with the numbers and strings of YAML 1.2: 1e-06, as DVC writes it, is a number, and 2024-13-45 is a
+    string, not a date. Rejects a key that occurs twice, and aliases that would expand into too many values."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own, without one
         first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
@@ -87,7 +87,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _values(node: yaml.Node, known: dict[int, float]) -> float:
-    """How many values a node is with its aliases written out; infinity where it holds itself."""
+    """How many values a node has with its aliases written out; infinity if it contains itself."""
     if isinstance(node, yaml.ScalarNode):
         if any("\ud800" <= one <= "\udfff" for one in node.value):
             raise yaml.composer.ComposerError(
@@ -95,7 +95,7 @@ def _values(node: yaml.Node, known: dict[int, float]) -> float:
             )
         return 1
     if id(node) not in known:
-        known[id(node)] = float("inf")  # as long as it is being counted
+        known[id(node)] = float("inf")  # while it is being counted; a node that contains itself gets this count
         parts = (part for one in node.value for part in (one if isinstance(one, tuple) else (one,)))
         known[id(node)] = 1 + sum(_values(part, known) for part in parts)
     return known[id(node)]
@@ -112,7 +112,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        UserError: the file is missing, no YAML, or no mapping; a key stands twice, or the file is too deep or too much.
+        UserError: the file is missing, is not YAML or not a mapping, has a key twice, or is too deep or too large.
     """
     text = files.read_text(path, "run this in the repository's folder")
     try:
@@ -137,7 +137,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def load(model: type[S], path: Path = PATH) -> S:
-    """Read the keys of params.yaml that a stage uses; what else stands in the file is left to `whole.load`.
+    """Read the keys of params.yaml that a stage uses. `whole.load` checks the others.
 
     Args:
         model: its fields are the top-level keys that the stage lists in dvc.yaml.
@@ -150,13 +150,13 @@ def load(model: type[S], path: Path = PATH) -> S:
 
 
 def check(model: type[S], data: Mapping[str, Any], path: Path | str, under: str = "") -> S:
-    """Validate `data` as `model`; the first fault becomes one sentence.
+    """Validate `data` as `model`. If there are faults, one of them is reported, in one sentence.
 
     Args:
-        under: the key that `data` stands under in the file; empty for the top.
+        under: the key of `data` in the file; empty for the top level.
 
     Raises:
-        UserError: names the key, what was given and what is allowed.
+        UserError: the message names the key, the given value and what is allowed.
     """
     try:
         return model.model_validate(data, strict=False)
@@ -174,7 +174,7 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     if fault["type"] == "extra_forbidden":
         allowed = _sections(model, fault["loc"][:-1])
         return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
-    if fault["type"] == "missing" and isinstance(fault["loc"][-1], int):  # of a list of two
+    if fault["type"] == "missing" and isinstance(fault["loc"][-1], int):  # an item of a list of two values
         return f"{path}: '{_dotted(under, fault['loc'][:-1])}' lacks a value; write two, such as [3.0, 6.0]."
     if fault["type"] == "missing":
         return f"{path}: the key '{key}' is missing; {_line_to_add(model, fault['loc'], under)}."
@@ -186,13 +186,13 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     if fault["type"] == "string_pattern_mismatch":
         return f"{path}: '{key}' is {given}, but should have nothing but {_NAMES}."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if not key:  # several keys together; the rule names them
+    if not key:  # the rule is about several keys, and names them
         return f"{path}: {rule}."
     return f"{path}: '{key}' is {given}, but should be: {rule}."
 
 
 def _typo(faults: list[Any], model: type[BaseModel], under: str) -> str | None:
-    """A sentence where a key that is unknown stands in the place of one that is missing; None elsewhere."""
+    """A sentence if an unknown key resembles a key that is missing beside it; None otherwise."""
     for fault in faults:
         if fault["type"] != "extra_forbidden":
             continue
@@ -206,11 +206,11 @@ def _typo(faults: list[Any], model: type[BaseModel], under: str) -> str | None:
     return None
 
 
-_TAGS = ("ljspeech", "espeak")  # pydantic puts the reader of a source into the location of a fault
+_TAGS = ("ljspeech", "espeak")  # pydantic inserts a source's reader into the location of a fault
 
 
 def _dotted(under: str, location: Iterable) -> str:
-    """A key as it stands in the file: `prepare.sources.0.name`."""
+    """A key with those above it in the file, such as `prepare.sources.0.name`."""
     return ".".join(str(part) for part in ([under] if under else []) + [p for p in location if p not in _TAGS])
 
 
@@ -227,7 +227,7 @@ def _line_to_add(model: type[BaseModel], location: tuple, under: str) -> str:
 
 
 def _sections(model: type[BaseModel], location: tuple | list) -> type[BaseModel]:
-    """The section that a location lies in."""
+    """The section at a location in the file."""
     for part in location:
         if isinstance(part, int):
             continue
@@ -245,7 +245,7 @@ def _inner(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _tagged(model: type[BaseModel], tag: str) -> type[BaseModel]:
-    """The source class of a reader; `model` where the tag names none."""
+    """The source class of the reader that the tag names; `model` if it names none."""
     return next((m for m in _below(Section) if getattr(m, "READER", None) == tag), model)
 
 

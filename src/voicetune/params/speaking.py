@@ -35,7 +35,7 @@ class SpeakStage(Section):
 
 
 class SynthesizeStage(Section):
-    """What stage synthesize reads; its decoding comes with the published model."""
+    """What stage synthesize reads. It takes the decoding parameters from the published model."""
 
     seed: Seed
     device: Device

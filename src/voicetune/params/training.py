@@ -1,4 +1,4 @@
-"""The parameters of the stages choose, train_phase1 and train_phase2."""
+"""The parameters of the stages train_phase1 and train_phase2."""
 
 import difflib
 from pathlib import Path
@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 
 from voicetune.errors import UserError
 from voicetune.params.reading import PATH, LearningRate, Section, Seed, check, read_yaml
-from voicetune.params.shared import BUNDLES, ConditioningSeconds, Device
+from voicetune.params.shared import TINY, ConditioningSeconds, Device
 
 PHASES = ("train_phase1", "train_phase2")
 Select = Literal["mel_ce", "cer", "mos", "composite"]
 
 
 class Phase(Section):
-    """One phase of training. `lr` of phase 2 comes from the top of the file."""
+    """One phase of training. Phase 2 takes its `lr` from the top of the file."""
 
     lr: LearningRate = Field(examples=["1.5e-6"])
     epochs: int = Field(ge=1, le=100_000, examples=[2])
@@ -55,7 +55,7 @@ class Phase(Section):
 
 
 class TrainStage(Section):
-    """What a phase's stage reads; `phase` is the section of its name."""
+    """What a phase's stage reads. `phase` is the section with the name of the stage."""
 
     seed: Seed
     device: Device
@@ -72,7 +72,7 @@ class TrainStage(Section):
 
 
 def check_select(strategy: str, select: str) -> None:
-    """Raises ValueError: a phase chooses by ear, and its strategy leaves no device a whole model to speak with."""
+    """Raise ValueError if a phase chooses by ear with fsdp, where no device has a whole model to speak with."""
     if strategy == "fsdp" and select != "mel_ce":
         raise ValueError("select must be mel_ce with strategy fsdp, where no device has a whole model")
 
@@ -93,14 +93,14 @@ def load(name: str, path: Path = PATH) -> TrainStage:
 
 
 def of(name: str, data: dict[str, Any], path: Path) -> TrainStage:
-    """The settings of a phase's stage, out of a whole file."""
+    """Take the settings of a phase's stage from the data of a whole file."""
     shared = {key: value for key, value in data.items() if key in TrainStage.model_fields}
     phase = check(Phase, with_lr(name, data, path), path, name)
     return check(TrainStage, {**shared, "phase": phase}, path)
 
 
 def with_lr(name: str, data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A phase's section; that of phase 2 with the `lr` of the top of the file."""
+    """A phase's section. For phase 2, add the `lr` from the top of the file."""
     section = data.get(name)
     if not isinstance(section, dict):
         raise UserError(f"{path}: the section '{name}' is missing; take it from presets/xtts_v2.yaml.")
@@ -111,6 +111,6 @@ def with_lr(name: str, data: dict[str, Any], path: Path) -> dict[str, Any]:
     if "lr" not in data:
         if typo := difflib.get_close_matches("lr", [key for key in data if isinstance(key, str)], n=1):
             raise UserError(f"{path}: there is no key '{typo[0]}'; write it `lr`.")
-        fits = "2.0e-4" if data.get("base") in BUNDLES else "1.0e-6"
+        fits = "2.0e-4" if data.get("base") == TINY else "1.0e-6"
         raise UserError(f"{path}: the key 'lr' is missing; add the line `lr: {fits}` at the top.")
     return {**section, "lr": data["lr"]}

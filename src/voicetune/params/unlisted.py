@@ -1,4 +1,4 @@
-"""Keys of params.yaml that no result depends on. No stage lists them in dvc.yaml, so changing one runs nothing."""
+"""Keys of params.yaml that no result depends on. No stage lists them in dvc.yaml, so changing one reruns nothing."""
 
 from pydantic import Field
 

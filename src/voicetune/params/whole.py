@@ -1,4 +1,4 @@
-"""The whole of params.yaml: for the check before a run, the report and the command line."""
+"""All of params.yaml: for the check before a run, the report and the command line."""
 
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -23,7 +23,7 @@ from voicetune.params.speaking import Speak, SpeakStage, Synthesize, SynthesizeS
 from voicetune.params.training import PHASES, Phase, check_select, with_lr
 from voicetune.params.unlisted import Unlisted
 
-# Of every stage but the phases: what it reads, see `training.keys` for those.
+# What each stage reads. For the two phases see `training.keys`; stage report reads all of params.yaml.
 STAGES: dict[str, type[Section]] = {
     "prepare": PrepareStage,
     "base": BaseStage,
@@ -87,7 +87,7 @@ class Params(Unlisted):
 
 
 def load(path: Path = PATH) -> Params:
-    """Read and check all of params.yaml. Phase 2's `lr` is the one at the top.
+    """Read and check all of params.yaml. Phase 2 takes the `lr` at the top.
 
     Raises:
         UserError: see `reading.read_yaml` and `reading.check`.

@@ -1,4 +1,4 @@
-"""Pictures of the report: curves and durations as SVG in the page's own colours, spectrograms as PNG."""
+"""Draw the report's pictures: curves and durations as SVG in the page's own colours, spectrograms as PNG."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ import numpy as np
 from voicetune.data.clip import Clip
 from voicetune.report.findings import Phase
 
-_INK = "#010203"  # drawn with, and then replaced by the colour of the page's text
+_INK = "#010203"  # placeholder for the colour of the page's text, which `_svg` puts in
 _COLOURS = ("#3d8fd1", "#e07b39", "#4aa564", "#b069c9", "#c9a227")  # readable on white and on near black
 
 
 def curves(phases: Sequence[Phase]) -> str:
-    """Validation and training mel CE of the phases, one after the other on one axis of steps; an <svg>."""
+    """Draw the validation and training mel CE of the phases, one after the other on one axis of steps, as an <svg>."""
     with _figure(9, 3.8, "step, phase 2 after phase 1", "mel CE, nats per token") as (figure, axes):
         offset = 0.0
         for phase, colour in zip(phases, _COLOURS, strict=False):
@@ -45,7 +45,7 @@ def curves(phases: Sequence[Phase]) -> str:
 
 
 def durations(clips: Sequence[Clip]) -> str:
-    """Durations of the clips by source, stacked; an <svg>."""
+    """Draw a histogram of the clips' durations, stacked by source, as an <svg>."""
     with _figure(9, 2.4, "seconds", "clips") as (figure, axes):
         sources = sorted({clip.source for clip in clips})
         values = [[clip.seconds for clip in clips if clip.source == source] for source in sources]
@@ -62,7 +62,9 @@ def durations(clips: Sequence[Clip]) -> str:
 
 
 def spectrogram(samples: np.ndarray, rate: int) -> bytes:
-    """A PNG of 80 mel bands up to 8 kHz by frames of 1024 samples, 256 apart, over 60 dB.
+    """Draw a mel spectrogram as a PNG.
+
+    It has 80 bands up to 8 kHz, frames of 1024 samples, a hop of 256 samples, and a range of 60 dB.
 
     Args:
         samples: (samples,) float32 at `rate` Hz.
@@ -93,7 +95,7 @@ def _figure(width: float, height: float, x: str, y: str) -> Iterator[tuple[Any, 
     with matplotlib.rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "voicetune", "font.family": "sans-serif", "font.size": 9}
     ):
-        from matplotlib.figure import Figure  # without pyplot, which looks for a screen
+        from matplotlib.figure import Figure  # not pyplot, which looks for a screen
 
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()

@@ -1,7 +1,7 @@
-"""What a careful reader would say of two phases' curves: each finding one sentence with its figures.
+"""Find what a careful reader would say of two phases' curves. Each finding is one sentence with its figures.
 
-Pure functions of figures, so that they can be fed with anybody's: see `tests/test_report.py` for a run whose owner read
-three things off it that it does not show.
+These are pure functions of figures, so they work on the figures of any run. `tests/test_report.py` feeds them a run
+from which its owner drew three conclusions that its figures contradict.
 """
 
 import math
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-_SAME = 1e-3  # nats; two measurements of one model on the same clips agree far better
-_FEWEST = 3  # evaluations that a trend is read off
-_FAR = 10  # times the steps so far; a curve is not followed further than that
-_RISE = 0.002  # of the mel CE; less is no rise
+_SAME = 1e-3  # nats; less is no difference. Two measurements of one model on the same clips differ by far less
+_FEWEST = 3  # fewest evaluations that a trend is fitted to
+_FAR = 10  # a curve is continued to at most this many times its steps
+_RISE = 0.002  # share of the mel CE; a smaller rise does not count
 
 Point = tuple[float, float]
 Pair = Mapping[str, Mapping[str, Any]]
@@ -22,10 +22,10 @@ Pair = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase as it was measured.
+    """The measurements of one phase.
 
-    start: validation mel CE before its first step; None if nobody measured it. validation, train: steps, counted from
-    the phase's own beginning, and mel CE. clips_per_step: None if unknown. target: the mel CE that was hoped for.
+    start: validation mel CE before the first step; None if nobody measured it. validation, train: pairs of step and mel
+    CE, with steps counted from the start of the phase. clips_per_step: None if unknown. target: `target_mel_ce`.
     """
 
     name: str
@@ -37,19 +37,19 @@ class Phase:
 
     @property
     def best(self) -> Point:
-        """Step and mel CE of the best evaluation, the first of equal ones; the start is one."""
+        """Step and mel CE of the best evaluation, the first if several are equal. The start counts, as step 0."""
         return min(
             [*([(0, self.start)] if self.start is not None else []), *self.validation], key=lambda point: point[1]
         )
 
     @property
     def steps(self) -> float:
-        return self.validation[-1][0] if self.validation else 0  # at its target before its first step
+        return self.validation[-1][0] if self.validation else 0  # its start is at the target, so it takes no step
 
 
 @dataclass(frozen=True)
 class Finding:
-    """kind: for a program. says: one sentence. warns: whether it takes something away from what was hoped for."""
+    """kind: a name for programs. says: one sentence. warns: whether it is bad news, or makes good news doubtful."""
 
     kind: str
     says: str
@@ -57,11 +57,11 @@ class Finding:
 
 
 def find(phases: Sequence[Phase], pair: Pair | None = None, clips: int = 0) -> list[Finding]:
-    """All findings of phase 1 and phase 2.
+    """Collect all findings about phase 1 and phase 2.
 
     Args:
         pair: the paired differences between them, as in metrics/compare/changes.json; None if they were not measured.
-        clips: how many test clips those stand on.
+        clips: how many test clips the paired differences are computed from.
     """
     first, second = phases
     found = [*_gains(first), *_late_start(first, second), *_gains(second), *_rates(first, second)]
@@ -97,7 +97,10 @@ def _gains(phase: Phase) -> Iterator[Finding]:
 
 
 def _late_start(first: Phase, second: Phase) -> Iterator[Finding]:
-    """A second phase that did not begin where the first one ended was given credit for what happened in between."""
+    """Report it if phase 2 did not begin at phase 1's best mel CE.
+
+    Otherwise phase 2 would get the credit for a change that happened between the phases.
+    """
     if second.start is None or abs(second.start - first.best[1]) <= _SAME:
         return
     claimed, between = first.best[1] - second.best[1], first.best[1] - second.start
@@ -139,7 +142,7 @@ def _first_is_best(phase: Phase) -> Iterator[Finding]:
 
 
 def _overfitting(phase: Phase) -> Iterator[Finding]:
-    """The validation mel CE rising after the best evaluation; overfitting, if the training loss fell meanwhile."""
+    """Report a validation mel CE that rises after the best evaluation. It is overfitting if the training loss fell."""
     step, best = phase.best
     later = [value for at, value in phase.validation if at > step]
     if len(later) < 2 or not (np.polyfit(range(len(later)), later, 1)[0] > 0 and later[-1] > best * (1 + _RISE)):
@@ -186,9 +189,10 @@ def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
 
 
 def _more_of_the_first(first: Phase, second: Phase, pair: Pair | None) -> Iterator[Finding]:
-    """What phase 2 reached, beside the bounds of what more of phase 1 would have: nothing, and its curve continued.
+    """Compare what phase 2 reached with what phase 1 could have reached if it had trained on as many clips more.
 
-    Curves flatten, so the continued one is a bound and no forecast.
+    The worst case is that phase 1 gains nothing more. The best case is that its curve continues. Curves flatten, so the
+    continued curve is a bound and not a forecast.
     """
     if first.clips_per_step is None or second.clips_per_step is None:
         return
@@ -221,7 +225,7 @@ def _more_of_the_first(first: Phase, second: Phase, pair: Pair | None) -> Iterat
 
 
 def _trend(curve: Sequence[Point]) -> tuple[float, float] | None:
-    """Slope in the logarithm of the steps, and value at step 1, of the curve's last half; None for too few points."""
+    """Fit the curve's last half: slope in the logarithm of the steps, and value at step 1. None for too few points."""
     points = [point for point in curve if point[0] > 0]
     points = points[-max(_FEWEST, len(points) // 2) :]
     if len(points) < _FEWEST:
@@ -261,7 +265,7 @@ _HEARD = {"cer": ("CER", 1), "secs": ("SECS", -1), "mos": ("predicted MOS", -1)}
 
 
 def _disagreement(pair: Pair) -> Iterator[Finding]:
-    """What is heard does not follow the loss of itself."""
+    """Report measures of the speech that got worse although the mel CE fell."""
     if pair["mel_ce"]["difference"] >= 0:
         return
     for name, (label, worse) in _HEARD.items():

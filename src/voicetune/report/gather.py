@@ -1,4 +1,4 @@
-"""All that the report shows, read from the folders that the stages before it wrote."""
+"""Read all that the report shows from the folders that the earlier stages wrote."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,11 @@ PHASES = {"train_phase1": "phase 1", "train_phase2": "phase 2"}
 
 @dataclass(frozen=True)
 class Results:
-    """figures, said: by row of ROWS. parameters: params.yaml without what no result depends on. listening: None if
-    nobody has listened yet."""
+    """All results of a repository.
+
+    figures, said: by row of ROWS; said has the measured takes. parameters: params.yaml without the keys that no result
+    depends on. pairs: the paired differences, as stage compare writes them. listening: None if nobody has listened yet.
+    """
 
     settings: Params
     parameters: str
@@ -62,18 +65,20 @@ def read(root: Path) -> Results:
         said=said,
         pairs=results.read(metrics / "compare" / "changes.json", results.Changes, COMPARE),
         phases=[_phase(metrics / stage, settings) for stage in PHASES],
-        prepared=results.read(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -f prepare`"),
+        prepared=results.read(
+            metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"
+        ),
         clips=clip.read(root / "data/clips/clips.csv"),
         listening=heard if heard.get("raters") else None,
     )
 
 
 def _phase(folder: Path, settings: Params) -> Phase:
-    """A phase with its curves, steps counted from its own beginning; dvclive counts them from that of phase 1."""
+    """Read a phase with its curves. Steps count from its own start; in dvclive they count from the start of phase 1."""
     section: PhaseSettings = getattr(settings, folder.name)
     curve = _curve(folder, "validation/mel_ce")
     if not curve:
-        raise UserError(f"{folder} has no validation curve; run `dvc repro -f {folder.name}`.")
+        raise UserError(f"{folder} has no validation curve; run `dvc repro -s -f {folder.name}`.")
     (before, start), *later = curve
     return Phase(
         name=PHASES[folder.name],
@@ -86,7 +91,7 @@ def _phase(folder: Path, settings: Params) -> Phase:
 
 
 def _curve(folder: Path, name: str) -> list[Point]:
-    """A curve as dvclive writes it, a header and a row a step; empty if this one was never logged.
+    """Read a curve as dvclive writes it, a header and a row for each step. Empty if this curve was never logged.
 
     Raises:
         UserError: the file is something else, or its steps are not in order.
@@ -94,7 +99,7 @@ def _curve(folder: Path, name: str) -> list[Point]:
     path = folder / "plots/metrics" / f"{name}.tsv"
     if not path.exists():
         return []
-    again = f"run `dvc repro -f {folder.name}`"
+    again = f"run `dvc repro -s -f {folder.name}`"
     lines = files.read_text(path, again).splitlines()
     try:
         curve = _CURVE.validate_python([line.split("\t") for line in lines[1:]])

@@ -1,4 +1,4 @@
-"""The report as one HTML page and as Markdown, from the same findings and figures."""
+"""Write the report as one HTML page and as Markdown, from the same findings and figures."""
 
 import base64
 import json
@@ -20,13 +20,13 @@ from voicetune.report import drawing, findings, verdict
 from voicetune.report.gather import LABELS, PHASES, ROWS, Results
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_PLAYED = 40  # sentences; more would make a page that no browser likes to open
+_PLAYED = 40  # sentences with players; more would make the page too large for browsers
 _PACKAGES = ("voicetune", "coqui-tts", "torch", "transformers", "dvc", "faster-whisper", "resemblyzer", "speechmos")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One row of the table. better: what an improvement is."""
+    """One row of the table. better: `lower` or `higher`, or empty if neither is better."""
 
     name: str
     label: str
@@ -90,7 +90,7 @@ def write(results: Results, root: Path, out: Path) -> None:
 
 
 def _common(results: Results) -> dict[str, Any]:
-    """What both templates are given."""
+    """The values that both templates use."""
     clips = results.figures["base"].get("clips", 0)
     return {
         "verdict": verdict.judge(results.settings.publish, results.figures, results.pairs),
@@ -116,8 +116,10 @@ def _common(results: Results) -> dict[str, Any]:
 
 
 def write_run(root: Path) -> None:
-    """Put what the last run took (metrics/run/*.json) where the page finds it: a script, as a page on the disk may read
-    no JSON. It lies beside the report and not in it, for it differs from run to run.
+    """Write what the last run took (metrics/run/*.json) to metrics/run/run.js, which the page loads.
+
+    It is a script, because browsers do not let a page on the disk read JSON. It is not part of the report, because it
+    differs from run to run.
 
     Args:
         root: of the repository.
@@ -132,7 +134,7 @@ def write_run(root: Path) -> None:
 
 
 def summary(results: Results) -> str:
-    """The report in one sentence."""
+    """Sum up the report in one sentence."""
     first, second = results.phases
     figures = results.figures
     voice, change = figures[results.settings.publish], results.pairs["phase1_phase2"]["mel_ce"]
@@ -173,7 +175,7 @@ def _table(results: Results) -> list[tuple[Measure, list[str]]]:
 
 
 def _changes(results: Results) -> list[dict[str, Any]]:
-    """One entry a pair and measure: what changed, and whether it is certain and good."""
+    """List one entry for each pair and measure: the change, its interval, and whether it is certain and good."""
     known = {measure.name: measure for measure in MEASURES}
     entries = []
     for first, second in (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2")):
@@ -203,7 +205,10 @@ def _hashes(results: Results) -> dict[str, str]:
 
 
 def _sentences(results: Results) -> list[dict[str, Any]]:
-    """One entry a spoken sentence with its first take of each row, what the published model says worst first."""
+    """List the spoken sentences, each with its first take of each row.
+
+    The sentences that the published model says worst come first.
+    """
     takes = {row: {one["id"]: one for one in said if one["take"] == 0} for row, said in results.said.items()}
     published = takes[results.settings.publish]
 
@@ -219,7 +224,7 @@ def _sentences(results: Results) -> list[dict[str, Any]]:
 
 
 def scores(row: Row) -> list[str]:
-    """What was measured of one take, for its player."""
+    """List the measurements of one take that its player shows."""
     found = []
     if row["characters"]:
         found.append(f"CER {row['character_errors'] / row['characters']:.2f}")
@@ -251,7 +256,7 @@ def _players(results: Results, root: Path, sentences: list[dict[str, Any]]) -> l
 
 
 def _listening(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Sentences of the listening test's figures; None if nobody listened."""
+    """Put the listening test's figures into sentences; None if nobody listened."""
     if found is None:
         return None
     pairs = []
@@ -269,7 +274,7 @@ def _listening(found: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def plain(text: object) -> str:
-    """Words from outside as Markdown that shows them as they are: no tag, no link, no end of a cell or line."""
+    """Escape a text from outside for Markdown, so that it forms no tag and no link, and ends no table cell or line."""
     one_line = shown(" ".join(str(text).split()))
     escaped = re.sub(r"[\\`*_\[\]|~$]", r"\\\g<0>", one_line)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

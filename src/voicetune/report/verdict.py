@@ -1,7 +1,7 @@
-"""What the figures say of the published voice, in plain words: one answer a question, with its figures, and what to do.
+"""Say in plain words what the figures show of the published voice: an answer to each question, and what to do.
 
-Pure functions of metrics/compare/figures.json and changes.json, so that they can be fed with anybody's figures. The
-limits stand in LIMITS alone; docs/measuring.md explains them, and a test compares the two.
+These are pure functions of metrics/compare/figures.json and changes.json, so they work on the figures of any run. The
+limits are defined in LIMITS alone. docs/measuring.md explains them, and a test compares the two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ Figures = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Limit:
-    """good: at this or better, the answer is yes. bad: beyond it, the answer is no. Between them: in part."""
+    """good: at this value or better, the answer is yes. bad: beyond it, it is no. Between them, it is in part."""
 
     of: str
     good: float
     bad: float
-    higher: bool = False  # is better
+    higher: bool = False  # whether higher is better
 
     def status(self, value: float) -> Status:
         way = -1 if self.higher else 1
@@ -44,7 +44,7 @@ LIMITS = {
     "cost_secs": Limit("SECS below that of the base, where the interval excludes zero", 0.02, 0.02),
     "cost_mos": Limit("predicted MOS below that of the base, where the interval excludes zero", 0.2, 0.2),
 }
-COMPARE = "make it again with `dvc repro -f compare`"
+COMPARE = "make it again with `dvc repro -s -f compare`"
 LABELS = {"base": "the base", "phase1": "phase 1", "phase2": "phase 2"}
 _MORE_SENTENCES = "The interval reaches to where the answer is no: raise `speak.sentences`."
 _STYLES = {"good": "green", "part": "yellow", "bad": "bold red", "unknown": "dim"}
@@ -53,7 +53,7 @@ _COMPARED = {"cer": ("CER", 3, -1), "secs": ("SECS", 3, 1), "mos": ("predicted M
 
 @dataclass(frozen=True)
 class Line:
-    """One question. answer: a word or two. says: the figures. remedy: what to do, where there is something to do."""
+    """One question. answer: a few words. says: the figures. remedy: what to do, empty if there is nothing to do."""
 
     kind: str
     question: str
@@ -68,7 +68,7 @@ class Line:
 
 
 def read(root: Path) -> list[Line]:
-    """The verdict on the published voice of a repository.
+    """Read the figures of a repository and judge its published voice.
 
     Raises:
         UserError: the figures are missing or damaged.
@@ -88,7 +88,7 @@ def show(lines: Sequence[Line]) -> None:
 
 
 def judge(published: str, figures: Mapping[str, Figures], changes: Mapping[str, Mapping[str, Figures]]) -> list[Line]:
-    """All answers, the most important question first.
+    """Answer all questions, the most important one first.
 
     Args:
         published: `base`, `phase1` or `phase2`.
@@ -110,9 +110,10 @@ def judge(published: str, figures: Mapping[str, Figures], changes: Mapping[str, 
 
 
 def _worth(published: str, change: Mapping[str, Figures], readable: bool, understood: Line) -> Line:
-    """The published model against the base, which speaks by zero-shot with its own best reference.
+    """Compare the published model with the base, which speaks by zero-shot with its own best reference.
 
-    What is heard decides. The mel CE nearly always falls in training, so it makes up for nothing.
+    The measures of the speech decide. The mel CE nearly always falls in training, so a lower mel CE does not make up
+    for speech that got worse.
     """
     question = "Was the fine-tuning worth it?"
     if published == "base":
@@ -141,7 +142,7 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
 
 
 def _shown(measured: Mapping[str, Figures], good: bool) -> list[str]:
-    """The measures that got better, or worse, by more than chance."""
+    """List the measures that got better (`good`), or else worse, by more than chance."""
     ways = {name: one["difference"] * _COMPARED[name][2] for name, one in measured.items() if one["excludes_zero"]}
     return [name for name, way in ways.items() if (way > 0) == good]
 
@@ -199,7 +200,11 @@ def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line)
 
 
 def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) -> Line:
-    """With HiFi-GAN the codec is voiced by the base's latents, so what the published voice reaches counts too."""
+    """Judge whether the codec can carry this speaker.
+
+    With HiFi-GAN, the codec row is vocoded from the base's latents, and training changes the latents. So the better of
+    two figures counts there: that of the codec row, or that of the published voice.
+    """
     by_base = codec.get("vocoder") == "hifigan"
     question = "Does the codec carry this speaker" + (", voiced by the base?" if by_base else "?")
     rows = [codec, voice] if by_base else [codec]
@@ -238,7 +243,7 @@ def _transcripts(recordings: Figures) -> Line:
 
 
 def _way(recordings: Figures) -> tuple[float | None, str]:
-    """SECS from a stranger's to the recordings'; None and the reason where it cannot be used."""
+    """How far the recordings' SECS is above a stranger's; None and the reason if this cannot be used."""
     if "secs" not in recordings:
         return None, "no SECS was taken."
     if "secs_floor" not in recordings:
@@ -251,7 +256,7 @@ def _way(recordings: Figures) -> tuple[float | None, str]:
 
 
 def _each(values: Sequence[float]) -> str:
-    """The codec's figure, and the voice's own where it counts too."""
+    """Write the codec's figure, and the published voice's figure if it is there."""
     return f"{values[0]:.3f}" + (f" (the published voice {values[1]:.3f})" if len(values) > 1 else "")
 
 

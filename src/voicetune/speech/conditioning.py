@@ -1,4 +1,4 @@
-"""Whose voice a model speaks with: conditioning latents and speaker embedding, computed from recordings."""
+"""Compute from recordings whose voice a model speaks with: conditioning latents and speaker embedding."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,12 +18,13 @@ Speaker = dict[str, Tensor]
 
 
 def listen(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
-    """Conditioning latents and speaker embedding of a speaker, by the stock model's own functions. The renderer's
-    embedding is its own.
+    """Compute a speaker's conditioning latents and speaker embedding.
+
+    The stock model's own functions compute both. With the renderer, the speaker embedding is the renderer's own.
 
     Args:
-        vocoder: of the model's folder; the renderer has an embedding of its own, see `renderer.embedding_of`.
-        clips: recordings, each (samples,) at 22,050 Hz; the first 30 s of them together are heard.
+        vocoder: the vocoder named in the model's folder. For `renderer`, see `renderer.embedding_of`.
+        clips: recordings, each (samples,) at 22,050 Hz. They are joined, and only the first 30 s are used.
 
     Returns:
         gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1), as speakers_xtts.pth keeps them.
@@ -37,7 +38,7 @@ def listen(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
 
 
 def latents(xtts: Xtts, clips: Sequence[np.ndarray]) -> Tensor:
-    """The conditioning latents alone, which take a tenth of the time: see `listen`."""
+    """Compute the conditioning latents alone, which takes a tenth of the time. Arguments as in `listen`."""
     with torch.inference_mode():
         found = xtts.get_gpt_cond_latents(
             _joined(clips), codec.SAMPLE_RATE, length=REFERENCE_SECONDS, chunk_length=xtts.config.gpt_cond_chunk_len
@@ -50,7 +51,7 @@ def _joined(clips: Sequence[np.ndarray]) -> Tensor:
 
 
 def longest(codes: Codes, speaker: str) -> list[int]:
-    """Positions of a speaker's longest training clips, 30 s of them or a little more."""
+    """Positions of a speaker's longest training clips, until they have 30 s together, or all clips are taken."""
     known = sorted(
         codes.training_clips_of(speaker).tolist(), key=lambda i: (-codes.clips[i].seconds, codes.clips[i].id)
     )
@@ -64,7 +65,7 @@ def longest(codes: Codes, speaker: str) -> list[int]:
 
 
 def recordings(codes: Codes, clips: Path, speaker: str) -> list[np.ndarray]:
-    """A speaker's longest training clips: what `listen` hears.
+    """The sounds of a speaker's longest training clips, to pass to `listen`.
 
     Args:
         clips: the folder of the cleaned clips.
@@ -73,10 +74,10 @@ def recordings(codes: Codes, clips: Path, speaker: str) -> list[np.ndarray]:
 
 
 def sounds(codes: Codes, clips: Path, chosen: Iterable[int]) -> list[np.ndarray]:
-    """Recordings of clips, each (samples,) float32 at 22,050 Hz."""
+    """The sounds of clips, each (samples,) float32 at 22,050 Hz."""
     return [soundfile.read(clips / codes.clips[i].file, dtype="float32")[0] for i in chosen]
 
 
 def heard(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Speaker]:
-    """Speakers of a dataset as a model hears their recordings, by name; see `listen`."""
+    """The speakers of a dataset by name, each computed by `listen` from the speaker's longest training clips."""
     return {name: listen(xtts, vocoder, recordings(codes, clips, name)) for name in sorted(set(names))}

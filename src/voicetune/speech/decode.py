@@ -1,7 +1,6 @@
-"""Text to audio codes: the GPT decoding many lines at once, with a key-value cache.
+"""Text to audio codes: the GPT decodes many lines at once, with a key-value cache.
 
-Does what `TTS.tts.layers.xtts.gpt.GPT.generate` does for one line, and for greedy decoding gives the
-same codes.
+`TTS.tts.layers.xtts.gpt.GPT.generate` does the same for one line. Greedy decoding gives the same codes as it does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,8 @@ from TTS.tts.layers.xtts.gpt import GPT
 
 from voicetune.params.decoding import Decoding
 
-_PLACEHOLDER = 1  # the stock generator's stand-in for the prefix, which its repetition penalty counts
-_ROWS = 8  # bounds the memory: at XTTS v2's size, a cache of 2 GB for eight lines of 28 s
+_PLACEHOLDER = 1  # token id that the stock generator puts in the prefix's places; its repetition penalty counts it
+_ROWS = 8  # lines in a group. They bound the memory: at XTTS v2's size, eight lines of 28 s need a cache of 2 GB
 _STEP = 32  # prefixes and the cache are padded to a multiple of this
 
 
@@ -31,19 +30,19 @@ def decode(
 ) -> list[Tensor]:
     """Decode lines in groups of eight.
 
-    What a line's codes are does not depend on the other lines. Sums in floating point depend on the shape of
-    what is computed, so every group has the same number of rows, and a row is padded to a length that follows
-    from itself alone; what stands in the other rows then changes no bit of it.
+    A line's codes do not depend on the other lines. Floating-point sums depend on the shapes of the tensors. So every
+    group has the same number of rows, and a row is padded to a length that depends on that row alone. Then no bit of a
+    row depends on the content of the others.
 
     Args:
         latents: (lines, 32, width) or (1, 32, width), conditioning latents.
         texts: text tokens of each line with the language tag, without START and STOP: (t,) integers.
         settings: sampling; temperature 0 is greedy.
-        seeds: of each line's own generator.
-        limit: most codes a line, at most the model's 602.
+        seeds: one for each line's own random generator.
+        limit: the most codes of a line, at most the model's 602.
 
     Returns:
-        codes of each line without STOP: (codes,) int64. A line that never stopped has `limit` of them.
+        codes of each line without STOP: (codes,) int64. A line that never stopped has `limit` codes.
     """
     limit = min(limit or gpt.max_gen_mel_tokens, gpt.max_gen_mel_tokens)
     widths = [-(-(latents.shape[1] + len(text) + 3) // _STEP) * _STEP for text in texts]  # two STARTs and a STOP
@@ -52,7 +51,7 @@ def decode(
         alike = sorted((i for i in range(len(texts)) if widths[i] == width), key=lambda i: len(texts[i]))
         for start in range(0, len(alike), _ROWS):
             group = alike[start : start + _ROWS]
-            rows = (group * _ROWS)[:_ROWS]  # a short group is filled up with its own lines, which then do not count
+            rows = (group * _ROWS)[:_ROWS]  # a short group repeats its own lines; the repeats' codes are dropped
             embedded, mask = _prefix(gpt, latents, [(i, texts[i]) for i in rows], width)
             draws = [torch.Generator(latents.device).manual_seed(seeds[i]) for i in group]
             with _quick(gpt):
@@ -64,11 +63,11 @@ def decode(
 def _decode_group(
     gpt: GPT, embedded: Tensor, mask: Tensor, settings: Decoding, draws: list[torch.Generator], limit: int
 ) -> Tensor:
-    """Codes of the first len(draws) rows, (len(draws), steps) int64, STOP after the end of each.
+    """Decode the first len(draws) rows: (len(draws), steps) int64, filled up with STOP after the end of each row.
 
     Args:
         embedded: (rows, width, channels), prefixes padded on the left.
-        mask: (rows, width) bool, where they are no padding.
+        mask: (rows, width) bool, false on the padding.
     """
     real, width = len(draws), mask.shape[1]
     seen = torch.zeros(real, gpt.num_audio_tokens, dtype=torch.bool, device=mask.device)
@@ -97,17 +96,17 @@ def _decode_group(
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to the attention's weights: 0 where `mask` is true, and the lowest number elsewhere."""
+    """Turn `mask` into the term that is added to the attention scores: 0 where true, the lowest number elsewhere."""
     lowest = torch.finfo(dtype).min
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, lowest)
 
 
 @contextmanager
 def _quick(gpt: GPT) -> Iterator[None]:
-    """The same function from operations that take less time for single places on a CPU.
+    """Let the GPT compute the same function with operations that are faster for single tokens on a CPU.
 
-    Attention by transformers' own products: torch's fused kernel is slower here, and on several threads it does not
-    always sum a row in one order. GELU in one call instead of eight.
+    Attention uses transformers' plain matrix products. torch's fused kernel is slower here, and with several threads it
+    does not always sum a row in the same order. GELU is one call instead of eight.
     """
     attention, activations = gpt.gpt.config._attn_implementation, [block.mlp.act for block in gpt.gpt.h]
     gpt.gpt.set_attn_implementation("eager")
@@ -122,15 +121,15 @@ def _quick(gpt: GPT) -> Iterator[None]:
 
 
 class _Blocks(DynamicLayer):
-    """A layer's keys and values, in memory that grows by 32 places at a time: what is not yet used is masked.
+    """A layer's keys and values, in memory that grows by 32 places at a time. Places not yet used are masked.
 
-    Not to copy all of it at every step; and so that what is multiplied has few shapes.
+    So the cache is not copied at every step, and the matrix products have few different shapes.
     """
 
     used = 0
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        """Put keys and values (rows, heads, new, size) behind the others; all of them, (rows, heads, places, size)."""
+        """Append keys and values (rows, heads, new, size), and return all of them, (rows, heads, places, size)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
@@ -150,7 +149,7 @@ class _Blocks(DynamicLayer):
 
 
 def _prefix(gpt: GPT, latents: Tensor, texts: list[tuple[int, Tensor]], width: int) -> tuple[Tensor, Tensor]:
-    """[latents | START text STOP | START], padded on the left to `width`; embeddings and where they are no padding.
+    """Embed [latents | START text STOP | START], padded on the left to `width`; the mask is false on the padding.
 
     Each row is embedded by itself, so that it does not depend on the others.
     """
@@ -168,9 +167,9 @@ def _prefix(gpt: GPT, latents: Tensor, texts: list[tuple[int, Tensor]], width: i
 
 
 def _causal(mask: Tensor) -> Tensor:
-    """What each place of a prefix attends to: (rows, width) -> (rows, 1, width, width) bool.
+    """The causal mask of the prefixes: (rows, width) -> (rows, 1, width, width) bool.
 
-    Padding attends to itself, as a place without any would have no weights.
+    Each padding place attends to itself, so that every place has one to attend to.
     """
     width = mask.shape[1]
     before = torch.ones(width, width, dtype=torch.bool, device=mask.device).tril()
@@ -179,7 +178,7 @@ def _causal(mask: Tensor) -> Tensor:
 
 
 def _choose(logits: Tensor, seen: Tensor, settings: Decoding, draws: list[torch.Generator]) -> Tensor:
-    """One code for each row. Order of the filters as in transformers' generate."""
+    """Choose one code for each row. The filters have the same order as in transformers' generate."""
     penalty = settings.repetition_penalty
     logits = torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
     if settings.temperature == 0:

@@ -1,4 +1,4 @@
-"""The model folder that everybody uses: one of the trained models, with its speakers and how it is to speak."""
+"""Publish a model folder for use: the base or a trained model, with its speakers and decoding settings."""
 
 import json
 import shutil
@@ -14,26 +14,28 @@ from voicetune.params.decoding import Decoding
 from voicetune.xtts import copies
 
 _OURS, _SPEAKERS, _REFERENCES = "voicetune.json", "speakers_xtts.pth", "references.json"
-"""See xtts.folder and speech.references, which take seconds to import."""
+"""The names that xtts.folder and speech.references define. Importing those modules would take seconds."""
 
 
 def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Clip], decoding: Decoding) -> None:
-    """Copy a model to `out`, in one rename, with the speakers that it was measured with, and write down its name,
-    language, decoding, and what each speaker was heard in.
+    """Copy a model to `out`, with the speakers that it was measured with.
 
-    Whatever voices the model had of its own, such as the studio voices of XTTS v2, are not published.
+    voicetune.json gets the model's name, language and decoding, and the reference clips of each speaker. The folder is
+    written beside `out` and then renamed. The model's own voices, such as the studio voices of XTTS v2, are not
+    published.
 
     Args:
         name: `base`, `phase1` or `phase2`.
-        spoken: the folder where stage speak left what the model said, and its speakers.
-        clips: of the encoded dataset.
+        spoken: the folder into which stage speak wrote the model's takes and its speakers.
+        clips: the clips of the encoded dataset. The language is the most frequent one of the training clips.
 
     Raises:
         UserError: `spoken` has no speakers.
     """
+    again = f"run `dvc repro -s -f speak@{name}`"
     for needed in (_SPEAKERS, _REFERENCES):
         if not (spoken / needed).is_file():
-            raise UserError(f"{spoken / needed} is missing; run `dvc repro -f speak@{name}`.")
+            raise UserError(f"{spoken / needed} is missing; {again}.")
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
         copy = partial(_copy, model)
         shutil.copytree(model, part, copy_function=copy, dirs_exist_ok=True)
@@ -45,7 +47,7 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
             "published": name,
             "language": max(sorted(set(languages)), key=languages.count),
             "decoding": decoding.model_dump(mode="json"),
-            "references": results.read(spoken / _REFERENCES, results.AnyFigures),
+            "references": results.read(spoken / _REFERENCES, results.AnyFigures, again),
         }
         with copies.written(part / _OURS):
             (part / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

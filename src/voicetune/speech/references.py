@@ -1,7 +1,8 @@
-"""The best reference of each speaker: several are tried, and kept is the one with which a model knows the speaker best.
+"""Find the best reference of each speaker: try several, and keep the one with the lowest mel CE.
 
-Used for every model alike, so that a base by zero-shot is compared at its best. The criterion is the mel CE of the
-speaker's validation clips, given the latents of a reference: forward passes alone, and the same figure in every run.
+The mel CE is that of the speaker's validation clips, conditioned on the reference's latents. It needs forward passes
+alone, and is the same in every run. Every model gets its best reference in this way, so that the base is compared at
+its zero-shot best.
 """
 
 import json
@@ -27,30 +28,35 @@ from voicetune.xtts.precision import full_fp32
 from voicetune.xtts.rows import Recipe, assemble, given
 
 FILE = "references.json"
-_SINGLES, _JOINS = 2, 2  # candidates beside the longest clips
-_SINGLE_SECONDS = 6.0  # of the recipe's reference
-_CLIPS = 6  # validation clips that judge a reference: few, as each model hears each reference on them
+_SINGLES, _JOINS = 2, 2  # numbers of candidates besides the longest clips
+_SINGLE_SECONDS = 6.0  # the longest reference of the recipe
+_CLIPS = 6  # validation clips that a reference is measured on; few, because every model measures every reference
 _BATCH = 16
-_TIE = 5e-3  # nats; a reference has to be better than the first by more
+_TIE = 5e-3  # nats; a reference replaces the first only if its mel CE is lower by more than this
 _RECIPE = Recipe()
 
 
 @dataclass(frozen=True)
 class Reference:
-    """clips: ids of the training clips that are heard. mel_ce: of the validation clips, given them; None if the speaker
-    has none. speaker: latents and embedding."""
+    """A reference of a speaker.
+
+    clips: ids of the training clips that it is made of. mel_ce: of the speaker's validation clips, conditioned on it;
+    None if the speaker has no validation clips. speaker: latents and embedding.
+    """
 
     clips: list[str]
     mel_ce: float | None
     speaker: Speaker
 
     def facts(self) -> dict[str, Any]:
-        """For voicetune.json."""
+        """What voicetune.json records of it."""
         return {"clips": self.clips, "mel_ce": None if self.mel_ce is None else round(self.mel_ce, 4)}
 
 
 def best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Reference]:
-    """The best reference of each speaker for this model, by name; nearly equal ones are the first, the longest clips.
+    """Find the best reference of each speaker for this model, by name.
+
+    The first candidate, the longest clips, is kept unless another one is clearly better.
 
     Args:
         clips: the folder of the recordings.
@@ -72,8 +78,11 @@ def _best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, name: str) -> Ref
 
 
 def candidates(codes: Codes, name: str) -> list[list[int]]:
-    """Positions of the training clips of each reference to try, without repeats: the longest clips joined to 30 s;
-    single clips of about 6 s; joins of other clips, drawn by the speaker's name."""
+    """List the references to try, each as positions of training clips, without repeats.
+
+    They are the longest clips joined to 30 s, single clips of about 6 s, and joins of randomly drawn clips. The draw is
+    seeded with the speaker's name.
+    """
     first, pool = longest(codes, name), codes.training_clips_of(name)
     nearest = sorted(pool.tolist(), key=lambda i: (abs(codes.clips[i].seconds - _SINGLE_SECONDS), codes.clips[i].id))
     rng = _rng(name)
@@ -86,7 +95,7 @@ def candidates(codes: Codes, name: str) -> list[list[int]]:
 
 
 class _Given(TrainingLoss):
-    """The loss of clips that are all given the same latents (1, 32, width)."""
+    """The loss of clips that are all conditioned on the same latents (1, 32, width)."""
 
     def __init__(self, gpt: GPT, known: Tensor):
         super().__init__(gpt)
@@ -98,7 +107,10 @@ class _Given(TrainingLoss):
 
 @torch.no_grad()
 def measure(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> float:
-    """mel CE in nats per token of some clips, all given the same latents (1, 32, width); fp32, dropout off."""
+    """Measure the mel CE of clips that are all conditioned on the same latents (1, 32, width).
+
+    It is in nats per token, computed in fp32 without dropout.
+    """
     loss, tokens, device = _Given(xtts.gpt, known.to(xtts.device)).eval(), Tokens.of(xtts.gpt), xtts.device
     order = chosen[np.argsort(codes.lengths[chosen], kind="stable")]
     nats, count = 0.0, 0
@@ -113,7 +125,7 @@ def measure(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> floa
 
 
 def save(folder: Path, found: dict[str, Reference]) -> None:
-    """Write the speakers as a model folder has them, and what they were heard in."""
+    """Write the speakers in the format of a model folder, and the reference clips of each to references.json."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors.save({name: one.speaker for name, one in found.items()}, folder / SPEAKERS)
     facts = json.dumps({name: one.facts() for name, one in found.items()}, indent=2, ensure_ascii=False)
@@ -122,7 +134,7 @@ def save(folder: Path, found: dict[str, Reference]) -> None:
 
 
 def _joined(codes: Codes, order: list[int]) -> list[int]:
-    """The first of these clips, until they have 30 s."""
+    """Take clips from the start of `order` until they have 30 s together."""
     total = np.cumsum([codes.clips[i].seconds for i in order])
     return order[: int(np.searchsorted(total, REFERENCE_SECONDS)) + 1]
 

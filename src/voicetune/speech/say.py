@@ -1,4 +1,4 @@
-"""Lines of any length to sound: in parts that the model can speak, joined with pauses, at one loudness."""
+"""Speak lines of any length: in parts that the model can speak, joined with pauses, at one loudness."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,12 +17,12 @@ LOUDNESS = -23.0  # LUFS, EBU R 128
 PEAK = 10 ** (-1 / 20)  # 1 dB below full scale, so that MP3 and Vorbis do not clip when they are decoded
 PAUSES: dict[Break, float] = {"paragraph": 0.9, "sentence": 0.5, "clause": 0.25, "word": 0.0, "character": 0.0}  # s
 _TRIM_DB = 40.0
-_MARGIN = 0.02  # seconds of the trimmed silence that are kept, so that nothing begins with a click
-_LINES = 32  # that are decoded together
+_MARGIN = 0.02  # seconds of silence that trimming keeps, so that no part begins with a click
+_LINES = 32  # lines that are decoded together
 
 
 def parts(voice: Voice, line: Line) -> list[Part]:
-    """What of a line is spoken at once, see `split`.
+    """Split a line into parts that are each spoken at once, see `split`.
 
     Raises:
         UserError: the line is empty, or has characters that the vocabulary lacks.
@@ -49,14 +49,14 @@ def say(
     seed: int,
     loudness: float = LOUDNESS,
 ) -> Iterator[np.ndarray]:
-    """Speak lines, one after the other as they are done: each (samples,) float32 at `voice.rate` Hz.
+    """Speak lines and yield each as soon as it is done: (samples,) float32 at `voice.rate` Hz.
 
-    A line's sound follows from the line, its speaker, the settings and the seed, whatever the others are. A line of
-    which the model says a part not at all is empty.
+    A line's sound depends on the line, its speaker, the settings and the seed, and not on the other lines. If any part
+    of a line produces no audio, the whole line is returned empty.
 
     Args:
-        speakers: one a line, as `Voice.speaker` gives them.
-        loudness: LUFS (ITU-R BS.1770); less where a sample would come nearer to full scale than 1 dB.
+        speakers: one for each line, as `Voice.speaker` returns them.
+        loudness: LUFS (ITU-R BS.1770). A line is made quieter if a sample would come nearer to full scale than 1 dB.
 
     Raises:
         UserError: see `parts`.
@@ -76,11 +76,11 @@ def say(
 
 
 def join(sounds: Sequence[np.ndarray], breaks: Sequence[Break], rate: int, speed: float = 1.0) -> np.ndarray:
-    """Sounds without their outer silence, and between them the pause of each one's break; (samples,) float32.
+    """Join sounds without their outer silence, with pauses between them: (samples,) float32. Empty if a sound is empty.
 
     Args:
-        breaks: what each sound ends at; the last one's is not heard.
-        speed: pauses are divided by it.
+        breaks: what each sound ends at, which decides the pause after it. The last sound gets no pause.
+        speed: the pauses are divided by it.
     """
     if not all(sound.size for sound in sounds):
         return np.zeros(0, np.float32)

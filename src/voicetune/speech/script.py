@@ -1,11 +1,11 @@
-"""A script, a line of speech a line or row: read, and made into a folder of which a second run makes only what changed.
+"""Read a script with one line of speech a row, and speak it into a folder. A second run speaks only what changed.
 
-`manifest.json` in the folder says for each file what it is, with a key of all that its sound follows from. A file
-whose key is still wanted, and whose bytes are still those of the manifest, is kept.
+The folder's `manifest.json` has a row for each sound file. The row's key is a hash of everything that determines the
+sound. A file is kept if a line of the script still has its key, and its bytes still match the manifest.
 
-While lines are spoken, the row of each is added to a journal, `manifest.jsonl`, before its file gets its name. (For
-10,000 lines the whole manifest would be written 10,000 times.) After a kill the next run puts the journal's rows into
-the manifest and goes on from there. When a run ends, the journal is removed.
+Before the file of a spoken line gets its name, its row is appended to a journal, `manifest.jsonl`. Without the journal,
+10,000 lines would rewrite the whole manifest 10,000 times. If a run is killed, the next run puts the journal's rows
+into the manifest and resumes from there. At the end of a run the journal is removed.
 """
 
 import csv
@@ -44,7 +44,7 @@ Speaker = dict[str, Tensor]
 
 
 class _Row(Record):
-    """A row of the manifest: the keys that are read back. The others are for people."""
+    """The keys of a manifest row that are read back. The row's other keys are for people."""
 
     file: str
     key: Annotated[str, Field(min_length=1)]
@@ -54,7 +54,7 @@ class _Row(Record):
 
 @dataclass(frozen=True)
 class Take:
-    """A line and the file that it becomes. number: of the line, from 1. speaker: a name."""
+    """A line and the file that it is spoken into. number: the line's number, from 1. speaker: a name."""
 
     number: int
     file: str
@@ -63,12 +63,12 @@ class Take:
 
 
 Todo = tuple[Take, Speaker, dict[str, Any]]
-"""A line to speak, by whom, and its row of the manifest."""
+"""A line to speak, its speaker, and its row of the manifest."""
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How all lines are spoken. loudness: LUFS."""
+    """The settings that all lines are spoken with. loudness: LUFS."""
 
     decoding: Decoding
     seed: int
@@ -77,7 +77,10 @@ class Manner:
 
 @dataclass
 class Made:
-    """What became of a script. rows: the manifest's; faults: number and reason of each line that has no file."""
+    """The result of a script.
+
+    rows: of the manifest. faults: number and reason of each line that has no file. anew: how many lines were spoken.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
@@ -85,17 +88,20 @@ class Made:
 
 
 def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[Take], dict[int, str]]:
-    """The lines of a script: .txt, a line each; or .csv or .tsv with a header, see COLUMNS. Numbered from 1, empty
-    lines not counted.
+    """Read the lines of a script: a .txt with a line each, or a .csv or .tsv with a header, see COLUMNS.
+
+    Lines are numbered from 1. Empty lines are not counted.
 
     Args:
-        usual: its language and speed, and `speaker`, hold where the script says nothing else.
+        usual: its language and speed are the defaults of the script's lines.
+        speaker: the default speaker.
+        format: the format of the sound files, which is their ending.
 
     Returns:
-        what is to be made, and number and reason of each line that cannot be.
+        the takes to make; and the number and reason of each line that cannot be spoken.
 
     Raises:
-        UserError: the file is missing, empty, no UTF-8, or its header is wrong.
+        UserError: the file is missing, empty or not UTF-8, or its header is wrong.
     """
     text = files.read_text(path, "give a script that exists")
     rows = _rows(path, text)
@@ -117,7 +123,7 @@ def _rows(path: Path, text: str) -> list[dict[str | None, Any]]:
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"{path} should end in .txt, .csv or .tsv.")
     delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    # not splitlines(), which also splits at characters that a text may hold, such as U+2028
+    # not splitlines(), which also splits at characters that a text may contain, such as U+2028
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header, *rows = [row for row in reader if row]
@@ -159,14 +165,15 @@ def _speed(written: str) -> float:
 def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speaker], out: Path, manner: Manner) -> Made:
     """Bring a folder up to date with a script.
 
-    A line that cannot be spoken is a fault and not an error; the others are made. Files that the manifest names and
-    nothing wants any longer are removed, other files left alone.
+    A line that cannot be spoken is recorded as a fault and raises nothing, and the other lines are spoken. Files that
+    the manifest names and that the script no longer needs are removed. Other files are left alone.
 
     Args:
-        speaker: gives a speaker by name.
+        speaker: returns a speaker by name.
 
     Raises:
-        UserError: a file is in the way that this did not make, or the manifest or the journal cannot be read.
+        UserError: a file that the manifest does not name is in the way of a take, or the manifest or the journal cannot
+            be read.
     """
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -189,10 +196,12 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
 
 def _plan(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speaker], manner: Manner,
           kept: dict[str, dict[str, Any]], made: Made) -> tuple[list[Todo], list[tuple[str, str]]]:  # fmt: skip
-    """Lines to speak, and the old and new names of kept files that move. Kept rows and faults are added to `made`.
+    """List the lines to speak, and the old and new names of kept files that get another name.
+
+    Adds the rows of the kept files and the faults to `made`.
 
     Args:
-        kept: rows of the files that are still as they were made, by key.
+        kept: by key, the rows of the files whose bytes still match the manifest.
     """
     wanted = _Wanted(voice, manner)
     todo: list[Todo] = []
@@ -216,8 +225,10 @@ def _plan(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speak
 
 
 def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
-    """Finish what an interrupted run began: rename the files that are complete, remove those that are not, and put the
-    journal's rows into the manifest."""
+    """Finish what an interrupted run left unfinished.
+
+    Rename its complete files, remove its incomplete ones, and put the journal's rows into the manifest.
+    """
     for name, row in before.items():
         part = files.beside(out / name)
         with files.writing(part):
@@ -244,7 +255,7 @@ def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made
 
 
 def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
-    """Give kept files other names. Each is copied beside first, as one's new name may be another's old one."""
+    """Rename kept files. Each is first copied beside its new name, because another file may still have that name."""
     beside = [(files.beside(new), new) for _, new in moved]
     for (old, _), (part, _) in zip(moved, beside, strict=True):
         with files.writing(part):
@@ -257,10 +268,10 @@ def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
 
 
 class _Wanted:
-    """The manifest's row of a take, seconds and hash of the file left out, with its key."""
+    """Builds the manifest row of a take with its key. The file's seconds and hash are still None."""
 
     def __init__(self, voice: Voice, manner: Manner):
-        self.model, self.manner = shown(voice.path.name), manner  # shown: the name of a folder need not be UTF-8
+        self.model, self.manner = shown(voice.path.name), manner  # shown(): a folder's name need not be UTF-8
         files = (folder.weights_file(voice.path), *(voice.path / name for name in folder.SHARED))
         hashes = [folder.sha256(path) for path in files]
         self.weights = hashes[0]
@@ -279,7 +290,7 @@ class _Wanted:
 
 
 def _manifest(out: Path) -> dict[str, dict[str, Any]]:
-    """Rows of the folder's manifest by file; a row of the journal replaces that of the manifest. Empty without either.
+    """Read the rows of the folder's manifest, by file. A row of the journal replaces the manifest's row of that file.
 
     Raises:
         UserError: see `_rows_of`.
@@ -288,9 +299,10 @@ def _manifest(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a manifest or a journal; empty where there is none. A journal's last line may be cut off, and is skipped.
+    """Read the rows of a manifest or a journal, by file; empty if there is none.
 
-    Files that it names may be removed later, so it may name nothing but sounds in its own folder.
+    A journal's last line is skipped if it is cut off. The files that the rows name may be removed later, so only sounds
+    in the same folder are accepted.
 
     Raises:
         UserError: the file is a link, is damaged, or names other files.
@@ -318,8 +330,10 @@ def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
-    """Write the manifest: what is made, and what was there before and is not yet replaced. Then remove the journal, as
-    its rows are among these."""
+    """Write the manifest: the rows of `made`, and the rows of `before` whose files are not among them.
+
+    Then remove the journal, because the manifest now has its rows.
+    """
     done = {row["file"] for row in made.rows}
     rows = [*made.rows, *(row for name, row in before.items() if name not in done)]
     text = json.dumps(sorted(rows, key=lambda row: row["file"]), indent=2, ensure_ascii=False) + "\n"
@@ -329,7 +343,7 @@ def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
 
 
 def _note(out: Path, row: dict[str, Any]) -> None:
-    """Add a row to the journal. In ASCII, as a character that is cut in half could not be decoded."""
+    """Append a row to the journal. It is ASCII, because half of a multi-byte character could not be decoded."""
     with files.writing(out / JOURNAL), (out / JOURNAL).open("a", encoding="ascii") as journal:
         journal.write(json.dumps(row) + "\n")
 

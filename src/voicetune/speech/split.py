@@ -1,8 +1,8 @@
-"""A text into parts that the model can speak at once.
+"""Split a text into parts that the model can speak at once.
 
-XTTS is made for parts of so many characters, by language, and for so many text tokens. The stock splitter
-(`TTS.tts.layers.xtts.tokenizer.split_sentence`) needs spacy; it joins sentences up to the limit and cuts what is
-longer anywhere between words. Here a sentence that is too long is cut between clauses first, and each part knows
+XTTS limits the characters of a part, depending on the language, and its text tokens. The stock splitter
+(`TTS.tts.layers.xtts.tokenizer.split_sentence`) needs spacy. It joins sentences up to the limit, and cuts a longer
+sentence anywhere between words. This module cuts a sentence that is too long between clauses first. Each part records
 what it was cut at, so that a fitting pause can follow.
 """
 
@@ -18,10 +18,10 @@ from TTS.tts.layers.xtts.tokenizer import _abbreviations
 
 Break = Literal["paragraph", "sentence", "clause", "word", "character"]
 _LEVELS: tuple[Break, ...] = ("sentence", "clause", "word", "character")
-_TOGETHER = 0.4  # of the limit: shorter sentences share a part, as very short ones are spoken badly alone
+_TOGETHER = 0.4  # share of the limit up to which sentences are joined, because XTTS speaks very short ones badly alone
 _CLOSING = "[\"'”’»)\\]」』）]*"
 _STOPS, _COMMAS = ".!?…؟।۔", ",;:،؛"
-_ENDS = {  # a run of marks is matched once, from its first mark; else a text of marks alone would take minutes
+_ENDS = {  # a run of marks is matched once, from its first mark; otherwise a text of marks alone would take minutes
     "sentence": re.compile(rf"(?<![{_STOPS}])[{_STOPS}]++{_CLOSING}+(?=\s)|[。！？]+{_CLOSING}"),
     "clause": re.compile(rf"(?<![{_COMMAS}])[{_COMMAS}]++{_CLOSING}+(?=\s)|\s[-–—]++(?=\s)|—|[，、；：]+{_CLOSING}"),
     "word": re.compile(r"\s+"),
@@ -33,18 +33,18 @@ _NEXT = re.compile(r"\s*(\S?)")
 
 @dataclass(frozen=True)
 class Part:
-    """What is spoken at once, and what it was cut at."""
+    """A text that is spoken at once, and the kind of break after it."""
 
     text: str
     ends_at: Break
 
 
 def split(text: str, language: str, limit: int, fits: Callable[[str], bool]) -> list[Part]:
-    """Cut a text where it hurts least; joined, the parts are the text up to white space.
+    """Cut a text at the places that disturb it least. Joined, the parts give the text again, except for white space.
 
     Args:
-        limit: most characters of a part.
-        fits: whether the model takes a part of so few characters.
+        limit: the most characters of a part.
+        fits: whether the model takes a part; only asked for parts within `limit`.
     """
 
     def whole(part: str) -> bool:
@@ -58,7 +58,7 @@ def split(text: str, language: str, limit: int, fits: Callable[[str], bool]) -> 
 
 
 def _cut(text: str, level: int, language: str, together: int, whole: Callable[[str], bool]) -> Iterator[Part]:
-    """Parts of a text that is cut at this level, and further down where that is not enough."""
+    """Cut a text at the breaks of this level. A piece that is still too long is cut at the next level."""
     kind = _LEVELS[level]
     pieces = deque(_pieces(text, kind, language))
     while pieces:
@@ -75,13 +75,13 @@ def _cut(text: str, level: int, language: str, together: int, whole: Callable[[s
 
 
 def _pieces(text: str, kind: Break, language: str) -> list[str]:
-    """The text between the places where it may be cut, with the white space that follows each."""
+    """The pieces of a text between the places where it may be cut, each with the white space after it."""
     short = _abbreviated(text, language) if kind == "sentence" else set()
     places = []
     for end in _ENDS[kind].finditer(text):
         after = text[end.end() : end.end() + 1]
         if kind == "character" and after and unicodedata.category(after).startswith("M"):
-            continue  # a sign that belongs to the character before
+            continue  # a combining mark, which belongs to the character before
         if kind == "sentence" and _goes_on(text, end, short):
             continue
         places.append(end.end())
@@ -90,14 +90,14 @@ def _pieces(text: str, kind: Break, language: str) -> list[str]:
 
 
 def _abbreviated(text: str, language: str) -> set[int]:
-    """Where the abbreviations of a text end, after their full stop."""
+    """The positions after the full stop of each abbreviation in a text."""
     return {found.end() for known, _ in _abbreviations.get(language, ()) for found in known.finditer(text)}
 
 
 def _goes_on(text: str, mark: re.Match, short: set[int]) -> bool:
     """Whether a sentence goes on after a mark: a small letter follows, or the mark ends an abbreviation or an initial.
 
-    Looks only at what stands beside the mark, since a long text has thousands of them.
+    It looks only at the characters beside the mark, because a long text has thousands of marks.
     """
     if (follows := _NEXT.match(text, mark.end())) and follows[1].islower():
         return True

@@ -1,4 +1,4 @@
-"""How fast a voice speaks: seconds to the first sound, and the real-time factor."""
+"""Measure how fast a voice speaks: seconds to the first sound, and the real-time factor."""
 
 import time
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from voicetune.speech.conditioning import Speaker
 from voicetune.speech.say import of_part, parts
 from voicetune.speech.voice import Line, Voice
 
-_TIMED = 3  # lines
+_TIMED = 3  # lines that are measured
 
 
 def speed(voice: Voice, lines: Sequence[tuple[Line, Speaker]], settings: Decoding, seed: int) -> dict[str, float]:
-    """Medians over the first three lines, each spoken alone: see `timed`. Nothing for a model that says nothing."""
+    """Take medians of `timed` over the first three lines, each spoken alone. Empty if the model says none of them."""
     found = []
     for line, speaker in lines[:_TIMED]:
         try:
@@ -29,11 +29,11 @@ def speed(voice: Voice, lines: Sequence[tuple[Line, Speaker]], settings: Decodin
 
 
 def timed(voice: Voice, line: Line, speaker: Speaker, settings: Decoding, seed: int) -> tuple[float, float]:
-    """Speak a line part by part, as somebody who listens meanwhile would want it.
+    """Speak a line part by part, as if each were played while the next one is made.
 
     Returns:
-        seconds until the sound of the first part is there, from the text on; and the real-time factor: seconds that all
-        parts took, over the seconds that they sound. Below 1 is faster than they are heard.
+        the seconds from the text to the sound of the first part; and the real-time factor, the seconds that all parts
+        took to make over the seconds that they last. Below 1, parts are made faster than they are played.
 
     Raises:
         UserError: see `parts`; or the model says nothing.

@@ -1,4 +1,4 @@
-"""A model folder that speaks: decoding and vocoding."""
+"""Speak with a model folder: decoding and vocoding."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,23 +29,24 @@ class Line:
 
 
 def seed_of(seed: int, line: Line) -> int:
-    """The seed of a line's draws: of its words and language alone, so that no other line changes them."""
+    """Derive the seed of a line's draws from `seed`, its words and its language, so that no other line changes them."""
     digest = hashlib.sha256(f"{seed}|{line.language}|{line.text}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
 
 
 def language_of(model: Path) -> str:
-    """The language that a model folder was published for; English where it does not say."""
+    """The language that a model folder was published for; English if voicetune.json names none."""
     return str(folder.ours(model).get("language", "en"))
 
 
 def decoding_of(model: Path) -> Decoding:
-    """How a model folder says that its codes are drawn; see `publishing.publish`.
+    """The decoding settings of a model folder, which `publishing.publish` writes.
 
-    A folder that is not from here, without voicetune.json, is spoken with as the stock client does: by its config.json.
+    A folder without voicetune.json was not made by this project. Its settings come from its config.json, as in the
+    stock client.
 
     Raises:
-        UserError: it does not say it, or says what is no such thing.
+        UserError: the folder has no decoding settings, or they are not valid.
     """
     if not (model / folder.OURS).is_file():
         stock = folder.config(model)
@@ -64,11 +65,10 @@ class Voice:
 
     def __init__(self, path: Path, device: str = "cpu"):
         self.path = path
-        self.facts = folder.ours(path)  # what is small first, so that a fault in it is said at once
+        self.facts = folder.ours(path)  # small files first, so that a fault in one is reported at once
         self.vocoder = self.facts["vocoder"]
         self.tokenizer = folder.tokenizer(path)
-        self.dvae, self.mel_stats = folder.open_dvae(path)
-        self.renderer = folder.open_renderer(path) if self.vocoder == "renderer" else None
+        self.dvae, self.mel_stats, self.renderer = folder.open_codec(path)
         self.xtts = folder.open_xtts(path)
         self.to(device)
 
@@ -79,46 +79,46 @@ class Voice:
 
     @property
     def most_tokens(self) -> int:
-        """A line has fewer text tokens than this."""
+        """The model's limit of text tokens. A line must have fewer."""
         return self.xtts.args.gpt_max_text_tokens
 
     @property
     def rate(self) -> int:
-        """Sample rate in Hz of what is spoken."""
+        """Sample rate of the speech in Hz."""
         return self.xtts.args.output_sample_rate if self.vocoder == "hifigan" else codec.SAMPLE_RATE
 
     @property
     def codec_rate(self) -> int:
-        """Sample rate in Hz of recordings and of the audio codes."""
+        """Sample rate in Hz of the recordings and of the sound that the audio codes stand for."""
         return codec.SAMPLE_RATE
 
     @property
     def language(self) -> str:
-        """What it was trained to speak; English where its folder does not say."""
+        """The language that the folder was published for, see `language_of`."""
         return language_of(self.path)
 
     @property
     def ours(self) -> bool:
-        """Whether its folder has a voicetune.json."""
+        """Whether the folder has a voicetune.json, which means that this project made it."""
         return (self.path / folder.OURS).is_file()
 
     def speakers(self) -> dict[str, Speaker]:
-        """Every speaker saved with the folder, by name."""
+        """All speakers saved in the folder, by name."""
         return folder.speakers(self.path)
 
     def decoding(self) -> Decoding:
-        """How the folder says that its codes are drawn.
+        """The folder's decoding settings, see `decoding_of`.
 
         Raises:
-            UserError: it does not say it, or says what is no such thing.
+            UserError: the folder has no decoding settings, or they are not valid.
         """
         return decoding_of(self.path)
 
     def speaker(self, name: str | None = None) -> Speaker:
-        """A speaker saved with the folder; without a name, the only one.
+        """The speaker of this name saved in the folder. The name may be left out if the folder has one speaker.
 
         Raises:
-            UserError: there is none of that name, or none that the name could leave out.
+            UserError: there is no speaker of that name; or the name is left out, and there is not exactly one speaker.
         """
         saved = self.speakers()
         if name is None and len(saved) == 1:
@@ -137,11 +137,11 @@ class Voice:
         settings: Decoding,
         seed: int | Sequence[int],
     ) -> list[Tensor]:
-        """Audio codes of each line, (codes,) int64; whatever else is said in the same call (see `decode`).
+        """Draw the audio codes of each line, (codes,) int64. They do not depend on the other lines (see `decode`).
 
         Args:
-            speakers: one a line, as `conditioning.listen` and `speaker` give them.
-            seed: the same line, with the same seed, has the same draws; one for all lines, or one a line.
+            speakers: one for each line, as `conditioning.listen` and `speaker` return them.
+            seed: one for all lines, or one for each line. The same line with the same seed gets the same draws.
 
         Raises:
             UserError: a line has characters that the vocabulary lacks, or is too long.
@@ -171,11 +171,11 @@ class Voice:
         return torch.from_numpy(tokens).long()
 
     def takes(self, text: str, language: str) -> bool:
-        """Whether a text is short enough to be spoken at once."""
+        """Whether a text has few enough tokens to be spoken at once."""
         return len(self.tokenizer.encode(text, language)) < self.most_tokens
 
     def sound(self, codes: Tensor, line: Line, speaker: Speaker) -> np.ndarray:
-        """Sound of one line's codes, as fast as the line says: (samples,) float32 at `rate` Hz."""
+        """Turn one line's codes into sound at the line's speed: (samples,) float32 at `rate` Hz."""
         if codes.numel() == 0:
             return np.zeros(0, np.float32)
         if self.renderer:
@@ -184,7 +184,7 @@ class Voice:
             return codec.decode(self.dvae, codes.cpu(), self.mel_stats, line.speed)
         text = self.tokens(line)[None].to(self.device)
         codes = codes.to(self.device)
-        if codes.numel() < self.xtts.gpt.max_gen_mel_tokens:  # it stopped; the stock client voices its STOP too
+        if codes.numel() < self.xtts.gpt.max_gen_mel_tokens:  # it stopped; the stock client voices STOP too
             codes = torch.cat([codes, codes.new_tensor([self.xtts.gpt.stop_audio_token])])
         with torch.inference_mode():
             latents = self.xtts.gpt(
@@ -202,7 +202,7 @@ class Voice:
 
     @torch.inference_mode()
     def _render(self, renderer: Renderer, codes: Tensor, line: Line, speaker: Speaker) -> np.ndarray:
-        """Sound by the renderer and Griffin-Lim, on the CPU."""
+        """Turn codes into sound with the renderer and Griffin-Lim, on the CPU."""
         codes = codec.known_codes(self.dvae, codes)
         if codes.numel() == 0:
             return np.zeros(0, np.float32)

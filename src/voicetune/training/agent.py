@@ -1,8 +1,8 @@
-"""A training in processes of its own, brought up again when one of them dies: torchrun's elastic agent.
+"""Run a training in child processes and restart them when one dies, with torchrun's elastic agent.
 
-The stage's process is the agent. It has imported everything and touched no GPU, so that its child is
-there at once, and again after a CUDA error, which no process survives. Under `torchrun`, on several
-nodes, that one is the agent, and this file only runs the work.
+The stage's process is the agent. It imports everything but never uses a GPU. So it can fork its children at
+once, and fork new ones after a CUDA error, from which a process cannot recover. On several nodes, `torchrun`
+is the agent, and this file only runs the work.
 """
 
 import ctypes
@@ -24,11 +24,12 @@ from voicetune.errors import Stopped, UserError
 
 _MONITOR_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# A store of its own for each restart. In a shared one the addresses of the dead stand where those of fresh processes
-# are about to: who looks too early calls a dead one, or waits for its call (pytorch/pytorch#135712).
+# Each restart gets its own store. With a shared store, a restarted process could read the address of a dead process and
+# hang (pytorch/pytorch#135712).
 _OWN_STORES = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
-# LaunchConfig counts the GPUs. By CUDA's own count the processes that are forked afterwards could not use them.
+# LaunchConfig counts the GPUs. If it counted them through CUDA, the processes forked afterwards could not use CUDA.
+# With this setting, torch counts them through NVML.
 _COUNTED_WITHOUT_CUDA = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 _CUDA_TOO_EARLY = (
     "something used CUDA before the training's processes were forked, and none of them could use it then;"
@@ -39,21 +40,22 @@ Work = Callable[[], None]
 
 
 def attempt() -> str:
-    """A name for this process's run of the work: the same in all its ranks, another after a restart."""
+    """Name this run of the work. All ranks of one run share the name; a restart gets a new one."""
     launch = os.environ.get("TORCHELASTIC_RUN_ID", str(os.getpid()))
     return f"{launch}.{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) -> None:
-    """Run `work` in one process a device, again from the start in fresh ones whenever one dies.
+    """Run `work` in one process per device. When one process dies, start all of them again in new processes.
 
     Args:
-        work: goes on from what it finds on the disk. A UserError of its own is the end, not a reason to restart.
-        restarts: how often, after that it is given up.
-        halvings: how many restarts more, for batches that did not fit into memory.
+        work: resumes from what it finds on the disk. If it raises a UserError, the run ends without a restart.
+        restarts: how many restarts are allowed before the run is given up.
+        halvings: how many more restarts are allowed, for batches that did not fit into memory.
 
     Raises:
-        UserError: of the work; or given up; or a signal came.
+        UserError: the work raised it; the restarts are used up; a signal came; or `num_nodes` is more than 1 and
+            torchrun did not start this process.
         RuntimeError: this process has used CUDA, which does not survive a fork.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -66,14 +68,14 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
     if torch.cuda.is_initialized():
         raise RuntimeError(_CUDA_TOO_EARLY)
     os.environ.update(_OWN_STORES | _COUNTED_WITHOUT_CUDA)
-    _silence("torch.distributed.elastic", "torch.multiprocessing")  # what happened is said below
+    _silence("torch.distributed.elastic", "torch.multiprocessing")  # the messages below report what happened
     with tempfile.TemporaryDirectory(prefix="voicetune-") as logs:
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
             rdzv_endpoint="localhost:0", max_restarts=restarts + halvings, monitor_interval=_MONITOR_SECONDS,
             start_method="fork", logs_specs=DefaultLogsSpecs(log_dir=logs),
         )  # fmt: skip
-        sys.stdout.flush()  # or the child would write it a second time
+        sys.stdout.flush()  # a forked child would write the buffered text a second time
         try:
             ended = elastic_launch(config, _process)(work)
         except SignalException as error:
@@ -93,22 +95,23 @@ def _silence(*packages: str) -> None:
 
 
 def halvings(batch_size: int) -> int:
-    """How often a batch can be halved before each clip is alone."""
+    """How often a batch can be halved until each part is a single clip."""
     return math.ceil(math.log2(batch_size))
 
 
 def _process(work: Work) -> str | None:
-    """What a fresh process does: the work; returns the sentence of its UserError."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the agent's, which it was born with
+    """Run the work in a forked process; returns the sentence of its UserError, or None."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # replaces the agent's handler, which the fork inherits
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody trains on behind a dead stage
+        # Training must not go on after the stage's process has died.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if torch.cuda.is_available() and torch.cuda._is_in_bad_fork():
         return _CUDA_TOO_EARLY
     try:
         work()
     except Stopped as error:
-        sys.exit(str(error))  # the agent is on its way out and takes no answer
+        sys.exit(str(error))  # the agent is shutting down and reads no return value
     except UserError as error:
         return str(error)
     return None

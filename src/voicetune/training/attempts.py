@@ -1,7 +1,7 @@
-"""What ended earlier processes of a training, kept in its state folder: a process that dies cannot tell.
+"""Record in the state folder how earlier processes of a training failed, because a killed process cannot report it.
 
-`at` names the attempt (one process, or one of each rank) and the step that it is at; it is written at
-every step and goes with a process that ends in order. failures.jsonl has one line for each that did not.
+The file `at` names the current attempt (one process, or one per rank) and its step. It is written at every step and
+removed when the process ends in an orderly way. failures.jsonl has a line for each process that failed.
 """
 
 import json
@@ -21,13 +21,14 @@ from voicetune.errors import UserError
 
 OUT_OF_MEMORY = "out of memory"
 KILLED = "the process was killed"
-_AT = re.compile(rb"([!-~]+) (\d{1,12})\n")  # what `at` writes; more may follow, if the process was killed in it
+# What `Attempts.at` writes. If the process was killed during the write, old text may follow.
+_AT = re.compile(rb"([!-~]+) (\d{1,12})\n")
 _FILES = ("at", "failures.jsonl", "crash.log")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One end of a process that was not in order. step: the optimizer step that it was at, from 0."""
+    """A process that failed or was killed. step: the optimizer step that it was at, from 0."""
 
     attempt: str
     step: int
@@ -38,11 +39,11 @@ _FAILURE = TypeAdapter(Failure)
 
 
 class Attempts:
-    """The failures of one training so far, and the attempt that is going on.
+    """The failures of one training so far, and the current attempt.
 
     Args:
-        attempt: see `agent.attempt`; what is before the last dot is the same for all of one launch.
-        first: whether this process writes for all of its ranks.
+        attempt: see `agent.attempt`; the part before the first dot is the same for all attempts of one launch.
+        first: whether this process is the one rank that writes `at`.
     """
 
     def __init__(self, folder: Path, attempt: str, first: bool):
@@ -50,21 +51,21 @@ class Attempts:
         self._at = -1
 
     def begin(self) -> None:
-        """Write down how the last process ended if it could not do so itself. For the first rank, under the lock."""
+        """Record the last process as killed if it left `at` but no failure. Only for the first rank, under the lock."""
         for path in (self.folder / name for name in _FILES):
-            if path.is_symlink() or not files.is_file(path):  # writing would follow a link, and wait at a pipe
+            if path.is_symlink() or not files.is_file(path):  # writing would follow a link, and hang on a pipe
                 with files.writing(path):
                     path.unlink(missing_ok=True)
         place = self.folder / "at"
         written = _AT.match(place.read_bytes()) if files.is_file(place) else None
-        if written:  # else the process was killed, or the disk full, before its first step was written
+        if written:  # no match: the process was killed, or the disk was full, before it wrote its first step
             attempt, step = written[1].decode("ascii"), written[2]
             if attempt not in {failure.attempt for failure in self.failures()}:
                 self._append(Failure(attempt, int(step), KILLED))
         self.at(0)
 
     def check(self) -> None:
-        """Raises UserError: the same step failed twice in this launch, or one clip alone does not fit into memory."""
+        """Raises UserError: the last two failures of this launch, not counting out of memory, were at the same step."""
         mine = [failure for failure in self.failures() if failure.attempt.split(".")[0] == self.attempt.split(".")[0]]
         others = [failure for failure in mine if failure.why != OUT_OF_MEMORY]
         if len(others) > 1 and others[-1].step == others[-2].step:
@@ -74,7 +75,7 @@ class Attempts:
             )
 
     def at(self, step: int) -> None:
-        """This step is begun."""
+        """Record that this step has begun."""
         self.step = step
         if self.first:
             if self._at < 0:
@@ -85,7 +86,10 @@ class Attempts:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """A fault in the block is written down before it goes on; an end in order leaves no trace."""
+        """Record an exception of the block as a failure and raise it again. Any other end only removes `at`.
+
+        A UserError and a KeyboardInterrupt do not count as failures.
+        """
         try:
             yield
         except (UserError, KeyboardInterrupt):
@@ -99,9 +103,9 @@ class Attempts:
         self._end()
 
     def failures(self) -> list[Failure]:
-        """In their order; of one attempt the first rank to fail, for the others fail from it.
+        """List the failures in order, one per attempt: that of the rank that failed first.
 
-        Lines that are damaged do not count.
+        The other ranks of an attempt fail because of the first. Damaged lines are skipped.
         """
         path = self.folder / "failures.jsonl"
         lines = path.read_bytes().splitlines() if files.is_file(path) else []
@@ -109,12 +113,12 @@ class Attempts:
         return list({failure.attempt: failure for failure in reversed(found)}.values())[::-1]
 
     def told(self) -> list[dict[str, object]]:
-        """The failures as a phase's facts name them: step (from 1) and why."""
+        """The failures in the form that a phase's facts use: step (from 1) and why."""
         return [{"step": failure.step + 1, "why": failure.why} for failure in self.failures()]
 
     def _append(self, failure: Failure) -> None:
         with (self.folder / "failures.jsonl").open("a", encoding="utf-8") as file:
-            file.write(f"\n{json.dumps(asdict(failure))}\n")  # on a line of its own, even if the last one was cut off
+            file.write(f"\n{json.dumps(asdict(failure))}\n")  # starts on a new line, even if the last write was cut off
 
     def _end(self) -> None:
         if self._at >= 0:

@@ -1,12 +1,12 @@
 """Which clips a step trains on: a pure function of (seed, step). No loader state, nothing to resume.
 
-An epoch is a permutation of the clips, cut into batches of near lengths (little padding), in an order
-of their own; every clip comes exactly once.
+An epoch contains every clip exactly once. Each batch holds clips of similar length, so there is little padding.
+The order of the batches is random.
 """
 
 import numpy as np
 
-_SORT_WINDOW = 16  # batches sorted by length together: little padding, yet the order stays random
+_SORT_WINDOW = 16  # batches whose clips are sorted by length together: little padding, but the order stays random
 
 
 def epoch(seed: int, number: int, lengths: np.ndarray, batch: int) -> list[np.ndarray]:

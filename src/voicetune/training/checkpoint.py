@@ -1,13 +1,14 @@
-"""A phase's resumable state: its last steps and the best weights, never half written, never silently damaged.
+"""A phase's state to resume from: its last checkpoints and the best weights. No half-written or damaged file is used.
 
-A state folder belongs to one phase with one set of parameters, data and parent model: its name is a
-hash of them. It lies outside DVC's outs, survives a crash and `dvc exp run --temp`, and is locked
-while a training uses it.
+A state folder belongs to one phase with one set of parameters, data, parent model, devices and code. Its name holds
+a hash of them. It lies outside DVC's outs, survives a crash and `dvc exp run --temp`, and is locked while a training
+uses it.
 
-In it, for each of the last two states that were saved: step-<n>.pt (weights, optimizer, curves),
-best-<m>.pt (the best weights by then), and step-<n>.json, written last, with the size and the SHA-256
-of both. What its json does not vouch for does not count. The next state names best weights that are newer than
-the last state; a training that is killed before that makes them again.
+The folder keeps the last two states. Each has step-<n>.pt (weights, optimizer state, curves), best-<m>.pt (the best
+weights up to then), and step-<n>.json, its manifest. The manifest is written last and holds the size and the SHA-256
+of both. A state counts only if its files match its manifest. The best weights can be newer than the last state; the
+next manifest then names them. If the training is killed before that, it resumes from the last state and makes them
+again.
 """
 
 import errno
@@ -34,25 +35,25 @@ from voicetune.errors import UserError
 from voicetune.shapes import Count, Plain, Record
 from voicetune.training.place import root as root
 
-_NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # of a state: the stage and `key`
-_KEPT = 2  # states; a second one, should the last be damaged
+_NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # the name of a state folder: the stage and `key`
+_KEPT = 2  # states; the second serves if the last one is damaged
 _SPARE_BYTES = 50_000_000
 _LOCK_TRIES, _LOCK_SECONDS = 10, 0.1
-_DAYS, _COUNT = 30, 8  # states of other trainings that nobody came back to go after so many days, or beyond so many
+_DAYS, _COUNT = 30, 8  # `tidy` removes unused states after so many days, and all but so many
 
 
 def key(facts: dict[str, Any]) -> str:
-    """A short hash of everything that a training's result depends on."""
+    """Hash everything that a training's result depends on: the first 16 digits of the SHA-256."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, however it ends.
+    """Lock the folder for this process. The lock ends with the process, however that ends.
 
     Raises:
-        UserError: another process is training there; or the folder or its lock is something else, such as a link,
-            through which this would write elsewhere.
+        UserError: another process is training there; or the folder or its lock file is a link, through which this
+            would write elsewhere; or the lock is no plain file.
     """
     path = folder / "lock"
     with files.writing(folder):
@@ -73,7 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(file: IO) -> bool:
-    """Takes the lock; waits a little, for a process that was killed a moment ago may still be going."""
+    """Try to take the lock for about a second, because a process that was just killed may still hold it."""
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +85,7 @@ def _lock(file: IO) -> bool:
 
 
 class _Hashing:
-    """A file to write to that hashes on the way, so that nothing is read again."""
+    """Write to a file and hash the data on the way, so that the file need not be read again."""
 
     def __init__(self, file):
         self.file, self.digest, self.bytes = file, hashlib.sha256(), 0
@@ -100,11 +101,10 @@ class _Hashing:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[_Hashing]:
-    """A file beside, then fsync and rename: a reader sees the old file or the new one, whole."""
+    """Write a temporary file, fsync it and rename it: a reader sees either the old file or the complete new one."""
     beside = path.with_name(path.name + ".part")
-    beside.unlink(missing_ok=True)  # were it a link, writing would follow it
     try:
-        beside.unlink(missing_ok=True)  # were it a link, writing would follow it
+        beside.unlink(missing_ok=True)  # if it is a link, writing would follow it
         with beside.open("wb") as file:
             yield _Hashing(file)
             file.flush()
@@ -117,10 +117,10 @@ def _beside(path: Path) -> Iterator[_Hashing]:
 
 
 def write_beside(path: Path, value: Any) -> dict[str, Any]:
-    """torch.save, whole or not at all.
+    """Save a value with torch.save; `path` holds the complete file, or stays as it was.
 
     Returns:
-        its `bytes` and `sha256`.
+        the file's `bytes` and `sha256`.
     """
     with _beside(path) as file:
         torch.save(value, cast(IO[bytes], file))
@@ -134,22 +134,22 @@ def _sync_folder(path: Path) -> None:
 
 
 class State:
-    """The checkpoints of one training. `save` returns once the values are copied; a thread writes them."""
+    """The checkpoints of one training. `save` copies the values and returns; a background thread writes them."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future | None = None
         self._best_entry: dict[str, Any] | None = None
-        self._copy: Any = None  # of the last state: memory to copy the next one into
+        self._copy: Any = None  # the copy of the last state; the next state is copied into its memory
 
     def load(self) -> dict[str, Any] | None:
-        """The last state that is whole, best weights included, or None when there is none to go on from."""
+        """Load the newest intact state, including its best weights; None if there is no state to resume from."""
         step = self.newest()
         return None if step is None else self.read(step)
 
     def newest(self) -> int | None:
-        """The step of the last state that is whole. Newer ones are damaged, and their manifests are removed."""
+        """Find the newest intact state and return its step. Newer, damaged states lose their manifests."""
         self.flush()
         for step, manifest in _manifests(self.folder):
             damaged, described = [manifest.name], _described(manifest)
@@ -159,34 +159,37 @@ class State:
                 self._best_entry = described.files[self._best(described.best_step).name].model_dump()
                 return step
             print(f"{self.folder / damaged[0]} is damaged; going on from an earlier state, or from the start")
-            manifest.unlink()  # so that it is not counted among those that are kept
+            manifest.unlink()  # otherwise `_tidy` would count it among the states to keep
         return None
 
     def read(self, step: int) -> dict[str, Any]:
-        """The state of a step, as it was saved, on the CPU."""
+        """Read the saved state of a step, with its tensors on the CPU."""
         return torch.load(self._state(step), map_location="cpu", weights_only=True)
 
     def save(self, state: dict[str, Any], best: dict[str, Tensor] | None) -> None:
-        """Write a state; and if it is the best, its whole weights as those that `best_step` names.
+        """Save a state and, if given, the best weights, which belong to the state's `best_step`.
 
-        Waits for the write before it, if that is still going on.
+        Waits until the previous write has ended.
+
+        Args:
+            best: the whole weights; None if this state is not the best so far.
 
         Raises:
-            UserError: this state does not fit on the disk, or the one before could not be written.
+            UserError: this state does not fit on the disk, or the previous one could not be written.
         """
         self.flush()
         self._room(_bytes(state) + _bytes(best or state["gpt"]))
         self._copy = copied = _snapshot(state, self._copy)
-        whole = copied["gpt"] if best is state["gpt"] else _snapshot(best)  # once, where they are the same
+        whole = copied["gpt"] if best is state["gpt"] else _snapshot(best)  # copied only once if they are the same
         self._pending = self._writer.submit(self._write, copied, whole)
 
     def save_best(self, step: int, best: dict[str, Tensor]) -> None:
-        """Write the best weights alone, as those that the next state's `best_step` names.
+        """Save the best weights without a state. The next state names them in its `best_step`.
 
-        Waits for the write before it, if that is still going on.
+        Waits until the previous write has ended.
 
         Raises:
-            UserError: they do not fit on the disk, or what was before them could not be written.
+            UserError: they do not fit on the disk, or the previous write failed.
         """
         self.flush()
         self._room(_bytes(best))
@@ -195,17 +198,17 @@ class State:
 
     @contextmanager
     def flushed(self) -> Iterator[None]:
-        """Whatever ends the block, what was saved in it is then on the disk."""
+        """Wait at the end of the block, also after an exception, until everything saved in it is on the disk."""
         try:
             yield
         finally:
             self.flush()
 
     def flush(self) -> None:
-        """Wait until what was saved is on the disk.
+        """Wait until the last save is on the disk.
 
         Raises:
-            UserError: it could not be written; what was there before is intact.
+            UserError: it could not be written; the earlier states are intact.
         """
         pending, self._pending = self._pending, None
         if pending is None:
@@ -220,7 +223,7 @@ class State:
             ) from None
 
     def best(self, step: int) -> dict[str, Tensor]:
-        """The best weights, as saved with `best_step == step`."""
+        """Load the best weights that were saved with `best_step == step`."""
         self.flush()
         return torch.load(self._best(step), map_location="cpu", weights_only=True)
 
@@ -229,7 +232,7 @@ class State:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, state: dict[str, Any], best: dict[str, Tensor] | None) -> None:
-        """Best weights, state, manifest, in this order; then what no kept manifest names goes."""
+        """Write best weights, state and manifest, in this order. Then remove files that no kept manifest names."""
         step, best_file = state["run"]["step"], self._best(state["best_step"])
         if best is not None:
             self._write_best(state["best_step"], best)
@@ -240,11 +243,11 @@ class State:
         self._tidy()
 
     def _write_best(self, step: int, best: dict[str, Tensor]) -> None:
-        self._tidy()  # what was the best a moment ago, and no state names, makes room
+        self._tidy()  # makes room: removes earlier best weights that no state names
         self._best_entry = write_beside(self._best(step), best)
 
     def _tidy(self) -> None:
-        """Remove what none of the states that are kept names."""
+        """Keep the newest states. Remove older manifests, and every .pt file that no kept manifest names."""
         found = [manifest for _, manifest in _manifests(self.folder)]
         keep, gone = found[:_KEPT], found[_KEPT:]
         named = {name for path in keep if (one := _described(path)) for name in one.files}
@@ -261,7 +264,7 @@ class State:
         return self.folder / f"best-{step}.pt"
 
     def _room(self, one: int) -> None:
-        """At the beginning, room for everything that will lie here at once; later, for what is written now."""
+        """Check the free space: before the first state for all that will lie here at once, later for one write."""
         needed = one if _manifests(self.folder) else (_KEPT + 1) * one
         free = shutil.disk_usage(self.folder).free
         if free < needed + _SPARE_BYTES:
@@ -297,7 +300,7 @@ class _Described(Record):
 
 
 def _described(manifest: Path) -> _Described | None:
-    """What a manifest says of its state; None if it is damaged."""
+    """Read a manifest; None if it is damaged."""
     try:
         return _Described.model_validate_json(manifest.read_bytes()) if files.is_file(manifest) else None
     except (OSError, ValidationError):
@@ -312,9 +315,10 @@ def _intact(path: Path, entry: _Entry) -> bool:
 
 
 def _snapshot(value: Any, old: Any = None) -> Any:
-    """A copy on the CPU that the training no longer changes.
+    """Copy a value to the CPU, so that the training no longer changes it.
 
-    It is put where an old one was that nobody needs any more: new memory takes several times as long to fill.
+    Tensors are copied into those of `old`, an earlier copy that is no longer needed, because filling new memory takes
+    several times as long.
     """
     if isinstance(value, Tensor):
         if isinstance(old, Tensor) and (old.shape, old.dtype) == (value.shape, value.dtype):
@@ -337,7 +341,7 @@ def _bytes(value: Any) -> int:
 
 @dataclass(frozen=True)
 class Kept:
-    """What lies in one state folder. days: since it was last written."""
+    """One state folder. days: days since it was last written. used: whether a training holds its lock."""
 
     folder: Path
     step: int | None
@@ -347,7 +351,7 @@ class Kept:
 
 
 def kept(root: Path) -> list[Kept]:
-    """The states of every training, the newest first; links and folders of other names are nobody's state."""
+    """List the states of all trainings, newest first. Links and folders with other names are not states."""
     folders = [
         path for path in root.glob("*") if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     ]
@@ -376,7 +380,7 @@ def _is_used(folder: Path) -> bool:
 
 
 def tidy(root: Path) -> None:
-    """Remove the states that nobody came back to: those of long ago, and all but the newest few."""
+    """Remove the unused states that were last written more than _DAYS ago, and all but the newest _COUNT of them."""
     unused = [one for one in kept(root) if not one.used]
     for number, one in enumerate(unused):
         if one.days > _DAYS or number >= _COUNT:

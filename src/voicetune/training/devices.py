@@ -1,4 +1,4 @@
-"""On what a phase trains: one device or several, how they share the work, in which precision."""
+"""The devices that a phase trains on, how they share the work, and the precision."""
 
 import os
 
@@ -15,10 +15,10 @@ from voicetune.xtts.gpt import TrainingLoss
 
 
 def fabric_for(settings: TrainStage) -> Fabric:
-    """Fabric, launched: this process is then one of all the ranks.
+    """Create and launch Fabric. After that, this process is one of the ranks.
 
     Raises:
-        UserError: params.yaml asks for devices, or a precision, that are not to be had here.
+        UserError: params.yaml asks for more devices than there are, or for settings that do not work together here.
     """
     accelerator, phase = stage.device(settings.device), settings.phase
     if accelerator == "cpu" and phase.precision == "16-mixed":
@@ -49,7 +49,7 @@ def _strategy(name: str, ranks: int) -> Strategy:
 
 
 def _shard(loss: TrainingLoss, mesh: DeviceMesh) -> TrainingLoss:
-    """FSDP2: each layer of the transformer by itself, all the rest together."""
+    """Shard the model with FSDP2: each transformer layer by itself, everything else together."""
     for block in loss.gpt.gpt.h:
         fully_shard(block, mesh=mesh["data_parallel"])
     fully_shard(loss, mesh=mesh["data_parallel"])

@@ -1,7 +1,7 @@
-"""Weights and optimizer of a training that may be spread over devices, as one state, and back.
+"""Collect weights and optimizer state from all devices into one state, and restore them from it.
 
-One device, or DDP: what each holds is the whole. FSDP: each holds a part; they are brought together on
-the first one's CPU, under the names that a single device would use.
+On one device, and with DDP, each device holds everything. With FSDP each device holds a part. The parts are collected
+on the CPU of the first rank, under the names that a single device would use.
 """
 
 from typing import Any
@@ -25,31 +25,32 @@ _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def load(state: State, fabric: Fabric) -> dict[str, Any] | None:
-    """The last whole state, the same on every device. The folder is one that all can read."""
+    """Load the newest intact state, the same on every rank. All ranks must be able to read the state folder."""
     step = state.newest() if fabric.is_global_zero else None
     step = fabric.broadcast(step)
     return None if step is None else state.read(step)
 
 
 def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[str, Any]:
-    """What a training goes on from: `gpt` (without what is frozen), `optimizer`, `precision`.
+    """Collect what a training resumes from: `gpt` (without frozen weights), `optimizer`, `precision`.
 
-    To be called on every device; whole on the first.
+    Every rank must call it; the first rank gets the complete values.
     """
-    precision = fabric.strategy.precision.state_dict()  # the scale of 16-mixed
-    weights = trained(
-        loss, fabric
-    )  # first: after a forward pass, only this brings back the parts that moments belong to
+    precision = fabric.strategy.precision.state_dict()  # holds the loss scale of 16-mixed
+    # Weights first: after a forward pass, FSDP may hold whole parameters. Collecting the weights puts back the sharded
+    # parameters, which the moments belong to.
+    weights = trained(loss, fabric)
     if not _is_sharded(fabric):
         moments = optimizer.state_dict()
     else:
-        begun = any(state for state in optimizer.state.values())  # asked before, torch would take a step of its own
+        # With an empty state, get_optimizer_state_dict() runs an optimizer step, so skip it until training has begun.
+        begun = any(state for state in optimizer.state.values())
         moments = get_optimizer_state_dict(loss, optimizer, options=_WHOLE) if begun else {}
     return {"gpt": weights, "optimizer": moments, "precision": precision}
 
 
 def trained(loss: TrainingLoss, fabric: Fabric) -> dict[str, Tensor]:
-    """The GPT's weights without those that are frozen. To be called on every device; whole on the first."""
+    """Collect the GPT's weights without the frozen ones. Every rank must call it; the first rank gets them complete."""
     if not _is_sharded(fabric):
         return trained_state(loss.gpt)
     weights: dict[str, Any] = get_model_state_dict(loss, options=_WHOLE)
@@ -57,12 +58,12 @@ def trained(loss: TrainingLoss, fabric: Fabric) -> dict[str, Tensor]:
 
 
 def whole(loss: TrainingLoss, trained: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The GPT's whole weights by the stock names; `trained`, just asked for, where nothing is frozen."""
+    """Return all weights of the GPT under their stock names: `trained` itself, or with adapters the merged weights."""
     return stock_state(loss.gpt) if has_adapters(loss.gpt) else trained
 
 
 def restore(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:
-    """Optimizer and precision from a snapshot; the weights were loaded before the model was spread."""
+    """Restore optimizer and precision from a snapshot. The weights were loaded before the model was sharded."""
     fabric.strategy.precision.load_state_dict(saved["precision"])
     if not _is_sharded(fabric):
         optimizer.load_state_dict(saved["optimizer"])

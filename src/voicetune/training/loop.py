@@ -1,8 +1,8 @@
-"""The training loop, top to bottom. Knows nothing of audio, DVC or the command line.
+"""The training loop, top to bottom. It does not depend on audio, DVC or the command line.
 
-Every step is a pure function of the weights, the optimizer's state and its number: the batch, the
-references and the dropout are derived from (seed, step). So a state is weights, optimizer, step and
-the curves so far, and a training that was killed ends in the same weights as one that was not.
+Every step is a pure function of the weights, the optimizer state and the step's number: the batch, the
+references and the dropout are derived from (seed, step). So a state holds the weights, the optimizer state, the
+step and the curves so far. A training that is killed and resumed ends with the same weights as one that was not.
 """
 
 import math
@@ -31,27 +31,27 @@ from voicetune.training.step import Stepper
 from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
 from voicetune.xtts.rows import Recipe
 
-_SAVE_SECONDS = 60.0  # between two states; what came after the last is done again by a training that goes on from it
+_SAVE_SECONDS = 60.0  # between two states; a resumed training repeats the steps after its last state
 
 Row = dict[str, float]
 Judge = Callable[[], tuple[Row, float]]
-"""Listens to the model as it is: figures for the curve, and one to choose by, lower for better."""
+"""Judges the current model. Returns figures for the curve and a score for choosing the best model (lower is better)."""
 Log = Callable[[int, Row, bool], None]
-"""Called with step, values and whether to write now; first with the rows of a resumed history. Of the values, those
-named `run/...` are of this run alone: a clock or a memory gauge gave them."""
+"""Called with the step, its values and whether to write now. A resumed training first passes the rows of its history.
+Values named `run/...` differ from run to run: they are measured speed and memory."""
 
 
 @dataclass
 class Progressed:
-    """What a phase knows of itself besides weights and optimizer; saved with every state."""
+    """Progress of a phase, saved in every state beside the weights and the optimizer state."""
 
     step: int = 0
     best_step: int = 0
-    best_score: float = math.inf  # what it was chosen by: the mel CE, or a judge's figure
+    best_score: float = math.inf  # of the best model: its mel CE, or the judge's score
     best_mel_ce: float = math.inf
     best_text_ce: float = math.inf
     start_mel_ce: float = math.inf
-    worse: int = 0  # evaluations since the best
+    worse: int = 0  # evaluations since the best one
     tokens: int = 0
     seconds: float = 0.0
     ended: str = ""  # why: "all steps", "target reached", "patience"
@@ -76,21 +76,21 @@ def train(
 
     Args:
         loss: wraps the GPT, loaded with the parent's weights; it is trained in place.
-        state: where to go on from, and to keep the state; the caller holds its lock.
+        state: the state to resume from and to save to; the caller holds its lock.
         measured: how validation clips are conditioned; the caller gives the same to every phase.
-        optimizer: of the GPT's parameters, if not `optimizer_for`'s.
-        before_step: called with the number of each optimizer step (from 0) before it.
-        pieces: in how many each micro-batch goes through the model, for want of memory; the sums are the same.
-        judge: chooses the best model instead of the validation mel CE; the same answer on every device.
+        optimizer: optimizes the GPT's parameters; the default is `optimizer_for`'s.
+        before_step: called with the number of each optimizer step (from 0) before that step.
+        pieces: how many parts each micro-batch is split into to save memory; the sums over clips stay the same.
+        judge: chooses the best model instead of the validation mel CE; must give the same answer on every rank.
 
     Returns:
-        the best GPT weights by validation mel CE or the judge, on the first device of all, and the facts of the run.
+        the best GPT weights by validation mel CE or the judge (empty on ranks other than the first), and the progress.
 
     Raises:
         Stopped: a signal came; the state is saved.
-        UserError: the loss is not finite (nothing of it is saved).
+        UserError: the loss is not finite; such a state is not saved.
     """
-    # 1. The model, the optimizer, the schedule; a state to go on from, if there is one
+    # 1. The model, the optimizer, the number of steps; the saved state, if there is one
     steps = total_steps(phase, len(codes.training))
     run, history = Progressed(), []
     if saved := gather.load(state, fabric):
@@ -98,7 +98,7 @@ def train(
         run, history = Progressed(**saved["run"]), saved["history"]
         fabric.print(f"going on from step {run.step} of {steps}")
     set_dropout(loss.gpt, phase.dropout)
-    loss.train()  # the GPT comes in eval mode, also when going on from a state
+    loss.train()  # the GPT arrives in eval mode, also when the training is resumed
     model = fabric.setup_module(loss)
     stepping: Any = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
     if saved:
@@ -106,9 +106,9 @@ def train(
     for step, row in history:
         log(step, row, False)
 
-    # 2. What is done now and then
+    # 2. Saving, logging and evaluation
     def save(best: bool, state_too: bool) -> None:
-        """Best weights, the state, both or none."""
+        """Save the best weights, the state, both or neither."""
         if not (best or state_too):
             return
         value = gather.snapshot(loss, stepping, fabric) if state_too else {"gpt": gather.trained(loss, fabric)}
@@ -125,8 +125,10 @@ def train(
         log(run.step, values, write)
 
     def evaluate(state_too: bool) -> None:
-        """Cross entropies of the validation clips, the same on every device; keeps the best weights, and the whole
-        state, which is several times as large, if it is time for it or the phase ends."""
+        """Measure the validation clips' cross entropies, the same on every rank. Save the weights if they are the best.
+
+        The whole state is several times as large, so it is saved only if `state_too` is set or the phase ends.
+        """
         found = cross_entropy.measure(loss, codes, codes.validation, tokens, seed, measured)
         if not math.isfinite(found.mel_ce + found.text_ce):
             raise UserError(
@@ -155,7 +157,7 @@ def train(
             + f"  best {run.best_mel_ce:.4f} at {run.best_step}"
         )
 
-    # 3. Before the first step: what the parent is worth
+    # 3. Before the first step: evaluate the parent
     with _signals() as stopped, _progress(steps, fabric) as bar, state.flushed():
         if not saved:
             evaluate(state_too=True)
@@ -176,7 +178,7 @@ def train(
             run.step += 1
             to_log = run.step % phase.log_every == 0
             to_evaluate = run.step % phase.eval_every == 0 or run.step == steps
-            if to_log or fabric.device.type == "cpu":  # a GPU is not waited for in each step
+            if to_log or fabric.device.type == "cpu":  # reading the losses waits for the GPU, so not at each step
                 mel_ce, text_ce = stepper.losses()
                 bar(run, mel_ce)
             run.seconds += time.monotonic() - started
@@ -186,7 +188,7 @@ def train(
                 note(_row(stepping, mel_ce, text_ce, rate), run.step % (10 * phase.log_every) == 0)
             to_stop, to_save = _agreed(fabric, to_log, [bool(stopped), time.monotonic() - last_save > _SAVE_SECONDS])
             if to_evaluate or to_stop or to_save:
-                stepper.losses()  # so that nothing is saved that is not finite
+                stepper.losses()  # raises if a loss is not finite, before anything is saved
             if to_evaluate:
                 evaluate(state_too=to_stop or to_save)
             elif to_stop or to_save:
@@ -202,7 +204,7 @@ def train(
 
 
 def _agreed(fabric: Fabric, may_ask: bool, wishes: list[bool]) -> list[bool]:
-    """What any device wishes, all do in the same step. Asking the others costs a moment: so not in each."""
+    """Make all ranks do in the same step what any of them wishes. The exchange takes time, so it needs `may_ask`."""
     if fabric.world_size == 1:
         return wishes
     if not may_ask:
@@ -224,13 +226,13 @@ def _row(optimizer, mel_ce: float, text_ce: float, rate: float) -> Row:
 
 @contextmanager
 def _signals():
-    """Collects SIGTERM and SIGINT, so that a step ends and its state is saved; a second SIGINT is impatience."""
+    """Collect SIGTERM and SIGINT, so that the step can end and its state be saved. A second SIGINT stops at once."""
     caught: list[int] = []
 
     def handler(number, _frame):
         if number == signal.SIGINT and number in caught:
             raise KeyboardInterrupt
-        caught.append(number)  # after a SIGINT, the agent sends a SIGTERM of its own
+        caught.append(number)  # after a SIGINT the agent also sends a SIGTERM, which must not count as a second SIGINT
 
     old = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -242,7 +244,7 @@ def _signals():
 
 @contextmanager
 def _progress(steps: int, fabric: Fabric):
-    """A bar with step, mel CE, best and time left; silent where there is no terminal."""
+    """Show a bar with step, mel CE, best mel CE and time left; nothing if there is no terminal."""
     columns = [
         TextColumn("step {task.completed}/{task.total}"),
         BarColumn(),

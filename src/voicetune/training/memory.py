@@ -1,6 +1,6 @@
 """Training in less memory: low-rank adapters, activation checkpointing, an 8-bit optimizer.
 
-Each works alone and with the others; the model that is published has the stock keys either way.
+Each works alone or together with the others. The published model has the stock keys in every case.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,15 @@ from TTS.tts.layers.xtts.gpt import GPT
 
 from voicetune.errors import UserError
 
-_ADAPTED = ["c_attn", "c_proj", "c_fc"]  # of a GPT-2 block: queries, keys and values; both outputs; the MLP's input
+# In a GPT-2 block: queries, keys and values; both output projections; the MLP's input.
+_ADAPTED = ["c_attn", "c_proj", "c_fc"]
 
 
 def add_lora(gpt: GPT, rank: int, alpha: float, seed: int) -> None:
-    """Freeze the GPT, and give each matrix W of its blocks a trained addition alpha / rank * B A.
+    """Freeze the GPT, and add a trained term alpha / rank * B A to each matrix W of its blocks.
 
-    A (rank, inputs) is drawn from `seed` alone; B (outputs, rank) starts at zero, so that the model
-    is at first what it was. Once for each GPT, before the optimizer is made.
+    A (rank, inputs) is drawn from `seed` alone. B (outputs, rank) starts at zero, so that the model does not
+    change at first. Call it once for each GPT, before the optimizer is made.
 
     Source: LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685), by peft.
     """
@@ -41,9 +42,10 @@ def has_adapters(gpt: GPT) -> bool:
 
 
 def stock_state(gpt: GPT) -> dict[str, Tensor]:
-    """The state by the stock GPT's keys, W + alpha / rank * B A for each adapted W.
+    """Return the state under the stock GPT's keys, with W + alpha / rank * B A for each adapted W.
 
-    Copies, on the model's device; without adapters it is `gpt.state_dict()` itself. The model goes on as it was.
+    The tensors are copies on the model's device. Without adapters, this is `gpt.state_dict()` itself. The model does
+    not change.
     """
     layers: dict[str, Any] = {name: part for name, part in gpt.named_modules() if hasattr(part, "base_layer")}
     if not layers:
@@ -57,16 +59,16 @@ def stock_state(gpt: GPT) -> dict[str, Tensor]:
 
 
 def trained_state(gpt: GPT) -> dict[str, Tensor]:
-    """`gpt.state_dict()` without the frozen parameters: with adapters, these alone; else all of it."""
+    """Return `gpt.state_dict()` without frozen parameters: with adapters, only the adapters; otherwise everything."""
     frozen = {name for name, parameter in gpt.named_parameters() if not parameter.requires_grad}
     return {name: value for name, value in gpt.state_dict().items() if name not in frozen}
 
 
 def load_trained_state(gpt: GPT, state: dict[str, Tensor]) -> None:
-    """Load what `trained_state` gave; frozen parameters stay.
+    """Load a state from `trained_state`; frozen parameters stay as they are.
 
     Raises:
-        UserError: the state has other keys than `trained_state(gpt)`, or other sizes; nothing is loaded.
+        UserError: the state's keys or sizes differ from those of `trained_state(gpt)`; nothing is loaded.
     """
     sizes = {name: value.shape for name, value in trained_state(gpt).items()}
     given = {name: value.shape for name, value in state.items()}
@@ -79,20 +81,23 @@ def load_trained_state(gpt: GPT, state: dict[str, Tensor]) -> None:
 
 
 def checkpoint_activations(gpt: GPT) -> None:
-    """Keep only each block's input in training, and compute the rest again in the backward pass.
+    """In training, keep only each block's input and recompute the other activations in the backward pass.
 
     Loss, gradients and dropout stay the same; nothing changes in eval mode or in the state.
 
     Source: sublinear memory cost (Chen et al. 2016, https://arxiv.org/abs/1604.06174).
     """
-    # Not by gradient_checkpointing_enable: it asks for token embeddings, which the stock GPT removes from its GPT-2.
+    # gradient_checkpointing_enable() would need token embeddings, which the stock GPT removes from its GPT-2.
     again = partial(checkpoint, use_reentrant=False, context_fn=partial(_contexts, gpt.gpt.config))
     for block in gpt.gpt.h:
         block.gradient_checkpointing, block._gradient_checkpointing_func = True, again
 
 
 def _contexts(config) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Of the forward pass and its repetition: attention must be the same, and is set for one forward pass only."""
+    """Return contexts for the forward pass and its recomputation. Both must use the same attention.
+
+    `TrainingLoss` sets the attention for its forward pass only, so the recomputation has to set it again.
+    """
     return nullcontext(), _attention(config, config._attn_implementation)
 
 
@@ -112,12 +117,12 @@ def adam8bit(
     eps: float,
     device: torch.device | str = "cpu",
 ) -> torch.optim.Optimizer:
-    """AdamW with moments of 8 bits, in blocks of 256; in fp32 for parameters of fewer than 4,096 values.
+    """AdamW with 8-bit moments in blocks of 256, and fp32 moments for parameters of fewer than 4,096 values.
 
     Source: 8-bit optimizers (Dettmers et al. 2022, https://arxiv.org/abs/2110.02861), by bitsandbytes.
 
     Args:
-        device: where the parameters are when they are trained; the optimizer is tried there.
+        device: where the parameters are in training; the optimizer is tried out there.
 
     Raises:
         UserError: bitsandbytes is missing, or does not run on that device.
@@ -128,7 +133,7 @@ def adam8bit(
         probe = nn.Parameter(torch.zeros(4096, device=device))
         probe.grad = torch.ones_like(probe)
         AdamW8bit([probe], lr=lr).step()
-    except Exception as error:  # besides ImportError, whatever its compiled library raises, by version and device
+    except Exception as error:  # ImportError, or an error of its compiled library, which depends on version and device
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"optimizer: adamw8bit does not run on {device} ({reason}); run `pip install bitsandbytes`"

@@ -1,4 +1,4 @@
-"""How weights are changed: the optimizer, its learning rate, and for how many steps."""
+"""The optimizer, its learning rate, and the number of steps."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ def total_steps(phase: Phase, clips: int) -> int:
 
 
 def learning_rate(phase: Phase, step: int, steps: int) -> float:
-    """Linear warm-up, then constant, or a cosine to a tenth (Loshchilov & Hutter 2017)."""
+    """Linear warm-up, then constant, or a cosine down to a tenth (Loshchilov & Hutter 2017)."""
     if step < phase.warmup_steps:
         return phase.lr * (step + 1) / phase.warmup_steps
     if phase.schedule == "constant":
@@ -27,7 +27,7 @@ def learning_rate(phase: Phase, step: int, steps: int) -> float:
 
 
 def optimizer_for(loss: nn.Module, phase: Phase) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) of what is trained; decay on matrices only, not norms, biases, embeddings."""
+    """AdamW (Loshchilov & Hutter 2019) of trained parameters. Decay on matrices only, not norms, biases, embeddings."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     embeddings = {id(m.weight) for m in loss.modules() if isinstance(m, nn.Embedding)}

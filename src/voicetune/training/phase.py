@@ -1,4 +1,4 @@
-"""One phase from parent folder to published folder: the loop, its state, the voices, the facts."""
+"""Run one phase from the parent folder to the published folder: the loop, its state, the voices, the facts."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from voicetune.xtts.rows import measured_recipe
 def run(
     name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, data: Path, log: loop.Log
 ) -> list[dict[str, object]]:
-    """Train a phase and publish its folder, at the end and in one rename.
+    """Train a phase, and publish its folder at the end with one rename.
 
     Args:
         name: the stage, which also names the state folder.
@@ -34,7 +34,7 @@ def run(
         data: holds `codes` and `clips`.
 
     Returns:
-        the restarts: step and reason of each process that this training lost.
+        the restarts: step and reason of each failure of this training.
 
     Raises:
         UserError: see `loop.train`, `folder.open_xtts`, `checkpoint.locked`, `Attempts.check`.
@@ -75,12 +75,12 @@ def run(
                 _publish(out, parent, best, codes, data, {**facts, **_story(name, codes, phase, progressed, parent)})
         restarts = attempts.told()
         if first:
-            state.remove()  # only now: a crash while publishing costs nothing but the publishing
+            state.remove()  # only now, so that a crash while publishing does not lose the training
     return restarts
 
 
 def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
-    """The loss of the parent's GPT, with what the phase asks for to need less memory."""
+    """The loss of the parent's GPT, with the memory savings that the phase asks for."""
     loss = TrainingLoss(folder.open_xtts(parent).gpt)
     if phase.lora_rank is not None:
         memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed)
@@ -92,12 +92,15 @@ def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
 def _judge(
     loss: TrainingLoss, codes: Codes, data: Path, choice: Choice, seed: int, parent: Path, fabric: Fabric
 ) -> loop.Judge | None:
-    """Who listens to the model in training, if the phase wants to be chosen by ear; one does it for all devices."""
+    """The judge that chooses the best model by ear; None if the phase chooses by mel CE.
+
+    Only the first rank judges. It broadcasts the result to the others.
+    """
     if choice.select == "mel_ce":
         return None
     judge = None
     if fabric.is_global_zero:
-        # Only where they are asked: the recogniser, the speaker encoder, and all that speaks.
+        # Imported only if needed: the recogniser, the speaker encoder and the code that speaks.
         from voicetune.measures.judge import Judge  # no dep: its code is hashed in data/choice, by stage choose
         from voicetune.speech.voice import Voice  # no dep: see above
 
@@ -114,7 +117,11 @@ def _judge(
 
 
 def _pieces(attempts: Attempts, phase: Phase) -> int:
-    """In how many each micro-batch is cut, for those that did not fit into memory."""
+    """How many parts to split each micro-batch into: twice as many for each time that memory ran out.
+
+    Raises:
+        UserError: one clip at a time does not fit into memory.
+    """
     pieces = 2 ** sum(failure.why == OUT_OF_MEMORY for failure in attempts.failures())
     if pieces >= 2 * phase.batch_size:
         raise UserError(
@@ -128,7 +135,7 @@ def _pieces(attempts: Attempts, phase: Phase) -> int:
 
 
 def _story(name: str, codes: Codes, phase: Phase, run: loop.Progressed, parent: Path) -> dict[str, Any]:
-    """What the phase did, in figures."""
+    """The facts of the phase, for the published folder."""
     known = folder.ours(parent)
     trained = [codes.clips[i] for i in codes.training]
     return {
@@ -148,12 +155,15 @@ def _story(name: str, codes: Codes, phase: Phase, run: loop.Progressed, parent: 
 
 
 def steps_before(name: str, parent: Path) -> int:
-    """Steps of phase 1 that lie before this phase's own."""
+    """Number of phase 1 steps that were made before this phase."""
     return int(folder.ours(parent)["facts"]["steps"]) if name == "train_phase2" else 0
 
 
 def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts: dict[str, Any]) -> None:
-    """The parent with the best weights and its speakers' voices, opened anew: the trained one may be in parts."""
+    """Publish the parent with the best weights and its speakers' voices.
+
+    The parent is opened again, because the trained model may be sharded.
+    """
     xtts = folder.open_xtts(parent)
     xtts.gpt.load_state_dict(gpt)
     torch.nn.Module.eval(xtts)

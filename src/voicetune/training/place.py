@@ -1,10 +1,10 @@
-"""Where the states of unfinished trainings lie. Without torch, so that who only looks needs not load it."""
+"""The folder for the states of unfinished trainings. This module does not import torch, so callers need not load it."""
 
 from pathlib import Path
 
 
 def root(workspace: Path) -> Path:
-    """`state/` of the repository, also from within DVC's temporary experiments."""
+    """The repository's `state/` folder, also when called inside one of DVC's temporary experiments."""
     parts = workspace.resolve().parts
     for i in range(len(parts) - 2):
         if parts[i : i + 3] == (".dvc", "tmp", "exps"):

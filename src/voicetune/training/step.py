@@ -1,6 +1,6 @@
-"""One optimizer step, on as many devices and in as many pieces as there are: always the same sum.
+"""One optimizer step. Its gradient is the same sum for any number of devices and pieces.
 
-A step's batch is drawn whole, from (seed, step) alone; then each device takes its rows of it.
+The whole batch of a step is drawn from (seed, step) alone. Then each device takes its share of the clips.
 """
 
 import math
@@ -22,8 +22,8 @@ from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.rows import Drawn, Recipe, assemble, draw
 
 _LEAST_SCALE = 1.0
-"""Of 16-mixed. It begins at 65,536, is halved by each step that is left out, and doubled by 2,000 good ones in a row:
-below 1 the gradients overflow whatever it is."""
+"""The lowest loss scale of 16-mixed. The scale begins at 65,536, is halved by each skipped step and doubled after 2,000
+good steps in a row. If it falls below 1, the gradients overflow at any scale."""
 _OTHER_PRECISION = "use precision: 32-true (or bf16-mixed on an RTX 30 or newer)"
 _KEPT = "The last state before it is kept."
 
@@ -39,7 +39,7 @@ def recipe_of(phase: Phase) -> Recipe:
 
 
 def drawn_of_step(codes: Codes, phase: Phase, seed: int, step: int) -> list[Drawn]:
-    """The micro-batches of optimizer step `step` (0-based)."""
+    """Draw the micro-batches of optimizer step `step` (0-based)."""
     lengths = codes.lengths[codes.training]
     clips = codes.training[batches.clips_of_step(seed, step, lengths, phase.batch_size * phase.accumulate)]
     parts = [clips[i : i + phase.batch_size] for i in range(0, len(clips), phase.batch_size)]
@@ -48,9 +48,10 @@ def drawn_of_step(codes: Codes, phase: Phase, seed: int, step: int) -> list[Draw
 
 
 def share(drawn: list[Drawn], rank: int, ranks: int, pieces: int) -> list[tuple[Drawn, bool]]:
-    """What one of `ranks` devices takes of a step, each micro-batch in `pieces`; every clip goes to one of them.
+    """Split each micro-batch into `pieces` and return the parts that `rank` processes, with whether each one counts.
 
-    All take equally many parts. One for which no clip is left takes the first once more, and does not count it.
+    Every clip goes to exactly one rank. All ranks process the same number of parts, so that collectives stay aligned.
+    A rank without clips takes the first clip of the micro-batch again with weight 0. A single rank drops such parts.
     """
     parts = []
     for whole in drawn:
@@ -61,12 +62,12 @@ def share(drawn: list[Drawn], rank: int, ranks: int, pieces: int) -> list[tuple[
 
 
 class Stepper:
-    """Takes the steps of one phase, and keeps what they cost until somebody asks: no waiting for the device between.
+    """Takes the optimizer steps of one phase. Losses stay on the device until `losses` reads them, so no step waits.
 
     Args:
         model, optimizer: as Fabric set them up.
-        steps: of the whole phase.
-        pieces: in how many each micro-batch goes through the model, for want of memory.
+        steps: the number of steps of the whole phase.
+        pieces: how many parts each micro-batch is split into to save memory.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Stepper:
         self._last = math.nan, math.nan
 
     def step(self, step: int) -> int:
-        """Optimizer step `step` (0-based); returns the number of tokens in it, of all devices."""
+        """Take optimizer step `step` (0-based); returns its number of tokens over all devices."""
         fabric, ranks = self.fabric, self.fabric.world_size
         drawn = drawn_of_step(self.codes, self.phase, self.seed, step)
         recipe = recipe_of(self.phase)
@@ -96,7 +97,7 @@ class Stepper:
             with fabric.no_backward_sync(self.model, enabled=number < len(parts)):
                 text, mel = self.model(batch)
                 both = torch.stack([mel.sum() / mel_count, text.sum() / text_count]) * counted
-                # times the devices: what is to be summed over them is averaged
+                # The gradients are averaged over the ranks; times `ranks`, that is their sum.
                 fabric.backward((both[0] + self.phase.text_weight * both[1]) * ranks)
             sums = sums + both.detach()
         norm = self._clipped()
@@ -106,7 +107,7 @@ class Stepper:
         return text_count + mel_count
 
     def _clipped(self) -> Tensor | None:
-        """Clip the gradients; returns their norm before.
+        """Clip the gradients; returns their norm before clipping.
 
         Fabric refuses to unscale the gradients of 16-mixed for a fused AdamW; torch's own scaler does it.
         """
@@ -117,10 +118,11 @@ class Stepper:
         return nn.utils.clip_grad_norm_(self.model.parameters(), longest)
 
     def losses(self) -> tuple[float, float]:
-        """mel CE and text CE of the last step, nats per token; looks at all those before it that nobody looked at.
+        """Return mel CE and text CE of the last step, in nats per token, and check all steps since the last call.
 
         Raises:
-            UserError: one is not a finite number, nor are then the weights; or 16-mixed takes no steps any more.
+            UserError: a loss or gradient norm is not finite, so the weights are not either; or the gradients of
+                16-mixed overflow at any scale.
         """
         waiting, self._waiting = self._waiting, []
         if not waiting:
@@ -128,7 +130,7 @@ class Stepper:
         sums = cast(Tensor, self.fabric.all_reduce(torch.stack([sums for _, sums, _ in waiting]), reduce_op="sum"))
         norms = torch.stack([norm.full_tensor() if isinstance(norm, DTensor) else norm for _, _, norm in waiting]).cpu()
         scaler = _scaler(self.fabric)
-        if scaler is not None:  # it leaves out a step whose gradients overflowed, and halves its scale
+        if scaler is not None:  # the scaler itself skips a step whose gradients overflow, and halves its scale
             norms = torch.zeros_like(norms)
         for (step, _, _), (mel_ce, text_ce), norm in zip(waiting, sums.tolist(), norms.tolist(), strict=True):
             if not math.isfinite(mel_ce + text_ce + norm):
@@ -154,5 +156,5 @@ class Stepper:
 
 
 def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
-    """What scales the loss in 16-mixed, so that gradients do not vanish in 16 bits; None in other precisions."""
+    """The gradient scaler of 16-mixed, so that gradients do not underflow in 16 bits; None in other precisions."""
     return getattr(fabric.strategy.precision, "scaler", None)

@@ -1,7 +1,7 @@
-"""What the files of a model folder have to be before anything is built of them or copied.
+"""Checks the files of a model folder before a model is built from them or they are copied.
 
-Whoever made them may have made a mistake, or mean harm. Sizes are compared with the weights first, so that nothing
-bigger than the file itself is ever built.
+The files may be faulty or malicious. Sizes are compared with the weights first, so that nothing is built that is larger
+than the file itself.
 """
 
 import json
@@ -17,11 +17,11 @@ from voicetune.errors import UserError
 from voicetune.params.languages import CHARACTER_LIMITS
 
 _AGAIN = "fetch or make it again"
-_BANDS = 80
-_EMBEDDING = (1, 512, 1)
+BANDS = 80  # of a mel spectrogram
+EMBEDDING = (1, 512, 1)  # shape of a speaker_embedding, also where the renderer keeps its statistics in it
 VOCODERS = ("hifigan", "renderer", "griffin_lim")
 
-# Of config.json's model_args, what XTTS is built with: the least and the most. Published: 30 layers of 1,024.
+# Smallest and largest allowed value of each size in config.json's model_args. Published: 30 layers of width 1,024.
 _SIZES = {
     "gpt_layers": (1, 512), "gpt_n_model_channels": (1, 16384), "gpt_n_heads": (1, 512),
     "gpt_max_audio_tokens": (1, 100_000), "gpt_max_text_tokens": (1, 100_000), "gpt_max_prompt_tokens": (1, 10_000),
@@ -36,10 +36,10 @@ _TEXTS = ("base", "origin", "licence", "published")
 
 
 def config(path: Path, found: Any) -> None:
-    """Check config.json's content, as it stands in the file; what is missing there has the stock class's value.
+    """Check config.json's content as it is in the file. A missing key has the stock class's default.
 
     Raises:
-        UserError: it is no table, or a value is of another type or size than XTTS has.
+        UserError: it is not a JSON object for XTTS, or a value has a type or size that XTTS cannot have.
     """
     args, audio = (found.get(part, {}) if isinstance(found, dict) else None for part in ("model_args", "audio"))
     if not isinstance(args, dict) or not isinstance(audio, dict) or found.get("model", "xtts") != "xtts":
@@ -66,7 +66,7 @@ def _wrong(path: Path, name: str, value: Any, rule: str) -> None:
 
 
 def _shown(value: Any) -> str:
-    """A value in a few characters; of a long or nested one only what it is."""
+    """Show a value in a few characters: a string is cut to 40, a list or dict is shown only by its type."""
     if value is None or isinstance(value, bool | float):
         return json.dumps(value)
     if isinstance(value, int):
@@ -75,10 +75,10 @@ def _shown(value: Any) -> str:
 
 
 def weights(path: Path, found: Any) -> dict[str, Tensor]:
-    """Check that a checkpoint's content is plain tensors by name.
+    """Check that a checkpoint's content maps names to plain tensors.
 
     Raises:
-        UserError: it is something else.
+        UserError: the content is something else.
     """
     if not isinstance(found, dict) or not found:
         raise UserError(f"{path} holds no weights; take the checkpoint of a model.")
@@ -89,33 +89,33 @@ def weights(path: Path, found: Any) -> dict[str, Tensor]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is a tensor of real numbers that are all in the file, and not one number that is repeated."""
+    """Whether it is a dense CPU tensor of real numbers that stores every element, instead of repeating a few."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
-    if value.is_floating_point() and value.element_size() < 2:  # torch computes little with eight bits
+    if value.is_floating_point() and value.element_size() < 2:  # torch has few operations for 8-bit floats
         return False
     stored = value.untyped_storage().nbytes()
     return not value.is_complex() and not value.is_quantized and value.numel() * value.element_size() <= stored
 
 
 def fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
-    """Check that weights are no bigger than their file: many names may point to the same numbers in it.
+    """Check that weights are no bigger than their file. Many names may point to the same numbers in the file.
 
     Raises:
-        UserError: they are bigger.
+        UserError: the weights are bigger.
     """
     if sum(value.numel() * value.element_size() for value in found.values()) > path.stat().st_size:
         raise UserError(f"{path} names the same weights more than once, as no XTTS does; {_AGAIN}.")
 
 
 def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: int) -> None:
-    """Compare what config.json and vocab.json say of the model with its weights, before it is built in those sizes.
+    """Compare the sizes in config.json and vocab.json with the weights, before the model is built in those sizes.
 
     Args:
         args: the stock `XttsArgs`.
 
     Raises:
-        UserError: one of them says something else.
+        UserError: a size differs, or a weight is missing.
     """
     width, layers = args.gpt_n_model_channels, _layers(found)
     said = {
@@ -134,7 +134,7 @@ def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: i
         if not wrong and tuple(found[name].shape) != shape:
             wrong = f"{what} ({_shape(found[name])}, not {list(shape)})"
     if not wrong and (12 * layers + 24) * width**2 > sum(value.numel() for value in found.values()):
-        wrong = "the weights of the layers are missing"  # 12 width^2 a layer, 24 in the conditioning encoder
+        wrong = "the weights of the layers are missing"  # 12 width^2 per layer, 24 width^2 in the conditioning encoder
     if wrong:
         raise UserError(f"{path} does not fit its config.json and vocab.json: {wrong}; take all from the same model.")
     last_two = {args.gpt_num_audio_tokens - 2, args.gpt_num_audio_tokens - 1}
@@ -149,10 +149,12 @@ def _layers(found: Mapping[str, Tensor]) -> int:
 
 
 def finite(path: Path, found: Mapping[str, Tensor]) -> None:
-    """Check every weight: one pass over all of them, so where a model comes in or goes out, not wherever it is opened.
+    """Check that every weight is finite.
+
+    This reads all weights, so it runs only when a model is imported or given away, not every time it is opened.
 
     Raises:
-        UserError: one is not a number, or infinite.
+        UserError: a weight is NaN or infinite.
     """
     for name, value in found.items():
         if not torch.isfinite(value).all():
@@ -163,13 +165,13 @@ def finite(path: Path, found: Mapping[str, Tensor]) -> None:
 
 
 def mel_stats(path: Path, found: Any) -> Tensor:
-    """Check mel_stats (80,). Its values divide each band of a log mel spectrogram; the published ones are all negative.
+    """Check mel_stats (80,). Each value divides one band of a log mel spectrogram. The published ones are all negative.
 
     Raises:
-        UserError: it has another shape, or a value that nothing can be divided by.
+        UserError: it has another shape, or a value that is not finite or whose magnitude is not between 1e-3 and 1e3.
     """
-    if not _is_plain(found) or tuple(found.shape) != (_BANDS,) or not found.is_floating_point():
-        raise UserError(f"{path} is no mel_stats of XTTS ({_shape(found)}, not [{_BANDS}]); {_AGAIN}.")
+    if not _is_plain(found) or tuple(found.shape) != (BANDS,) or not found.is_floating_point():
+        raise UserError(f"{path} is no mel_stats of XTTS ({_shape(found)}, not [{BANDS}]); {_AGAIN}.")
     if not torch.isfinite(found).all() or found.abs().min() < 1e-3 or found.abs().max() > 1e3:
         raise UserError(f"{path}: mel_stats has values that are zero, not finite or far off; {_AGAIN}.")
     return found
@@ -179,7 +181,7 @@ def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]
     """Check speakers by name: gpt_cond_latent (1, any, width) and speaker_embedding (1, 512, 1).
 
     Raises:
-        UserError: one is something else, or not finite.
+        UserError: a speaker has another type or shape, or is not finite.
     """
     if not isinstance(found, dict) or not all(_is_line(name) for name in found):
         raise UserError(f"{path} holds no speakers by name; {_AGAIN}.")
@@ -192,7 +194,7 @@ def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]
 
 def _fault_of(speaker: Any, width: int) -> str | None:
     known = speaker if isinstance(speaker, dict) else {}
-    for name, shape in (("gpt_cond_latent", (1, -1, width)), ("speaker_embedding", _EMBEDDING)):
+    for name, shape in (("gpt_cond_latent", (1, -1, width)), ("speaker_embedding", EMBEDDING)):
         value: Any = known.get(name)
         fits = _is_plain(value) and value.is_floating_point() and value.dim() == 3 and value.numel() > 0
         if not fits or any(size not in (-1, given) for size, given in zip(shape, value.shape, strict=True)):
@@ -207,15 +209,15 @@ def _shape(value: Any) -> str:
 
 
 def _is_line(value: Any) -> bool:
-    """Whether it is a short text of one line, which may be printed."""
+    """Whether it is a printable text of one line, 1 to 500 characters long."""
     return isinstance(value, str) and 0 < len(value) <= 500 and value.isprintable()
 
 
 def ours(path: Path, found: Any) -> dict[str, Any]:
-    """Check voicetune.json; how codes are drawn is checked where it is used.
+    """Check voicetune.json. Its `decoding`, how codes are drawn, is checked where it is used.
 
     Raises:
-        UserError: it is no table, or what it says is of another type.
+        UserError: it is not a JSON object, or a value has the wrong type or is unknown.
     """
     if not isinstance(found, dict):
         raise UserError(f"{path} holds no facts about a model ({_shape(found)}); {_AGAIN}.")
@@ -233,7 +235,7 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
 
 
 def _is_fact(value: Any, depth: int = 3) -> bool:
-    """Whether it is a figure or a line, or some of them, nested a few times at most."""
+    """Whether it is a number, a line of text or None, or lists and dicts of these, nested at most `depth` times."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, list | dict):

@@ -1,6 +1,6 @@
-"""Sound to audio codes and back: XTTS's discrete VAE, its mel spectrograms, Griffin-Lim.
+"""Converts sound to audio codes and back: XTTS's discrete VAE, its mel spectrograms, Griffin-Lim.
 
-Wraps `TTS.tts.layers.xtts.dvae`; the mel settings are those of the stock recipe
+Wraps `TTS.tts.layers.xtts.dvae`. The mel settings are those of the stock recipe
 (`TTS.tts.layers.xtts.trainer.gpt_trainer`, `TTS.tts.models.xtts.wav_to_mel_cloning`).
 """
 
@@ -25,7 +25,7 @@ def sizes_of(weights: dict[str, Tensor]) -> dict[str, int]:
     """The arguments of `build_dvae` that fit a DVAE's weights.
 
     Raises:
-        KeyError: they are not a DVAE's.
+        KeyError: the weights are not a DVAE's.
     """
     codebook_dim, num_tokens = weights["codebook.embed"].shape
     blocks = sum(name.startswith("encoder.") and name.endswith(".net.0.weight") for name in weights)
@@ -38,7 +38,7 @@ def sizes_of(weights: dict[str, Tensor]) -> dict[str, int]:
 
 
 def build_dvae(num_tokens: int, hidden_dim: int, codebook_dim: int, num_resnet_blocks: int) -> DiscreteVAE:
-    """A discrete VAE as the stock trainer builds it, in other sizes if wanted."""
+    """Build a discrete VAE as the stock trainer does, in the given sizes."""
     return DiscreteVAE(
         channels=80,
         normalization=None,
@@ -67,26 +67,26 @@ def log_mel(samples: Tensor, n_fft: int = 1024) -> Tensor:
 
 
 def dvae_mel(samples: Tensor, mel_stats: Tensor) -> Tensor:
-    """What the DVAE reads: n_fft 1024, each band divided by its entry in mel_stats (80,)."""
+    """The DVAE's input: n_fft 1024, each band divided by its entry in mel_stats (80,)."""
     return log_mel(samples, 1024) / mel_stats[None, :, None]
 
 
 def conditioning_mel(samples: Tensor, mel_stats: Tensor) -> Tensor:
-    """What the conditioning encoder reads: n_fft 2048, otherwise as `dvae_mel`."""
+    """The conditioning encoder's input: n_fft 2048, otherwise as `dvae_mel`."""
     return log_mel(samples, 2048) / mel_stats[None, :, None]
 
 
 def code_count(samples: int) -> int:
-    """Codes that belong to a clip of so many samples, as `GPT.forward` counts them."""
+    """Number of audio codes of a clip with this number of samples, as `GPT.forward` counts them."""
     return -(-samples // SAMPLES_PER_CODE)
 
 
 @torch.no_grad()
 def encode(dvae: DiscreteVAE, samples: np.ndarray, mel_stats: Tensor) -> Tensor:
-    """Audio codes of one clip, alone and unpadded (codes in a padded batch differ).
+    """Encode one clip into audio codes, alone and unpadded (codes in a padded batch differ).
 
     Args:
-        dvae: on any device; in fp32 there, for a code is the nearest of many that lie close.
+        dvae: on any device. It runs in full fp32, because many codebook entries lie close together.
         samples: (samples,) float32 at 22,050 Hz.
         mel_stats: (80,), on the CPU, where the mel is computed.
 
@@ -102,14 +102,13 @@ def encode(dvae: DiscreteVAE, samples: np.ndarray, mel_stats: Tensor) -> Tensor:
 
 @torch.no_grad()
 def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1.0, iterations: int = 48) -> np.ndarray:
-    """Sound of audio codes through the DVAE's decoder and Griffin-Lim (Perraudin et al. 2013).
+    """Turn audio codes into sound with the DVAE's decoder and Griffin-Lim (Perraudin et al. 2013).
 
-    For a base whose HiFi-GAN is not trained. The phase starts from zero, so the same codes give the
-    same bytes.
+    This is for a base whose HiFi-GAN is not trained. The phase starts from zero, so the same codes give the same bytes.
 
     Args:
-        codes: (codes,) int64; those not in the codebook, such as a START of a barely trained GPT, are left out.
-        speed: the mel spectrogram is made so much shorter, by linear interpolation; the pitch stays.
+        codes: (codes,) int64. Codes that are not in the codebook are left out, see `known_codes`.
+        speed: divides the length of the mel spectrogram, by linear interpolation. The pitch stays the same.
 
     Returns:
         (samples,) float32 at 22,050 Hz, 1024 samples a code at speed 1.
@@ -121,12 +120,12 @@ def decode(dvae: DiscreteVAE, codes: Tensor, mel_stats: Tensor, speed: float = 1
 
 
 def known_codes(dvae: DiscreteVAE, codes: Tensor) -> Tensor:
-    """The codes that the codebook has; a barely trained GPT may draw others, such as START."""
+    """Keep only the codes in the codebook. A barely trained GPT may draw others, such as START."""
     return codes[codes < dvae.codebook.n_embed]
 
 
 def voice_mel(mel: Tensor, speed: float = 1.0, iterations: int = 48) -> np.ndarray:
-    """Sound of a log mel spectrogram (80, frames): (samples,) float32, 256 samples a frame at speed 1."""
+    """Turn a log mel spectrogram (80, frames) into sound: (samples,) float32, 256 samples a frame at speed 1."""
     if speed != 1:
         mel = F.interpolate(mel[None], scale_factor=1 / speed, mode="linear")[0]
     power = F.pad(torch.exp(mel), (0, 1), mode="replicate")  # a centred transform has one frame more
@@ -140,5 +139,5 @@ def voice_mel(mel: Tensor, speed: float = 1.0, iterations: int = 48) -> np.ndarr
 
 @functools.cache
 def _mel_pseudo_inverse() -> Tensor:
-    """(513, 80): mel bands back to frequencies."""
+    """Matrix (513, 80) that maps mel bands back to frequencies."""
     return torch.linalg.pinv(_mel_transform(1024).mel_scale.fb.T)

@@ -1,4 +1,4 @@
-"""Copies out of a model folder that somebody else may have made, into one that is whole or not there at all."""
+"""Copies files from a model folder that somebody else may have made, and writes folders completely or not at all."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ from voicetune.errors import UserError
 
 
 def check_link(path: Path, folder: Path) -> None:
-    """Refuse a link that leads out of the folder: it could carry any file of this machine into what is given away.
+    """Refuse a link that leads out of the folder. It could copy any file of this machine into a published model.
 
-    DVC's cache and the hub's are led to by links as well. A file in them is called by the hash of its content, so
-    whoever can write such a link knows the content already.
+    Links into DVC's cache and the hub's cache are allowed. These name a file by the hash of its content, so whoever
+    can write such a link already knows the content.
 
     Raises:
-        UserError: `path`, below `folder`, is really somewhere else.
+        UserError: `path`, below `folder`, is a link to a place outside it.
     """
     if files.leaves(path, folder, hub=True):
         real = os.path.realpath(path)
@@ -25,13 +25,13 @@ def check_link(path: Path, folder: Path) -> None:
 
 
 def copy(path: Path, out: Path, folder: Path | None = None) -> None:
-    """Copy a file's content, see `check_link`.
+    """Copy a file's content, after `check_link`.
 
     Args:
-        folder: what the file may not lead out of; without it, the one that it is in.
+        folder: the folder that `path` must not link out of. By default, the one that `path` is in.
 
     Raises:
-        UserError: it leads out, cannot be read, or `out` cannot be written.
+        UserError: `path` links out of the folder or cannot be read, or `out` cannot be written.
     """
     check_link(path, folder or path.parent)
     if not os.access(path, os.R_OK):
@@ -51,9 +51,10 @@ class _NotWritten(UserError):
 
 @contextmanager
 def written(out: Path) -> Iterator[None]:
-    """Turns what a full disk or a read-only folder raises while `out` is written into one sentence.
+    """Turns the error of a full disk or a read-only folder, raised while `out` is written, into one UserError.
 
-    torch's writer raises a RuntimeError that says neither of them; so whatever it raises here counts as that.
+    torch's writer raises a RuntimeError that names neither cause. So any RuntimeError here is reported as a full or
+    failing disk.
     """
     try:
         yield
@@ -71,12 +72,12 @@ def _free(out: Path) -> str:
 
 @contextmanager
 def whole(out: Path, part: Path) -> Iterator[Path]:
-    """A folder `part`, beside `out`, to write into. It becomes `out` when the block ends.
+    """Yields a new folder `part`, beside `out`, to write into, and renames it to `out` when the block ends.
 
-    Where the block raises, `part` goes and what was in `out` stays.
+    If the block raises, `part` is removed and `out` stays as it was.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: `part` cannot be made or renamed.
     """
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -89,7 +90,7 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
             elif out.exists():
                 shutil.rmtree(out)
             part.rename(out)
-    except _NotWritten as error:  # the user knows `out`, not `part`
+    except _NotWritten as error:  # name `out` in the message, as the user does not know `part`
         raise _NotWritten(out, error.reason) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Clips to tokens, codes and conditioning mels: once per clip, each alone."""
+"""Encodes clips into tokens, codes and conditioning mels, once per clip and one clip at a time."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ from voicetune.xtts.text import MAX_TOKENS, Tokenizer
 
 
 def faults(clip: Clip, tokenizer: Tokenizer) -> str | None:
-    """Why a clip's text cannot be trained on, or None."""
+    """Say why a clip's text cannot be trained on. None if it can be."""
     try:
         missing = tokenizer.unknown_characters(clip.text, clip.language)
     except Unreadable as error:

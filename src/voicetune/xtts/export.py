@@ -1,4 +1,4 @@
-"""A model folder made ready to give away: loadable by the stock client alone, with licence, origin and consent."""
+"""Prepares a model folder to be given away: the stock client can load it, and it names licence, origin and consent."""
 
 import html
 import json
@@ -26,12 +26,13 @@ def export(model: Path, out: Path, consent: str | None) -> None:
     """Copy a model folder with its weights as model.pth, where `TTS(model_path=...)` looks for them.
 
     Args:
-        consent: one line that says who agreed to what; without it the card leaves a line to fill in.
+        consent: one line that says who agreed to what. Without it, the card has a line to fill in.
 
     Raises:
-        UserError: `out` exists already or cannot be written, or see `folder.check`; no `out` is left then.
+        UserError: `out` exists already, lies in the model's folder or cannot be written, or `folder.check` fails. A
+            failed export leaves no new folder.
     """
-    out = Path(os.path.abspath(out))  # "new/.." is no new folder
+    out = Path(os.path.abspath(out))  # so that "new/.." counts as the folder that exists already
     if os.path.lexists(out):
         raise UserError(f"{out} exists already; choose another folder, or remove it.")
     if out.is_relative_to(model.resolve()):
@@ -50,7 +51,7 @@ def export(model: Path, out: Path, consent: str | None) -> None:
 
 
 def card(name: str, ours: dict[str, Any], speakers: list[str], consent: str) -> str:
-    """What somebody who gets the folder should know, in Markdown."""
+    """The model card in Markdown: what the recipient of the folder should know."""
     facts = {key: value for key, value in ours.get("facts", {}).items() if not key.endswith("_sha256")}
     hashes = {key: value for key, value in ours.get("facts", {}).items() if key.endswith("_sha256")}
     rows = "\n".join(f"| {key} | {_figure(value)} |" for key, value in (facts | hashes).items())
@@ -80,5 +81,5 @@ def _figure(value: Any) -> str:
 
 
 def _plain(text: object) -> str:
-    """A text from outside, in Markdown: HTML in it is shown and not obeyed."""
+    """Escape a text from outside for Markdown, so that HTML in it is shown as text."""
     return html.escape(str(text), quote=False)

@@ -1,9 +1,9 @@
-"""How a model folder is opened and closed. Whether from the hub, the bundle, a phase or a remote.
+"""Opens and writes model folders, whether they come from the hub, the bundle, a phase or a remote.
 
-A folder has the files that the stock client (`TTS.tts.models.xtts.Xtts`) reads: config.json, the
-weights (model.pth, or best_model.pth of a phase), vocab.json, dvae.pth, mel_stats.pth,
-speakers_xtts.pth; and voicetune.json with what is ours: whether the HiFi-GAN is trained, the origin,
-the licence, and a phase's facts; LICENSE.txt is handed on from parent to child.
+A folder has the files that the stock client (`TTS.tts.models.xtts.Xtts`) reads: config.json, the weights (model.pth, or
+best_model.pth of a phase), vocab.json, dvae.pth, mel_stats.pth and speakers_xtts.pth. voicetune adds voicetune.json,
+which holds the vocoder (`hifigan` if the HiFi-GAN is trained), the origin, the licence and a phase's facts. LICENSE.txt
+is copied from parent to child.
 """
 
 import hashlib
@@ -37,10 +37,11 @@ PUBLISHED = (
     "language",
     "decoding",
     "references",
-)  # what stage publish adds to OURS, and no child inherits
+)  # keys that stage publish adds to OURS; a child does not inherit them
 _AGAIN = "fetch or make it again"
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
-# In checkpoints of the stock trainer, and of XTTS v1 (its generator, a second name of the GPT's own tensors).
+# Names in checkpoints that are not the model's own weights. The first three come from the stock trainer. The last two
+# come from XTTS v1: its generator, which has the GPT's own tensors under a second name.
 _NOT_XTTS = (
     "torch_mel_spectrogram_style_encoder.", "torch_mel_spectrogram_dvae.", "dvae.", "gpt.gpt_inference.",
     "gpt.gpt.wte.",
@@ -50,10 +51,10 @@ Speakers = dict[str, dict[str, Tensor]]
 
 
 def weights_file(folder: Path) -> Path:
-    """The folder's weights: best_model.pth where there is one, else model.pth.
+    """The path of the folder's weights: best_model.pth if it exists, else model.pth.
 
     Raises:
-        UserError: the folder or a file of it is missing.
+        UserError: the folder or one of its files is missing.
     """
     if not folder.is_dir():
         raise UserError(f"the folder {folder} does not exist; correct its name, or make it: `dvc repro`, `dvc pull`.")
@@ -67,28 +68,30 @@ def weights_file(folder: Path) -> Path:
 
 
 def xtts_names(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the stock `Xtts` alone, by its own names, whichever trainer wrote them."""
+    """Keep only the weights of the stock `Xtts`, under its own names, whichever trainer wrote them."""
     named = {name.removeprefix("xtts."): value for name, value in found.items()}
     return {name: value for name, value in named.items() if not name.startswith(_NOT_XTTS)}
 
 
 def is_plain(path: Path, xtts: Xtts) -> bool:
-    """Whether a checkpoint holds the stock model's weights by its own names and nothing else; the stock client
-    rewrites some others when it loads them."""
+    """Whether a checkpoint holds only the stock model's weights, under the stock model's own names.
+
+    The stock client rewrites the files of some other checkpoints when it loads them.
+    """
     loaded = load(path)
     return set(loaded) == {"model"} and set(loaded["model"]) == set(xtts.state_dict())
 
 
 def config(folder: Path) -> XttsConfig:
-    """The stock configuration, opened with the stock class.
+    """Open config.json with the stock class.
 
     Raises:
-        UserError: config.json is damaged, or says what no XTTS can be.
+        UserError: config.json is missing or damaged, or has values that XTTS cannot have.
     """
     path, opened = folder / "config.json", XttsConfig()
     files.need(path, _AGAIN)
     with readable(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fields that XTTS has no use for
+        warnings.simplefilter("ignore")  # the stock class warns about fields that XTTS does not use
         checks.config(path, json.loads(path.read_text(encoding="utf-8")))
         opened.load_json(str(path))
     return opened
@@ -96,18 +99,18 @@ def config(folder: Path) -> XttsConfig:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged file raises while it is opened into one sentence."""
+    """Turns any error that a damaged file raises while it is opened into one UserError."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # the stock loaders have no common type
+    except Exception as error:  # the stock loaders' errors have no common type
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} cannot be read ({reason}); fetch or make it again.") from None
 
 
 def ours(folder: Path) -> dict[str, Any]:
-    """What voicetune.json says; for a folder without one, what holds of the published XTTS v2."""
+    """Read voicetune.json. A folder without one is taken for the published XTTS v2."""
     path = folder / OURS
     if not path.is_file():
         return {"vocoder": "hifigan"}
@@ -120,22 +123,22 @@ def tokenizer(folder: Path) -> Tokenizer:
 
 
 def vocabulary(path: Path) -> Tokenizer:
-    """A vocab.json, opened.
+    """Open a vocab.json.
 
     Raises:
-        UserError: it is damaged, or lacks a token that XTTS needs.
+        UserError: it is missing or damaged, or lacks a token that XTTS needs.
     """
-    files.need(path, _AGAIN)  # the stock tokenizer would wait at a pipe for ever
+    files.need(path, _AGAIN)  # on a pipe, the stock tokenizer would wait forever
     with readable(path):
         words = Tokenizer(path)
         for name in ("[UNK]", "[START]", "[STOP]"):
             words.special(name)
-        words.stock.tokenizer.encode("\ue000")  # no vocabulary has it, so its token for what is unknown shows here
+        words.stock.tokenizer.encode("\ue000")  # no vocabulary has this, so a damaged unknown token raises here
     return words
 
 
 def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
-    """A stock model with the vocabulary's number of text tokens, its weights not loaded."""
+    """Build a stock model with the vocabulary's number of text tokens, without loading its weights."""
     settings.model_args.gpt_number_text_tokens = len(words)
     settings.model_args.gpt_start_text_token = words.special("[START]")
     settings.model_args.gpt_stop_text_token = words.special("[STOP]")
@@ -145,20 +148,21 @@ def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
 
 
 def open_xtts(folder: Path) -> Xtts:
-    """The whole stock model with its weights, strictly loaded, in eval mode; not set up for generating."""
+    """Open the whole stock model with its weights, strictly loaded, in eval mode, but not set up for generation."""
     path = weights_file(folder)
     settings, words = config(folder), tokenizer(folder)
     return assemble(path, state(path), settings, words)
 
 
 def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: Tokenizer) -> Xtts:
-    """A stock model of its parts.
+    """Build a stock model from its parts.
 
     Args:
-        path: the file that `found`, its weights, came from.
+        path: the file that the weights `found` were read from.
 
     Raises:
-        UserError: they do not fit each other. This is seen before anything is built in a size that the file has not.
+        UserError: the parts do not fit each other. Sizes are checked before anything is built that is larger than the
+            file.
     """
     weights = xtts_names(found)
     checks.fits_file(path, weights)
@@ -170,38 +174,39 @@ def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: 
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit its config.json ({reason}); take both from the same model.") from None
     checks.mel_stats(path, model.mel_stats)
-    torch.nn.Module.eval(model)  # Xtts.eval would also build its generator
+    torch.nn.Module.eval(model)  # Xtts.eval would also build the generator
     return model
 
 
 def open_dvae(folder: Path) -> tuple[DiscreteVAE, Tensor]:
-    """The DVAE, in the sizes that its weights have, and mel_stats (80,).
+    """Open the DVAE, in the sizes that its weights have, and mel_stats (80,).
 
     Raises:
-        UserError: the weights are no DVAE's, or have another number of codes than config.json.
+        UserError: the weights are not a DVAE's, or have another number of codes than config.json.
+    """
+    return open_codec(folder)[:2]
+
+
+def open_codec(folder: Path) -> tuple[DiscreteVAE, Tensor, Renderer | None]:
+    """Open the DVAE, mel_stats (80,), and the renderer if it is the folder's vocoder.
+
+    Raises:
+        UserError: see `open_dvae`, or the renderer is missing, or its weights do not fit each other.
     """
     path, stats = folder / "dvae.pth", folder / "mel_stats.pth"
-    dvae = assemble_dvae(path, state(path), config(folder))
-    return dvae, checks.mel_stats(stats, load(stats))
-
-
-def open_renderer(folder: Path) -> Renderer:
-    """The renderer that lies in dvae.pth.
-
-    Raises:
-        UserError: there is none, or its weights do not fit each other.
-    """
-    path = folder / "dvae.pth"
-    return assemble_renderer(path, state(path))
+    weights = state(path)
+    dvae = assemble_dvae(path, weights, config(folder))
+    renderer = assemble_renderer(path, weights) if ours(folder)["vocoder"] == "renderer" else None
+    return dvae, checks.mel_stats(stats, load(stats)), renderer
 
 
 def assemble_renderer(path: Path, dvae: dict[str, Tensor]) -> Renderer:
-    """A renderer of a DVAE's weights, which came from the file `path`; see `open_renderer`."""
+    """Build the renderer from a DVAE's weights, which were read from the file `path`. See `open_codec`."""
     weights = {name.removeprefix(PREFIX): value for name, value in dvae.items() if name.startswith(PREFIX)}
     try:
         checks.fits_file(path, weights)
         sizes = sizes_of(weights)
-        with torch.device("meta"):  # nothing is allocated before every shape is known to be in the file
+        with torch.device("meta"):  # compares all shapes with the file before it allocates memory
             shapes = {name: value.shape for name, value in Renderer(**sizes).state_dict().items()}
         if shapes != {name: value.shape for name, value in weights.items()}:
             raise ValueError("its tensors have other names or shapes than a renderer's")
@@ -212,22 +217,21 @@ def assemble_renderer(path: Path, dvae: dict[str, Tensor]) -> Renderer:
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} has no renderer that fits ({reason}); {_AGAIN}.") from None
-    checks.finite(path, opened.state_dict())
-    if opened.spread.min() < 1e-3 or opened.spread.max() > 1e3 or opened.mean.abs().max() > 1e3:
+    if not (opened.spread.min() >= 1e-3 and opened.spread.max() <= 1e3 and opened.mean.abs().max() <= 1e3):
         raise UserError(f"{path}: the renderer's mean or spread is zero or far off; {_AGAIN}.")
     return opened.eval()
 
 
 def assemble_dvae(path: Path, weights: dict[str, Tensor], settings: XttsConfig) -> DiscreteVAE:
-    """A DVAE of its weights, which came from the file `path`; see `open_dvae`."""
+    """Build a DVAE from its weights, which were read from the file `path`. See `open_dvae`."""
     checks.fits_file(path, weights)
     try:
         sizes = codec.sizes_of(weights)
         needed = (12 + 56 * sizes["num_resnet_blocks"]) * sizes["hidden_dim"] ** 2  # its convolutions alone
-        if needed > sum(value.numel() for value in weights.values()):  # one tensor may say a size that no other has
+        if needed > sum(value.numel() for value in weights.values()):  # one tensor may have a size that the others lack
             raise ValueError("its tensors are smaller than its sizes")
         dvae = codec.build_dvae(**sizes)
-        strange = dvae.load_state_dict(weights, strict=False)  # counters of its training may be there or not
+        strange = dvae.load_state_dict(weights, strict=False)  # training counters may be missing or extra
         reason = ", ".join(n for n in (*strange.missing_keys, *strange.unexpected_keys) if n.startswith(_CODEC_PARTS))
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         reason = " ".join(str(error).split()) or "another shape"
@@ -242,10 +246,10 @@ def assemble_dvae(path: Path, weights: dict[str, Tensor], settings: XttsConfig) 
 
 
 def speakers(folder: Path) -> Speakers:
-    """Voices by name: gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1).
+    """Read the speakers by name: gpt_cond_latent (1, 32, width) and speaker_embedding (1, 512, 1).
 
     Raises:
-        UserError: the file is damaged, or does not fit config.json.
+        UserError: speakers_xtts.pth is damaged, or does not fit config.json.
     """
     path = folder / SPEAKERS
     if not path.is_file():
@@ -254,30 +258,30 @@ def speakers(folder: Path) -> Speakers:
 
 
 def check(folder: Path) -> None:
-    """Open every file of a model folder, and look at every weight, before it is given away.
+    """Open every file of a model folder and check every weight, before the folder is given away.
 
     Raises:
-        UserError: one is a link that leads out, is damaged, does not fit the others, or is not finite.
+        UserError: a file is a link out of the folder, is damaged, does not fit the others, or has weights that are not
+            finite.
     """
     weights = weights_file(folder)
     for path in (weights, *(folder / name for name in (*SHARED, SPEAKERS, OURS, LICENCE))):
         copies.check_link(path, folder)
     speakers(folder)
     ours(folder)
-    dvae, _ = open_dvae(folder)
-    checks.finite(folder / "dvae.pth", dvae.state_dict())
-    if ours(folder)["vocoder"] == "renderer":
-        open_renderer(folder)
+    dvae, _, renderer = open_codec(folder)
+    for part in filter(None, (dvae, renderer)):
+        checks.finite(folder / "dvae.pth", part.state_dict())
     checks.finite(weights, open_xtts(folder).state_dict())
 
 
 def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, facts: dict[str, Any]) -> None:
-    """Write a phase's folder in its parent's layout, with other GPT weights, voices and facts.
+    """Write a phase's folder in its parent's layout, with new GPT weights, speakers and facts.
 
     Args:
         gpt: state of the GPT alone, keys as in `GPT.state_dict`.
-        voices: as `speakers` returns them.
-        facts: put into voicetune.json under `facts`.
+        voices: speakers, as `speakers` returns them.
+        facts: written to voicetune.json under `facts`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*SHARED, LICENCE):

@@ -1,12 +1,12 @@
 """The training loss of XTTS's GPT, on the stock module's own submodules.
 
-The stock `GPT.forward` pads text and codes separately and masks the padding. Its transformer has no
-positions of its own (they are learned and added before it), so a row may be packed instead:
+The stock `GPT.forward` pads text and codes separately and masks the padding. Its transformer adds no position
+embeddings (learned ones are added to its input), so a row can be packed instead:
 
     [ conditioning latents | START text (STOP) | START codes STOP... | padding ]
 
-Causal attention never sees what comes after, so no mask is needed. Cross entropy is in nats per token,
-over all tokens of the batch.
+The padding comes last, so with causal attention no token attends to it, and no mask is needed. Cross entropy is in nats
+per token, over all tokens of the batch.
 """
 
 import functools
@@ -37,17 +37,17 @@ class Tokens:
         return cls(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
 
 
-@dataclass  # not frozen: Fabric rebuilds it to convert its precision
+@dataclass  # not frozen, because Fabric rebuilds a batch to convert its precision
 class Batch:
-    """One micro-batch of b clips, r conditioning references. All tensors on the model's device.
+    """One micro-batch of b clips and r conditioning references. All tensors are on one device.
 
-    text: (b, t) int64, START then tokens (then STOP where the audio may see it), padded with 0.
-    text_lengths: (b,) int64, how much of each row of `text` is fed.
-    codes: (b, m) int64, START then codes then STOPs, padded with 0.
+    text: (b, t) int64, START then tokens (then STOP if the audio may attend to it), padded with 0.
+    codes: (b, m) int64, START then codes then all STOPs but the last, padded with 0.
     references: (r, 80, frames) float32, conditioning mels.
-    reference_of: (b,) int64, which reference each clip is conditioned on.
-    row_index: (b, s) int64, for each place of a packed row its place in [latents | text | codes].
-    text_places, text_targets, text_clips: (n,) int64, flat places in (b*s), targets, clip in the batch.
+    reference_of: (b,) int64, the index of each clip's reference.
+    row_index: (b, s) int64, for each position of a packed row, its source position in [latents | text | codes].
+    text_places, text_targets, text_clips: (n,) int64 each. For each text target: the position in (b*s) that predicts
+        it, the token, and its clip's index in the batch.
     mel_places, mel_targets, mel_clips: the same for audio codes.
     """
 
@@ -81,8 +81,8 @@ class TrainingLoss(nn.Module):
             block.mlp.act = nn.GELU(approximate="tanh")
 
     def latents(self, batch: Batch) -> Tensor:
-        """What each clip is conditioned on: (b, 32, width)."""
-        # not by [...]: where rows share a reference, its gradient on a CPU is summed in an order that changes
+        """Returns each clip's conditioning latents: (b, 32, width)."""
+        # with [...] instead, a CPU would sum the gradients of rows that share a reference in an order that varies
         return self.gpt.get_style_emb(batch.references).transpose(1, 2).index_select(0, batch.reference_of)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -106,9 +106,9 @@ class TrainingLoss(nn.Module):
 
 @contextmanager
 def _attention_of(gpt: GPT) -> Iterator[None]:
-    """On a CPU, attention by plain matrix products for one forward pass.
+    """On a CPU, compute attention with plain matrix products during one forward pass.
 
-    torch's fused kernel for the CPU takes three times as long, forward and backward, at these lengths.
+    At these lengths, torch's fused CPU kernel takes three times as long, forward and backward.
     """
     config = gpt.gpt.config
     before = config._attn_implementation
@@ -125,7 +125,7 @@ def _causal_attention(module, query, key, value, attention_mask, scaling=None, d
     above = _above_diagonal(s, query.dtype, query.device)
     scores = torch.baddbmm(above, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling or d**-0.5)
     weights = scores.softmax(-1)
-    if watch := getattr(module, "watch", None):  # whoever wants to see where text and sound are aligned
+    if watch := getattr(module, "watch", None):  # a caller may set it to read the alignment of text and audio
         watch(weights.view(b, heads, s, s))
     if dropout:
         weights = F.dropout(weights, dropout, module.training)
@@ -134,7 +134,7 @@ def _causal_attention(module, query, key, value, attention_mask, scaling=None, d
 
 @functools.lru_cache(maxsize=64)
 def _above_diagonal(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(1, size, size), minus infinity where a place would see a later one."""
+    """(1, size, size): minus infinity where a position would attend to a later one, else 0."""
     return torch.full((1, size, size), -torch.inf, dtype=dtype, device=device).triu(1)
 
 
@@ -142,10 +142,10 @@ AttentionInterface.register(_CAUSAL, _causal_attention)
 
 
 def set_dropout(gpt: GPT, probability: float) -> None:
-    """Set the dropouts of the GPT-2 inside; it comes with 0.1 in three kinds of places.
+    """Set the dropout of the inner GPT-2, which has 0.1 in three kinds of places.
 
-    Those of the conditioning encoder's perceiver stay as the stock model has them, at 0: one reference gives the same
-    conditioning latents at every call, in training as when speaking.
+    The dropout of the conditioning encoder's perceiver stays at the stock model's 0. So a reference gives the same
+    conditioning latents at every call, both in training and when speaking.
     """
     for part in gpt.gpt.modules():
         if isinstance(part, nn.Dropout):

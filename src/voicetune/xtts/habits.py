@@ -1,4 +1,4 @@
-"""Signs, units and short forms as people write them, in the words that the stock cleaners lose."""
+"""Writes signs, units and short forms in words where the stock cleaners would lose or misread them."""
 
 import re
 
@@ -27,7 +27,7 @@ _PARTS = {  # ½ alone, ½ after a number, the word before ¼ and ¾ after a num
     "tr": ("yarım", "buçuk", "", "çeyrek", "üç çeyrek"),
     "hu": ("fél", "és fél", "és", "negyed", "háromnegyed"),
 }
-_POWERS = {  # with the word that stands between it and the currency
+_POWERS = {  # number words, and the word between them and the currency
     "en": ("thousand|million|billion|trillion", ""),
     "de": (r"Million(?:en)?|Milliarden?|Mio\.|Mrd\.", ""),
     "nl": ("miljoen|miljard", ""),
@@ -73,15 +73,15 @@ _SHORT: dict[str, tuple[tuple[str, str], ...]] = {
     "zh": ((r"°C", "度"), (r"(?<!\d)(\d{4})[-/]0?(\d{1,2})[-/]0?(\d{1,2})(?!\d)", r"\1年\2月\3日")),
     "ko": ((r"\s?°C", "도"), (r"(?<!\d)(\d{4})[-/.]0?(\d{1,2})[-/.]0?(\d{1,2})(?!\d)", r"\1년 \2월 \3일")),
 }
-_LATIN = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "nl", "cs", "ru", "hu")  # where a unit may be Latin letters
+_LATIN = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "nl", "cs", "ru", "hu")  # their units may be Latin letters
 _PHONE = re.compile(r"(?<![0-9A-Za-z.,:/-])(?!0\d-(?:\d\d-)?\d{4}(?![\d-]))0\d+(?:-\d+)*-\d{4,}(?![\w-]*\d)")
 _FORMS = str.maketrans({"℃": "°C", "℉": "°F"})
 
 
 def in_words(text: str, language: str) -> str:
-    """What is written around numbers in words, as far as only one reading is right.
+    """Write the signs, units and short forms around numbers in words, where only one reading is right.
 
-    Before Unicode's compatibility form, in which № is "No" and º an o.
+    Call this before Unicode's compatibility form (NFKC), which turns № into "No" and º into "o".
     """
     text = re.sub(r"(?<=\d)(\s?)º\s?(?=[CF]\b)", r"\1°", text.translate(_FORMS))
     text = _PHONE.sub(lambda found: re.sub(r"\d+", lambda part: one_by_one(part[0], language), found[0]), text)
@@ -97,7 +97,7 @@ def in_words(text: str, language: str) -> str:
 
 
 def _part(found: re.Match, language: str) -> str:
-    """½ cup, 3½ cups."""
+    """Write a fraction in words, alone (½ cup) or after a number (3½ cups)."""
     half, after, between, quarter, three = _PARTS[language]
     said = {"½": after if found[1] else half, "¼": quarter, "¾": three}[found[2]]
     words = f"{between} {said}" if found[1] and found[2] != "½" else said
@@ -105,7 +105,7 @@ def _part(found: re.Match, language: str) -> str:
 
 
 def _currencies(text: str, language: str) -> str:
-    """$1.5 billion as 1.5 billion dollars, and 19,99 Euro as 19,99€, since both are said in the same way."""
+    """Write $1.5 billion as 1.5 billion dollars, and 19,99 Euro as 19,99€, which is spoken in the same way."""
     text = re.sub(r"\bUS\$\s?(?=\d)", "$", text)
     if language in _CENTS:
         text = re.sub(r"(?<=\d[.,]\d\d)\s?euros?\b", "€", text, flags=re.I)
@@ -122,15 +122,15 @@ def _currencies(text: str, language: str) -> str:
 
 
 def _decade(found: re.Match) -> str:
-    """1980s and '80s."""
+    """Write a decade in words: 1980s and '80s."""
     said = year(found[1], "en")
     return said.removesuffix("y") + ("ies" if said.endswith("y") else "s")
 
 
 def _signs(text: str, language: str) -> str:
-    """A minus before a number, which the stock cleaners drop, and a plus, which no vocabulary has.
+    """Write the minus before a number, which the stock cleaners drop, and the plus, which no vocabulary has, in words.
 
-    A hyphen that begins a text may be a dialogue's: it is a minus before degrees only.
+    A hyphen at the beginning of a text may mark dialogue, so there it is a minus only before degrees.
     """
     if language not in _SIGNS:
         return text
@@ -140,7 +140,7 @@ def _signs(text: str, language: str) -> str:
 
 
 def _apart(text: str, language: str) -> str:
-    """6pm, 12a, Q4: a space between a number and its unit or a single letter, but not before an ordinal's ending."""
+    """Put a space between a number and a unit or a single letter (6pm, 12a, Q4), but not before an ordinal's ending."""
     if language not in _LATIN:
         return text
     kept = _ENDINGS.get(language, "")

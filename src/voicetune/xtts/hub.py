@@ -1,8 +1,8 @@
-"""The published XTTS v2 from the hub: its files, pinned and checked, into huggingface_hub's own cache.
+"""Downloads the published XTTS v2 from the hub, pinned and checked, into huggingface_hub's own cache.
 
-A download that was cut off goes on at the next call; a file whose hash is wrong is thrown away. Where the
-hub is, and whether it may be asked at all, is what huggingface_hub's variables say (HF_ENDPOINT, HF_HOME,
-HF_HUB_OFFLINE).
+The next call resumes a download that was cut off. A file with a wrong hash is deleted. huggingface_hub's environment
+variables set the hub's address (HF_ENDPOINT), the place of the cache (HF_HOME) and whether the hub may be contacted
+(HF_HUB_OFFLINE).
 """
 
 import hashlib
@@ -20,12 +20,12 @@ from voicetune.errors import UserError
 
 AGREED = "COQUI_TOS_AGREED"
 LICENCE = "https://coqui.ai/cpml"
-_SPARE_BYTES = 500_000_000  # left free beside what is downloaded
+_SPARE_BYTES = 500_000_000  # kept free in addition to the download
 
 
 @dataclass(frozen=True)
 class File:
-    """A published file: bytes and SHA-256."""
+    """A published file: its size in bytes and its SHA-256."""
 
     size: int
     sha256: str
@@ -59,14 +59,14 @@ XTTS_V2 = Published(
 
 
 def fetch(model: Published, names: Collection[str] = ()) -> dict[str, Path]:
-    """A published model's files, downloaded where the cache lacks them, and checked.
+    """Download those of a published model's files that the cache lacks, and check all of them.
 
     Args:
-        names: those files alone; without, every one.
+        names: fetch only these files. If empty, fetch all.
 
     Raises:
-        UserError: the licence is not agreed to, the disk is too small, the hub cannot be reached, refuses,
-            or gives something else than what was published.
+        UserError: the licence is not agreed to, the disk is too small, or the hub cannot be reached, refuses, or sends
+            something other than the published file.
     """
     _agreed()
     wanted = {name: file for name, file in model.files.items() if not names or name in names}
@@ -75,7 +75,7 @@ def fetch(model: Published, names: Collection[str] = ()) -> dict[str, Path]:
 
 
 def fetch_licence(model: Published) -> Path:
-    """The licence's text, of the same revision."""
+    """Download the licence text of the same revision."""
     return _download(model, "LICENSE.txt")
 
 
@@ -116,7 +116,7 @@ def _download(model: Published, name: str) -> Path:
                 f"{where} answered {answer.status_code} for {name}; wait if it is busy (429, 5xx), or log in with"
                 " `hf auth login` if it refuses (401, 403)."
             ) from None
-        raise UserError(  # no network, or none allowed
+        raise UserError(  # no network, or HF_HUB_OFFLINE forbids it
             f"{name} is not in {constants.HF_HUB_CACHE}, and {where} cannot be reached; connect, or put the model's"
             " files into a folder and let `base` in params.yaml name it."
         ) from None
@@ -130,7 +130,7 @@ def _checked(path: Path, file: File) -> Path:
     with path.open("rb") as opened:
         if size == file.size and hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256:
             return path
-    path.resolve().unlink()  # the blob that the name in the cache points to
+    path.resolve().unlink()  # the blob that the cached name links to
     path.unlink(missing_ok=True)
     raise UserError(
         f"{path.name} from the hub is not the published file ({size} bytes, {file.size} expected, or another hash);"

@@ -1,4 +1,4 @@
-"""Numbers that num2words cannot spell: Hindi, Czech ordinals, and what is too long or has no ordinal there."""
+"""Spells numbers that num2words cannot: Hindi ones, Czech ordinals, ordinals that it lacks, and very long numbers."""
 
 import re
 from itertools import groupby
@@ -6,7 +6,7 @@ from itertools import groupby
 from num2words import num2words
 from TTS.tts.layers.xtts.tokenizer import _ordinal_re, expand_numbers_multilingual
 
-# What num2words, and the stock cleaners around it, raise for a number that they cannot spell.
+# The errors of num2words, and of the stock cleaners that call it, for a number that they cannot spell.
 FAILS = (LookupError, ArithmeticError, ValueError, NotImplementedError, AssertionError, RecursionError, TypeError)
 
 _HINDI_WORDS = """
@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def cardinal(digits: str, language: str) -> str:
-    """A whole number in words; digit by digit where it begins with 0 or nobody can spell it.
+    """Spell a whole number; digit by digit if it begins with 0 or cannot be spelt as a number.
 
     Args:
         digits: ASCII digits only.
@@ -51,7 +51,7 @@ def cardinal(digits: str, language: str) -> str:
 
 
 def one_by_one(digits: str, language: str) -> str:
-    """Each digit for itself, with spaces; without them in Chinese and Japanese."""
+    """Spell each digit by itself, with spaces between them except in Chinese and Japanese."""
     if language in ("zh", "ja"):
         return "".join(_CHINESE[int(digit)] for digit in digits)
     words = {
@@ -61,7 +61,10 @@ def one_by_one(digits: str, language: str) -> str:
 
 
 def year(digits: str, language: str) -> str:
-    """Four digits as a year, "nineteen seventy-eight"; the cardinal where years are read like other numbers."""
+    """Spell four digits as a year, "nineteen seventy-eight".
+
+    Chinese reads a year digit by digit. Languages that read years like other numbers get the cardinal.
+    """
     number = int(digits)
     if language == "hi" and 1100 <= number < 2000:
         return f"{hindi(number // 100)} सौ {hindi(number % 100)}" if number % 100 else f"{hindi(number // 100)} सौ"
@@ -71,7 +74,7 @@ def year(digits: str, language: str) -> str:
 
 
 def ordinal(digits: str, language: str) -> str:
-    """An ordinal where one can be had, else the cardinal."""
+    """Spell an ordinal, or the cardinal if num2words has no ordinal."""
     if language == "cs":
         return czech_ordinal(int(digits), genitive=False)
     try:
@@ -81,10 +84,10 @@ def ordinal(digits: str, language: str) -> str:
 
 
 def hindi(number: int) -> str:
-    """A whole number below 10^14 in Hindi words, by crore, lakh, thousand and hundred.
+    """Spell a whole number below 10^14 in Hindi words, by crore, lakh, thousand and hundred.
 
     Raises:
-        OverflowError: it is larger.
+        OverflowError: the number is 10^14 or larger.
     """
     if number >= _HINDI_LARGEST:
         raise OverflowError(number)
@@ -96,10 +99,10 @@ def hindi(number: int) -> str:
 
 
 def czech_ordinal(number: int, genitive: bool) -> str:
-    """A Czech ordinal, masculine: the last two digits are ordinal, what is before them cardinal.
+    """Spell a masculine Czech ordinal: the last two digits as an ordinal, the digits before them as a cardinal.
 
     Args:
-        genitive: as in a date, "desátého ledna".
+        genitive: use the genitive, as in a date, "desátého ledna".
     """
     rest = number % 100
     if number >= 100 and rest == 0:
@@ -115,9 +118,9 @@ def czech_ordinal(number: int, genitive: bool) -> str:
 
 
 def by_hand(text: str, language: str) -> str:
-    """The text with words for those numbers that the stock cleaners cannot spell.
+    """Replace the numbers that the stock cleaners cannot spell with words.
 
-    An ordinal that cannot be spelt becomes the cardinal and its ending, a number that is too long its digits.
+    Such an ordinal becomes the cardinal with the ordinal's ending. A number that is too long is spelt digit by digit.
     """
 
     def ordinal(found: re.Match) -> str:
@@ -136,7 +139,7 @@ def by_hand(text: str, language: str) -> str:
 
 
 def no_digits(text: str, language: str) -> str:
-    """The text with every digit in words, the last resort."""
+    """Spell every digit of the text by itself, as the last resort."""
     groups = (("".join(group), is_digit) for is_digit, group in groupby(text, str.isdecimal))
     return "".join(one_by_one(part, language) if is_digit else part for part, is_digit in groups)
 

@@ -1,6 +1,6 @@
-"""Ordinals as they are said in a sentence: with the ending of their case and gender, where what is written shows it.
+"""Spells ordinals with the ending of their case and gender, where the written text shows it.
 
-The stock cleaners know one form each, the masculine nominative.
+The stock cleaners have one form of each ordinal, the masculine nominative.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from voicetune.xtts.numerals import ordinal
 
 _OPENERS = "Es|Ich|Er|Sie|Wir|Ihr|Dann|Danach|Das|Die|Der|Aber|Und|Da|Doch|Jetzt|Nun|Was|Wie|Wo|Warum|Wer"
-GERMAN_OPENER = rf"\s+(?:{_OPENERS})\b"  # begins a sentence and is no noun, so a number before it is no ordinal's
+GERMAN_OPENER = rf"\s+(?:{_OPENERS})\b"  # begins a sentence and is no noun, so a number before it is no ordinal
 _GERMAN = r"\b(am|vom|zum|beim|im|dem|den)\s+(\d{1,3})\.(?=\s+[^\W\d_])"
 _RUSSIAN_MONTHS = "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
 _RUSSIAN_ENDINGS = {
@@ -27,9 +27,9 @@ _POLISH_TENS = {2: "dwudziestego", 3: "trzydziestego"}
 
 
 def decline(text: str, language: str) -> str:
-    """The ordinals that a language writes as a number with an ending, or before a month, in words.
+    """Spell ordinals that the language writes as a number with an ending, or as a number before a month.
 
-    Before Unicode's compatibility form, in which ª is an a.
+    Call this before Unicode's compatibility form (NFKC), which turns ª into "a".
     """
     by_language: dict[str, Callable[[str], str]] = {
         "de": _german, "es": lambda text: _romance(_spanish(text), "es"), "pt": lambda text: _romance(text, "pt"),
@@ -39,7 +39,10 @@ def decline(text: str, language: str) -> str:
 
 
 def _german(text: str) -> str:
-    """Am 3. Mai: "dritten". A list, "der 1., 2. und 3. Platz": the stock cleaners see no ordinal before a comma."""
+    """Spell "am 3. Mai" with "dritten", and ordinals before a comma, as in "der 1., 2. und 3. Platz".
+
+    The stock cleaners do not recognise an ordinal before a comma.
+    """
 
     def dative(found: re.Match) -> str:
         stop = "." if re.match(GERMAN_OPENER, text[found.end() :]) else ""
@@ -50,7 +53,7 @@ def _german(text: str) -> str:
 
 
 def _romance(text: str, language: str) -> str:
-    """2.ª and 2ª: feminine; 1.º as 1º."""
+    """Spell 2.ª and 2ª in the feminine, and write 1.º as 1º."""
     text = re.sub(r"(\d)\.?º", r"\1º", text)
     return re.sub(r"(\d+)\.?ª", lambda found: re.sub(r"o\b", "a", ordinal(found[1], language)), text)
 
@@ -60,13 +63,13 @@ def _spanish(text: str) -> str:
 
 
 def _french(text: str) -> str:
-    """1re and 1ère, 2nd and 2nde."""
+    """Spell 1re and 1ère, 2nd and 2nde."""
     text = re.sub(r"(?<!\d)1(?:re|ère)(s?)\b", r"première\1", text)
     return re.sub(r"(?<!\d)2nd(e?s?)\b", r"second\1", text)
 
 
 def _russian(text: str) -> str:
-    """2-я, 5-го, в 1990-х; 80-е годы is a plural, and before a month a number is an ordinal in the genitive."""
+    """Spell 2-я, 5-го and в 1990-х. 80-е годы is a plural. A number before a month is an ordinal in the genitive."""
     text = re.sub(rf"(?<![\w.,:/–-])(?<!по )(\d{{1,2}})(?=\s+(?:{_RUSSIAN_MONTHS})\b)", r"\1-го", text, flags=re.I)
 
     def declined(found: re.Match) -> str:
@@ -78,7 +81,7 @@ def _russian(text: str) -> str:
 
 
 def _polish(text: str) -> str:
-    """5 maja: "piątego"."""
+    """Spell the day before a month in the genitive: 5 maja becomes "piątego maja"."""
 
     def genitive(found: re.Match) -> str:
         tens, ones = divmod(int(found[1]), 10)
@@ -92,6 +95,6 @@ def _polish(text: str) -> str:
 
 
 def _hungarian(text: str) -> str:
-    """A day, 15-én: "tizenötödikén"; 1-jén: "elsején"."""
+    """Spell a day of the month: 15-én becomes "tizenötödikén", 1-jén becomes "elsején"."""
     text = re.sub(r"(?<!\d)1-j?én\b", "elsején", text)
     return re.sub(r"(?<![\w.,])(\d{1,2})-([áé]n)\b", lambda found: ordinal(found[1], "hu") + found[2], text)

@@ -1,4 +1,4 @@
-"""Where a base comes from: a bundle of this repository, the published XTTS v2, or a model of yours."""
+"""Makes the base from its origin: the bundle of this repository, the published XTTS v2, or the user's own model."""
 
 import json
 import os
@@ -11,18 +11,18 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError, quoted
-from voicetune.params.shared import BUNDLES
-from voicetune.xtts import checks, codec, copies, folder, hub, renderer, starts
+from voicetune.params.shared import TINY
+from voicetune.xtts import checks, codec, copies, folder, hub, starts
 from voicetune.xtts.text import Tokenizer
 
-NAMED = (*BUNDLES, "xtts_v2")
+NAMED = (TINY, "xtts_v2")
 CPML = f"Coqui Public Model License, no commercial use, {hub.LICENCE}"
 _HANDED_ON = (folder.SPEAKERS, folder.OURS, folder.LICENCE)
-_FILL_SEED = 20240607  # of the parts that the bundle does not carry; never trained, never changed
+_FILL_SEED = 20240607  # for the parts that the bundle lacks; these are never trained or changed
 
 
 def tiny_config(layers: int, width: int, heads: int, num_tokens: int, languages: list[str]) -> XttsConfig:
-    """XTTS v2's configuration in small: its limits, its strides, its conditioning, smaller widths."""
+    """XTTS v2's configuration in small: its limits, strides and conditioning, but smaller sizes."""
     args = XttsArgs(
         gpt_layers=layers, gpt_n_model_channels=width, gpt_n_heads=heads, decoder_input_dim=width,
         gpt_num_audio_tokens=num_tokens + 2, gpt_start_audio_token=num_tokens, gpt_stop_audio_token=num_tokens + 1,
@@ -32,11 +32,11 @@ def tiny_config(layers: int, width: int, heads: int, num_tokens: int, languages:
     return XttsConfig(model_args=args, languages=languages, gpt_cond_len=12, gpt_cond_chunk_len=3)
 
 
-def from_bundle(base: str, bundle: Path, out: Path) -> None:
+def from_bundle(bundle: Path, out: Path) -> None:
     """Unfold the committed bundle into a model folder that the stock client loads.
 
-    HiFi-GAN and speaker encoder are not in the bundle; they are filled from a fixed seed, so the folder
-    has the same bytes each time, and its voice is made by the DVAE or the renderer, and Griffin-Lim.
+    The bundle has no HiFi-GAN and no speaker encoder. They are filled from a fixed seed, so the folder has the same
+    bytes each time. Its sound comes from the renderer, followed by Griffin-Lim.
 
     Args:
         out: an empty folder.
@@ -56,14 +56,11 @@ def from_bundle(base: str, bundle: Path, out: Path) -> None:
     with copies.written(out):
         settings.save_json(str(out / "config.json"))
     copies.copy(bundle.parents[1] / "LICENSE", out / folder.LICENCE)
-    vocoder = "renderer" if any(name.startswith(renderer.PREFIX) for name in dvae) else "griffin_lim"
-    _describe(out, {"base": base, "vocoder": vocoder, "licence": facts["licence"]})
+    _describe(out, {"base": TINY, "vocoder": "renderer", "licence": facts["licence"]})
 
 
 def filled(dvae: dict[str, Tensor], sizes: dict[str, int]) -> dict[str, Tensor]:
-    """A DVAE's weights. A bundle with a renderer has no decoder of the DVAE; that is filled from a fixed seed."""
-    if any(name.startswith("decoder.") for name in dvae):
-        return dvae
+    """Complete a DVAE's weights. The bundle has a renderer and no decoder of the DVAE, so a fixed seed fills it."""
     torch.manual_seed(_FILL_SEED)
     return codec.build_dvae(**sizes).state_dict() | dvae
 
@@ -83,7 +80,7 @@ def _bundle_facts(bundle: Path) -> dict:
 
 
 def from_hub(out: Path) -> None:
-    """The published XTTS v2, from the hub or its cache; see `hub.fetch`."""
+    """Copy the published XTTS v2 from the hub or its cache. See `hub.fetch`."""
     files = hub.fetch(hub.XTTS_V2)
     from_start(files["model.pth"].parent, out)
     copies.copy(hub.fetch_licence(hub.XTTS_V2), out / folder.LICENCE)
@@ -91,10 +88,10 @@ def from_hub(out: Path) -> None:
 
 
 def from_start(place: Path, out: Path) -> None:
-    """Put a model that lies somewhere else (see `starts.recognise`) into XTTS's own layout.
+    """Copy a model from elsewhere (see `starts.recognise`) into XTTS's own layout.
 
-    It is opened first, so that a fault shows where the model lies, and written anew where the stock loader would
-    otherwise rewrite it.
+    The model is opened first, so that an error names the original file. Its weights are saved anew if the stock loader
+    would otherwise rewrite them.
 
     Args:
         out: an empty folder.
@@ -126,7 +123,7 @@ def from_start(place: Path, out: Path) -> None:
 
 
 def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path | Tensor) -> Xtts:
-    """Open all of a model where it lies, so that a fault is named there, and look at every weight."""
+    """Open all of a model in its original place, so that an error names the original file, and check every weight."""
     for name in _HANDED_ON:
         copies.check_link(start.beside / name, start.beside)
     vocoder = folder.ours(start.beside)["vocoder"]
@@ -139,7 +136,7 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
     weights = folder.state(dvae) if isinstance(dvae, Path) else dvae
     checks.finite(place, folder.assemble_dvae(place, weights, start.config).state_dict())
     if vocoder == "renderer":
-        folder.assemble_renderer(place, weights)
+        checks.finite(place, folder.assemble_renderer(place, weights).state_dict())
     words = folder.vocabulary(start.vocab)
     xtts = folder.assemble(start.weights, folder.state(start.weights), start.config, words)
     checks.finite(start.weights, xtts.state_dict())
@@ -147,7 +144,7 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
 
 
 def _published_codec(start: starts.Start) -> dict[str, Path]:
-    """XTTS v2's own DVAE, which whoever fine-tunes it leaves as it is."""
+    """Fetch the DVAE and mel_stats of XTTS v2, which fine-tuning leaves unchanged."""
     lack = f"{start.weights} has no dvae.pth or no mel_stats.pth beside it, nor inside"
     if (start.beside / folder.OURS).is_file():
         raise UserError(f"{lack}; take the whole folder that it came from.")
@@ -169,27 +166,26 @@ def _describe(out: Path, facts: dict[str, str]) -> None:
         (out / folder.OURS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def unfold(base: str, out: Path, bundle: Path | None) -> None:
-    """Make `out` the base that params.yaml names: `tiny` or `natural`, `xtts_v2`, or a path.
+def unfold(base: str, out: Path, bundle: Path) -> None:
+    """Make `out` the base that params.yaml names: `tiny`, `xtts_v2`, or a path.
 
     Args:
-        bundle: where the bundle of `tiny` or `natural` lies.
+        bundle: the folder of the bundle for `tiny`.
 
     Raises:
-        UserError: nothing is there, `out` cannot be written, or see `hub.fetch` and `from_start`; `out` is then as it
-            was.
+        UserError: `base` does not exist or contains `out`, `out` cannot be written, or see `hub.fetch` and
+            `from_start`. `out` then stays as it was.
     """
     place = Path(base)
-    if base not in NAMED and not os.path.exists(base):  # False as well for what can be no path
+    if base not in NAMED and not os.path.exists(base):  # False also if it cannot be a path at all
         raise UserError(
-            f"base: {quoted(base, 100)} is neither 'tiny' nor 'natural' nor 'xtts_v2' nor a folder;"
-            " correct `base` in params.yaml."
+            f"base: {quoted(base, 100)} is neither 'tiny' nor 'xtts_v2' nor a folder; correct `base` in params.yaml."
         )
     if base not in NAMED and out.resolve().is_relative_to(place.resolve()):
         raise UserError(f"base: '{base}' holds {out}, which is made from it; keep the base elsewhere.")
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
-        if bundle is not None and base in BUNDLES:
-            from_bundle(base, bundle, part)
+        if base == TINY:
+            from_bundle(bundle, part)
         elif base == "xtts_v2":
             from_hub(part)
         else:

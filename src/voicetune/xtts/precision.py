@@ -1,4 +1,4 @@
-"""fp32 that is fp32: what is measured, and what decides a code, is not rounded to the 10 bits of TF32."""
+"""Full fp32, so that measurements and the choice of audio codes are not rounded to the 10 bits of TF32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ import torch
 
 @contextmanager
 def full_fp32(device: torch.device) -> Iterator[None]:
-    """No autocast on `device`, and no TF32 in the matrix products and convolutions of a GPU, for the block.
+    """Within the block, turn off autocast on `device`, and TF32 in a GPU's matrix products and convolutions.
 
-    Source: torch, "TensorFloat-32 on Ampere devices": for convolutions TF32 is on unless somebody turns it off.
+    Source: torch, "TensorFloat-32 on Ampere devices": TF32 is on by default for convolutions.
     """
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32

@@ -1,11 +1,12 @@
-"""The renderer: a small network that turns audio codes and the sound of a voice into a log mel spectrogram.
+"""The renderer: a small network that turns audio codes and statistics of a voice into a log mel spectrogram.
 
-The stock DVAE's decoder hears the codes alone, so codes of a voice that it was not trained on come out in another
-voice. XTTS v2 leaves the voice to HiFi-GAN, which takes a speaker embedding. A base without a trained HiFi-GAN has this
-instead: ConvNeXt blocks (Liu et al. 2022, arXiv:2201.03545; as in Vocos, Siuzdak 2023, arXiv:2306.00814) that are
-conditioned on the mean and the spread of the voice's mel bands. Griffin-Lim makes the mel spectrogram audible.
+The stock DVAE's decoder takes only the codes as input. It turns codes of a voice that it was not trained on into
+another voice. In XTTS v2, HiFi-GAN adds the voice: it takes a speaker embedding. A base without a trained HiFi-GAN uses
+the renderer instead: ConvNeXt blocks (Liu et al. 2022, arXiv:2201.03545; as in Vocos, Siuzdak 2023, arXiv:2306.00814)
+that are conditioned on the mean and standard deviation of the voice's mel bands. Griffin-Lim turns the mel spectrogram
+into sound.
 
-Its weights lie in dvae.pth under `renderer.`, where the stock classes pass over them.
+The renderer's weights are in dvae.pth under `renderer.`, where the stock classes ignore them.
 """
 
 import itertools
@@ -15,16 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voicetune.xtts import codec
+from voicetune.xtts.checks import BANDS, EMBEDDING
 
 PREFIX = "renderer."
-BANDS = 80
 STATISTICS = 2 * BANDS
-EMBEDDING = 512  # a speaker_embedding has so many numbers, whatever it holds
-_QUIET = 0.3  # share of the frames, the quietest, that say nothing about a voice
+_QUIET = 0.3  # share of the frames to leave out: the quietest ones say nothing about a voice
 
 
 class _Block(nn.Module):
-    """A ConvNeXt block: (batch, channels, frames) to the same shape."""
+    """A ConvNeXt block, from (batch, channels, frames) to the same shape."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -39,7 +39,7 @@ class _Block(nn.Module):
 
 
 class Renderer(nn.Module):
-    """Embedded codes to a log mel spectrogram.
+    """Turns embedded codes into a log mel spectrogram.
 
     Args:
         codebook_dim: width of an embedded code.
@@ -47,8 +47,8 @@ class Renderer(nn.Module):
         blocks: ConvNeXt blocks at each of them.
     """
 
-    mean: Tensor  # of the training data's log mel, each band (80,)
-    spread: Tensor  # and its standard deviation
+    mean: Tensor  # of each log mel band over the training data, (80,)
+    spread: Tensor  # standard deviation of the same, (80,)
 
     def __init__(self, codebook_dim: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]):
         super().__init__()
@@ -63,7 +63,7 @@ class Renderer(nn.Module):
         self.register_buffer("spread", torch.ones(BANDS))
 
     def forward(self, embedded: Tensor, statistics: Tensor) -> Tensor:
-        """Codes (batch, codebook_dim, codes) and statistics (batch, 160) to a log mel (batch, 80, 4 * codes)."""
+        """From codes (batch, codebook_dim, codes) and statistics (batch, 160) to a log mel (batch, 80, 4 * codes)."""
         known = self._known(statistics)
         x = self.begin(embedded) + self.voice[0](known)[:, :, None]
         x = self.upsample[0](self.blocks[0](x).repeat_interleave(2, 2))
@@ -79,7 +79,7 @@ def sizes_of(weights: dict[str, Tensor]) -> dict:
     """The arguments of `Renderer` that fit its weights.
 
     Raises:
-        KeyError: they are not a renderer's.
+        KeyError: the weights are not a renderer's.
     """
     first, last = weights["upsample.0.weight"], weights["upsample.1.weight"]
     names = [name for name in weights if name.endswith(".depthwise.weight")]
@@ -91,7 +91,7 @@ def sizes_of(weights: dict[str, Tensor]) -> dict:
 
 
 def statistics_of(mel: Tensor) -> Tensor:
-    """What a voice sounds like on the whole: mean and standard deviation of each log mel band over the louder frames.
+    """Describe a voice by the mean and standard deviation of each log mel band over the louder frames.
 
     Args:
         mel: (80, frames), natural log, as `codec.log_mel` gives it.
@@ -105,6 +105,6 @@ def statistics_of(mel: Tensor) -> Tensor:
 
 
 def embedding_of(samples: Tensor) -> Tensor:
-    """The statistics of recordings (1, samples) at 22,050 Hz in a speaker_embedding's shape, (1, 512, 1)."""
+    """The statistics of recordings (1, samples) at 22,050 Hz, padded to a speaker_embedding's shape, (1, 512, 1)."""
     found = statistics_of(codec.log_mel(samples)[0])
-    return F.pad(found, (0, EMBEDDING - STATISTICS))[None, :, None]
+    return F.pad(found, (0, EMBEDDING[1] - STATISTICS))[None, :, None]

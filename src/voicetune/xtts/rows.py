@@ -1,4 +1,4 @@
-"""Clips to rows of the GPT: what of a clip is fed, what is asked, what it is conditioned on."""
+"""Builds the GPT's rows from clips: the inputs, targets and conditioning reference of each clip."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,21 @@ from voicetune.xtts.gpt import Batch, Tokens
 
 LATENTS = 32
 FRAMES_PER_CODE = 4
-_CHOICE = 8  # clips of which one is drawn
+_CHOICE = 8  # long enough clips among which one is drawn; if there are fewer, clips are joined
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How clips become training rows.
 
-    reference: where the conditioning comes from: `other` clip of the speaker; a slice of the clip
-        it`self`, whose codes are then no targets; `stock`, such a slice with the stock trainer's mask,
-        faults included (`TTS.tts.layers.xtts.gpt`: only the last clip of a batch, in the wrong unit).
-    reference_seconds: shortest and longest reference. A slice of another clip is cut from one that is long enough;
-        where the speaker has none, from several clips joined. A slice of the clip itself is at most half of it.
-    shared_reference: one reference a speaker and micro-batch instead of one a clip (`other` only).
-    text_stop_visible: whether audio attends to the text's STOP, as it does when speaking; the stock
-        trainer hides it.
+    reference: where the conditioning comes from. `other`: another clip of the speaker. `self`: a slice of the clip
+        itself, whose codes are then not targets. `stock`: such a slice with the stock trainer's mask, including its
+        faults (`TTS.tts.layers.xtts.gpt`: it masks only the last clip of a batch, in the wrong unit).
+    reference_seconds: shortest and longest reference. A slice of another clip is cut from one that is long enough, or
+        from several clips joined if the speaker has too few of these. A slice of the clip itself is at most half of
+        it.
+    shared_reference: one reference per speaker and micro-batch instead of one per clip (`other` only).
+    text_stop_visible: whether audio attends to the text's STOP, as it does when speaking. The stock trainer hides it.
     stop_targets: how many STOPs close the codes: 1, or the stock trainer's 4.
     """
 
@@ -37,19 +37,22 @@ class Recipe:
 
 
 def measured_recipe(seconds: float) -> Recipe:
-    """How validation and test clips are conditioned and counted, for every model and phase: another clip of the
-    speaker, the text's STOP visible as when speaking, one stop target."""
+    """The recipe for measuring validation and test clips, the same for every model and phase.
+
+    The reference is another clip of the speaker, the text's STOP is visible as when speaking, and there is one stop
+    target.
+    """
     return Recipe(reference="other", reference_seconds=(seconds, seconds))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A micro-batch before its rows are built: all that chance decides.
+    """A micro-batch before its rows are built: all random choices.
 
     clips: (b,) positions in the dataset.
     references: (r, 80, frames) float32, conditioning mels.
-    reference_of: (b,) int64, which reference each clip is conditioned on.
-    hidden: for each clip, the slice of its codes that are no targets.
+    reference_of: (b,) int64, the index of each clip's reference.
+    hidden: for each clip, the slice of its codes that are not targets.
     """
 
     clips: np.ndarray
@@ -58,12 +61,12 @@ class Drawn:
     hidden: list[slice]
 
     def part(self, rows: slice) -> "Drawn":
-        """Some of its clips, each conditioned as it is in the whole."""
+        """Take some of the clips, each with the same reference as in the whole micro-batch."""
         used, reference_of = np.unique(self.reference_of[rows], return_inverse=True)
         return Drawn(self.clips[rows], self.references[used], reference_of.astype(np.int64), self.hidden[rows])
 
     def targets(self, codes: Codes, recipe: Recipe) -> tuple[int, int]:
-        """How many text and audio tokens are asked for."""
+        """Count the text and audio tokens that are targets."""
         text = sum(codes.tokens(clip).size + 1 for clip in self.clips)
         sizes = [codes.codes(clip).size + recipe.stop_targets for clip in self.clips]
         kept = [size - len(range(*part.indices(size))) for size, part in zip(sizes, self.hidden, strict=True)]
@@ -71,18 +74,18 @@ class Drawn:
 
 
 def draw(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> Drawn:
-    """Draw what each clip is conditioned on.
+    """Draw the conditioning reference of each clip.
 
     Args:
         codes: the encoded dataset; references are drawn from its training clips.
         clips: positions in `codes`.
-        rng: the caller derives it from (seed, step).
+        rng: the caller seeds it, in training from the seed and the step.
     """
     return Drawn(clips, *_references(codes, clips, recipe, rng))
 
 
 def given(clips: np.ndarray, references: np.ndarray) -> Drawn:
-    """Clips that are conditioned on mels of the caller's own: (clips, 80, frames), one a clip."""
+    """Condition clips on the caller's own mels: (clips, 80, frames), one per clip."""
     return Drawn(clips, references, np.arange(len(clips)), [slice(0, 0)] * len(clips))
 
 
@@ -102,7 +105,7 @@ def assemble(codes: Codes, drawn: Drawn, recipe: Recipe, tokens: Tokens) -> Batc
         place = np.arange(width)
         index = np.where(place < LATENTS + t.size, place, place - t.size + text.shape[1])
         packed["index"].append(np.minimum(index, LATENTS + text.shape[1] + mel.shape[1] - 1))
-        n = t.size if not recipe.text_stop_visible else t.size - 1  # START and tokens predict
+        n = t.size if not recipe.text_stop_visible else t.size - 1  # START and the tokens predict, STOP does not
         _targets(packed, "t", i, start, np.concatenate([t[1:n], [tokens.stop_text]]))
         _targets(packed, "m", i, start + t.size, np.concatenate([m[1:], [tokens.stop_audio]]), drawn.hidden[i])
     flat = {name: np.concatenate(parts) for name, parts in packed.items() if name != "index"}
@@ -137,7 +140,7 @@ def _pad(rows: list[np.ndarray]) -> np.ndarray:
 
 
 def _references(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator):
-    """Conditioning mels (r, 80, frames), which one each clip uses, and each clip's hidden targets."""
+    """Draw conditioning mels (r, 80, frames), the index of each clip's mel, and each clip's hidden targets."""
     low, high = (int(seconds * FRAMES_PER_SECOND) for seconds in recipe.reference_seconds)
     frames = int(rng.integers(low, high + 1))
     if recipe.reference == "other":
@@ -153,24 +156,25 @@ def _references(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.
             min(-(-(s + frames) // FRAMES_PER_CODE), codes.codes(c).size) for s, c in zip(starts, clips, strict=True)
         ]
         hidden = [slice(s // FRAMES_PER_CODE, end) for s, end in zip(starts, ends, strict=True)]  # STOP stays a target
-    if recipe.reference == "stock":  # the fault: the last clip alone, and frames taken for codes
+    if recipe.reference == "stock":  # the fault: only the last clip, and frames used as codes
         hidden[-1] = slice(starts[-1], starts[-1] + frames)
     return np.stack(mels).astype(np.float32), reference_of.astype(np.int64), hidden
 
 
 def _joined(codes: Codes, clips: np.ndarray) -> np.ndarray:
-    """The mels of clips one after another: (frames, 80). The stock client joins recordings to condition on likewise."""
+    """Join the mels of clips: (frames, 80). The stock client also joins the recordings that it is conditioned on."""
     return codes.mel(clips[0]) if len(clips) == 1 else np.concatenate([codes.mel(clip) for clip in clips])
 
 
 def _others(codes: Codes, clips: np.ndarray, frames: int, shared: bool, rng: np.random.Generator):
-    """Reference clips of the same speaker, never the clip itself (nor, if shared, any of the batch).
+    """Draw reference clips of the same speaker, never the clip itself (nor, if shared, any clip of the batch).
 
-    All references of a batch have one length, for the conditioning encoder would hear padding.
+    All references of a batch have the same length, because the conditioning encoder would take padding for sound.
 
     Returns:
-        for each reference the clips that it is cut from; which reference each of `clips` uses; and how many frames it
-        has: `frames`, or fewer where all the clips that a speaker has for it, together, are shorter.
+        For each reference, the clips that it is cut from; for each of `clips`, the index of its reference; and the
+        number of frames of every reference. This is `frames`, or fewer if all the clips that a speaker has for a
+        reference are shorter together.
     """
     reference_of = np.zeros(len(clips), np.int64)
     groups: dict[tuple, list[int]] = {}
@@ -192,9 +196,10 @@ def _others(codes: Codes, clips: np.ndarray, frames: int, shared: bool, rng: np.
 
 
 def _long_enough(codes: Codes, free: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A clip of so many frames; where hardly any is so long, several that are together.
+    """Draw a clip with at least this many frames, or several clips that have them together.
 
-    One long clip among many short ones would otherwise be every clip's reference.
+    It draws several if fewer than 8 of the free clips are long enough (and not all of them are). Otherwise, one long
+    clip among many short ones would be the reference of every clip.
     """
     alone = free[codes.frames[free] >= frames]
     if alone.size >= min(_CHOICE, free.size):

@@ -1,4 +1,4 @@
-"""Rewrites numbers as people write them into what the stock cleaners can read: groups, amounts, times, dates."""
+"""Rewrites numbers as people write them so that the stock cleaners can read them: groups, amounts, times, dates."""
 
 import re
 
@@ -6,21 +6,23 @@ from voicetune.xtts.habits import in_words
 from voicetune.xtts.numerals import ordinal
 
 STOPPED = ("de", "cs", "tr", "hu")  # languages that write an ordinal with a full stop
-_FIXED = "\u00a0\u2009\u202f"  # spaces that do not break a line, and the thin one
+_FIXED = "\u00a0\u2009\u202f"  # no-break space, thin space, narrow no-break space
 _GROUPED = re.compile(rf"(?<![\w.,])[1-9]\d{{0,2}}(?:[{_FIXED}]\d{{3}})+(?!\d)")
-_SPACED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?=,\d{1,2}(?!\d)|\s?[€$£])")  # else it may be a telephone's
-_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")  # 1 250 000, likewise
+# Digits with plain spaces may be a telephone number. So these join them only before decimals or a currency, or if they
+# end in 000, as in 1 250 000.
+_SPACED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?=,\d{1,2}(?!\d)|\s?[€$£])")
+_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:\s\d{3})*\s000(?!\w)")
 _NUMERO = {"fr": "numéro", "es": "número", "it": "numero", "pt": "número"}
 _ARABIC = str.maketrans("٪٫٬", "%.,")
-_AMOUNTS = {  # what follows the number when it is spoken, and is written before or after it
+_AMOUNTS = {  # the sign is written before or after the number, its word is spoken after it
     "hi": {"₹": "रुपये", "€": "यूरो", "$": "डॉलर", "£": "पाउंड"},
     "ja": {"¥": "円", "￥": "円", "€": "ユーロ", "$": "ドル", "£": "ポンド"},
     "zh": {"¥": "元", "￥": "元", "€": "欧元", "$": "美元", "£": "英镑"},
     "ko": {"₩": "원", "€": " 유로", "$": "달러", "£": "파운드"},
     "ar": {"€": "يورو", "$": "دولار", "£": "جنيه"},  # num2words calls each currency a riyal
-    "hu": {"€": "euró", "$": "dollár", "£": "font"},  # and these English names
+    "hu": {"€": "euró", "$": "dollár", "£": "font"},  # num2words has only their English names
 }
-_APART = ("hi", "ar", "hu")  # where the currency is a word of its own
+_APART = ("hi", "ar", "hu")  # the currency's word is separated by a space
 _HOURS: dict[str, tuple[str, dict[int, str], str, bool]] = {
     "fr": (
         "heure",
@@ -34,10 +36,10 @@ _REAIS = re.compile(r"R\$\s?(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d{1,2})(?!\d))?(\s(?:
 
 
 def joined(text: str, language: str) -> str:
-    """Groups of digits as one number, and "n.º 5" and other short forms in words.
+    """Join groups of digits into one number, and write "n.º 5" and other short forms in words.
 
-    It has to come before Unicode's compatibility form (NFKC), which turns every kind of space into a plain one, and º
-    into o.
+    Call this before Unicode's compatibility form (NFKC), which turns every kind of space into a plain one, and º into
+    "o".
     """
     for groups in (_GROUPED, _SPACED, _THOUSANDS):
         text = groups.sub(lambda number: re.sub(r"\s", "", number.group()), text)
@@ -47,14 +49,14 @@ def joined(text: str, language: str) -> str:
 
 
 def readable(text: str, language: str) -> str:
-    """Amounts, temperatures, times and dates, written so that the stock cleaners do not misread them.
+    """Rewrite amounts, temperatures, times and dates so that the stock cleaners do not misread them.
 
     Args:
         text: with ASCII digits.
     """
     text = text.translate(_ARABIC) if language == "ar" else text
     text = _REAIS.sub(_reais, text) if language == "pt" else text
-    text = re.sub(r"(\d)\s+(?=[€$£](?!\s?\d))", r"\1", text)  # the stock cleaners read an amount only in one piece
+    text = re.sub(r"(\d)\s+(?=[€$£](?!\s?\d))", r"\1", text)  # the stock cleaners read no amount with a space in it
     text = re.sub(r"(?<!\d)([€$£])\s+(?=\d)", r"\1", text)
     text = re.sub(r"(\d)°(?=\s?[CF]\b)", r"\1 °", text)  # 20° is an ordinal in Italian
     text = _times(text, language) if language in _HOURS else text
@@ -72,7 +74,7 @@ def _amounts(text: str, language: str) -> str:
 
 
 def _reais(found: re.Match) -> str:
-    """R$ 5,50 as 5 reais e 50 centavos; num2words has no real in the Portuguese that the stock cleaners speak."""
+    """Write R$ 5,50 as 5 reais e 50 centavos. num2words has no real in "pt", the Portuguese of the stock cleaners."""
     whole, cents, power = found[1].replace(".", ""), found[2] or "00", found[3] or ""
     if power:
         whole += f",{found[2]}" if found[2] else ""
@@ -85,7 +87,7 @@ def _reais(found: re.Match) -> str:
 
 
 def _times(text: str, language: str) -> str:
-    """18h30 as 18 heures 30, in Portuguese 18 horas e 30; hours, and French minutes, are feminine."""
+    """Write 18h30 as 18 heures 30, in Portuguese 18 horas e 30. Hours, and French minutes, are feminine."""
     hour_word, feminine, between, minutes_too = _HOURS[language]
 
     def time(found: re.Match) -> str:
@@ -99,7 +101,7 @@ def _times(text: str, language: str) -> str:
 
 
 def _dates(text: str, language: str) -> str:
-    """24.12.2023 and 2023.12.24 as three numbers, which the stock cleaners would read as decimals."""
+    """Write 24.12.2023 and 2023.12.24 as three numbers. The stock cleaners would read them as decimals."""
     if language in ("zh", "ja"):
         return text
     between = ". " if language in STOPPED and language != "tr" else " "  # Turkish days are cardinals
@@ -113,7 +115,7 @@ def _dates(text: str, language: str) -> str:
 
 
 def _german_days(text: str) -> str:
-    """A date without its year, "am 1.5.", in words; after "der" in the nominative, else with -n."""
+    """Write a date without a year, "am 1.5.", in words: in the nominative after "der", otherwise with -n."""
 
     def day(found: re.Match) -> str:
         before, day, month, after = found.groups()

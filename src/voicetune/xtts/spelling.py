@@ -1,7 +1,7 @@
-"""A text as it is spoken: what a model is trained on, what it is given to say, and what its speech is compared with.
+"""Writes a text as it is spoken, for training, for the text that a model is to say, and for measuring its speech.
 
-Mostly `TTS.tts.layers.xtts.tokenizer.multilingual_cleaners`, as the published model was trained with them: lower case,
-numbers, abbreviations and symbols in words. What differs on purpose is listed in docs/languages.md.
+This is mostly `TTS.tts.layers.xtts.tokenizer.multilingual_cleaners`, with which the published model was trained: lower
+case, with numbers, abbreviations and symbols in words. docs/languages.md lists the intended differences.
 """
 
 import functools
@@ -19,7 +19,7 @@ from voicetune.xtts.signs import STOPPED, joined, readable
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
 _LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
-_NAME = 40  # letters of a name at most: a longer look back takes minutes on a long text
+_NAME = 40  # characters to search back for a name; a longer search takes minutes on a long text
 _CLOSING = "\"'”’“»)\\]"
 _CZECH_MONTHS = "led|únor|břez|dub|květ|červ|srp|září|říj|listopad|prosin"
 _HUNGARIAN_MONTHS = "jan|feb|már|ápr|máj|jún|júl|aug|szept|okt|nov|dec"
@@ -44,9 +44,9 @@ class Unreadable(UserError):
 
 
 def spell_out(text: str, language: str) -> str:
-    """The text as it is spoken, in the language's own script.
+    """Write the text as it is spoken, in the language's own script.
 
-    Applied to its own result, it changes nothing.
+    Applying it to its own result changes nothing.
 
     Args:
         language: XTTS's code, such as `hu`, with or without a region.
@@ -58,19 +58,19 @@ def spell_out(text: str, language: str) -> str:
     own = {"hi": _hindi, "ja": _japanese, "zh": _chinese, "cs": _czech, "hu": _hungarian, "tr": _turkish,
            "ko": _without_commas, "ar": _without_commas}.get(language)  # fmt: skip
     text = own(text) if own else text
-    if language != "ja":  # the stock tokenizer cleans no Japanese
+    if language != "ja":  # the stock tokenizer does not clean Japanese
         text = _zeros(_hide_numbers(text, language), language)
         text = _cleaned(_hide_letters(text, language), language)
     if language == "en" and "sterling" not in written:
-        text = text.replace(" sterling", "")  # num2words says so of each £
+        text = text.replace(" sterling", "")  # num2words adds it to every £
     text = text.replace(_MARK, "").replace("€", f" {_EURO[language]} ")
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def romanise(text: str, language: str) -> str:
-    """A text that is spelt out, in the alphabet that the model reads: pinyin, romaji and romanised Hangul.
+    """Convert a spelt-out text to the alphabet that the model reads: pinyin, romaji or romanised Hangul.
 
-    A text in another language stays as it is. What cutlet does not know in Japanese becomes `?`.
+    A text in another language stays as it is. Japanese characters that cutlet does not know become `?`.
 
     Raises:
         UserError: a package that this needs is not installed.
@@ -92,25 +92,26 @@ def _japanese_reader():
 
 
 def plain_digits(text: str) -> str:
-    """Digits of every script, such as ५ and ٥, as ASCII."""
+    """Convert digits of every script, such as ५ and ٥, to ASCII."""
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
 def _cleaned(text: str, language: str) -> str:
-    """The stock cleaners, with numbers spelt by hand where they fail."""
+    """Apply the stock cleaners. Where they fail, spell the numbers by hand first, and if that fails every digit."""
     for prepared in (lambda: text, lambda: by_hand(text, language), lambda: no_digits(text, language)):
         try:
-            return stock.multilingual_cleaners(prepared(), language).lower()  # German "Komma" and "Euro" come back
+            return stock.multilingual_cleaners(prepared(), language).lower()  # num2words adds German "Komma", "Euro"
         except FAILS:
             continue
     raise Unreadable(f"the text '{text[:60]}' cannot be read in '{language}'; change it.")
 
 
 def _hide_numbers(text: str, language: str) -> str:
-    """Hide the full stop that ends a sentence after a number, where the stock cleaners read it as an ordinal's.
+    """Hide the full stop that ends a sentence after a number. The stock cleaners would read the number as an ordinal.
 
-    At the end of the text, before a closing quote, in an ellipsis; and, after four digits or more, before a capital:
-    a year ends a sentence, while "100. Besucher" is an ordinal.
+    It ends a sentence at the end of the text, before a closing quote, in an ellipsis and, after four digits or more,
+    before a capital. For example, a year can end a sentence, while "100. Besucher" is an ordinal. In German, it also
+    ends one before words such as "Es" and "Dann".
     """
     if language not in stock._ordinal_re or not stock._ordinal_re[language].fullmatch("1."):
         return text
@@ -125,7 +126,7 @@ def _hide_numbers(text: str, language: str) -> str:
 
 
 def _zeros(text: str, language: str) -> str:
-    """007 digit by digit, where the stock cleaners say 7. Times, dates and ordinals stay as they are."""
+    """Spell 007 digit by digit. The stock cleaners would say 7. Times, dates and ordinals stay as they are."""
     stop = r"|\." if language in STOPPED else ""
 
     def number(found: re.Match) -> str:
@@ -135,9 +136,10 @@ def _zeros(text: str, language: str) -> str:
 
 
 def _hide_letters(text: str, language: str) -> str:
-    """Hide the full stop of a single letter, where the stock cleaners read a title ("B." is "bay" in Turkish).
+    """Hide the full stop of a single letter that the stock cleaners would misread as a title ("B." as Turkish "bay").
 
-    It is a title before a capitalised word that no other initial precedes; in Hungarian, in small letters after a name.
+    A letter is a title if a capitalised word follows it and no other initial precedes it. In Hungarian, it is a title
+    if it is lower case and stands after a name and before more text.
     """
     titles = [known for known, _ in stock._abbreviations.get(language, ())]
 
@@ -161,12 +163,15 @@ def _is_title(letter: str, before: str, after: str, language: str) -> bool:
 
 
 def _hungarian(text: str) -> str:
-    """A year before its month has a full stop, and is no ordinal."""
+    """Remove the full stop between a year and its month, because the year is no ordinal."""
     return re.sub(rf"(?<!\d)(\d{{4}})\.(?=\s+(?:(?:{_HUNGARIAN_MONTHS})|\d{{1,2}}\b))", r"\1", text, flags=re.I)
 
 
 def _turkish(text: str) -> str:
-    """A time, 14.30: no ordinal. The small letter of I is ı: in a text of capitals, and in a word that is Turkish."""
+    """Write a time, 14.30, as two numbers, because it is no ordinal, and lower I to ı where it is Turkish.
+
+    I becomes ı in a text of capitals, except in Roman numerals, and in words with ı, ş or ğ.
+    """
     if text.upper() == text:
         text = re.sub(r"(?<!\w)(?![IVXLC]+\b)\w+", lambda word: word[0].replace("I", "ı"), text)
     text = re.sub(r"\w+", lambda word: word[0].replace("I", "ı") if set(word[0]) & set("ışğŞĞ") else word[0], text)
@@ -174,7 +179,7 @@ def _turkish(text: str) -> str:
 
 
 def _czech(text: str) -> str:
-    """Ordinals, which num2words lacks, in the genitive before a month."""
+    """Write ordinals in words, because num2words lacks them. Before a month or a year, use the genitive."""
 
     def ordinal(found: re.Match) -> str:
         month = re.match(rf"\s+(?:{_CZECH_MONTHS}|\d+\.|\d{{4}}\b)", text[found.end() :], re.I) is not None
@@ -185,7 +190,7 @@ def _czech(text: str) -> str:
 
 
 def _hindi(text: str) -> str:
-    """Numbers, which num2words lacks."""
+    """Write numbers, which num2words lacks in Hindi, in words."""
 
     def number(found: re.Match) -> str:
         whole, point, part = found.group().replace(",", "").partition(".")
@@ -195,7 +200,7 @@ def _hindi(text: str) -> str:
 
 
 def _japanese(text: str) -> str:
-    """Numbers in kanji and symbols in kana: the published vocabularies lack most digits."""
+    """Write numbers in kanji and symbols in kana, because the published vocabularies lack most digits."""
 
     def number(found: re.Match) -> str:
         whole, point, part = found.group().replace(",", "").partition(".")
@@ -208,11 +213,11 @@ def _japanese(text: str) -> str:
 
 
 def _chinese(text: str) -> str:
-    """Numbers with commas, at which the stock cleaners lose digits, in words; and the minus, which they drop."""
+    """Write numbers with commas in words, because the stock cleaners lose digits; also the minus, which they drop."""
     text = _GROUPS.sub(lambda found: zh_num2words.num2chn(found.group().replace(",", "")), text)
     return re.sub(r"(?<![A-Za-z0-9.])[-−](?=\d)", "负", text)
 
 
 def _without_commas(text: str) -> str:
-    """12,000 as 12000: the stock cleaners read the comma as a decimal's."""
+    """Write 12,000 as 12000, because the stock cleaners read the comma as a decimal point."""
     return _GROUPS.sub(lambda found: found.group().replace(",", ""), text)

@@ -1,9 +1,13 @@
-"""Recognises by looking what a model to start from is made of, and where its parts lie.
+"""Recognises the layout of a model to start from, and finds its parts.
 
-What is known: a folder in XTTS's own layout, voicetune's included; a training folder of the stock trainer
-(`best_model_1901.pth` with its config.json, the other files where that names them); the `ready` folder of
-xtts-finetune-webui; or one checkpoint of these by its path. The stock trainer's checkpoints hold the DVAE
-and mel_stats as well (`TTS.tts.layers.xtts.trainer.gpt_trainer.GPTTrainer`).
+It recognises:
+
+- a folder in XTTS's own layout, voicetune's folders included
+- a training folder of the stock trainer: `best_model_1901.pth` with its config.json, which names the other files
+- the `ready` folder of xtts-finetune-webui
+- one checkpoint in such a folder, by its path
+
+The stock trainer's checkpoints also hold the DVAE and mel_stats (`TTS.tts.layers.xtts.trainer.gpt_trainer.GPTTrainer`).
 """
 
 import json
@@ -20,17 +24,17 @@ from voicetune.xtts import copies, folder
 
 _WEIGHTS = (*folder.WEIGHTS, "unoptimize_model.pth")  # the last is xtts-finetune-webui's, before it removes the DVAE
 _NUMBERED = re.compile(r"(best_model|checkpoint)_(\d+)\.pth")
-_STOCK_FILES = "XTTS_v2.0_original_model_files"  # the stock recipe keeps a base's files there, beside its runs
+_STOCK_FILES = "XTTS_v2.0_original_model_files"  # the stock recipe keeps the base's files there, beside its runs
 _DVAE = "dvae."
 _MEL_STATS = "mel_stats"
 
 
 @dataclass(frozen=True)
 class Start:
-    """A model's parts: files, or what the checkpoint itself holds of them.
+    """A model's parts: files, or tensors from the checkpoint itself.
 
-    dvae, mel_stats: a file; tensors; or None where neither is there.
-    beside: the folder that the weights lie in.
+    dvae, mel_stats: a file, or tensors, or None if there is neither.
+    beside: the folder of the weights.
     """
 
     weights: Path
@@ -48,7 +52,8 @@ def recognise(place: Path) -> Start:
         place: a folder, or a checkpoint.
 
     Raises:
-        UserError: there is no checkpoint, no config.json beside it, or no vocabulary.
+        UserError: there is no checkpoint, no config.json beside it, or no vocabulary; or a file is damaged or links
+            out of its folder.
     """
     weights = place if place.is_file() else _newest(place)
     beside = weights.parent
@@ -72,7 +77,7 @@ def recognise(place: Path) -> Start:
 
 
 def _newest(place: Path) -> Path:
-    """A folder's weights: the best, else the best or the checkpoint of the highest step."""
+    """Find a folder's weights: a file without a step number, else the latest best_model, else the latest checkpoint."""
     for name in _WEIGHTS:
         if (place / name).is_file():
             return place / name
@@ -86,22 +91,23 @@ def _newest(place: Path) -> Path:
 
 
 def _config(weights: Path) -> tuple[XttsConfig, dict[str, str]]:
-    """The configuration beside a checkpoint, and the files that a trainer's names."""
+    """Open the configuration beside a checkpoint, and read the paths that the stock trainer wrote into it."""
     if not (weights.parent / "config.json").is_file():
         raise UserError(f"{weights} has no config.json beside it; copy the one that it was trained with there.")
-    config = folder.config(weights.parent)  # checked there: model_args is a table
-    config.model_args.tokenizer_file, config.output_path, config.datasets = "", "output", []  # where it was trained
-    # by hand, as importing the stock trainer's own class would set torch to one thread
+    config = folder.config(weights.parent)  # it checks that model_args is a dict
+    config.model_args.tokenizer_file, config.output_path, config.datasets = "", "output", []  # paths of its training
+    # read as JSON, because importing the stock trainer's class would limit torch to one thread
     named = json.loads((weights.parent / "config.json").read_text(encoding="utf-8")).get("model_args", {})
     return config, {name: str(named.get(name) or "") for name in ("tokenizer_file", "dvae_checkpoint", "mel_norm_file")}
 
 
 def _find(beside: Path, name: str, named: str) -> Path | None:
-    """A file beside the weights, where the configuration says, or among the stock recipe's files.
+    """Find a file beside the weights, at the path in the configuration, or among the stock recipe's files.
 
-    A configuration may say a place anywhere, since the stock trainer writes whole paths to its base's files. It cannot
-    pick any file of this machine: it has to have the stock name, no link leads to it, and nothing is taken from it
-    before it was opened as what it should be (a vocabulary of the size of the model's, a DVAE, 80 numbers).
+    The stock trainer writes full paths to its base's files, so the configuration may name a file anywhere. But it
+    cannot pick an arbitrary file of this machine. The file must have the stock name and must not be a link out of its
+    folder. Nothing is copied from it before it has been opened as what it should be (a vocabulary of the model's size,
+    a DVAE, 80 numbers).
     """
     said = [Path(named)] if os.path.basename(named) == name else []
     places = [beside / name, *said, beside.parent / _STOCK_FILES / name]

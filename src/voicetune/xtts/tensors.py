@@ -1,4 +1,4 @@
-"""Files of torch: opened without running anything that is in them, and written."""
+"""Loads torch files without running any code in them, and saves them."""
 
 import os
 import pickle
@@ -17,9 +17,9 @@ from voicetune.xtts import checks, copies
 
 
 def load(path: Path) -> Any:
-    """torch.load of tensors alone, onto the CPU; and of the configuration objects beside them in older checkpoints.
+    """Load tensors onto the CPU, and the configuration objects that older checkpoints hold beside them.
 
-    Nothing in the file is run: `weights_only` builds tensors, containers of Python and the four stock configuration
+    No code in the file is run: `weights_only` builds tensors, containers of Python and the four stock configuration
     classes, and calls nothing else (https://docs.pytorch.org/docs/stable/notes/serialization.html).
 
     Raises:
@@ -30,7 +30,7 @@ def load(path: Path) -> Any:
     if not os.access(path, os.R_OK):
         raise UserError(f"{path} cannot be read by you; change who may read it.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one sentence, and not torch's beside it
+        warnings.simplefilter("ignore")  # the user sees our one sentence, without torch's warnings
         try:
             _check_packing(path)
             try:
@@ -38,12 +38,12 @@ def load(path: Path) -> Any:
             except pickle.UnpicklingError:
                 with _legacy_safe_globals():
                     return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever bytes can make of a reader
+        except Exception as error:  # damaged bytes can make a reader raise anything
             raise UserError(_refusal(path, error)) from None
 
 
 def _check_packing(path: Path) -> None:
-    """torch stores tensors as they are. A packed one could fill the memory from a small file."""
+    """Refuse compressed files. torch does not compress tensors, and a small compressed file could fill the memory."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
@@ -51,7 +51,7 @@ def _check_packing(path: Path) -> None:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    """Why a file was not opened. Not in torch's words, which advise to open it in a way that runs code."""
+    """Say why a file was not opened, without torch's message, which advises to open it in a way that runs code."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return f"{path} does not fit into the memory of this machine; free some, or use a larger one."
     asked = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
@@ -67,16 +67,16 @@ def _refusal(path: Path, error: Exception) -> str:
 
 
 def state(path: Path) -> dict[str, Tensor]:
-    """The weights in a checkpoint, under every name that they have there.
+    """Load the weights of a checkpoint, under all their names in the file.
 
     Raises:
-        UserError: see `load`; or it is no checkpoint.
+        UserError: see `load`, or the file is no checkpoint.
     """
     loaded = load(path)
     return checks.weights(path, loaded.get("model", loaded) if isinstance(loaded, dict) else None)
 
 
 def save(value: Any, out: Path) -> None:
-    """torch.save; a full disk is one sentence."""
+    """Write with torch.save. A full disk raises one UserError."""
     with copies.written(out):
         torch.save(value, out)

@@ -1,6 +1,6 @@
-"""Text to tokens, with XTTS's own vocabulary (`TTS.tts.layers.xtts.tokenizer.VoiceBpeTokenizer`).
+"""Converts text to tokens with XTTS's own vocabulary (`TTS.tts.layers.xtts.tokenizer.VoiceBpeTokenizer`).
 
-What is a token is the stock tokenizer's; what the text is before that is `spelling.spell_out`'s.
+`spelling.spell_out` and `romanise` prepare the text, then the stock tokenizer splits it into tokens.
 """
 
 import unicodedata
@@ -12,7 +12,7 @@ from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from voicetune.errors import UserError
 from voicetune.xtts.spelling import romanise, spell_out
 
-# Written for a sign that a vocabulary lacks; one that has it keeps it.
+# Replacements for signs. A sign is replaced only if the vocabulary lacks it.
 _PLAIN: dict[str, str] = {
     **dict.fromkeys("“”„‟«»‹›″*•·|~^[]{}<>_\u00ad\u200b\u200c\u200d\u200e\u200f\ufe0e\ufe0f\ufeff", ""),
     **dict.fromkeys("‘’‚‛′´`ʼ", "'"),
@@ -26,7 +26,7 @@ MAX_TOKENS = 200  # the stock recipe's limit for training (GPTArgs.max_text_leng
 
 
 class Tokenizer:
-    """A model folder's vocab.json, opened."""
+    """Tokenizes with a model folder's vocab.json."""
 
     def __init__(self, vocab: Path):
         self.stock = VoiceBpeTokenizer(str(vocab))
@@ -37,7 +37,7 @@ class Tokenizer:
         return self.stock.get_number_tokens()
 
     def special(self, name: str) -> int:
-        """The id of `[START]`, `[STOP]` and the like.
+        """The id of a special token such as `[START]` or `[STOP]`.
 
         Raises:
             UserError: the vocabulary has no such token.
@@ -48,18 +48,18 @@ class Tokenizer:
         return token
 
     def encode(self, text: str, language: str) -> np.ndarray:
-        """Tokens with the language tag first: (t,) int32. Unknown characters become [UNK]."""
+        """Convert text to tokens, with the language tag first: (t,) int32. Unknown characters become [UNK]."""
         written = _tag(language) + self.written(text, language)
         return np.array(self.stock.tokenizer.encode(written.replace(" ", "[SPACE]")).ids, np.int32)
 
     def written(self, text: str, language: str) -> str:
-        """The text as the model reads it: spelt out, in its alphabet, with plain signs for those that it lacks."""
+        """The text as the model reads it: spelt out, romanised, with plain signs where the vocabulary lacks one."""
         spelt = romanise(spell_out(text, language), language)
         signs = {ord(c): plain for c, plain in _PLAIN.items() if c in spelt and self._lacks(c)}
         return " ".join(spelt.translate(signs).split())
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
-        """The characters of the text as it is read (or the language's tag) that the vocabulary lacks."""
+        """The characters of the written text, and the language tag, that the vocabulary lacks."""
         tag = _tag(language)
         missing = [] if self.stock.tokenizer.token_to_id(tag) is not None else [tag]
         if language == "ja":
