@@ -25,7 +25,7 @@ from lightning_fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from train_step import Nowhere
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.data.codes import Codes
 from voicetune.measures import cross_entropy, intervals
 from voicetune.params import whole
@@ -320,4 +320,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,4 +114,4 @@ def link_base(place: Path, base: Path) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

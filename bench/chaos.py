@@ -31,7 +31,7 @@ from pathlib import Path
 
 import torch
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.params import reading, training
 from voicetune.params.choosing import Choice
 from voicetune.params.unlisted import Unlisted
@@ -85,7 +85,7 @@ def train(place: Path, base: Path, data: Path, steps: int) -> None:
         (place / "curve.json").write_text(json.dumps(curve))
         (place / "told.json").write_text(json.dumps(told))
 
-    stage.run(lambda: agent.run(work, 1, 1, restarts, agent.halvings(chosen.batch_size)))
+    entry.run(lambda: agent.run(work, 1, 1, restarts, agent.halvings(chosen.batch_size)))
 
 
 class Struck(Attempts):

@@ -22,8 +22,9 @@ import torch
 from lightning_fabric import Fabric
 from train_step import Nowhere
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.data.codes import Codes
+from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params import training
 from voicetune.training import loop, memory
@@ -55,7 +56,7 @@ def forget_peak() -> None:
 
 
 def one(given: argparse.Namespace) -> None:
-    device = stage.device(given.device)
+    device = choose_device(given.device)
     without_model = status_gib("VmRSS")
     preset = training.load("train_phase1", Path("presets/xtts_v2.yaml")).phase
     chosen = {"batch_size": given.batch, "precision": "bf16-mixed", "max_steps": given.steps, "log_every": 1}
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.errors import UserError
 from voicetune.params import whole
 from voicetune.params.decoding import Decoding
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

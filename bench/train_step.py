@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.data.codes import Codes
+from voicetune.device import choose_device
 from voicetune.params import training
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
@@ -53,7 +54,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     given = arguments()
-    device = stage.device(given.device)
+    device = choose_device(given.device)
     preset = training.load("train_phase1", Path("presets/xtts_v2.yaml")).phase
     chosen = {"batch_size": given.batch, "precision": given.precision, "max_steps": given.steps, "log_every": 1}
     phase = preset.model_copy(update={**chosen, "eval_every": 10**9, "target_mel_ce": None, "warmup_steps": 0})
@@ -100,4 +101,4 @@ def precision_gap(loss, codes, clips, tokens, fabric) -> float:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -40,7 +40,7 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.data import clip as clips_file
 from voicetune.errors import UserError
 from voicetune.measures.intervals import Interval, paired_difference
@@ -288,4 +288,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

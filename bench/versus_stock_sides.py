@@ -29,8 +29,9 @@ THREADS = torch.get_num_threads()  # now: importing the stock trainer sets it to
 from lightning_fabric import Fabric  # noqa: E402
 from train_step import Nowhere  # noqa: E402
 
-from voicetune import stage  # noqa: E402
+from voicetune import entry  # noqa: E402
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes  # noqa: E402
+from voicetune.device import choose_device  # noqa: E402
 from voicetune.errors import UserError  # noqa: E402
 from voicetune.measures import cross_entropy  # noqa: E402
 from voicetune.params import whole  # noqa: E402
@@ -312,9 +313,9 @@ def main() -> None:
     torch.manual_seed(job["seed"])
     torch.set_num_threads(THREADS)
     side = stock if job["side"] in ("stock", "control") else ours
-    row = side(job, settings, stage.device(job["device"]))
+    row = side(job, settings, choose_device(job["device"]))
     Path(job["out"]).write_text(json.dumps(row), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -7,7 +7,8 @@ row then uses the base's latents, and a trained model may score better.
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry
+from voicetune.device import choose_device
 from voicetune.params import reading
 from voicetune.params.measuring import CeilingStage
 
@@ -23,7 +24,7 @@ def main() -> None:
 
     codes, clips = Codes(Path("data/codes")), Path("data/clips")
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
-    voice = Voice(Path("models/base"), stage.device(settings.device))
+    voice = Voice(Path("models/base"), choose_device(settings.device))
     recorded, coded = takes.recorded(codes, clips, chosen), speaking.through_codec(voice, codes, clips, chosen)
     takes.save(SPOKEN / "recordings", recorded, voice.codec_rate)
     takes.save(SPOKEN / "codec", coded, voice.rate)
@@ -38,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

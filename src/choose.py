@@ -8,7 +8,7 @@ phase depends on, so a changed temperature retrains only the phases that choose 
 
 from pathlib import Path
 
-from voicetune import closure, stage
+from voicetune import closure, entry, outputs
 from voicetune.params import reading
 from voicetune.params.choosing import Choice, ChooseStage
 from voicetune.params.training import PHASES
@@ -26,9 +26,9 @@ def main() -> None:
                 select=select, sentences=settings.choose.sentences, asr=settings.asr, decoding=settings.decoding,
                 code=closure.sha256(closure.JUDGE),
             )  # fmt: skip
-        stage.write_json(OUT / f"{name}.json", choice.model_dump(mode="json"))
+        outputs.write_json(OUT / f"{name}.json", choice.model_dump(mode="json"))
         print(f"{name} chooses its best model by {select}")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

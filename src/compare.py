@@ -11,7 +11,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from voicetune import files, stage
+from voicetune import entry, files, outputs, terminal
 from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.pairs import Figures
 from voicetune.params import reading
@@ -56,16 +56,16 @@ def main() -> None:
         | pairs.compare_takes(rows[a], rows[b], *resampling)
         for a, b in PAIRS
     }
-    stage.write_json(OUT / "figures.json", figures)
-    stage.write_json(OUT / "changes.json", changes)
+    outputs.write_json(OUT / "figures.json", figures)
+    outputs.write_json(OUT / "changes.json", changes)
     _write_heard(OUT / "heard.csv", figures)
-    stage.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
-    stage.console.print(overview(figures))
+    outputs.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
+    terminal.console.print(overview(figures))
     for a, b in PAIRS:
         for measure in ("mel_ce", "cer"):
             if measure in (pair := changes[f"{a}_{b}"]):
                 told = sentence(a, b, TITLES[measure], pair[measure])
-                stage.console.print(told, soft_wrap=True, markup=False, highlight=False)
+                terminal.console.print(told, soft_wrap=True, markup=False, highlight=False)
 
 
 def voice(model: str, points: Figures) -> Figures:
@@ -119,4 +119,4 @@ def sentence(a: str, b: str, title: str, change: Figures) -> str:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

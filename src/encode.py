@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry, outputs, terminal
 from voicetune.data import clip
 from voicetune.data.split import check_sides
+from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.data import EncodeStage
@@ -34,13 +35,13 @@ def main() -> None:
         raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
     check_sides([c.split for c in kept], "the clips left out above")
     dvae, mel_stats = folder.open_dvae(base)
-    dvae.to(stage.device(settings.device))
-    stage.emptied(OUT)
-    encoded = encoding.encode_clips(kept, source, words, dvae, mel_stats, lambda c: stage.track(c, "encoding"))
+    dvae.to(choose_device(settings.device))
+    outputs.make_empty(OUT)
+    encoded = encoding.encode_clips(kept, source, words, dvae, mel_stats, lambda c: terminal.track(c, "encoding"))
     codes.save(OUT, kept, encoded)
     count = sum(e.codes.size for e in encoded)
     print(f"{len(kept)} clips, {count} audio codes, {sum(e.tokens.size for e in encoded)} text tokens")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

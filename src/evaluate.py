@@ -5,7 +5,8 @@ Usage: python src/evaluate.py base | phase1 | phase2
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry, outputs
+from voicetune.device import choose_device
 from voicetune.params import reading
 from voicetune.params.measuring import EvaluateStage
 from voicetune.params.models import model_named
@@ -21,16 +22,16 @@ def main() -> None:
 
     model, data = Path("models") / name, Path("data")
     codes = Codes(data / "codes")
-    xtts = folder.open_xtts(model).to(stage.device(settings.device))
+    xtts = folder.open_xtts(model).to(choose_device(settings.device))
     said, rate = takes.read(data / "spoken" / name, codes)
     vocoder, measures = folder.ours(model)["vocoder"], settings.evaluate.measures
     ears = hearing.ears_for(xtts, vocoder, codes, data / "clips", said, settings.asr, settings.device, measures)
     hearing.write(OUT / name, hearing.hear(ears, said, rate), hearing.hashes(model, data))
     losses = clip_losses.measure(xtts, codes, data / "clips", settings.seed, settings.conditioning_seconds)
     clip_losses.write(OUT / name, losses)
-    stage.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})
+    outputs.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})
     print(f"{name}: {clip_losses.summary(losses)}, {hearing.summary(OUT / name)}")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from voicetune import files, stage
+from voicetune import entry, files, outputs, terminal
 from voicetune.data import clip, making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.making import LeftOut
@@ -32,12 +32,12 @@ def main() -> None:
     settings = reading.load(PrepareStage)
     prepare = settings.prepare
     utterances = readers.read(prepare.sources)
-    stage.emptied(CLIPS)
+    outputs.make_empty(CLIPS)
     with files.writing(FIGURES.parent):  # fails before the work, not after it
         FIGURES.parent.mkdir(parents=True, exist_ok=True)
 
     making_all = making.make_all(utterances, CLIPS, prepare, reading.load(Unlisted).jobs)
-    results = list(stage.track(making_all, "preparing clips", len(utterances)))
+    results = list(terminal.track(making_all, "preparing clips", len(utterances)))
     left_out = [result for result in results if isinstance(result, LeftOut)]
     kept = [(u, result) for u, result in zip(utterances, results, strict=True) if not isinstance(result, LeftOut)]
     _write_left_out(left_out)
@@ -48,7 +48,7 @@ def main() -> None:
     clips = [_clip(u, seconds, side) for (u, seconds), side in zip(kept, sides, strict=True)]
     clip.write(CLIPS / "clips.csv", clips)
     figures = _figures(clips, left_out, [source.name for source in prepare.sources])
-    stage.write_json(FIGURES, figures)
+    outputs.write_json(FIGURES, figures)
     _show(figures)
     _warn(clips, {VALIDATION: prepare.validation, TEST: prepare.test}, settings.seed)
 
@@ -99,7 +99,7 @@ def _show(figures: dict[str, Any]) -> None:
     for name, amount in figures["sources"].items():
         counts = [amount["clips"], amount["minutes"], *(amount[side]["clips"] for side in SIDES)]
         table.add_row(name, *map(str, counts))
-    stage.console.print(table)
+    terminal.console.print(table)
     print(f"{figures['clips']} clips, {figures['minutes']} minutes")
     for reason, count in figures["left_out"].items():
         print(f"left out: {count} ({reason}), see {CLIPS / 'left_out.csv'}")
@@ -131,4 +131,4 @@ def _enough(texts: list[tuple[str, str]], side: str, shares: dict[str, float], s
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

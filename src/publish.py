@@ -7,7 +7,7 @@ except in a phase that chooses by ear (see stage choose).
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.data import clip
 from voicetune.params import reading
 from voicetune.params.measuring import PublishStage
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry
 
 OUT = Path("metrics/report")
 
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -5,7 +5,8 @@ Usage: python src/speak.py base | phase1 | phase2
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry
+from voicetune.device import choose_device
 from voicetune.params import reading
 from voicetune.params.models import model_named
 from voicetune.params.speaking import SpeakStage
@@ -21,7 +22,7 @@ def main() -> None:
     from voicetune.speech.voice import Voice
 
     codes, clips = Codes(Path("data/codes")), Path("data/clips")
-    voice = Voice(Path("models") / name, stage.device(settings.device))
+    voice = Voice(Path("models") / name, choose_device(settings.device))
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
     known = references.best(voice.xtts, voice.vocoder, codes, clips, codes.speakers)
     speakers = {who: one.speaker for who, one in known.items()}
@@ -32,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

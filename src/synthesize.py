@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry, outputs, run_notes
+from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.speaking import SynthesizeStage
@@ -17,22 +18,22 @@ def main() -> None:
     from voicetune.speech.timing import speed  # no dep: it only measures time, for metrics/run
     from voicetune.speech.voice import Line, Voice
 
-    voice = Voice(Path("models/voice"), stage.device(settings.device))
+    voice = Voice(Path("models/voice"), choose_device(settings.device))
     speakers = voice.speakers()
     takes = [
         script.Take(number, f"{name}-{number:02d}.{wanted.format}", Line(text, wanted.language, wanted.speed), name)
         for name in sorted(speakers)
         for number, text in enumerate(wanted.lines, start=1)
     ]
-    stage.emptied(OUT)
+    outputs.make_empty(OUT)
     manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness)
     made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
     for number, reason in made.faults.items():
         raise UserError(f"synthesize.lines, line {number}: {reason}")
     lines = [(take.line, speakers[str(take.speaker)]) for take in takes]
-    stage.note_run("synthesize", speed(voice, lines, manner.decoding, settings.seed))
+    run_notes.add("synthesize", speed(voice, lines, manner.decoding, settings.seed))
     print(f"{len(made.rows)} lines in {OUT}, {sum(row['seconds'] for row in made.rows):.1f} s")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

@@ -7,7 +7,8 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from voicetune import stage
+from voicetune import entry, run_notes
+from voicetune.curves import open_curves
 from voicetune.errors import UserError
 from voicetune.params import reading, training
 from voicetune.params.choosing import Choice
@@ -26,17 +27,17 @@ def main() -> None:
     parent, out = (Path(folder) for folder in FOLDERS[name])
     from voicetune import readiness  # no dep: it checks what the run will need, and changes no result
 
-    wait_until_ready = readiness.ask(name) if stage.is_first() else lambda: None
+    wait_until_ready = readiness.ask(name) if entry.is_first() else lambda: None
     from voicetune.training import agent, phase  # torch and stock classes load slowly: parameters are checked first
 
     wait_until_ready()
 
     def work() -> None:
         folder, before = Path("metrics") / name, phase.steps_before(name, parent)
-        with stage.curves(folder, before) if stage.is_first() else nullcontext(lambda *_: None) as curves:
+        with open_curves(folder, before) if entry.is_first() else nullcontext(lambda *_: None) as curves:
             told = phase.run(name, settings, chosen, parent, out, Path("data"), curves)
-        if stage.is_first():
-            stage.note_run(name, {"restarts": told})
+        if entry.is_first():
+            run_notes.add(name, {"restarts": told})
 
     halvings = agent.halvings(settings.phase.batch_size)
     agent.run(work, settings.devices, settings.num_nodes, restarts, halvings)
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)

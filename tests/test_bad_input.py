@@ -24,7 +24,7 @@ from conftest import with_scripts
 import prepare
 import report
 from voicetune import __main__ as command
-from voicetune import files, space, stage
+from voicetune import entry, files, outputs, run_notes, space
 from voicetune.data import clip, formats, readers
 from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
@@ -65,7 +65,7 @@ def speech(seconds: float = 2.0, rate: int = RATE) -> np.ndarray:
 def sentence_of(capsys, run: Callable[[], object]) -> str:
     """What is printed where a stage or command ends with its sentence."""
     with pytest.raises(SystemExit) as ended:
-        stage.run(run)
+        entry.run(run)
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1, told
@@ -716,10 +716,10 @@ RUNS = {"NaN": b'{"a": NaN}', "1e400": b'{"a": 1e400}', "half a character": b'{"
 
 @pytest.mark.parametrize("name", RUNS)
 def test_figures_of_a_run_that_could_not_be_written_again(name):
-    stage.RUN.mkdir(parents=True)
-    (stage.RUN / "a.json").write_bytes(RUNS[name])
-    stage.note_run("a", {"seconds": 1.0})
-    assert stage.read_run(stage.RUN / "a.json") == {"seconds": 1.0}
+    run_notes.FOLDER.mkdir(parents=True)
+    (run_notes.FOLDER / "a.json").write_bytes(RUNS[name])
+    run_notes.add("a", {"seconds": 1.0})
+    assert run_notes.read(run_notes.FOLDER / "a.json") == {"seconds": 1.0}
 
 
 def test_explain_prints_nothing_that_a_terminal_obeys(capsys):
@@ -739,14 +739,14 @@ def test_a_huge_file_is_not_read(monkeypatch):
         patch.setattr(Path, "read_text", full)
         assert machine.read() == []
         assert not machine.has_conflict()
-        assert stage.read_run(Path("run.json")) == {}
+        assert run_notes.read(Path("run.json")) == {}
 
 
 @pytest.mark.parametrize("place", ["metrics/compare", "metrics/run", "metrics"])
 def test_figures_are_written_through_no_link(place, outside, capsys):
     Path(place).parent.mkdir(exist_ok=True)
     Path(place).symlink_to(outside)
-    told = sentence_of(capsys, lambda: stage.write_json(Path(place) / "figures.json", {}))
+    told = sentence_of(capsys, lambda: outputs.write_json(Path(place) / "figures.json", {}))
     assert told.startswith(f"{place} leads through a link")
 
 
@@ -928,5 +928,5 @@ def test_a_stage_writes_through_no_link(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "mine")
     Path("data").symlink_to(tmp_path / "big")
     with pytest.raises(UserError, match="data/clips leads through a link"):
-        stage.emptied(Path("data/clips"))
+        outputs.make_empty(Path("data/clips"))
     assert (tmp_path / "big" / "clips" / "diary.txt").read_text() == "mine"

@@ -15,7 +15,7 @@ from test_measures import write_tables
 import compare
 import report
 from voicetune import __main__ as command
-from voicetune import stage
+from voicetune import entry
 from voicetune.errors import shown
 from voicetune.params import whole
 from voicetune.report import drawing, page
@@ -86,7 +86,7 @@ def try_all(path: Path, made: Iterator[tuple[str, str]], run: Callable[[], objec
 
 def sentence(run: Callable[[], object], what: str, capsys) -> str:
     try:
-        stage.run(run)
+        entry.run(run)
     except SystemExit:
         told = capsys.readouterr().err
         assert told.count("\n") == 1, what

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from voicetune import __main__ as command
-from voicetune import machine, stage
+from voicetune import entry, machine
 from voicetune.errors import UserError
 from voicetune.params import whole
 
@@ -40,10 +40,10 @@ def test_of_several_processes_of_one_stage_only_the_first_writes(tmp_path, monke
     monkeypatch.setattr(os, "_exit", lambda status: None)
     monkeypatch.setattr(machine, "facts", lambda: facts(2))
     monkeypatch.setenv("RANK", "1")
-    stage.run(lambda: None)
+    entry.run(lambda: None)
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("RANK", "0")
-    stage.run(lambda: None)
+    entry.run(lambda: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["machine.json", "metrics"]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
@@ -315,7 +315,7 @@ def compare(folder: Path) -> subprocess.CompletedProcess:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            stage.run(script.main)
+            entry.run(script.main)
         except SystemExit as ended:
             code = int(str(ended.code))
     return subprocess.CompletedProcess([], code, out.getvalue(), err.getvalue())

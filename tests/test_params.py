@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.errors import UserError
 from voicetune.params import choosing, reading, training, whole
 
@@ -330,7 +330,7 @@ def test_every_stage_refuses_a_wrong_key_of_another_stage(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["src/prepare.py"])
     with pytest.raises(SystemExit):
-        stage.run(lambda: pytest.fail("the stage ran"))
+        entry.run(lambda: pytest.fail("the stage ran"))
 
 
 def test_a_file_is_written_as_dvc_writes_it(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from made_up import ROOT, change, write
 
 import report
-from voicetune import stage
+from voicetune import run_notes
 from voicetune.errors import UserError
 from voicetune.measures import table, takes
 from voicetune.report import drawing, gather, page
@@ -312,10 +312,10 @@ def test_a_damaged_note_of_a_run_ends_no_stage(repository, monkeypatch):
     Path("metrics/run/prepare.json").write_text('{"seconds": 1')
     report.main()
     assert list(run_js(repository)) == ["train_phase2"]
-    stage.note_run("prepare", {"seconds": 2.0})
+    run_notes.add("prepare", {"seconds": 2.0})
     page.write_run(repository)
     assert run_js(repository)["prepare"] == {"seconds": 2.0}
-    stage.note_run("prepare", {"restarts": []})
+    run_notes.add("prepare", {"restarts": []})
     assert json.loads(Path("metrics/run/prepare.json").read_text()) == {"seconds": 2.0, "restarts": []}
 
 

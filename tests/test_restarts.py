@@ -15,7 +15,7 @@ import pytest
 import torch
 from test_training import BY_MEL_CE, Curve, bytes_of, facts_file, points, settings_with
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.errors import UserError
 from voicetune.training import agent, loop, phase
 from voicetune.training.attempts import KILLED, OUT_OF_MEMORY, Attempts
@@ -94,7 +94,7 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
         def work() -> None:
             curve = Curve()
             told = phase.run("train_phase1", settings, BY_MEL_CE, small_base, place / "out", dataset, curve)
-            if stage.is_first():
+            if entry.is_first():
                 Path("curve.json").write_text(json.dumps([curve, told]))
 
         agent.run(work, devices, 1, restarts, agent.halvings(EXACT["batch_size"]))
@@ -199,7 +199,7 @@ def test_fresh_processes_do_not_call_the_dead(tmp_path):
 
     def meet() -> None:
         again = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
-        if again and stage.is_first():
+        if again and entry.is_first():
             time.sleep(0.5)
         torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=30))
         torch.distributed.all_reduce(met := torch.ones(1))

@@ -25,7 +25,7 @@ from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
 from voicetune import __main__ as command_line
-from voicetune import stage
+from voicetune import entry
 from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes, Encoded
@@ -508,7 +508,7 @@ def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: sig
     def child() -> None:
         os.chdir(where)
         sys.stdout = sys.stderr = open("said.txt", "w", buffering=1)  # noqa: SIM115
-        stage.run(lambda: run_phase(parent, data, where / "out", log))
+        entry.run(lambda: run_phase(parent, data, where / "out", log))
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()

@@ -10,7 +10,7 @@ from conftest import ROOT
 from test_hearing import shuffled
 
 from voicetune import __main__ as command
-from voicetune import stage
+from voicetune import terminal
 from voicetune.data import espeak
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
@@ -248,7 +248,7 @@ def test_the_command_prints_it(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"voice\.json is missing; run `dvc repro`"):
         command.parser().parse_args(["verdict"]).run(None)
     made_up.write(tmp_path / "repository/metrics/voice.json", {"model": "phase2"})
-    with stage.console.capture() as printed:
+    with terminal.console.capture() as printed:
         command.parser().parse_args(["verdict"]).run(None)
     said = printed.get()
     assert said.startswith("Was the fine-tuning worth it? Not shown by what is heard: phase 2 beside the base")

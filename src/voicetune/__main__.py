@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicetune import files, readiness, stage
+from voicetune import entry, files, readiness, terminal
+from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
@@ -78,7 +79,7 @@ def _say_line(arguments: argparse.Namespace) -> None:
     from voicetune.speech import say as speech
     from voicetune.speech.voice import Line, Voice
 
-    voice = Voice(arguments.model, stage.device(arguments.device))
+    voice = Voice(arguments.model, choose_device(arguments.device))
     speaker = _speakers(arguments, voice)(arguments.speaker)
     line = Line(arguments.text, arguments.language or voice.language, arguments.speed)
     decoding = _decoding(arguments, voice)
@@ -99,7 +100,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
     language = arguments.language or language_of(arguments.model)
     name = _name_of(arguments.reference) if arguments.reference else arguments.speaker
     takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
-    voice = Voice(arguments.model, stage.device(arguments.device))
+    voice = Voice(arguments.model, choose_device(arguments.device))
     manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness)
     made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
     faults |= made.faults
@@ -248,7 +249,7 @@ def space(arguments: argparse.Namespace) -> None:
     elif arguments.clean == "cache":
         space.collect_garbage(root, arguments.yes)
     else:
-        stage.console.print(space.table(space.measure(root)))
+        terminal.console.print(space.table(space.measure(root)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -311,7 +312,7 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
 
 def main() -> None:
     arguments = parser().parse_args()
-    stage.run(lambda: arguments.run(arguments))
+    entry.run(lambda: arguments.run(arguments))
 
 
 if __name__ == "__main__":

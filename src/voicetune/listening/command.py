@@ -7,7 +7,7 @@ from pathlib import Path
 from voicetune.errors import UserError
 from voicetune.listening import page, results
 from voicetune.params.whole import Params
-from voicetune.stage import console
+from voicetune.terminal import console
 
 SPOKEN = Path("data/spoken")
 BUILT = Path("listening")  # holds the page and its key; not in git

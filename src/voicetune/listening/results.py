@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rich import box
 from rich.table import Table
 
-from voicetune import files, stage
+from voicetune import files, outputs
 from voicetune.errors import UserError
 from voicetune.listening import figures
 from voicetune.listening.page import KEY, RATED, RECORDINGS
@@ -119,7 +119,7 @@ def _keep(kept: Path, contents: Mapping[Path, dict[str, Any]]) -> None:
     for path in contents:
         with files.writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-    files.put_all({path: stage.json_of(values) for path, values in contents.items()})
+    files.put_all({path: outputs.encode_json(values) for path, values in contents.items()})
     for old in set(kept.glob("listener-*.json")) - set(contents):
         old.unlink()
 

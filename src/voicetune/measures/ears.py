@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from voicetune import stage
+from voicetune import terminal
 from voicetune.data import espeak
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
@@ -78,7 +78,7 @@ class Ears:
         """Measure takes in parallel, one thread per take, see `hear`. The number of threads changes no figure."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             heard = pool.map(lambda take: self.hear(take, rate), takes)
-            return list(stage.track(heard, "listening", len(takes)))
+            return list(terminal.track(heard, "listening", len(takes)))
 
     def hear(self, take: Take, rate: int) -> Row:
         """Measure one take: a row with `table.COLUMNS`, None where nothing was measured.

@@ -6,7 +6,7 @@ from typing import Any
 
 from TTS.tts.models.xtts import Xtts
 
-from voicetune import stage
+from voicetune import outputs
 from voicetune.data.codes import Codes
 from voicetune.measures import table
 from voicetune.measures.ears import Ears
@@ -65,7 +65,7 @@ def write(out: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
     """Write a row's takes.csv and facts.json."""
     out.mkdir(parents=True, exist_ok=True)
     table.write(out / table.TABLE, rows)
-    stage.write_json(out / FACTS, facts)
+    outputs.write_json(out / FACTS, facts)
 
 
 def figures(out: Path) -> dict[str, float]:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from voicetune import files, stage
+from voicetune import files, run_notes, terminal
 from voicetune.data import formats
 from voicetune.errors import shown
 from voicetune.measures.table import Row
@@ -124,9 +124,9 @@ def write_run(root: Path) -> None:
     Args:
         root: of the repository.
     """
-    folder = root / stage.RUN
+    folder = root / run_notes.FOLDER
     files.check_own(folder)
-    found = {path.stem: values for path in sorted(folder.glob("*.json")) if (values := stage.read_run(path))}
+    found = {path.stem: values for path in sorted(folder.glob("*.json")) if (values := run_notes.read(path))}
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=2).replace("<", "\\u003c")
@@ -238,7 +238,7 @@ def scores(row: Row) -> list[str]:
 
 def _players(results: Results, root: Path, sentences: list[dict[str, Any]]) -> list[dict[str, Any]]:
     players = []
-    for sentence in stage.track(sentences[:_PLAYED], "drawing"):
+    for sentence in terminal.track(sentences[:_PLAYED], "drawing"):
         takes = []
         for row, take in sentence["takes"].items():
             samples, rate = read_sound(root / "data/spoken" / row, take["id"], take["take"])

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rich.text import Text
 
-from voicetune import stage
+from voicetune import terminal
 from voicetune.measures import results
 
 Status = Literal["good", "part", "bad", "unknown"]
@@ -82,7 +82,7 @@ def read(root: Path) -> list[Line]:
 def show(lines: Sequence[Line]) -> None:
     """Print the verdict."""
     for line in lines:
-        stage.console.print(
+        terminal.console.print(
             Text.assemble((line.question, "bold"), " ", (line.told, _STYLES[line.status])), soft_wrap=True
         )
 

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from voicetune import files, stage
+from voicetune import files, terminal
 from voicetune.data import formats
 from voicetune.errors import UserError, shown
 from voicetune.params.decoding import Decoding
@@ -242,7 +242,7 @@ def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
 def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made) -> None:
     lines, speakers = [take.line for take, _, _ in todo], [who for _, who, _ in todo]
     sounds = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness)
-    for (take, _, row), sound in stage.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
+    for (take, _, row), sound in terminal.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
         if not sound.size:
             made.faults[take.number] = "the model said nothing for it; try another seed or temperature."
             continue

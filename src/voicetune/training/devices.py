@@ -8,7 +8,7 @@ from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, Stra
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 
-from voicetune import stage
+from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params.training import TrainStage
 from voicetune.xtts.gpt import TrainingLoss
@@ -20,7 +20,7 @@ def fabric_for(settings: TrainStage) -> Fabric:
     Raises:
         UserError: params.yaml asks for more devices than there are, or for settings that do not work together here.
     """
-    accelerator, phase = stage.device(settings.device), settings.phase
+    accelerator, phase = choose_device(settings.device), settings.phase
     if accelerator == "cpu" and phase.precision == "16-mixed":
         raise UserError("precision: 16-mixed needs a GPU; set bf16-mixed or 32-true in params.yaml.")
     if accelerator == "cuda" and settings.devices > torch.cuda.device_count():
