@@ -5,10 +5,13 @@ tried on it. What lies outside the folder is compared before and after.
 """
 
 import hashlib
+import itertools
 import json
+import multiprocessing
 import os
 import resource
 import shutil
+import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -650,6 +653,81 @@ def test_copies_are_whole_or_not_there(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("before", "left"), [(1, "old"), (2, "old"), (3, "old"), (4, "old"), (5, "new"), (6, "new")])
+def test_a_kill_while_a_folder_is_replaced_leaves_a_whole_one(tmp_path, before, left):
+    """The process dies before each of its renamings, and in the middle of each removal."""
+    out = tmp_path / "out"
+
+    def replace(text: str) -> None:
+        with copies.whole(out, tmp_path / "out.part") as part:
+            for name in ("a", "b"):
+                (part / name).write_text(text)
+
+    def contents(folder: Path) -> list[str]:
+        return [path.read_text() for path in sorted(folder.iterdir())]
+
+    def replace_and_die() -> None:
+        steps, rmtree = itertools.count(1), shutil.rmtree
+
+        def dying(call):
+            def called(path, *given, **named):
+                if next(steps) == before:
+                    if call is rmtree:
+                        (path / "a").unlink(missing_ok=True)
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(path, *given, **named)
+
+            return called
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shutil, "rmtree", dying(rmtree))
+            patch.setattr(Path, "rename", dying(Path.rename))
+            replace("new")
+
+    replace("old")
+    process = multiprocessing.get_context("fork").Process(target=replace_and_die)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert [left, left] in [contents(folder) for folder in tmp_path.iterdir()]
+    with pytest.raises(KeyboardInterrupt), copies.whole(out, tmp_path / "out.part"):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert contents(out) == [left, left]
+    replace("newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert contents(out) == ["newer", "newer"]
+
+
+def test_what_cannot_be_renamed_leaves_the_earlier_folder(tmp_path, monkeypatch):
+    out, part = tmp_path / "out", tmp_path / "part"
+    out.mkdir()
+    (out / "kept").write_text("before")
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path):
+        if path == part:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(UserError, match=rf"{out} cannot be written \(Permission denied"), copies.whole(out, part):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "kept").read_text() == "before"
+
+
+def test_a_file_in_the_place_of_a_folder_is_not_removed(tmp_path):
+    (tmp_path / "out").write_text("years of work")
+    with (
+        pytest.raises(UserError, match=r"cannot be written \(Not a directory"),
+        copies.whole(tmp_path / "out", tmp_path / "part"),
+    ):
+        pass
+    assert (tmp_path / "out").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_an_export_into_what_is_there_already_removes_nothing(place, tmp_path, monkeypatch):

@@ -72,25 +72,42 @@ def _free(out: Path) -> str:
 
 @contextmanager
 def whole(out: Path, part: Path) -> Iterator[Path]:
-    """Yields a new folder `part`, beside `out`, to write into, and renames it to `out` when the block ends.
+    """Yields a new folder `part`, beside `out`, to write into, and puts it in the place of `out` when the block ends.
 
-    If the block raises, `part` is removed and `out` stays as it was.
+    If the block raises, `part` is removed and `out` stays as it was. At each moment, one whole folder is there. If the
+    process is killed while `out` is replaced, that can be the earlier folder under another name; the next call puts it
+    back.
 
     Raises:
         UserError: `part` cannot be made or renamed.
     """
-    shutil.rmtree(part, ignore_errors=True)
+    earlier = part.with_name(part.name + ".replaced")
     try:
         with written(out):
+            _put_back(earlier, out)
+            _remove(part)
+            _remove(earlier)
             part.mkdir(parents=True)
         yield part
         with written(out):
-            if out.is_symlink():
-                out.unlink()
-            elif out.exists():
-                shutil.rmtree(out)
+            if out.is_symlink() or out.is_dir():  # a file stays, and the next line refuses it
+                out.rename(earlier)
             part.rename(out)
     except _NotWritten as error:  # name `out` in the message, as the user does not know `part`
         raise _NotWritten(out, error.reason) from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        _put_back(earlier, out)
+        _remove(part)
+        _remove(earlier)
+
+
+def _put_back(earlier: Path, out: Path) -> None:
+    if os.path.lexists(earlier) and not os.path.lexists(out):
+        earlier.rename(out)
+
+
+def _remove(path: Path) -> None:
+    if os.path.islink(path):  # Path.is_symlink raises if the name is too long
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
