@@ -32,6 +32,7 @@ from voicetune.params import whole
 from voicetune.params.training import Phase
 from voicetune.params.whole import Params
 from voicetune.training import batches, loop
+from voicetune.training.job import Job
 from voicetune.training.optimization import optimizer_for
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
@@ -95,10 +96,11 @@ class Bench:
         if after_step:
             optimizer.register_step_post_hook(after_step)
         started = time.process_time()
-        _, run = loop.train(
-            self.loss, codes, Tokens.of(self.loss.gpt), phase, seed, Nowhere(Path("nowhere")), _silent, self.fabric,
-            self.recipe, optimizer,
+        job = Job(
+            loss=self.loss, codes=codes, phase=phase, seed=seed, measured=self.recipe, fabric=self.fabric,
+            state=Nowhere(Path("nowhere")), optimizer=optimizer,
         )  # fmt: skip
+        _, run = loop.train(job)
         return {"steps": run.step, "seconds": run.seconds, "cpu_seconds": time.process_time() - started}
 
     def measure(self, arm: str, seed: int, facts: Facts) -> None:
@@ -115,10 +117,6 @@ class Bench:
     @property
     def recipe(self):
         return measured_recipe(self.settings.conditioning_seconds)
-
-
-def _silent(*_) -> None:
-    pass
 
 
 def untrained(bench: Bench, seed: int) -> None:

@@ -81,9 +81,9 @@ def train(place: Path, base: Path, data: Path, steps: int) -> None:
                 curve.append([at, kept])
 
         setattr(phase, "Attempts", Struck)  # noqa: B010 - in the place of a class
-        told = phase.run("train_phase1", settings, by_mel_ce, base, place / "out", data, log)
+        restarts_made = phase.run("train_phase1", settings, by_mel_ce, base, place / "out", data, log)
         (place / "curve.json").write_text(json.dumps(curve))
-        (place / "told.json").write_text(json.dumps(told))
+        (place / "told.json").write_text(json.dumps(restarts_made))
 
     entry.run(lambda: agent.run(work, 1, 1, restarts, agent.halvings(chosen.batch_size)))
 
@@ -136,7 +136,7 @@ def best_is_whole(state: Path, damaged: bool) -> bool:
         for place in state.glob("train_phase1-*"):
             copied = Path(shutil.copytree(place, Path(temporary) / place.name))
             saved = len(list(copied.glob("step-*.json")))
-            if saved > damaged and State(copied).load() is None:
+            if saved > damaged and State(copied).newest() is None:
                 return False
     return True
 

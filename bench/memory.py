@@ -28,8 +28,9 @@ from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params import training
 from voicetune.training import loop, memory
+from voicetune.training.job import Job
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.gpt import TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
 CHECKPOINTING = {"activation_checkpointing": True}
@@ -70,8 +71,9 @@ def one(given: argparse.Namespace) -> None:
         memory.checkpoint_activations(loss.gpt)
     forget_peak()
     fabric = Fabric(accelerator=device, devices=1, precision=phase.precision)
-    tokens, nowhere = Tokens.of(loss.gpt), Nowhere(Path("nowhere"))
-    _, run = loop.train(loss, codes, tokens, phase, 1, nowhere, lambda *_: None, fabric, measured_recipe(3.0))
+    measured, state = measured_recipe(3.0), Nowhere(Path("nowhere"))
+    job = Job(loss=loss, codes=codes, phase=phase, seed=1, measured=measured, fabric=fabric, state=state)
+    _, run = loop.train(job)
     on_gpu = device == "cuda"
     figures = {
         "setting": given.one, "device": torch.cuda.get_device_name() if on_gpu else "cpu", "batch": given.batch,

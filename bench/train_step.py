@@ -23,6 +23,7 @@ from voicetune.device import choose_device
 from voicetune.params import training
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
+from voicetune.training.job import Job
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import assemble, draw, measured_recipe
@@ -74,7 +75,11 @@ def main() -> None:
             marks.append(time.monotonic())
             rows.append(row)
 
-    loop.train(loss, codes, tokens, phase, 1, Nowhere(Path("nowhere")), log, fabric, measured_recipe(3.0))
+    job = Job(
+        loss=loss, codes=codes, phase=phase, seed=1, measured=measured_recipe(3.0), fabric=fabric,
+        state=Nowhere(Path("nowhere")), log=log,
+    )  # fmt: skip
+    loop.train(job)
     seconds = np.diff(marks[1:]) if len(marks) > 3 else np.diff(marks)  # the first step also allocates
     cpu = f"{platform.machine()}, {torch.get_num_threads()} threads"
     name = torch.cuda.get_device_name() if device == "cuda" else cpu

@@ -38,6 +38,7 @@ from voicetune.params import whole  # noqa: E402
 from voicetune.params.training import Phase  # noqa: E402
 from voicetune.params.whole import Params  # noqa: E402
 from voicetune.training import loop  # noqa: E402
+from voicetune.training.job import Job as TrainingJob  # noqa: E402
 from voicetune.training.optimization import learning_rate  # noqa: E402
 from voicetune.xtts import codec, encoding, folder  # noqa: E402
 from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout  # noqa: E402
@@ -132,17 +133,17 @@ def ours(job: Job, settings: Params, device: str) -> Row:
     before = {"start_mel_ce": measure().mel_ce, "conditioned": is_conditioned(loss, job)}
     clock = Clock(measure, job["eval_every"], job["steps"])
     torch.backends.cuda.matmul.allow_tf32 = True
-    _, run = loop.train(
+    training = TrainingJob(
         loss=loss,
         codes=open_codes(job, SixSeconds if job["side"] == "six" else Codes),
-        tokens=Tokens.of(loss.gpt),
         phase=phase,
         seed=job["seed"],
+        measured=measured_recipe(settings.conditioning_seconds),
+        fabric=Fabric(accelerator=device, devices=1, precision=phase.precision),
         state=Nowhere(Path("nowhere")),
         log=clock,
-        fabric=Fabric(accelerator=device, devices=1, precision=phase.precision),
-        measured=measured_recipe(settings.conditioning_seconds),
     )
+    _, run = loop.train(training)
     row = figures(job, loss, clock.seconds, run.tokens, clock.memory, clock.last)
     return {**row, **before, "curve": clock.curve, "precision": phase.precision, **encode_cost(job)}
 

@@ -15,9 +15,10 @@ from voicetune.data.codes import Codes
 from voicetune.params.reading import check
 from voicetune.params.training import Phase
 from voicetune.training import loop
-from voicetune.training.checkpoint import State, locked
+from voicetune.training.checkpoint import State
+from voicetune.training.job import Job
+from voicetune.training.state_folders import locked
 from voicetune.xtts import folder, origins
-from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.rows import measured_recipe
 from voicetune.xtts.text import Tokenizer
 
@@ -68,18 +69,11 @@ def main() -> None:
             print(step, {name: float(f"{value:.4g}") for name, value in row.items()}, flush=True)
 
     with locked(state):
-        best, run = loop.train(
-            loss,
-            codes,
-            Tokens.of(gpt),
-            phase,
-            params["seed"],
-            State(state),
-            log,
-            fabric,
-            measured_recipe(2.0),
-            Muon(gpt, phase.lr, phase.weight_decay),
-        )
+        job = Job(
+            loss=loss, codes=codes, phase=phase, seed=params["seed"], measured=measured_recipe(2.0), fabric=fabric,
+            state=State(state), log=log, optimizer=Muon(gpt, phase.lr, phase.weight_decay),
+        )  # fmt: skip
+        best, run = loop.train(job)
     save_file({k: v.contiguous() for k, v in best.items()}, common.WORK / "gpt.safetensors")
     facts = {"best_step": run.best_step, "mel_ce": run.best_mel_ce, "text_ce": run.best_text_ce, "seconds": run.seconds}
     (common.WORK / "gpt.json").write_text(json.dumps(facts, indent=2) + "\n")

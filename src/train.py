@@ -21,7 +21,7 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     if name not in FOLDERS:
         raise UserError("which phase? `python src/train.py train_phase1` or `python src/train.py train_phase2`.")
-    settings, restarts = training.load(name), reading.load(Unlisted).max_restarts
+    settings, max_restarts = training.load(name), reading.load(Unlisted).max_restarts
     choice = Path("data/choice") / f"{name}.json"
     chosen = reading.check(Choice, reading.read_yaml(choice), choice)
     parent, out = (Path(folder) for folder in FOLDERS[name])
@@ -33,14 +33,14 @@ def main() -> None:
     wait_until_ready()
 
     def work() -> None:
-        folder, before = Path("metrics") / name, phase.steps_before(name, parent)
+        folder, before = Path("metrics") / name, phase.count_steps_before(name, parent)
         with open_curves(folder, before) if entry.is_first() else nullcontext(lambda *_: None) as curves:
-            told = phase.run(name, settings, chosen, parent, out, Path("data"), curves)
+            restarts = phase.run(name, settings, chosen, parent, out, Path("data"), curves)
         if entry.is_first():
-            run_notes.add(name, {"restarts": told})
+            run_notes.add(name, {"restarts": restarts})
 
     halvings = agent.halvings(settings.phase.batch_size)
-    agent.run(work, settings.devices, settings.num_nodes, restarts, halvings)
+    agent.run(work, settings.devices, settings.num_nodes, max_restarts, halvings)
     print(f"{out} is ready")
 
 

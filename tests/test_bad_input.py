@@ -812,12 +812,12 @@ LOCKS: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_that_is_no_plain_file(name, outside, capsys):
-    from voicetune.training import checkpoint
+    from voicetune.training import state_folders
 
     place = Path("state/train_phase1-0123456789abcdef")
     place.mkdir(parents=True)
     LOCKS[name](place / "lock", outside)
-    told = sentence_of(capsys, lambda: checkpoint.locked(place).__enter__())
+    told = sentence_of(capsys, lambda: state_folders.locked(place).__enter__())
     assert told == f"{place}/lock leads through a link, or is no plain file; remove it and run this again."
 
 
@@ -830,7 +830,7 @@ def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
     attempts = Attempts(Path("."), "3.0", first=True)
     attempts.begin()
     attempts.check()
-    assert attempts.told() == [{"step": 4, "why": "x"}]
+    assert attempts.list_restarts() == [{"step": 4, "why": "x"}]
 
 
 def test_the_attempts_are_written_through_no_link(outside):
@@ -843,7 +843,7 @@ def test_the_attempts_are_written_through_no_link(outside):
     attempts.begin()
     with pytest.raises(RuntimeError), attempts.recorded():
         raise RuntimeError("boom")
-    assert attempts.told() == [{"step": 1, "why": "RuntimeError: boom"}]
+    assert attempts.list_restarts() == [{"step": 1, "why": "RuntimeError: boom"}]
 
 
 # In a process of its own

@@ -74,7 +74,9 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     decoding = whole.load(ROOT / "params.yaml").decoding
     voice = place / "models" / "voice"
     codes, spoken = Codes(dataset / "codes"), place / "data/spoken/base"
-    heard = conditioning.heard(folder.open_xtts(small_base), "griffin_lim", codes, dataset / "clips", codes.speakers)
+    heard = conditioning.compute_speakers(
+        folder.open_xtts(small_base), "griffin_lim", codes, dataset / "clips", codes.speakers
+    )
     references.save(spoken, {name: references.Reference([], None, one) for name, one in heard.items()})
     publishing.publish("base", small_base, voice, spoken, codes.clips, decoding)
     (place / "lj/wavs").mkdir(parents=True)

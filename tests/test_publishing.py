@@ -46,7 +46,9 @@ def repository(small_base, dataset, tmp_path, monkeypatch) -> Path:
     torch.save({"stranger": stranger}, base / folder.SPEAKERS)
     weights = {name: value + 0.01 for name, value in known.xtts.gpt.state_dict().items()}
     folder.close(place / "models/phase2", base, weights, {SPEAKER: stranger}, {"steps": 4})
-    heard = conditioning.heard(known.xtts, known.vocoder, Codes(dataset / "codes"), dataset / "clips", [SPEAKER])
+    heard = conditioning.compute_speakers(
+        known.xtts, known.vocoder, Codes(dataset / "codes"), dataset / "clips", [SPEAKER]
+    )
     for model in ("base", "phase2"):
         spoken = {name: references.Reference(["clip00"], 2.5, one) for name, one in heard.items()}
         references.save(place / "data/spoken" / model, spoken)

@@ -64,7 +64,7 @@ def test_the_best_on_the_validation_clips_is_kept(xtts, codes, dataset, monkeypa
     assert better.mel_ce == pytest.approx(1.9)
     assert (tie.clips, tie.mel_ce) == ([codes.clips[i].id for i in tried[0]], 2.0), "a tie keeps the longest clips"
     assert judged == [codes.validation.tolist()] * 2 * len(tried)
-    heard = conditioning.heard(xtts, "griffin_lim", codes, dataset / "clips", [SPEAKER])[SPEAKER]
+    heard = conditioning.compute_speakers(xtts, "griffin_lim", codes, dataset / "clips", [SPEAKER])[SPEAKER]
     assert all(torch.equal(tie.speaker[name], heard[name]) for name in heard)
     assert not torch.equal(better.speaker["gpt_cond_latent"], heard["gpt_cond_latent"])
 

@@ -93,9 +93,9 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
 
         def work() -> None:
             curve = Curve()
-            told = phase.run("train_phase1", settings, BY_MEL_CE, small_base, place / "out", dataset, curve)
+            restarts = phase.run("train_phase1", settings, BY_MEL_CE, small_base, place / "out", dataset, curve)
             if entry.is_first():
-                Path("curve.json").write_text(json.dumps([curve, told]))
+                Path("curve.json").write_text(json.dumps([curve, restarts]))
 
         agent.run(work, devices, 1, restarts, agent.halvings(EXACT["batch_size"]))
         curve, told = json.loads(Path("curve.json").read_text())
@@ -133,7 +133,7 @@ def test_the_step_of_a_killed_process_is_read_though_it_was_killed_while_it_wrot
     (tmp_path / "at").write_text("a.0 9\n2\n")  # over "a.0 112"
     attempts = Attempts(tmp_path, "a.1", first=True)
     attempts.begin()
-    assert attempts.told() == [{"step": 10, "why": KILLED}]
+    assert attempts.list_restarts() == [{"step": 10, "why": KILLED}]
 
 
 @pytest.mark.slow

@@ -30,8 +30,9 @@ from voicetune.params.decoding import Decoding
 from voicetune.speech import conditioning, references, voice
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
+from voicetune.training.job import Job
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.gpt import TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -88,10 +89,11 @@ def trained(data: Path, base: Path, state: Path) -> tuple[list, dict[str, torch.
 
     state.mkdir()
     loss = TrainingLoss(folder.open_xtts(base).gpt)
-    best, _ = loop.train(
-        loss, Codes(data / "codes"), Tokens.of(loss.gpt), phase, SEED, State(state), log,
-        Fabric(accelerator="cpu", devices=1, precision="32-true"), measured_recipe(0.5),
+    job = Job(
+        loss=loss, codes=Codes(data / "codes"), phase=phase, seed=SEED, measured=measured_recipe(0.5),
+        fabric=Fabric(accelerator="cpu", devices=1, precision="32-true"), state=State(state), log=log,
     )  # fmt: skip
+    best, _ = loop.train(job)
     return curve, best
 
 
@@ -134,7 +136,7 @@ def says(monkeypatch):
 
     monkeypatch.setattr(judge, "speak", speak)
     monkeypatch.setattr(speaking, "speak", speak)
-    monkeypatch.setattr(judge, "heard", lambda *_: {})
+    monkeypatch.setattr(judge, "compute_speakers", lambda *_: {})
     return spoken
 
 

@@ -11,7 +11,7 @@ from test_pipeline import ROOT, commit, run
 
 from voicetune import space
 from voicetune.errors import UserError
-from voicetune.training import checkpoint
+from voicetune.training import state_folders
 
 MADE = {
     "data/clips/a.flac", "data/clips/clips.csv", "data/codes/codes.safetensors", "data/spoken/base/0.flac",
@@ -143,7 +143,7 @@ def test_states_are_removed_only_when_somebody_says_so(project, monkeypatch):
     with pytest.raises(UserError, match="nothing is removed"):
         space.remove_states(project, yes=False)
     folder = project / "state/train_phase1-0123456789abcdef"
-    with checkpoint.locked(folder), pytest.raises(UserError, match="in use by a training"):
+    with state_folders.locked(folder), pytest.raises(UserError, match="in use by a training"):
         space.remove_states(project, yes=True)
     before = everything(project)
     monkeypatch.setattr("builtins.input", lambda question: "y")

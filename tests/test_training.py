@@ -37,8 +37,9 @@ from voicetune.params.decoding import Decoding
 from voicetune.params.training import Phase, TrainStage
 from voicetune.speech.say import say
 from voicetune.speech.voice import Line, Voice
-from voicetune.training import batches, checkpoint, loop, optimization, phase
+from voicetune.training import batches, checkpoint, durable, gather, loop, optimization, phase, state_folders
 from voicetune.training.checkpoint import State
+from voicetune.training.job import Job
 from voicetune.training.step import drawn_of_step, recipe_of
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
@@ -126,8 +127,17 @@ def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge
 
     fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=settings.precision)
     loss = TrainingLoss(gpt or small_gpt().eval())  # as `folder.open_xtts` gives it
-    best, run = loop.train(loss, codes, TOKENS, settings, 7, State(place), both, fabric, MEASURED, judge=judge)
+    job = Job(
+        loss=loss, codes=codes, phase=settings, seed=7, measured=MEASURED, fabric=fabric, state=State(place), log=both,
+        judge=judge,
+    )  # fmt: skip
+    best, run = loop.train(job)
     return best, run, curve
+
+
+def loaded(state: State) -> dict | None:
+    """What a training on one device would go on from."""
+    return gather.load(state, Fabric(accelerator="cpu", devices=1))
 
 
 # Which clips a step trains on
@@ -239,7 +249,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path, monke
         train(codes, settings, tmp_path / "state")
     for clip in order[bad]:
         assert codes.clips[clip].id in str(error.value)
-    saved = State(tmp_path / "state").load()
+    saved = loaded(State(tmp_path / "state"))
     assert saved["run"]["step"] == bad
     assert all(value.isfinite().all() for value in saved["gpt"].values())
     assert all(math.isfinite(value) for _, row in saved["history"] for value in row.values())
@@ -535,7 +545,7 @@ def points(curve: Curve) -> list[tuple]:
 
 def state_of(where: Path) -> dict:
     (place,) = (where / "state").iterdir()
-    return State(place).load()
+    return loaded(State(place))
 
 
 def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatch):
@@ -674,8 +684,8 @@ class Reached(Exception):
 def place_of(small_base, dataset, tmp_path, monkeypatch):
     """Which state folder a phase with these changes would use; called as `place_of(lr=1)`."""
 
-    def reached(_loss, _codes, _tokens, _phase, _seed, state, *_, **__):
-        raise Reached(state.folder)
+    def reached(job):
+        raise Reached(job.state.folder)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "train", reached)
@@ -698,7 +708,7 @@ def test_other_parameters_use_another_state(place_of, tmp_path):
 
 def test_a_second_trainer_is_refused(place_of, small_base, dataset, tmp_path):
     place = place_of()
-    with checkpoint.locked(place):
+    with state_folders.locked(place):
         with pytest.raises(UserError, match=rf"another training \(process {os.getpid()}\) uses"):
             run_phase(small_base, dataset, tmp_path / "out")
         assert place_of(lr=2e-3) != place
@@ -711,7 +721,7 @@ def test_a_state_is_written_through_no_link(tmp_path):
     theirs.write_bytes(b"mine")
     for name in ("lock", "best-1.pt.part"):
         (place / name).symlink_to(theirs)
-    with pytest.raises(UserError, match="lock leads through a link"), checkpoint.locked(place):
+    with pytest.raises(UserError, match="lock leads through a link"), state_folders.locked(place):
         pass
     checkpoint.write_beside(place / "best-1.pt", {"w": torch.zeros(1)})
     assert theirs.read_bytes() == b"mine"
@@ -719,8 +729,8 @@ def test_a_state_is_written_through_no_link(tmp_path):
 
 
 def test_states_of_temporary_experiments_lie_in_the_repository(tmp_path):
-    assert checkpoint.root(tmp_path) == tmp_path / "state"
-    assert checkpoint.root(tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc") == tmp_path / "state"
+    assert state_folders.root(tmp_path) == tmp_path / "state"
+    assert state_folders.root(tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc") == tmp_path / "state"
 
 
 def a_state(step: int, best_step: int) -> dict:
@@ -756,7 +766,7 @@ def test_the_last_two_states_are_kept_and_what_they_need(saved):
     assert {path.name for path in saved.folder.iterdir()} == {
         *("step-2.pt", "step-2.json", "step-3.pt", "step-3.json", "best-2.pt"),
     }
-    assert State(saved.folder).load()["run"]["step"] == 3
+    assert loaded(State(saved.folder))["run"]["step"] == 3
     assert torch.equal(saved.best(2)["w"], torch.full((1000,), 2.0))
 
 
@@ -768,12 +778,12 @@ def test_best_weights_that_no_state_names_make_room_for_better_ones(saved):
     names = {path.name for path in saved.folder.iterdir()}
     assert names == {"step-2.pt", "step-2.json", "step-3.pt", "step-3.json", "best-2.pt", "best-5.pt"}
     again = State(saved.folder)
-    assert again.load()["best_step"] == 2
+    assert loaded(again)["best_step"] == 2
     assert torch.equal(again.best(2)["w"], torch.full((1000,), 2.0))
     save(saved, 6, 5)
     saved.flush()
     again = State(saved.folder)
-    assert (again.load()["run"]["step"], again.load()["best_step"]) == (6, 5)
+    assert (loaded(again)["run"]["step"], loaded(again)["best_step"]) == (6, 5)
     assert torch.equal(again.best(5)["w"], torch.full((1000,), 5.0))
 
 
@@ -781,11 +791,11 @@ def test_best_weights_that_no_state_names_make_room_for_better_ones(saved):
 def test_a_damaged_state_is_recognised_and_the_one_before_it_used(saved, how, capsys):
     damage(saved.folder / "step-3.pt", how)
     again = State(saved.folder)
-    assert again.load()["run"]["step"] == 2
+    assert loaded(again)["run"]["step"] == 2
     assert "step-3.pt is damaged" in capsys.readouterr().out
     again.save(a_state(4, 2), None)  # the best weights of before are still vouched for
     again.flush()
-    assert State(saved.folder).load()["run"]["step"] == 4
+    assert loaded(State(saved.folder))["run"]["step"] == 4
 
 
 MANIFESTS = ("", "{", "null", "[]", "{}", '{"step": 3}', '{"step": 3, "best_step": 2, "files": []}',
@@ -798,25 +808,25 @@ def test_a_damaged_manifest_is_a_damaged_state(saved, content, capsys):
     manifest = saved.folder / "step-3.json"
     manifest.write_text(content)
     saved._tidy()
-    assert State(saved.folder).load()["run"]["step"] == 2
+    assert loaded(State(saved.folder))["run"]["step"] == 2
     assert "step-3.json is damaged; going on from an earlier state" in capsys.readouterr().out
     os.mkfifo(manifest)
     (saved.folder / f"step-{'9' * 200}.json").touch()
     (saved.folder / "gone").symlink_to("nowhere")
-    assert checkpoint._look(saved.folder).step == 3
-    assert State(saved.folder).load()["run"]["step"] == 2
+    assert state_folders._look(saved.folder).step == 3
+    assert loaded(State(saved.folder))["run"]["step"] == 2
 
 
 @pytest.mark.parametrize("how", ["torn", "flipped", "gone"])
 def test_without_the_best_weights_a_training_starts_again(saved, how):
     damage(saved.folder / "best-2.pt", how)
-    assert State(saved.folder).load() is None
+    assert loaded(State(saved.folder)) is None
 
 
 def test_a_state_without_its_manifest_does_not_count(saved):
     (saved.folder / "step-3.json").unlink()
     (saved.folder / "step-9.pt").write_bytes(b"half of a state")
-    assert State(saved.folder).load()["run"]["step"] == 2
+    assert loaded(State(saved.folder))["run"]["step"] == 2
 
 
 @pytest.mark.parametrize("call", ["save", "fsync"])
@@ -827,13 +837,13 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing(saved, monkeypatch, call)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((checkpoint.torch, "save", full) if call == "save" else (checkpoint.os, "fsync", full)))
+        patch.setattr(*((checkpoint.torch, "save", full) if call == "save" else (durable.os, "fsync", full)))
         save(saved, 4, 4)
         with pytest.raises(UserError, match=r"the disk is full.*the best model is intact"):
             saved.flush()
     assert not list(saved.folder.glob("*.part"))
     again = State(saved.folder)
-    assert again.load()["run"]["step"] == 3
+    assert loaded(again)["run"]["step"] == 3
     assert torch.equal(again.best(2)["w"], torch.full((1000,), 2.0))
 
 
@@ -854,15 +864,15 @@ def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, monkeypatch):
     value["gpt"]["w"] += 5.0
     value["run"]["step"] = 7
     gate.set()
-    loaded = State.load(state)
-    assert loaded["run"]["step"] == 1
-    assert torch.equal(loaded["gpt"]["w"], torch.ones(1000))
+    read = loaded(state)
+    assert read["run"]["step"] == 1
+    assert torch.equal(read["gpt"]["w"], torch.ones(1000))
 
 
 def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsys):
     root = tmp_path / "state"
     for name in ("train_phase1-aaaaaaaaaaaaaaaa", "train_phase1-bbbbbbbbbbbbbbbb"):
-        with checkpoint.locked(root / name):
+        with state_folders.locked(root / name):
             state = State(root / name)
             save(state, 12, 12)
             state.flush()
@@ -878,7 +888,8 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsy
         "train_phase1-bbbbbbbbbbbbbbbb",
     ]
     assert all("step 12" in line for line in listed)
-    with checkpoint.locked(root / "train_phase1-aaaaaaaaaaaaaaaa"), pytest.raises(UserError, match=r"-a+' is in use"):
+    in_use = state_folders.locked(root / "train_phase1-aaaaaaaaaaaaaaaa")
+    with in_use, pytest.raises(UserError, match=r"-a+' is in use"):
         voicetune("--remove", "all")
     assert len(list(root.iterdir())) == 2
     with pytest.raises(UserError, match=r"there is no state 'train_phase1-cccccccccccccccc'"):
@@ -896,8 +907,8 @@ def test_states_that_nobody_came_back_to_go_by_themselves(tmp_path):
         age = number if number < 10 else 40  # days
         for file in place.iterdir():
             os.utime(file, (time.time() - 86400 * age,) * 2)
-    with checkpoint.locked(tmp_path / "train_phase1-11"):  # in use, old as it is
-        checkpoint.tidy(tmp_path)
+    with state_folders.locked(tmp_path / "train_phase1-11"):  # in use, old as it is
+        state_folders.tidy(tmp_path)
     left = sorted(int(path.name[-2:]) for path in tmp_path.iterdir())
     assert left == [*range(8), 11]
 
@@ -908,4 +919,4 @@ def test_nobody_elses_folder_is_a_state(tmp_path):
         (tmp_path / "disk" / name).mkdir(parents=True)
     (tmp_path / "disk" / "train_phase2-0123456789abcdef").symlink_to(tmp_path / "disk" / "photos")
     (tmp_path / "state").symlink_to(tmp_path / "disk")
-    assert [one.folder.name for one in checkpoint.kept(tmp_path / "state")] == ["train_phase1-0123456789abcdef"]
+    assert [one.folder.name for one in state_folders.find(tmp_path / "state")] == ["train_phase1-0123456789abcdef"]

@@ -15,6 +15,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.params.speaking import Synthesize
 from voicetune.params.training import PHASES
+from voicetune.training import state_folders
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,9 +155,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 def states(arguments: argparse.Namespace) -> None:
     """List the states of unfinished trainings, or remove some."""
-    from voicetune.training import checkpoint  # torch: not needed for --help
-
-    known = {one.folder.name: one for one in checkpoint.kept(checkpoint.root(Path.cwd()))}
+    known = {one.folder.name: one for one in state_folders.find(state_folders.root(Path.cwd()))}
     chosen = list(known) if arguments.remove == ["all"] else arguments.remove
     for name in chosen:
         if name not in known:
@@ -164,7 +163,7 @@ def states(arguments: argparse.Namespace) -> None:
         if known[name].used:
             raise UserError(f"the state '{name}' is in use by a training; stop that first.")
     for name in chosen:
-        checkpoint.State(known[name].folder).remove()
+        state_folders.remove(known[name].folder)
         print(f"removed {name}")
     for name, one in known.items():
         if name not in chosen:

@@ -22,7 +22,7 @@ from voicetune.params.shared import BUNDLE, TINY
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
 from voicetune.shapes import Record, told
-from voicetune.training.place import root as states_root
+from voicetune.training import state_folders
 
 _BASE = Path("models/base")
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
@@ -129,7 +129,7 @@ def check_room(root: Path, phase: str, params: Params) -> None:
     if not weights:
         return  # stage base has not run; the phase reports that itself
     folder, models = _bytes(root / _BASE), _MODELS[phase]
-    begun = sum(_bytes(state) for state in states_root(root).glob(f"{phase}-*"))  # states of the other phase stay
+    begun = sum(map(_bytes, state_folders.root(root).glob(f"{phase}-*")))  # states of the other phase stay
     states = max(0, _STATES * state_bytes(weights, getattr(params, phase)) - begun)
     needed = states + folder * sum(not (root / "models" / name).exists() for name in models)
     copies = weights * (len(models) - 1)  # stage publish copies a model that the cache already has

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from voicetune.errors import UserError
 from voicetune.files import is_file
+from voicetune.training import state_folders
 
 MADE = (*(f"data/{name}" for name in ("clips", "codes", "spoken", "samples", "heard", "choice")), "models", "metrics",
         "dvc_plots")  # fmt: skip
@@ -144,11 +145,8 @@ def remove_states(root: Path, yes: bool) -> int:
     Raises:
         UserError: a training uses one, there is no terminal, the answer is no, or they lie outside the project.
     """
-    from voicetune.training import checkpoint  # torch: not needed for the table
-
     _check_root(root)
-    place = checkpoint.root(root)
-    states = checkpoint.kept(place)
+    states = state_folders.find(state_folders.root(root))
     for one in states:
         if not _is_inside(one.folder / "lock", root):
             raise UserError(f"{one.folder} is a link out of this folder; remove what it points to by hand.")
@@ -158,7 +156,7 @@ def remove_states(root: Path, yes: bool) -> int:
         size = readable(sum(one.bytes for one in states))
         confirm(f"Remove {len(states)} unfinished trainings ({size})? None of them can go on after that.", yes)
     for one in states:
-        checkpoint.State(one.folder).remove()
+        state_folders.remove(one.folder)
     return len(states)
 
 

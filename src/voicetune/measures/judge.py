@@ -10,7 +10,7 @@ from voicetune.measures.speaking import speak
 from voicetune.measures.takes import sentences
 from voicetune.params.choosing import Choice
 from voicetune.params.heard import CHOSEN_BY
-from voicetune.speech.conditioning import heard
+from voicetune.speech.conditioning import compute_speakers
 from voicetune.speech.voice import Voice
 
 SCORES: dict[str, Callable[[dict[str, float]], float]] = {
@@ -22,7 +22,7 @@ SCORES: dict[str, Callable[[dict[str, float]], float]] = {
 
 
 class Judge:
-    """Speaks and measures validation sentences at each evaluation of a phase; see `training.loop.Judge`.
+    """Speaks and measures validation sentences at each evaluation of a phase; see `training.job.Judge`.
 
     Args:
         voice: speaks with the GPT in training.
@@ -45,7 +45,7 @@ class Judge:
         gpt = self.voice.xtts.gpt
         was_training = gpt.training
         gpt.eval()
-        speakers = heard(
+        speakers = compute_speakers(
             self.voice.xtts, self.voice.vocoder, self.codes, self.clips, (self.codes.speakers[i] for i in self.chosen)
         )
         takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)

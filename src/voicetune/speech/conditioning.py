@@ -78,6 +78,6 @@ def sounds(codes: Codes, clips: Path, chosen: Iterable[int]) -> list[np.ndarray]
     return [soundfile.read(clips / codes.clips[i].file, dtype="float32")[0] for i in chosen]
 
 
-def heard(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Speaker]:
-    """The speakers of a dataset by name, each computed by `listen` from the speaker's longest training clips."""
+def compute_speakers(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Speaker]:
+    """Compute the speakers of a dataset by name, each by `listen` from the speaker's longest training clips."""
     return {name: listen(xtts, vocoder, recordings(codes, clips, name)) for name in sorted(set(names))}

@@ -112,8 +112,8 @@ class Attempts:
         found = [failure for line in lines if (failure := _failure(line))]
         return list({failure.attempt: failure for failure in reversed(found)}.values())[::-1]
 
-    def told(self) -> list[dict[str, object]]:
-        """The failures in the form that a phase's facts use: step (from 1) and why."""
+    def list_restarts(self) -> list[dict[str, object]]:
+        """List the failures in the form that a phase's facts use: step (from 1) and why."""
         return [{"step": failure.step + 1, "why": failure.why} for failure in self.failures()]
 
     def _append(self, failure: Failure) -> None:

@@ -6,82 +6,30 @@ step and the curves so far. A training that is killed and resumed ends with the 
 """
 
 import math
-import signal
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import psutil
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from voicetune.data.codes import Codes
 from voicetune.errors import Stopped, UserError
 from voicetune.measures import cross_entropy
-from voicetune.params.training import Phase
-from voicetune.training import gather
-from voicetune.training.checkpoint import State
+from voicetune.training import gather, signals
+from voicetune.training.job import Job, Row
 from voicetune.training.memory import load_trained_state
 from voicetune.training.optimization import optimizer_for, total_steps
+from voicetune.training.progress import Progress, show_bar
 from voicetune.training.step import Stepper
-from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
-from voicetune.xtts.rows import Recipe
+from voicetune.xtts.gpt import set_dropout
 
 _SAVE_SECONDS = 60.0  # between two states; a resumed training repeats the steps after its last state
 
-Row = dict[str, float]
-Judge = Callable[[], tuple[Row, float]]
-"""Judges the current model. Returns figures for the curve and a score for choosing the best model (lower is better)."""
-Log = Callable[[int, Row, bool], None]
-"""Called with the step, its values and whether to write now. A resumed training first passes the rows of its history.
-Values named `run/...` differ from run to run: they are measured speed and memory."""
 
-
-@dataclass
-class Progressed:
-    """Progress of a phase, saved in every state beside the weights and the optimizer state."""
-
-    step: int = 0
-    best_step: int = 0
-    best_score: float = math.inf  # of the best model: its mel CE, or the judge's score
-    best_mel_ce: float = math.inf
-    best_text_ce: float = math.inf
-    start_mel_ce: float = math.inf
-    worse: int = 0  # evaluations since the best one
-    tokens: int = 0
-    seconds: float = 0.0
-    ended: str = ""  # why: "all steps", "target reached", "patience"
-
-
-def train(
-    loss: TrainingLoss,
-    codes: Codes,
-    tokens: Tokens,
-    phase: Phase,
-    seed: int,
-    state: State,
-    log: Log,
-    fabric: Fabric,
-    measured: Recipe,
-    optimizer: torch.optim.Optimizer | None = None,
-    before_step: Callable[[int], None] = lambda step: None,
-    pieces: int = 1,
-    judge: Judge | None = None,
-) -> tuple[dict[str, Tensor], Progressed]:
+def train(job: Job) -> tuple[dict[str, Tensor], Progress]:
     """Train one phase to its end.
-
-    Args:
-        loss: wraps the GPT, loaded with the parent's weights; it is trained in place.
-        state: the state to resume from and to save to; the caller holds its lock.
-        measured: how validation clips are conditioned; the caller gives the same to every phase.
-        optimizer: optimizes the GPT's parameters; the default is `optimizer_for`'s.
-        before_step: called with the number of each optimizer step (from 0) before that step.
-        pieces: how many parts each micro-batch is split into to save memory; the sums over clips stay the same.
-        judge: chooses the best model instead of the validation mel CE; must give the same answer on every rank.
 
     Returns:
         the best GPT weights by validation mel CE or the judge (empty on ranks other than the first), and the progress.
@@ -90,171 +38,153 @@ def train(
         Stopped: a signal came; the state is saved.
         UserError: the loss is not finite; such a state is not saved.
     """
-    # 1. The model, the optimizer, the number of steps; the saved state, if there is one
-    steps = total_steps(phase, len(codes.training))
-    run, history = Progressed(), []
-    if saved := gather.load(state, fabric):
-        load_trained_state(loss.gpt, saved["gpt"])
-        run, history = Progressed(**saved["run"]), saved["history"]
-        fabric.print(f"going on from step {run.step} of {steps}")
-    set_dropout(loss.gpt, phase.dropout)
-    loss.train()  # the GPT arrives in eval mode, also when the training is resumed
-    model = fabric.setup_module(loss)
-    stepping: Any = fabric.setup_optimizers(optimizer or optimizer_for(loss, phase))
-    if saved:
-        gather.restore(loss, stepping, fabric, saved)
-    for step, row in history:
-        log(step, row, False)
+    # 1. The model and the optimizer, resumed from the saved state if there is one
+    training = Training(job)
+    run, stepper, phase, fabric = training.run, training.stepper, job.phase, job.fabric
 
-    # 2. Saving, logging and evaluation
-    def save(best: bool, state_too: bool) -> None:
-        """Save the best weights, the state, both or neither."""
-        if not (best or state_too):
-            return
-        value = gather.snapshot(loss, stepping, fabric) if state_too else {"gpt": gather.trained(loss, fabric)}
-        weights = gather.whole(loss, value["gpt"]) if best else None
-        if not fabric.is_global_zero:
-            return
-        if state_too:
-            state.save({**value, "run": asdict(run), "history": history, "best_step": run.best_step}, weights)
-        elif weights is not None:
-            state.save_best(run.best_step, weights)
+    # 2. Before the first step: evaluate the parent
+    with signals.caught() as caught, show_bar(training.steps, fabric.is_global_zero) as show, job.state.flushed():
+        if not training.is_resumed:
+            training.evaluate_parent()
 
-    def note(values: Row, write: bool) -> None:
-        history.append([run.step, values])
-        log(run.step, values, write)
+        # 3. Steps
+        last_save = last_log = time.monotonic()
+        logged_tokens = run.tokens
+        while not run.ended:
+            started = time.monotonic()
+            job.before_step(run.step)
+            run.tokens += stepper.step(run.step)
+            run.step += 1
+            to_log = run.step % phase.log_every == 0
+            to_evaluate = run.step % phase.eval_every == 0 or run.step == training.steps
+            if to_log or fabric.device.type == "cpu":  # reading the losses waits for the GPU, so not at each step
+                show(run, stepper.losses()[0])
+            run.seconds += time.monotonic() - started
+            if to_log:
+                now = time.monotonic()
+                rate = (run.tokens - logged_tokens) / (now - last_log)
+                logged_tokens, last_log = run.tokens, now
+                training.log(_row(stepper, rate), write=run.step % (10 * phase.log_every) == 0)
+            to_stop, to_save = _agree(fabric, to_log, [bool(caught), time.monotonic() - last_save > _SAVE_SECONDS])
+            if to_evaluate or to_stop or to_save:
+                stepper.losses()  # raises if a loss is not finite, before anything is saved
+            if to_evaluate:
+                training.evaluate(state_too=to_stop or to_save)
+            elif to_stop or to_save:
+                training.save(best=False, state_too=True)
+            if to_save:
+                last_save = time.monotonic()
+            if to_stop and not run.ended:
+                raise Stopped(
+                    f"stopped by {caught[0] if caught else 'a signal'} at step {run.step} of {training.steps}"
+                )
 
-    def evaluate(state_too: bool) -> None:
+    # 4. The best model
+    return job.state.best(run.best_step) if fabric.is_global_zero else {}, run
+
+
+class Training:
+    """A training under way: its stepper, its progress, its curves, and how it is evaluated and saved.
+
+    steps: the number of steps of the whole phase.
+    history: the rows that were logged, each [step, values].
+    """
+
+    def __init__(self, job: Job):
+        """Set up the model and the optimizer with Fabric, and resume from the saved state if there is one."""
+        loss, phase, fabric = job.loss, job.phase, job.fabric
+        self.job, self.steps = job, total_steps(phase, len(job.codes.training))
+        self.run, self.history = Progress(), list[Any]()
+        saved = gather.load(job.state, fabric)
+        self.is_resumed = saved is not None
+        if saved:
+            load_trained_state(loss.gpt, saved["gpt"])
+            self.run, self.history = Progress(**saved["run"]), saved["history"]
+            fabric.print(f"going on from step {self.run.step} of {self.steps}")
+        set_dropout(loss.gpt, phase.dropout)
+        loss.train()  # the GPT arrives in eval mode, also when the training is resumed
+        model = fabric.setup_module(loss)
+        optimizer: Any = fabric.setup_optimizers(job.optimizer or optimizer_for(loss, phase))
+        if saved:
+            gather.restore(loss, optimizer, fabric, saved)
+        for step, row in self.history:
+            job.log(step, row, False)
+        self.stepper = Stepper(job, model, optimizer, self.steps)
+
+    def log(self, values: Row, write: bool) -> None:
+        """Add the current step's values to the curves."""
+        self.history.append([self.run.step, values])
+        self.job.log(self.run.step, values, write)
+
+    def evaluate_parent(self) -> None:
+        """Evaluate before the first step; the phase may end with that."""
+        self.evaluate(state_too=True)
+        if self.run.ended:
+            self.job.fabric.print(
+                f"no step is taken: the parent's validation mel CE of {self.run.start_mel_ce:.4f} is at the target of"
+                f" {self.job.phase.target_mel_ce:g} already; lower target_mel_ce, or set it to null"
+            )
+
+    def evaluate(self, state_too: bool) -> None:
         """Measure the validation clips' cross entropies, the same on every rank. Save the weights if they are the best.
 
         The whole state is several times as large, so it is saved only if `state_too` is set or the phase ends.
+
+        Raises:
+            UserError: a cross entropy is not finite.
         """
-        found = cross_entropy.measure(loss, codes, codes.validation, tokens, seed, measured)
+        job, run = self.job, self.run
+        found = cross_entropy.measure(job.loss, job.codes, job.codes.validation, job.tokens, job.seed, job.measured)
         if not math.isfinite(found.mel_ce + found.text_ce):
             raise UserError(
                 f"step {run.step}: the validation loss is not a finite number; lower lr or check the parent."
             )
-        values = {"validation/mel_ce": found.mel_ce, "validation/text_ce": found.text_ce}
-        heard, score = judge() if judge else ({}, found.mel_ce)
-        note({**values, **{f"validation/{name}": value for name, value in heard.items()}}, True)
-        if run.step == 0:
-            run.start_mel_ce = found.mel_ce
-        better = score < run.best_score
-        run.worse = 0 if better else run.worse + 1
-        if better:
-            run.best_step, run.best_score = run.step, score
-            run.best_mel_ce, run.best_text_ce = found.mel_ce, found.text_ce
-        if phase.target_mel_ce is not None and found.mel_ce <= phase.target_mel_ce:
-            run.ended = "target reached"
-        elif phase.patience is not None and run.worse >= phase.patience:
-            run.ended = "patience"
-        elif run.step == steps:
-            run.ended = "all steps"
-        save(better, state_too or bool(run.ended))
-        fabric.print(
-            f"step {run.step}/{steps}  validation mel CE {found.mel_ce:.4f}  text CE {found.text_ce:.4f}"
-            + "".join(f"  {name} {value:.4f}" for name, value in heard.items())
+        figures, score = job.judge() if job.judge else ({}, found.mel_ce)
+        values = {"mel_ce": found.mel_ce, "text_ce": found.text_ce, **figures}
+        self.log({f"validation/{name}": value for name, value in values.items()}, write=True)
+        is_best = run.add_evaluation(found.mel_ce, found.text_ce, score)
+        run.end_if_due(job.phase, self.steps, found.mel_ce)
+        self.save(is_best, state_too or bool(run.ended))
+        job.fabric.print(
+            f"step {run.step}/{self.steps}  validation mel CE {found.mel_ce:.4f}  text CE {found.text_ce:.4f}"
+            + "".join(f"  {name} {value:.4f}" for name, value in figures.items())
             + f"  best {run.best_mel_ce:.4f} at {run.best_step}"
         )
 
-    # 3. Before the first step: evaluate the parent
-    with _signals() as stopped, _progress(steps, fabric) as bar, state.flushed():
-        if not saved:
-            evaluate(state_too=True)
-            if run.ended:
-                fabric.print(
-                    f"no step is taken: the parent's validation mel CE of {run.start_mel_ce:.4f} is at the target of"
-                    f" {phase.target_mel_ce:g} already; lower target_mel_ce, or set it to null"
-                )
-
-        # 4. Steps
-        stepper = Stepper(fabric, model, stepping, codes, tokens, phase, seed, steps, pieces)
-        last_save = last_log = time.monotonic()
-        seen = run.tokens
-        while not run.ended:
-            started = time.monotonic()
-            before_step(run.step)
-            run.tokens += stepper.step(run.step)
-            run.step += 1
-            to_log = run.step % phase.log_every == 0
-            to_evaluate = run.step % phase.eval_every == 0 or run.step == steps
-            if to_log or fabric.device.type == "cpu":  # reading the losses waits for the GPU, so not at each step
-                mel_ce, text_ce = stepper.losses()
-                bar(run, mel_ce)
-            run.seconds += time.monotonic() - started
-            if to_log:
-                now = time.monotonic()
-                rate, seen, last_log = (run.tokens - seen) / (now - last_log), run.tokens, now
-                note(_row(stepping, mel_ce, text_ce, rate), run.step % (10 * phase.log_every) == 0)
-            to_stop, to_save = _agreed(fabric, to_log, [bool(stopped), time.monotonic() - last_save > _SAVE_SECONDS])
-            if to_evaluate or to_stop or to_save:
-                stepper.losses()  # raises if a loss is not finite, before anything is saved
-            if to_evaluate:
-                evaluate(state_too=to_stop or to_save)
-            elif to_stop or to_save:
-                save(best=False, state_too=True)
-            if to_save:
-                last_save = time.monotonic()
-            if to_stop and not run.ended:
-                which = signal.Signals(stopped[0]).name if stopped else "a signal"
-                raise Stopped(f"stopped by {which} at step {run.step} of {steps}")
-
-    # 5. The best model
-    return state.best(run.best_step) if fabric.is_global_zero else {}, run
+    def save(self, best: bool, state_too: bool) -> None:
+        """Save the weights as the best ones, the state, both or neither. Every rank must call it."""
+        if not (best or state_too):
+            return
+        loss, fabric, run, optimizer = self.job.loss, self.job.fabric, self.run, self.stepper.optimizer
+        value = gather.snapshot(loss, optimizer, fabric) if state_too else {"gpt": gather.trained(loss, fabric)}
+        weights = gather.whole(loss, value["gpt"]) if best else None
+        if not fabric.is_global_zero:
+            return
+        if state_too:
+            more = {"run": asdict(run), "history": self.history, "best_step": run.best_step}
+            self.job.state.save({**value, **more}, weights)
+        elif weights is not None:
+            self.job.state.save_best(run.best_step, weights)
 
 
-def _agreed(fabric: Fabric, may_ask: bool, wishes: list[bool]) -> list[bool]:
+def _agree(fabric: Fabric, may_ask: bool, wishes: list[bool]) -> list[bool]:
     """Make all ranks do in the same step what any of them wishes. The exchange takes time, so it needs `may_ask`."""
     if fabric.world_size == 1:
         return wishes
     if not may_ask:
         return [False] * len(wishes)
-    told: Any = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="max")
-    return told.bool().tolist()
+    agreed: Any = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="max")
+    return agreed.bool().tolist()
 
 
-def _row(optimizer, mel_ce: float, text_ce: float, rate: float) -> Row:
+def _row(stepper: Stepper, rate: float) -> Row:
+    """The values of the last step for the curves; `rate` is in tokens per second."""
+    mel_ce, text_ce = stepper.losses()
     memory = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else psutil.Process().memory_info().rss
     return {
         "train/mel_ce": mel_ce,
         "train/text_ce": text_ce,
-        "lr": optimizer.param_groups[0]["lr"],
+        "lr": stepper.optimizer.param_groups[0]["lr"],
         "run/tokens_per_second": rate,
         "run/memory_gib": memory / 2**30,
     }
-
-
-@contextmanager
-def _signals():
-    """Collect SIGTERM and SIGINT, so that the step can end and its state be saved. A second SIGINT stops at once."""
-    caught: list[int] = []
-
-    def handler(number, _frame):
-        if number == signal.SIGINT and number in caught:
-            raise KeyboardInterrupt
-        caught.append(number)  # after a SIGINT the agent also sends a SIGTERM, which must not count as a second SIGINT
-
-    old = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield caught
-    finally:
-        for number, previous in old.items():
-            signal.signal(number, previous)
-
-
-@contextmanager
-def _progress(steps: int, fabric: Fabric):
-    """Show a bar with step, mel CE, best mel CE and time left; nothing if there is no terminal."""
-    columns = [
-        TextColumn("step {task.completed}/{task.total}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*columns, transient=True, disable=not fabric.is_global_zero) as progress:
-        task = progress.add_task("", total=steps, state="")
-
-        def show(run: Progressed, mel_ce: float) -> None:
-            progress.update(task, completed=run.step, state=f"mel CE {mel_ce:.3f} best {run.best_mel_ce:.3f}")
-
-        yield show

@@ -14,16 +14,19 @@ from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params.choosing import Choice
 from voicetune.params.training import Phase, TrainStage
-from voicetune.speech.conditioning import heard
-from voicetune.training import agent, checkpoint, devices, loop, memory
+from voicetune.speech.conditioning import compute_speakers
+from voicetune.training import agent, devices, loop, memory, state_folders
 from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
+from voicetune.training.checkpoint import State
+from voicetune.training.job import Job, Judge, Log
+from voicetune.training.progress import Progress
 from voicetune.xtts import copies, folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss
+from voicetune.xtts.gpt import TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
 
 def run(
-    name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, data: Path, log: loop.Log
+    name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, data: Path, log: Log
 ) -> list[dict[str, object]]:
     """Train a phase, and publish its folder at the end with one rename.
 
@@ -37,50 +40,62 @@ def run(
         the restarts: step and reason of each failure of this training.
 
     Raises:
-        UserError: see `loop.train`, `folder.open_xtts`, `checkpoint.locked`, `Attempts.check`.
+        UserError: see `loop.train`, `folder.open_xtts`, `state_folders.locked`, `Attempts.check`.
     """
     phase, fabric = settings.phase, devices.fabric_for(settings)
     codes = Codes(data / "codes")
-    facts = {
-        "stage": name,
-        "parameters_sha256": _sha256({"seed": settings.seed, **phase.model_dump(mode="json")}),
-        "choice_sha256": _sha256(choice.model_dump(mode="json")),
-        "data_sha256": folder.sha256(data / "codes" / "codes.safetensors"),
-        "parent_sha256": folder.sha256(folder.weights_file(parent)),
-    }
-    spread = {"devices": fabric.world_size, "strategy": settings.strategy} if fabric.world_size > 1 else {}
-    identity = {
-        **facts, **spread, "device": fabric.device.type, "conditioning_seconds": settings.conditioning_seconds,
-        "code_sha256": closure.sha256_of_stage("train"),  # a state that other code wrote is never continued
-    }  # fmt: skip
-    place = checkpoint.root(Path.cwd()) / f"{name}-{checkpoint.key(identity)}"
-    first = fabric.is_global_zero
-    if first:
-        checkpoint.tidy(place.parent)
-    with checkpoint.locked(place) if first else nullcontext():
-        attempts = Attempts(place, agent.attempt(), first)
-        if first:
+    facts = _hash_inputs(name, settings, choice, parent, data)
+    place = _find_state(name, settings, facts, fabric)
+    is_first = fabric.is_global_zero
+    if is_first:
+        state_folders.tidy(place.parent)
+    with state_folders.locked(place) if is_first else nullcontext():
+        attempts = Attempts(place, agent.attempt(), is_first)
+        if is_first:
             attempts.begin()
         fabric.barrier()
         attempts.check()
         with attempts.recorded():
-            loss = _loss(parent, phase, settings.seed)
-            state = checkpoint.State(place)
-            best, progressed = loop.train(
-                loss, codes, Tokens.of(loss.gpt), phase, settings.seed, state, log, fabric,
-                measured_recipe(settings.conditioning_seconds), before_step=attempts.at,
-                pieces=_pieces(attempts, phase), judge=_judge(loss, codes, data, choice, settings.seed, parent, fabric),
+            loss = _open_loss(parent, phase, settings.seed)
+            job = Job(
+                loss=loss, codes=codes, phase=phase, seed=settings.seed, fabric=fabric, state=State(place), log=log,
+                measured=measured_recipe(settings.conditioning_seconds), before_step=attempts.at,
+                pieces=_count_pieces(attempts, phase),
+                judge=_make_judge(loss, codes, data, choice, settings.seed, parent, fabric),
             )  # fmt: skip
-            if first:
-                _publish(out, parent, best, codes, data, {**facts, **_story(name, codes, phase, progressed, parent)})
-        restarts = attempts.told()
-        if first:
-            state.remove()  # only now, so that a crash while publishing does not lose the training
+            best, progress = loop.train(job)
+            if is_first:
+                facts |= _describe_training(name, codes, phase, progress, parent)
+                _publish(out, parent, best, codes, data, facts)
+        restarts = attempts.list_restarts()
+        if is_first:
+            state_folders.remove(place)  # only now, so that a crash while publishing does not lose the training
     return restarts
 
 
-def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
-    """The loss of the parent's GPT, with the memory savings that the phase asks for."""
+def _hash_inputs(name: str, settings: TrainStage, choice: Choice, parent: Path, data: Path) -> dict[str, Any]:
+    """The stage and the hashes of what its result depends on, besides the code and the devices."""
+    return {
+        "stage": name,
+        "parameters_sha256": _hash({"seed": settings.seed, **settings.phase.model_dump(mode="json")}),
+        "choice_sha256": _hash(choice.model_dump(mode="json")),
+        "data_sha256": folder.sha256(data / "codes" / "codes.safetensors"),
+        "parent_sha256": folder.sha256(folder.weights_file(parent)),
+    }
+
+
+def _find_state(name: str, settings: TrainStage, facts: dict[str, Any], fabric: Fabric) -> Path:
+    """The state folder for this phase, with this code, on these devices."""
+    shared = {"devices": fabric.world_size, "strategy": settings.strategy} if fabric.world_size > 1 else {}
+    identity = {
+        **facts, **shared, "device": fabric.device.type, "conditioning_seconds": settings.conditioning_seconds,
+        "code_sha256": closure.sha256_of_stage("train"),  # a state that other code wrote is never continued
+    }  # fmt: skip
+    return state_folders.root(Path.cwd()) / f"{name}-{state_folders.key(identity)}"
+
+
+def _open_loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
+    """Open the loss of the parent's GPT, with the memory savings that the phase asks for."""
     loss = TrainingLoss(folder.open_xtts(parent).gpt)
     if phase.lora_rank is not None:
         memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed)
@@ -89,10 +104,10 @@ def _loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
     return loss
 
 
-def _judge(
+def _make_judge(
     loss: TrainingLoss, codes: Codes, data: Path, choice: Choice, seed: int, parent: Path, fabric: Fabric
-) -> loop.Judge | None:
-    """The judge that chooses the best model by ear; None if the phase chooses by mel CE.
+) -> Judge | None:
+    """Make the judge that chooses the best model by ear; None if the phase chooses by mel CE.
 
     Only the first rank judges. It broadcasts the result to the others.
     """
@@ -101,23 +116,23 @@ def _judge(
     judge = None
     if fabric.is_global_zero:
         # Imported only if needed: the recogniser, the speaker encoder and the code that speaks.
-        from voicetune.measures.judge import Judge  # no dep: its code is hashed in data/choice, by stage choose
+        from voicetune.measures.judge import Judge as JudgeByEar  # no dep: its code is hashed in data/choice, by choose
         from voicetune.speech.voice import Voice  # no dep: see above
 
         voice = Voice(parent)
         voice.xtts.gpt = loss.gpt
         voice.to(fabric.device)
-        judge = Judge(voice, codes, data, choice, seed)
+        judge = JudgeByEar(voice, codes, data, choice, seed)
 
-    def asked() -> tuple[dict[str, float], float]:
-        told: Any = fabric.broadcast(judge() if judge else None)
-        return told
+    def judge_for_all() -> tuple[dict[str, float], float]:
+        verdict: Any = fabric.broadcast(judge() if judge else None)
+        return verdict
 
-    return asked
+    return judge_for_all
 
 
-def _pieces(attempts: Attempts, phase: Phase) -> int:
-    """How many parts to split each micro-batch into: twice as many for each time that memory ran out.
+def _count_pieces(attempts: Attempts, phase: Phase) -> int:
+    """Count the parts to split each micro-batch into: twice as many for each time that memory ran out.
 
     Raises:
         UserError: one clip at a time does not fit into memory.
@@ -134,28 +149,28 @@ def _pieces(attempts: Attempts, phase: Phase) -> int:
     return pieces
 
 
-def _story(name: str, codes: Codes, phase: Phase, run: loop.Progressed, parent: Path) -> dict[str, Any]:
-    """The facts of the phase, for the published folder."""
+def _describe_training(name: str, codes: Codes, phase: Phase, progress: Progress, parent: Path) -> dict[str, Any]:
+    """Describe the phase and its result, for the published folder."""
     known = folder.ours(parent)
     trained = [codes.clips[i] for i in codes.training]
     return {
-        "ended": run.ended,
-        "steps": run.step,
-        "steps_before": steps_before(name, parent),
-        "best_step": run.best_step,
+        "ended": progress.ended,
+        "steps": progress.step,
+        "steps_before": count_steps_before(name, parent),
+        "best_step": progress.best_step,
         "select": phase.select,
-        "mel_ce_start": run.start_mel_ce,
-        "mel_ce": run.best_mel_ce,
-        "text_ce": run.best_text_ce,
+        "mel_ce_start": progress.start_mel_ce,
+        "mel_ce": progress.best_mel_ce,
+        "text_ce": progress.best_text_ce,
         "clips": len(trained),
         "clip_seconds": round(sum(clip.seconds for clip in trained), 1),
-        "tokens": run.tokens,
+        "tokens": progress.tokens,
         "base_licence": known.get("licence", "see the base's own licence; the published XTTS v2 is under the CPML"),
     }
 
 
-def steps_before(name: str, parent: Path) -> int:
-    """Number of phase 1 steps that were made before this phase."""
+def count_steps_before(name: str, parent: Path) -> int:
+    """Count the phase 1 steps that were made before this phase."""
     return int(folder.ours(parent)["facts"]["steps"]) if name == "train_phase2" else 0
 
 
@@ -167,10 +182,10 @@ def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts
     xtts = folder.open_xtts(parent)
     xtts.gpt.load_state_dict(gpt)
     torch.nn.Module.eval(xtts)
-    voices = heard(xtts, folder.ours(parent)["vocoder"], codes, data / "clips", codes.speakers)
+    speakers = compute_speakers(xtts, folder.ours(parent)["vocoder"], codes, data / "clips", codes.speakers)
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
-        folder.close(part, parent, gpt, voices, facts)
+        folder.close(part, parent, gpt, speakers, facts)
 
 
-def _sha256(value: Any) -> str:
+def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

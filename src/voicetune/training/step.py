@@ -17,8 +17,8 @@ from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.params.training import Phase
 from voicetune.training import batches
+from voicetune.training.job import Job
 from voicetune.training.optimization import learning_rate
-from voicetune.xtts.gpt import Tokens
 from voicetune.xtts.rows import Drawn, Recipe, assemble, draw
 
 _LEAST_SCALE = 1.0
@@ -67,16 +67,12 @@ class Stepper:
     Args:
         model, optimizer: as Fabric set them up.
         steps: the number of steps of the whole phase.
-        pieces: how many parts each micro-batch is split into to save memory.
     """
 
-    def __init__(
-        self, fabric: Fabric, model: _FabricModule, optimizer, codes: Codes, tokens: Tokens, phase: Phase, seed: int,
-        steps: int, pieces: int,
-    ):  # fmt: skip
-        self.fabric, self.model, self.optimizer = fabric, model, optimizer
-        self.codes, self.tokens, self.phase, self.seed = codes, tokens, phase, seed
-        self.steps, self.pieces = steps, pieces
+    def __init__(self, job: Job, model: _FabricModule, optimizer, steps: int):
+        self.fabric, self.model, self.optimizer = job.fabric, model, optimizer
+        self.codes, self.tokens, self.phase, self.seed = job.codes, job.tokens, job.phase, job.seed
+        self.steps, self.pieces = steps, job.pieces
         self._waiting: list[tuple[int, Tensor, Tensor]] = []
         self._last = math.nan, math.nan
 

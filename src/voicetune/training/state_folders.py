@@ -1,0 +1,130 @@
+"""The folders of the states of trainings: where they lie, their locks, and which are removed.
+
+This module does not import torch, so that commands which only list states need not load it.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from voicetune import files
+from voicetune.errors import UserError
+from voicetune.training import manifest
+
+_NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # the name of a state folder: the stage and `key`
+_LOCK_TRIES, _LOCK_SECONDS = 10, 0.1
+_DAYS, _COUNT = 30, 8  # `tidy` removes unused states after so many days, and all but so many
+
+
+def root(workspace: Path) -> Path:
+    """The repository's `state/` folder, also when called inside one of DVC's temporary experiments."""
+    parts = workspace.resolve().parts
+    for i in range(len(parts) - 2):
+        if parts[i : i + 3] == (".dvc", "tmp", "exps"):
+            return Path(*parts[:i]) / "state"
+    return workspace.resolve() / "state"
+
+
+def key(facts: dict[str, Any]) -> str:
+    """Hash everything that a training's result depends on: the first 16 digits of the SHA-256."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the folder for this process. The lock ends with the process, however that ends.
+
+    Raises:
+        UserError: another process is training there; or the folder or its lock file is a link, through which this
+            would write elsewhere; or the lock is no plain file.
+    """
+    path = folder / "lock"
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink() or path.is_symlink() or (path.exists() and not files.is_file(path)):
+        raise UserError(f"{path} leads through a link, or is no plain file; remove it and run this again.")
+    with path.open("a+") as file:
+        if not _lock(file):
+            file.seek(0)
+            raise UserError(
+                f"another training (process {file.read().strip() or 'unknown'}) uses {folder};"
+                " wait for it or stop it, then run this again."
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _lock(file: IO) -> bool:
+    """Try to take the lock for about a second, because a process that was just killed may still hold it."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(_LOCK_SECONDS)
+    return False
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """One state folder. days: days since it was last written. used: whether a training holds its lock."""
+
+    folder: Path
+    step: int | None
+    bytes: int
+    days: float
+    used: bool
+
+
+def find(root: Path) -> list[StateFolder]:
+    """List the states of all trainings, newest first. Links and folders with other names are not states."""
+    folders = [
+        path for path in root.glob("*") if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
+    return sorted((_look(path) for path in folders), key=lambda one: one.days)
+
+
+def _look(folder: Path) -> StateFolder:
+    stats = [path.lstat() for path in folder.iterdir()]
+    newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
+    days = max(0.0, time.time() - newest) / 86400
+    step = next((step for step, _ in manifest.find(folder)), None)
+    return StateFolder(folder, step, sum(stat.st_size for stat in stats), days, _is_used(folder))
+
+
+def _is_used(folder: Path) -> bool:
+    if not files.is_file(folder / "lock"):
+        return False
+    try:
+        with (folder / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def tidy(root: Path) -> None:
+    """Remove the unused states that were last written more than _DAYS ago, and all but the newest _COUNT of them."""
+    unused = [one for one in find(root) if not one.used]
+    for number, one in enumerate(unused):
+        if one.days > _DAYS or number >= _COUNT:
+            print(f"removing the state {one.folder.name}, last used {one.days:.0f} days ago")
+            remove(one.folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a state folder. The training that uses it must have written all that it saves."""
+    shutil.rmtree(folder, ignore_errors=True)
