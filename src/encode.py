@@ -7,7 +7,7 @@ from voicetune.data import clip
 from voicetune.data.split import check_sides
 from voicetune.errors import UserError
 from voicetune.params import reading
-from voicetune.params.data import EncodeStage
+from voicetune.params.encoding import EncodeStage
 
 OUT = Path("data/codes")
 

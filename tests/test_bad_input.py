@@ -26,10 +26,10 @@ import report
 from voicetune import __main__ as command
 from voicetune import files, space, stage
 from voicetune.data import clip, formats, readers
+from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
 from voicetune.params import reading, whole
-from voicetune.params.data import LJSpeechSource
 from voicetune.report import page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -881,7 +881,7 @@ def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
 FUZZ = """
 import random, resource, signal, sys
 from pathlib import Path
-from voicetune.data import audio
+from voicetune.data import audio, recordings
 from voicetune.errors import UserError
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 draw, kinds = random.Random(1), []
@@ -895,7 +895,7 @@ for number in range(300):
     Path("damaged" + path.suffix).write_bytes(data)
     signal.alarm(30)
     try:
-        samples, rate = audio.read(Path("damaged" + path.suffix))
+        samples, rate = recordings.read(Path("damaged" + path.suffix))
         audio.fault_of(samples, rate)
         kinds.append("read")
     except UserError as error:
