@@ -4,6 +4,7 @@ Source: https://kaldi-asr.org/doc/data_prep.html
 """
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -51,7 +52,7 @@ def read(source: KaldiSource) -> list[Utterance]:
     folder = Path(source.path)
     paths = {id: _path(line, folder) for id, line in _lines(folder, "wav.scp").items()}
     texts, speakers = _lines(folder, "text"), _speakers(folder)
-    cut = (folder / "segments").exists()
+    cut = os.path.lexists(folder / "segments")
     sounds = _lines(folder, "segments" if cut else "wav.scp")
     utterances = []
     for id in texts | sounds:
@@ -87,7 +88,7 @@ def _path(line: _Line, folder: Path) -> Path:
 
 def _speakers(folder: Path) -> dict[str, str]:
     """The speaker of each id that utt2spk lists; empty if there is no such file."""
-    if not (folder / "utt2spk").exists():
+    if not os.path.lexists(folder / "utt2spk"):
         return {}
     lines = _lines(folder, "utt2spk")
     for at, name in lines.values():
