@@ -73,7 +73,7 @@ def read_segment(path: Path, start: float, end: float) -> tuple[np.ndarray, int]
 
     The samples are those from round(start * rate) to round(end * rate), the last one excluded, of the whole decoded
     file. Files of plain samples and FLAC are read from there. Any other file is decoded from its beginning, because
-    seeking in it would give slightly different samples. No more than the segment and one block is in memory.
+    seeking in it may give slightly different samples. No more than the segment and one block is in memory.
 
     Args:
         start, end: seconds from the beginning of the file. The end may be up to 0.1 s past the end of the file.
