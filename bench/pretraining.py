@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from voicetune.data import audio, readers
+from voicetune.data import audio, readers, sounds
 from voicetune.data.clip import Clip
+from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError
 from voicetune.measures import intelligibility, similarity
 from voicetune.measures.recogniser import Recogniser
-from voicetune.params.data import LJSpeechSource
 from voicetune.params.decoding import Decoding
 from voicetune.speech.conditioning import listen
 from voicetune.speech.voice import Line, Voice
@@ -37,7 +37,7 @@ def recordings(folder: Path, shortest: float) -> list[tuple[str, np.ndarray]]:
     found = []
     for one in readers.read([source]):
         try:
-            samples, rate = readers.sound(one)
+            samples, rate = sounds.sound(one)
         except UserError:
             continue
         samples = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)

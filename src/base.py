@@ -4,7 +4,7 @@ from pathlib import Path
 
 from voicetune import entry
 from voicetune.params import reading
-from voicetune.params.data import BaseStage
+from voicetune.params.encoding import BaseStage
 from voicetune.params.shared import BUNDLE
 
 

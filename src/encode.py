@@ -8,7 +8,7 @@ from voicetune.data.split import check_sides
 from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params import reading
-from voicetune.params.data import EncodeStage
+from voicetune.params.encoding import EncodeStage
 
 OUT = Path("data/codes")
 

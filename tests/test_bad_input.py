@@ -26,10 +26,10 @@ import report
 from voicetune import __main__ as command
 from voicetune import entry, files, outputs, run_notes, space
 from voicetune.data import clip, formats, readers
+from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
 from voicetune.params import reading, whole
-from voicetune.params.data import LJSpeechSource
 from voicetune.report import page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,6 +220,11 @@ def rf64(path: Path) -> None:
     soundfile.write(path, speech(), RATE, format="RF64", subtype="PCM_16")
 
 
+def halved(path: Path, format: str, subtype: str) -> None:
+    soundfile.write(path, speech(), RATE, format=format, subtype=subtype)
+    cut(path)
+
+
 def cut(path: Path, share: float = 0.5) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -269,6 +274,10 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
     "half an RF64": ("a.wav", lambda p: (rf64(p), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
     "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff ends before"),
+    "half an AIFF-C": ("a.wav", lambda p: halved(p, "AIFF", "FLOAT"), "cut off: anna/wavs/a.wav ends before"),
+    "half an AU": ("a.wav", lambda p: halved(p, "AU", "PCM_16"), "cut off: anna/wavs/a.wav ends before"),
+    "half a CAF": ("a.wav", lambda p: halved(p, "CAF", "PCM_16"), "cut off: anna/wavs/a.wav ends before"),
+    "half a W64": ("a.wav", lambda p: halved(p, "W64", "PCM_16"), "cut off: anna/wavs/a.wav ends before"),
     "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg ends before its header"),
     "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 ends before its header"),
     "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
@@ -881,7 +890,7 @@ def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
 FUZZ = """
 import random, resource, signal, sys
 from pathlib import Path
-from voicetune.data import audio
+from voicetune.data import audio, recordings
 from voicetune.errors import UserError
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 draw, kinds = random.Random(1), []
@@ -895,7 +904,7 @@ for number in range(300):
     Path("damaged" + path.suffix).write_bytes(data)
     signal.alarm(30)
     try:
-        samples, rate = audio.read(Path("damaged" + path.suffix))
+        samples, rate = recordings.read(Path("damaged" + path.suffix))
         audio.fault_of(samples, rate)
         kinds.append("read")
     except UserError as error:

@@ -16,11 +16,12 @@ from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
 from voicetune.data import codes, making, readers
 from voicetune.data.clip import Clip
+from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError
 from voicetune.measures import robustness
 from voicetune.measures.intelligibility import character_errors, word_errors
 from voicetune.measures.readings import nearest, normalise
-from voicetune.params.data import LJSpeechSource, Prepare
+from voicetune.params.data import Prepare
 from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech.split import split
 from voicetune.xtts import encoding, numerals, rows

@@ -19,10 +19,13 @@ import soundfile
 import yaml
 
 import prepare
-from voicetune.data import audio, clip, espeak, readers
-from voicetune.data.split import FEW, SIDES, TEST, TRAIN, VALIDATION, split
+from voicetune.data import audio, clip, espeak, readers, recordings, sounds
+from voicetune.data.few import FEW
+from voicetune.data.readers.espeak import EspeakSource
+from voicetune.data.readers.ljspeech import LJSpeechSource
+from voicetune.data.split import SIDES, TEST, TRAIN, VALIDATION, split
+from voicetune.data.utterance import Speech
 from voicetune.errors import UserError
-from voicetune.params.data import EspeakSource, LJSpeechSource
 from voicetune.params.languages import CHARACTER_LIMITS
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +92,7 @@ def test_espeak_obeys_rate_and_knows_hungarian():
 def test_stereo_at_another_rate_becomes_mono_at_22050_and_keeps_its_pitch(tmp_path):
     stereo = np.stack([tone(1.5, 44100), np.zeros(66150, np.float32)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, 44100)
-    samples, rate = audio.read(tmp_path / "a.wav")
+    samples, rate = recordings.read(tmp_path / "a.wav")
     assert (samples.shape, samples.dtype, rate) == ((66150,), np.float32, 44100)
     assert np.abs(samples).max() == pytest.approx(0.15, abs=1e-3)  # averaged, not summed
 
@@ -126,7 +129,7 @@ def test_level_never_passes_the_peak(seconds):
 @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mp3", "mp3"), ("a.ogg", "libopus")])
 def test_compressed_formats_are_read(tmp_path, name, codec):
     write_with_av(tmp_path / name, tone(1.5, 48000), 48000, codec)
-    samples, rate = audio.read(tmp_path / name)
+    samples, rate = recordings.read(tmp_path / name)
     assert rate == 48000
     assert samples.size / rate == pytest.approx(1.5, abs=0.06)
     assert frequency_of(samples, rate) == pytest.approx(440, abs=1)
@@ -137,7 +140,7 @@ def test_compressed_formats_are_read(tmp_path, name, codec):
 def test_written_clips_are_lossless_to_16_bit(tmp_path):
     samples = tone(0.5)
     audio.write(tmp_path / "deep" / "a.flac", samples)
-    back, rate = audio.read(tmp_path / "deep" / "a.flac")
+    back, rate = recordings.read(tmp_path / "deep" / "a.flac")
     assert rate == RATE
     assert np.abs(back - samples).max() <= 1 / 32768
 
@@ -163,7 +166,7 @@ def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
     rows = ['a|She said "yes', "b.flac|5 km|five kilometres", "c|  Kept. |", "", "d.x|D", "e|E", "f.flac|F", "g|G"]
     (tmp_path / "metadata.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
     found = readers.read([source(tmp_path)])
-    assert [(u.id, u.text, str(u.origin.relative_to(tmp_path))) for u in found] == [
+    assert [(u.id, u.text, str(u.origin.path.relative_to(tmp_path))) for u in found] == [
         ("anna-a", 'She said "yes', "wavs/a.wav"),
         ("anna-b", "five kilometres", "b.flac"),
         ("anna-c", "Kept.", "wavs/c.MP3"),
@@ -178,7 +181,7 @@ def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
 def test_espeak_script_becomes_utterances(tmp_path):
     (tmp_path / "lines.txt").write_text("k1|Jó estét!\nk2|Üdvözlöm.\u2028Önt is.\n", encoding="utf-8")
     first, second = readers.read([script_of(tmp_path / "lines.txt", pitch=40)])
-    assert (first.id, first.text, first.origin) == ("hu-k1", "Jó estét!", readers.Speech("hu", 150, 40))
+    assert (first.id, first.text, first.origin) == ("hu-k1", "Jó estét!", Speech("hu", 150, 40))
     assert second.text == "Üdvözlöm.\u2028Önt is."
 
 
@@ -530,7 +533,7 @@ def outcome(folder: Path, capsys) -> tuple[dict[str, int], list[str]]:
 
 def test_enough_clips_are_no_warning_and_few_are_one_for_each_side(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(readers, "sound", lambda utterance: (tone(1.0), RATE))
+    monkeypatch.setattr(sounds, "sound", lambda utterance: (tone(1.0), RATE))
     assert warnings_of(tmp_path, capsys, 60, validation=0.1, test=0.1) == ({TRAIN: 48, VALIDATION: 6, TEST: 6}, [])
     sides, warned = warnings_of(tmp_path, capsys, 20, validation=0.1, test=0.1)
     assert sides == {TRAIN: 16, VALIDATION: 2, TEST: 2}
@@ -562,14 +565,14 @@ def proposals_that_end_it(prepared) -> int:
 )
 def test_what_a_warning_proposes_ends_it(tmp_path, monkeypatch, capsys, count, proposals):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(readers, "sound", lambda utterance: (tone(0.6), RATE))
+    monkeypatch.setattr(sounds, "sound", lambda utterance: (tone(0.6), RATE))
     assert proposals_that_end_it(lambda shares: warnings_of(tmp_path, capsys, count, **shares)) == proposals
 
 
 def test_a_warning_counts_what_rounding_takes_from_small_sources(tmp_path, monkeypatch, capsys):
     """0.3 of four sources of five clips is one clip each and not six: the share that is proposed is larger."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(readers, "sound", lambda utterance: (tone(0.6), RATE))
+    monkeypatch.setattr(sounds, "sound", lambda utterance: (tone(0.6), RATE))
     for name in "abcd":
         (tmp_path / f"{name}.txt").write_text("".join(f"{i}|{name} says {i}.\n" for i in range(5)))
 

@@ -14,9 +14,10 @@ from test_languages import VOCAB
 
 from voicetune.data import making, readers
 from voicetune.data.clip import Clip
+from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.measures.intelligibility import character_errors
 from voicetune.measures.recogniser import Recogniser
-from voicetune.params.data import LJSpeechSource, Prepare
+from voicetune.params.data import Prepare
 from voicetune.xtts import encoding
 from voicetune.xtts.text import Tokenizer
 

@@ -132,9 +132,9 @@ def _name_of(path: Path) -> str:
 
 def _reference(path: Path) -> "np.ndarray":
     """Read and clean a reference recording: (samples,) float32 at 22,050 Hz."""
-    from voicetune.data import audio
+    from voicetune.data import audio, recordings
 
-    samples, rate = audio.read(path)
+    samples, rate = recordings.read(path)
     if fault := audio.fault_of(samples, rate):
         raise UserError(f"{path} is {fault}; give a recording of the speaker as --reference.")
     cleaned = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)

@@ -1,170 +1,22 @@
-"""Turns recordings into clean mono samples: decoding, resampling, trimming, levels, lossless writing.
+"""Makes clean clips of samples: resampling, trimming, levels, lossless writing; and tells what is no speech.
 
 All later steps work at 22,050 Hz, the rate of XTTS's input. This module imports no torch.
 """
 
 import io
 import math
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import soundfile
 import soxr
 
 from voicetune import files
-from voicetune.data import headers
-from voicetune.errors import UserError
 
 SAMPLE_RATE = 22050
-LONGEST = 600  # seconds; a longer recording is not one sentence, and could fill the memory
-_RATES = (8000, 192000)  # Hz: the rate of telephones, and the highest rate of microphones on sale
-_AT_ONCE = 1 << 20  # samples per read, over all channels
-_CONTAINERS = {"format_whitelist": "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav"}
-"""The formats that FFmpeg may read, whatever the extension. No playlists (concat, HLS), as they name other files."""
-_UNKNOWN = 1 << 62  # frames; a count from here on means that the header has none, as in a streamed FLAC
 _QUIETEST = 0.001  # -60 dB of full scale; a recording that never exceeds it holds no speech
 _FLATTEST = 0.35
 _GATE_SECONDS = 0.4  # the block of ITU-R BS.1770
-
-
-class Unusable(UserError):
-    """A recording that cannot be used. kind: the reason in a few words, the same for all recordings with that fault."""
-
-    def __init__(self, kind: str, sentence: str):
-        super().__init__(sentence)
-        self.kind = kind
-
-
-Blocks = Iterator[tuple[np.ndarray, int]]
-"""A recording in blocks: (frames, channels) float32, and the rate in Hz."""
-
-
-def read(path: Path) -> tuple[np.ndarray, int]:
-    """Decode a sound file with soundfile, or with PyAV (FFmpeg inside its wheel) if soundfile cannot read it.
-
-    Decoding stops once there are more than LONGEST seconds, whatever the header says.
-
-    Returns:
-        mono float32 samples, shape (samples,), and the sample rate in Hz. The channels are averaged; if they cancel
-        each other, the loudest channel is taken.
-
-    Raises:
-        UserError: there is no such file.
-        Unusable: it is empty, cut off or too long, neither library can decode it, it has an unusable sample rate, or
-            some samples are not finite.
-    """
-    files.need(path, "add the recording, or correct what names it")
-    try:
-        if headers.is_cut_off(path):
-            raise _cut_off(path)
-        decoders = (_by_av,) if headers.counts_no_frames(path) else (_by_soundfile, _by_av)
-        mono, rate = _decode(path, decoders)
-    except OSError as error:
-        raise Unusable("unreadable", f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
-    if mono.size == 0:
-        raise Unusable("undecodable", f"{path} holds no samples; record it again or remove its row.")
-    if not np.isfinite(mono).all():
-        raise Unusable("undecodable", f"{path} holds samples that are not numbers; export it again as 16-bit WAV.")
-    return mono, rate
-
-
-def _decode(path: Path, decoders: tuple[Callable[[Path], Blocks], ...]) -> tuple[np.ndarray, int]:
-    for decoder in decoders[:-1]:
-        try:
-            return _mono(decoder, path)
-        except (soundfile.SoundFileError, RuntimeError):
-            continue
-    return _mono(decoders[-1], path)
-
-
-def _mono(decoder: Callable[[Path], Blocks], path: Path) -> tuple[np.ndarray, int]:
-    """Average the channels. If the average has less than 1 % of the loudest channel's energy, take that channel."""
-    pieces, rate, energies, mixed = [], 0, np.zeros(1), 0.0
-    for block, rate in decoder(path):  # noqa: B007 - the rate is that of all
-        pieces.append(block.mean(axis=1))
-        energies = energies + np.square(block, dtype=np.float64).sum(axis=0)
-        mixed += float(np.square(pieces[-1], dtype=np.float64).sum())
-    if mixed < energies.max() / 100:
-        pieces = [block[:, energies.argmax()] for block, _ in decoder(path)]
-    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), rate
-
-
-def _by_soundfile(path: Path) -> Blocks:
-    with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
-        _check_rate(path, file.samplerate)
-        promised = file.frames if file.frames < _UNKNOWN else None
-        _check_length(path, promised or 0, file.samplerate)
-        at_once, done = max(1, _AT_ONCE // file.channels), 0
-        while len(block := file.read(at_once, dtype="float32", always_2d=True)):
-            done += len(block)
-            _check_length(path, done, file.samplerate)
-            yield block, file.samplerate
-        _check_promise(path, done, promised, file.samplerate)
-
-
-def _by_av(path: Path) -> Blocks:
-    import av  # only needed for files that soundfile cannot decode (m4a, webm and the like)
-
-    try:
-        with (
-            path.open("rb") as file,
-            av.open(file, "r", container_options=_CONTAINERS, io_open=_opens_nothing) as container,
-        ):
-            stream = container.streams.audio[0]
-            rate, done = int(stream.rate or 0), 0
-            _check_rate(path, rate)
-            promised = None if headers.counts_no_frames(path) else _promised_by_av(container, stream, rate)
-            _check_length(path, promised or 0, rate)
-            resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
-            for frame in container.decode(stream):
-                for piece in resampler.resample(frame):
-                    done += piece.samples
-                    _check_length(path, done, rate)
-                    yield np.ascontiguousarray(piece.to_ndarray().T), rate
-            _check_promise(path, done, promised, rate)
-    except (av.FFmpegError, IndexError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
-        unknown = "FFmpeg has no decoder for it" if isinstance(error, AttributeError) else None
-        reason = " ".join(str(unknown or getattr(error, "strerror", None) or error).split())[:200]
-        raise Unusable("undecodable", f"{path} cannot be decoded ({reason}); convert it to WAV or FLAC.") from None
-
-
-def _opens_nothing(url: str, _flags: int, _options: dict) -> NoReturn:
-    raise PermissionError(f"a recording may not name another file, such as {url}")
-
-
-def _promised_by_av(container, stream, rate: int) -> int | None:
-    """The number of samples by the stream's header, or else by the container's; None if neither has it."""
-    if stream.duration is not None:
-        return round(float(stream.duration * stream.time_base) * rate)
-    return None if container.duration is None else round(container.duration / 1e6 * rate)
-
-
-def _check_rate(path: Path, rate: int) -> None:
-    low, high = _RATES
-    if not low <= rate <= high:
-        raise Unusable(
-            "unusable rate", f"{path} has {rate} samples a second, but {low} to {high} can be used; export it again."
-        )
-
-
-def _check_length(path: Path, samples: int, rate: int) -> None:
-    if samples > LONGEST * rate:
-        raise Unusable(
-            "too long",
-            f"{path} is more than {LONGEST} s long, by its header or its sound; cut it into its sentences.",
-        )
-
-
-def _check_promise(path: Path, done: int, promised: int | None, rate: int) -> None:
-    """Check the decoded length. Encoders pad a sound at both ends, so 0.1 s or 1 % (the longer) may be missing."""
-    if promised is not None and done < promised - max(0.1 * rate, 0.01 * promised):
-        raise _cut_off(path, f" ({done / rate:.2f} s of {promised / rate:.2f} s are there)")
-
-
-def _cut_off(path: Path, amount: str = "") -> Unusable:
-    return Unusable("cut off", f"{path} ends before its header says that it does{amount}; copy or record it again.")
 
 
 def fault_of(samples: np.ndarray, rate: int) -> str | None:

@@ -68,6 +68,9 @@ def check_place(path: Path) -> None:
 def _without_serial(ogg: bytes) -> bytes:
     """Set the serial number of the stream to 0 in an Ogg file of one stream; libsndfile draws it from the clock.
 
+    Without this, `say` and stage synthesize would write other bytes in each run, so a fresh clone with
+    `synthesize.format: ogg` would not reproduce the hashes in dvc.lock.
+
     Source: RFC 3533, section 6. A page has the serial number in bytes 14 to 17, the checksum in bytes 22 to 25, and the
     lengths of its segments from byte 27 on.
     """

@@ -1,45 +1,95 @@
 """Checks sound files for faults that the decoders do not report: a cut-off end, or a header without a frame count.
 
-libsndfile and FFmpeg read a cut-off WAV or Ogg file as if it ended there. If an MP3's header has no frame count,
-libsndfile estimates the length as if the bit rate were constant, and stops there. Cut-off FLAC, m4a and WebM files need
-no check here: their decoders fail, or give less than the length in the header (see `audio.read`).
+libsndfile and FFmpeg read a cut-off WAV, AIFF, CAF, W64, AU or Ogg file as if it ended there. If an MP3's header has no
+frame count, libsndfile estimates the length as if the bit rate were constant, and stops there. Cut-off FLAC, m4a and
+WebM files need no check here: their decoders fail, or give less than the length in the header (see `recordings.read`).
 """
 
 from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
 
-_STREAMED = 0x7FFF0000  # a size of 0, or from here on, means unknown: the program wrote into a pipe
 _HEAD = 1 << 12  # bytes
 _PAGE = 65307  # bytes, the longest page of Ogg (RFC 3533)
 _LAST = 4  # the flag of a stream's last page
+_W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # the GUID of "riff"
+
+
+class _Chunks(NamedTuple):
+    """How a format writes its chunks: an id, a length, the content.
+
+    start: where the first chunk begins. id, length: how many bytes these take. counted: how many bytes of the length
+    are the id and the length themselves. aligned: each chunk begins at a multiple of so many bytes. samples: the id of
+    the chunk of samples. streamed: a length of 0, or from here on, means unknown, as the program wrote into a pipe.
+    """
+
+    start: int
+    order: Literal["little", "big"]
+    id: int
+    length: int
+    counted: int
+    aligned: int
+    samples: bytes
+    streamed: int
+
+
+_WAV = _Chunks(12, "little", 4, 4, 0, 2, b"data", 0x7FFF0000)
+_AIFF = _Chunks(12, "big", 4, 4, 0, 2, b"SSND", 0x7FFF0000)
+_CAF = _Chunks(8, "big", 4, 8, 0, 1, b"data", 1 << 62)  # Apple Core Audio Format Specification 1.0
+_W64 = _Chunks(40, "little", 16, 8, 24, 8, b"data", 1 << 62)  # Sony Wave64
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a WAV, AIFF or Ogg file is cut off; False for other formats, and for a WAV or AIFF that was streamed.
+    """Whether a WAV, AIFF, CAF, W64, AU or Ogg file is cut off; False for other formats, and for a file that was
+    streamed.
 
-    A WAV or AIFF is cut off if its chunk of samples is longer than the rest of the file. An Ogg file is cut off if its
-    last page is incomplete, or lacks the flag of a stream's last page.
+    An Ogg file is cut off if its last page is incomplete, or lacks the flag of a stream's last page. The others are cut
+    off if their samples, by the header, are longer than the rest of the file.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
-        size = path.stat().st_size
+        head = file.read(40)
         if head[:4] == b"OggS":
             file.seek(max(0, size - 2 * _PAGE))
             return _ogg_is_cut_off(file.read())
-        kind = {b"RIFFWAVE": ("little", b"data"), b"RF64WAVE": ("little", b"data"), b"FORMAIFF": ("big", b"SSND")}
-        order, samples = kind.get(head[:4] + head[8:12], ("", b""))
-        at, long = 12, 0
-        while order and at + 8 <= size:
-            file.seek(at)
-            chunk = file.read(8)
-            length = int.from_bytes(chunk[4:], "little" if order == "little" else "big")
-            if chunk[:4] == b"ds64":  # RF64's sizes of the file and of the samples, 8 bytes each (EBU Tech 3306)
-                long = int.from_bytes(file.read(16)[8:], "little")
-            if chunk[:4] == samples and length == 0xFFFFFFFF and long:
-                return at + 8 + long > size + 1
-            if chunk[:4] == samples:
-                return 0 < length < _STREAMED and at + 8 + length > size + 1  # a byte of padding may be missing
-            at += 8 + length + length % 2
+        if head[:4] in (b".snd", b"dns."):
+            return _au_is_cut_off(head, size)
+        chunks = _chunks_of(head)
+        return chunks is not None and _chunks_are_cut_off(file, chunks, size)
+
+
+def _chunks_of(head: bytes) -> _Chunks | None:
+    if head[:16] == _W64_RIFF and head[24:28] == b"wave":
+        return _W64
+    if head[:4] == b"caff":
+        return _CAF
+    known = {b"RIFFWAVE": _WAV, b"RF64WAVE": _WAV, b"FORMAIFF": _AIFF, b"FORMAIFC": _AIFF}
+    return known.get(head[:4] + head[8:12])
+
+
+def _chunks_are_cut_off(file: BinaryIO, form: _Chunks, size: int) -> bool:
+    at, long = form.start, 0
+    while at + form.id + form.length <= size:
+        file.seek(at)
+        id, field = file.read(form.id), file.read(form.length)
+        length = int.from_bytes(field, form.order) - form.counted
+        begin = at + form.id + form.length
+        if id == b"ds64":  # RF64's sizes of the file and of the samples, 8 bytes each (EBU Tech 3306)
+            long = int.from_bytes(file.read(16)[8:], "little")
+        if id.startswith(form.samples):
+            if long and length == 0xFFFFFFFF:
+                return begin + long > size + 1
+            return 0 < length < form.streamed and begin + length > size + 1  # a byte of padding may be missing
+        if length < 0:
+            return False  # no chunk is shorter than its own head: the file is damaged, which its decoder tells
+        at = -(-(begin + length) // form.aligned) * form.aligned
     return False
+
+
+def _au_is_cut_off(head: bytes, size: int) -> bool:
+    """AU has no chunks: its header is the place and the length of the samples (4 bytes each; all ones: unknown)."""
+    order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
+    begin, length = int.from_bytes(head[4:8], order), int.from_bytes(head[8:12], order)
+    return length != 0xFFFFFFFF and begin + length > size
 
 
 def _ogg_is_cut_off(end: bytes) -> bool:

@@ -7,24 +7,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from voicetune.data import audio, readers, words
-from voicetune.data.readers import Utterance
+from voicetune.data import audio, recordings, sounds, words
+from voicetune.data.clip import Clip
+from voicetune.data.left_out import LeftOut
+from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError
 from voicetune.params.data import Prepare
 from voicetune.params.languages import CHARACTER_LIMITS
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A clip that is not used. reason: a short reason that clips can share, then ": " and the details of this clip."""
-
-    id: str
-    source: str
-    reason: str
 
 
 def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOut:
@@ -47,8 +39,8 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
     if utterance.fault:
         return leave_out(utterance.fault)
     try:
-        samples, rate = readers.sound(utterance)
-    except audio.Unusable as error:
+        samples, rate = sounds.sound(utterance)
+    except recordings.Unusable as error:
         return leave_out(f"{error.kind}: {error}")
     if fault := audio.fault_of(samples, rate):
         return leave_out(fault)
@@ -61,7 +53,7 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
         return leave_out(_too_short(seconds, prepare))
     if seconds > prepare.max_seconds:
         return leave_out(f"too long: {seconds:.2f} s, at most {prepare.max_seconds:g} s")
-    audio.write(folder / file_name(utterance), samples)
+    audio.write(folder / _file_name(utterance), samples)
     return round(seconds, 3)
 
 
@@ -103,8 +95,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def file_name(utterance: Utterance) -> str:
-    """The name of the clip's file, in the folder of clips."""
+def clip_of(utterance: Utterance, seconds: float, side: str) -> Clip:
+    """The record of a clip that `make` made.
+
+    Args:
+        seconds: what `make` returned. side: `train`, `validation` or `test`.
+    """
+    u = utterance
+    return Clip(u.id, _file_name(u), u.text, u.language, u.speaker, u.source, seconds, side)
+
+
+def _file_name(utterance: Utterance) -> str:
     return f"{utterance.id}.flac"
 
 

@@ -10,9 +10,6 @@ TRAIN = "train"
 VALIDATION = "validation"
 TEST = "test"
 SIDES = (TRAIN, VALIDATION, TEST)
-FEW = 6
-"""`prepare` warns if validation or test has fewer clips. By the t distribution, a 95 % interval over so few clips is
-wider than their spread alone would make it: 1.3 times for 6 clips, 1.6 times for 4, 6.5 times for 2."""
 
 
 def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed: int) -> list[str]:

@@ -1,50 +1,17 @@
-"""The parameters of the stages prepare, base and encode."""
+"""The parameters of stage prepare. A source's section is that of its reader, see `voicetune.data.readers`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Union
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from voicetune.params.languages import Language
-from voicetune.params.reading import Name, Section, Seed
-from voicetune.params.shared import Device
+from voicetune.data.readers import READERS
+from voicetune.data.readers.source import Source
+from voicetune.params.reading import Section, Seed
 
-
-class _Source(Section):
-    READER: ClassVar[str]
-    name: Name = Field(examples=["anna"])
-    path: str = Field(min_length=1, examples=["data/raw/anna"], description="a folder, or a script of id|text lines")
-    speaker: Name = Field(examples=["anna"])
-    language: Language = Field(examples=["en"])
-
-
-class LJSpeechSource(_Source):
-    """A folder of recordings in LJSpeech's layout."""
-
-    READER: ClassVar[str] = "ljspeech"
-    reader: Literal["ljspeech"]
-
-
-_LONGEST_VOICE = 30  # characters; with a name of 40, espeak-ng ends the process
-
-
-def _voice(name: str) -> str:
-    if not (0 < len(name) <= _LONGEST_VOICE and name.isascii() and name.isprintable()):
-        raise ValueError(f"a name of at most {_LONGEST_VOICE} ASCII characters, such as en-us, en-us+f3 or hu")
-    return name
-
-
-class EspeakSource(_Source):
-    """Sentences for espeak-ng to speak."""
-
-    READER: ClassVar[str] = "espeak"
-    reader: Literal["espeak"]
-    voice: Annotated[str, AfterValidator(_voice)] = Field(examples=["en-us"], description="the voice's name")
-    rate: int = Field(ge=80, le=450, examples=[150], description="words a minute")
-    pitch: int = Field(ge=0, le=99, examples=[50], description="base pitch")
-
-
-Source = Annotated[LJSpeechSource | EspeakSource, Field(discriminator="reader")]
-
+if TYPE_CHECKING:
+    AnySource = Source
+else:
+    AnySource = Annotated[Union[tuple(READERS)], Field(discriminator="reader")]  # noqa: UP007 - of a table, only so
 
 LARGEST = 0.8  # the largest sum of the validation and test shares
 
@@ -52,7 +19,7 @@ LARGEST = 0.8  # the largest sum of the validation and test shares
 class Prepare(Section):
     """validation, test: shares of each source's texts, see `data.split`."""
 
-    sources: list[Source] = Field(min_length=1)
+    sources: list[AnySource] = Field(min_length=1)
     validation: float = Field(gt=0, lt=0.5, examples=[0.1])
     test: float = Field(gt=0, lt=0.5, examples=[0.1])
     min_seconds: float = Field(gt=0, examples=[0.5])
@@ -73,25 +40,8 @@ class Prepare(Section):
         return self
 
 
-class Encode(Section):
-    unknown_characters: Literal["fail", "leave_out"] = Field(examples=["fail"])
-
-
 class PrepareStage(Section):
     """What stage prepare reads of params.yaml. The fields of each stage's class are the keys that dvc.yaml lists."""
 
     seed: Seed
     prepare: Prepare
-
-
-class BaseStage(Section):
-    """What stage base reads."""
-
-    base: str = Field(min_length=1, examples=["tiny"])
-
-
-class EncodeStage(Section):
-    """What stage encode reads."""
-
-    device: Device
-    encode: Encode

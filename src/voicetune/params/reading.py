@@ -169,20 +169,22 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
     if typo := _typo(faults, model, under):
         return f"{path}: {typo}"
     fault = next((f for f in faults if f["type"] == "missing"), faults[0])
-    key = _dotted(under, fault["loc"])
+    keys, sections = _walk(model, fault["loc"])
+    key = _dotted(under, keys)
     given = quoted(fault["input"])
     if fault["type"] == "extra_forbidden":
-        allowed = _sections(model, fault["loc"][:-1])
-        return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed.model_fields))}."
-    if fault["type"] == "missing" and isinstance(fault["loc"][-1], int):  # an item of a list of two values
-        return f"{path}: '{_dotted(under, fault['loc'][:-1])}' lacks a value; write two, such as [3.0, 6.0]."
+        allowed = sections[0].model_fields
+        return f"{path}: there is no key '{key}'; allowed here are {', '.join(sorted(allowed))}."
+    if fault["type"] == "missing" and isinstance(keys[-1], int):  # an item of a list of two values
+        return f"{path}: '{_dotted(under, keys[:-1])}' lacks a value; write two, such as [3.0, 6.0]."
     if fault["type"] == "missing":
-        return f"{path}: the key '{key}' is missing; {_line_to_add(model, fault['loc'], under)}."
-    if fault["type"] == "union_tag_not_found":  # a source without its reader
-        reader = "espeak" if "voice" in fault["input"] else "ljspeech"
-        return f"{path}: the key '{key}.reader' is missing; add the line `reader: {reader}` under `{key}:`."
+        return f"{path}: the key '{key}' is missing; {_line_to_add(sections[0], keys, under)}."
+    if fault["type"] == "union_tag_not_found":  # a source without its reader: the one whose keys are most like its own
+        meant = min(sections, key=lambda section: len(set(section.model_fields) ^ set(fault["input"])))
+        return f"{path}: the key '{key}.reader' is missing; add the line `reader: {_reader(meant)}` under `{key}:`."
     if fault["type"] == "union_tag_invalid":
-        return f"{path}: '{key}.reader' is {quoted(fault['input']['reader'])}, but should be one of {', '.join(_TAGS)}."
+        readers = ", ".join(filter(None, map(_reader, sections)))
+        return f"{path}: '{key}.reader' is {quoted(fault['input']['reader'])}, but should be one of {readers}."
     if fault["type"] == "string_pattern_mismatch":
         return f"{path}: '{key}' is {given}, but should have nothing but {_NAMES}."
     rule = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -199,25 +201,23 @@ def _typo(faults: list[Any], model: type[BaseModel], under: str) -> str | None:
         *above, key = fault["loc"]
         lacking = [str(f["loc"][-1]) for f in faults if f["type"] == "missing" and list(f["loc"][:-1]) == above]
         if meant := difflib.get_close_matches(str(key), lacking, n=1):
-            where = _dotted(under, above)
-            return f"there is no key '{_dotted(under, fault['loc'])}'; write it `{meant[0]}`" + (
+            keys, _ = _walk(model, fault["loc"])
+            where = _dotted(under, keys[:-1])
+            return f"there is no key '{_dotted(under, keys)}'; write it `{meant[0]}`" + (
                 f" (under `{where}:`)." if where else "."
             )
     return None
 
 
-_TAGS = ("ljspeech", "espeak")  # pydantic inserts a source's reader into the location of a fault
-
-
-def _dotted(under: str, location: Iterable) -> str:
+def _dotted(under: str, keys: Iterable) -> str:
     """A key with those above it in the file, such as `prepare.sources.0.name`."""
-    return ".".join(str(part) for part in ([under] if under else []) + [p for p in location if p not in _TAGS])
+    return ".".join(str(part) for part in ([under] if under else []) + list(keys))
 
 
-def _line_to_add(model: type[BaseModel], location: tuple, under: str) -> str:
+def _line_to_add(section: type[BaseModel], keys: list, under: str) -> str:
     """What to write for a missing key, and where."""
-    *above, key = location
-    field = _sections(model, above).model_fields[str(key)]
+    *above, key = keys
+    field = section.model_fields[str(key)]
     where = _dotted(under, above)
     value = field.examples[0] if field.examples else None
     if any(_inner(field.annotation)):
@@ -226,32 +226,38 @@ def _line_to_add(model: type[BaseModel], location: tuple, under: str) -> str:
     return f"add the line `{key}: {written}`" + (f" under `{where}:`" if where else " at the top")
 
 
-def _sections(model: type[BaseModel], location: tuple | list) -> type[BaseModel]:
-    """The section at a location in the file."""
+def _walk(model: type[BaseModel], location: Iterable) -> tuple[list, list[type[BaseModel]]]:
+    """Follow the location of a fault.
+
+    Returns:
+        its keys, without the names of readers, which pydantic inserts after a source's number; and the section that has
+        the last key, or all sections that may stand there, if it is a source whose reader is not known.
+    """
+    keys: list = []
+    above, sections = [model], [model]
     for part in location:
-        if isinstance(part, int):
+        if chosen := [section for section in sections if len(sections) > 1 and _reader(section) == part]:
+            above = sections = chosen
             continue
-        inner = list(_inner(model.model_fields[part].annotation)) if part in model.model_fields else []
-        model = inner[0] if inner else _tagged(model, str(part))
-    return model
+        keys.append(part)
+        above = sections
+        if not isinstance(part, int) and part in sections[0].model_fields:
+            sections = list(_inner(sections[0].model_fields[part].annotation)) or sections
+    return keys, above
+
+
+def _reader(section: type[BaseModel]) -> str | None:
+    """The name that chooses this section of a source: the only value of its key `reader`."""
+    field = section.model_fields.get("reader")
+    return get_args(field.annotation)[0] if field else None
 
 
 def _inner(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Sections named in an annotation, such as those of list[Source]."""
+    """Sections named in an annotation, such as those of list[AnySource]."""
     if _is_section(annotation):
         yield annotation
     for argument in get_args(annotation):
         yield from _inner(argument)
-
-
-def _tagged(model: type[BaseModel], tag: str) -> type[BaseModel]:
-    """The source class of the reader that the tag names; `model` if it names none."""
-    return next((m for m in _below(Section) if getattr(m, "READER", None) == tag), model)
-
-
-def _below(model: type[Section]) -> list[type[Section]]:
-    direct: list[type[Section]] = model.__subclasses__()
-    return [lower for one in direct for lower in (one, *_below(one))]
 
 
 def _is_section(annotation: Any) -> bool:

@@ -6,8 +6,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from voicetune.params.choosing import Choose, ChooseStage
-from voicetune.params.data import BaseStage, Encode, EncodeStage, Prepare, PrepareStage
+from voicetune.params.data import Prepare, PrepareStage
 from voicetune.params.decoding import Asr, Decoding
+from voicetune.params.encoding import BaseStage, Encode, EncodeStage
 from voicetune.params.measuring import (
     CeilingStage,
     Compare,

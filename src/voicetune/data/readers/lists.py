@@ -1,0 +1,104 @@
+"""Reads lists of ids, such as `id|text`. A fault in a list is one sentence, which names the file and the line."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from voicetune import files
+from voicetune.data.readers.source import nfc
+from voicetune.errors import UserError
+
+# In order of preference.
+EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif")
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+_LONGEST_ID = 100  # characters
+_LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
+
+
+def stem(id: str) -> str:
+    """An id without a sound file's extension. Other dots belong to the id."""
+    extension = Path(id).suffix
+    return id.removesuffix(extension) if extension.lower() in EXTENSIONS else id
+
+
+def rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
+    """The rows of a list `id|text...`: stripped, ids in NFC. Quotes are plain characters. Empty lines are skipped.
+
+    Args:
+        fields: how many fields a row may have.
+        source: the source's name, which becomes a part of the clips' names.
+
+    Raises:
+        UserError: the list cannot be read or is empty, or a row has other fields, an id twice or an unusable id.
+    """
+    form = " or ".join("|".join(["id", "text", "normalised text"][:count]) for count in fields)
+    create = f"create it with one line {form} for each clip, or correct the source's path in params.yaml"
+    found: list[list[str]] = []
+    first: dict[str, str] = {}
+    for at, line in lines(path, create):
+        id, *texts = (field.strip() for field in line.split("|"))
+        if len(texts) + 1 not in fields:
+            raise UserError(f"{at} has {len(texts) + 1} fields; write it as {form}.")
+        id = nfc(id)
+        if not stem(id):
+            raise UserError(f"{at} has no id; begin it with the name of its recording, then | and the text.")
+        check_id(id, source, at)
+        check_once(id, stem(id), at, first)
+        found.append([id, *texts])
+    if not found:
+        raise UserError(f"{path} holds no rows; write one line {form} for each clip.")
+    return found
+
+
+def lines(path: Path, create: str) -> Iterator[tuple[str, str]]:
+    """The lines of a text that are not empty, each after its place: `metadata.csv, line 3`.
+
+    Args:
+        create: what to do if there is no such file, without its full stop.
+
+    Raises:
+        UserError: see `files.read_text`.
+    """
+    # not splitlines(), which also splits at characters that a text may hold, such as U+2028
+    for number, line in enumerate(files.read_text(path, create).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Check that a list of a source lies in the source's folder.
+
+    Raises:
+        UserError: it is a link that leads out of the folder.
+    """
+    if files.leaves(path, folder):
+        raise UserError(f"{path} is a link that leads out of {folder}; put the file itself there.")
+
+
+def check_id(id: str, source: str, at: str) -> None:
+    """Check that a clip's file can have this id in its name.
+
+    Raises:
+        UserError: it has folders or control characters, or is too long.
+    """
+    if _UNSAFE.search(id) or id in (".", ".."):
+        raise UserError(f"{at} has the id {id!r}; use a plain file name, without folders or control characters.")
+    if len(id) > _LONGEST_ID:
+        raise UserError(f"{at} has an id of {len(id)} characters; shorten it to at most {_LONGEST_ID}.")
+    if (size := len(f"{source}-{id}".encode())) > _LONGEST_NAME:
+        raise UserError(f"{at} makes a clip whose name has {size} bytes; shorten the id to {_LONGEST_NAME} in all.")
+
+
+def check_once(id: str, key: str, at: str, first: dict[str, str]) -> None:
+    """Check that a list has an id once.
+
+    Args:
+        key: what two ids may not share, such as the id without its extension.
+        first: where each key came first; this adds the new one.
+
+    Raises:
+        UserError: the key came before.
+    """
+    if (earlier := first.setdefault(key, at)) != at:
+        line = earlier.rpartition("line ")[2]
+        raise UserError(f"{at} repeats the id '{id}' of line {line}; rename or remove one of the two.")

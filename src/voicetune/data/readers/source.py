@@ -1,0 +1,52 @@
+"""What the sections of all readers have in common, and the utterance of a source."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+from pydantic import Field
+
+from voicetune import files
+from voicetune.data.utterance import Origin, Utterance
+from voicetune.params.languages import Language
+from voicetune.params.reading import Name, Section
+
+
+class Source(Section):
+    """A source of params.yaml. Each reader adds `reader: Literal["its name"]`, and the keys that it needs."""
+
+    name: Name = Field(examples=["anna"])
+    path: str = Field(min_length=1, examples=["data/raw/anna"], description="a folder, or a script of id|text lines")
+    speaker: Name = Field(examples=["anna"])
+    language: Language = Field(examples=["en"])
+
+
+def utterance(
+    source: Source, id: str, text: str, origin: Origin, fault: str = "", speaker: str | None = None
+) -> Utterance:
+    """Make the utterance of a row.
+
+    Args:
+        id: unique in the source; see `lists.check_id`.
+        fault: why the sound is not available; empty if it is.
+        speaker: who speaks, if it is not the source's speaker.
+    """
+    return Utterance(
+        f"{source.name}-{id}", nfc(text), source.language, speaker or source.speaker, source.name, origin, fault
+    )
+
+
+def nfc(text: str) -> str:
+    """A text in Unicode's form NFC. macOS writes é as two characters, which XTTS does not know."""
+    return unicodedata.normalize("NFC", text)
+
+
+def fault_of(path: Path, folder: Path) -> str:
+    """Why a recording of a source's folder is not available; empty if it is."""
+    if files.leaves(path, folder):
+        return f"link: {path} leads out of {folder}; put the recording itself there"
+    if files.is_file(path):
+        return ""
+    if os.path.exists(path):  # Path.exists raises an error for a name that is too long
+        return f"no plain file: {path} is a folder, a pipe or a device"
+    return f"missing recording: {path}"
