@@ -12,6 +12,7 @@ import made_up
 import numpy as np
 import pytest
 
+import choose
 import compare
 import report
 from voicetune import closure
@@ -172,3 +173,17 @@ def test_the_check_of_parameters_imports_no_library_of_sound():
 def test_the_docs_list_the_measures():
     named = re.findall(r"^\| `(\w+)` \| .* \| .* \|$", (ROOT / "docs/measuring.md").read_text(), re.M)
     assert tuple(name for name in named if name in catalogue.NAMES) == catalogue.NAMES
+
+
+@pytest.mark.parametrize(
+    ("select", "asr"), [("mel_ce", None), ("mos", None), ("cer", "tiny.en"), ("composite", "tiny.en")]
+)
+def test_a_phase_depends_on_the_recogniser_only_if_its_choice_needs_it(tmp_path, monkeypatch, select, asr):
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    settings = (ROOT / "params.yaml").read_text().replace("select: mel_ce", f"select: {select}")
+    (tmp_path / "params.yaml").write_text(settings)
+    monkeypatch.chdir(tmp_path)
+    choose.main()
+    written = json.loads((tmp_path / "data/choice/train_phase2.json").read_text())
+    assert (written["select"], written["asr"]) == (select, asr)
+    assert (written["code"] is None) == (select == "mel_ce")

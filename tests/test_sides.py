@@ -118,7 +118,7 @@ def test_a_training_does_not_depend_on_the_test_clips(garbled, small_base, tmp_p
 
 
 CHOICE = Choice(
-    select="mos", sentences=1000, asr="tiny.en", code="",
+    select="mos", sentences=1000, asr=None, code="",
     decoding=Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0),
 )  # fmt: skip
 
