@@ -233,6 +233,14 @@ def test_hifigans_codec_is_voiced_by_the_base():
     assert red(judged(codec={**poor, "secs": 0.6, "vocoder": "griffin_lim"})) == ["codec"]
 
 
+def test_a_figure_that_the_codec_lacks_is_not_taken_from_the_voice():
+    lines = judged(codec={"vocoder": "hifigan"})
+    assert lines["codec"].told == "Not measured: no SECS was taken."
+    only_secs = judged(codec={"vocoder": "hifigan", "secs": 0.95})
+    assert only_secs["codec"].status == "good"
+    assert "CER" not in only_secs["codec"].says
+
+
 # Its limits, and who prints it
 
 

@@ -218,11 +218,11 @@ def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) 
     rows = [codec, voice] if by_base else [codec]
     found: list[Status] = []
     says = []
-    if cers := [row["cer"] for row in rows if "cer" in row and "cer" in recordings and readable]:
+    if readable and "cer" in recordings and (cers := _of(rows, "cer")):
         found.append(LIMITS["codec_cer"].status(min(cers) - recordings["cer"]))
         says.append(f"CER {_each(cers)}, the recordings {recordings['cer']:.3f}")
     way, missing = _way(recordings)
-    if way is not None and (secs := [row["secs"] for row in rows if "secs" in row]):
+    if way is not None and (secs := _of(rows, "secs")):
         found.append(LIMITS["codec_secs"].status((max(secs) - recordings["secs_floor"]) / way))
         beside = f"a stranger {recordings['secs_floor']:.3f}, the recordings {recordings['secs']:.3f}"
         says.append(f"SECS {_each(secs)}; {beside}")
@@ -261,6 +261,11 @@ def _way(recordings: Figures) -> tuple[float | None, str]:
         figures = f"the recordings {recordings['secs']:.3f}, a stranger {recordings['secs_floor']:.3f}"
         return None, f"SECS does not tell this speaker from a stranger ({figures})."
     return way, ""
+
+
+def _of(rows: Sequence[Figures], name: str) -> list[float]:
+    """A figure of the codec, and of the published voice if it is among the rows. Empty if the codec has no figure."""
+    return [row[name] for row in rows if name in row] if name in rows[0] else []
 
 
 def _each(values: Sequence[float]) -> str:
