@@ -13,27 +13,21 @@ from rich.table import Table
 
 from voicetune import entry, files, outputs, terminal
 from voicetune.measures import clip_table, pairs, results, table
+from voicetune.measures.catalogue import HEADLINES, METRICS
+from voicetune.measures.compared import CEILING, LABELS, PAIRS
+from voicetune.measures.measure import Figure
 from voicetune.measures.pairs import Figures
 from voicetune.params import reading
 from voicetune.params.measuring import CompareStage
 from voicetune.params.models import MODELS
+from voicetune.shapes import read_json
 
 FOLDER = Path("metrics/evaluate")
 OUT = Path("metrics/compare")
-LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2"}
-CEILING = ("recordings", "codec")
 AGAIN = "run `dvc repro -s -f ceiling evaluate`"
-TITLES = {
-    "mel_ce": "mel CE",
-    "text_ce": "text\nCE",
-    "mel_ce_stock": "stock",
-    "cer": "CER",
-    "secs": "SECS",
-    "mos": "MOS",
-}
-HEARD = ("cer", "wer", "secs", "mos", "mishaps")
+LOSSES = [figure for figure in clip_table.FIGURES if figure.metric]
+PRINTED = {figure.name: figure for figure in (*LOSSES, *HEADLINES)}
 BOUNDED = ("mel_ce", "cer")  # only these are printed with intervals; metrics/compare has all of them
-PAIRS = (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2"))
 
 
 def main() -> None:
@@ -41,10 +35,10 @@ def main() -> None:
     settings = reading.load(CompareStage)
     resampling = settings.compare.bootstrap, settings.seed
     rows = {row: table.read(FOLDER / row / table.TABLE) for row in (*MODELS, *CEILING)}
-    facts = {row: results.read(FOLDER / row / results.FACTS, results.CeilingFacts, AGAIN) for row in CEILING}
-    facts |= {model: results.read(FOLDER / model / results.FACTS, results.ModelFacts, AGAIN) for model in MODELS}
+    facts = {row: read_json(FOLDER / row / results.FACTS, results.CeilingFacts, AGAIN) for row in CEILING}
+    facts |= {model: read_json(FOLDER / model / results.FACTS, results.ModelFacts, AGAIN) for model in MODELS}
     clips = {model: clip_table.read(FOLDER / model / clip_table.TABLE) for model in MODELS}
-    points = {model: results.read(FOLDER / f"{model}.json", results.Points, AGAIN) for model in MODELS}
+    points = {model: read_json(FOLDER / f"{model}.json", results.Points, AGAIN) for model in MODELS}
     pairs.check_same_takes(rows)
     pairs.check_same_task(clips, {model: facts[model]["data_sha256"] for model in MODELS})
     figures: dict[str, Figures] = {row: {**facts[row], **pairs.of_takes(rows[row], *resampling)} for row in CEILING}
@@ -62,16 +56,16 @@ def main() -> None:
     outputs.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
     terminal.console.print(overview(figures))
     for a, b in PAIRS:
-        for measure in ("mel_ce", "cer"):
-            if measure in (pair := changes[f"{a}_{b}"]):
-                told = sentence(a, b, TITLES[measure], pair[measure])
+        for name in BOUNDED:
+            if name in (pair := changes[f"{a}_{b}"]):
+                told = sentence(a, b, PRINTED[name].label, pair[name])
                 terminal.console.print(told, soft_wrap=True, markup=False, highlight=False)
 
 
 def voice(model: str, points: Figures) -> Figures:
     """The figures by which a person compares two published voices: twelve at most."""
     described = Path("models") / model / "voicetune.json"
-    facts = results.read(described, results.Facts, f"remove models/{model} and run `dvc repro`").get("facts", {})
+    facts = read_json(described, results.Facts, f"remove models/{model} and run `dvc repro`").get("facts", {})
     trained = {
         "steps": facts.get("steps_before", 0) + facts.get("steps", 0),
         "train_minutes": round(facts.get("clip_seconds", 0.0) / 60, 2),
@@ -84,36 +78,37 @@ def _write_heard(path: Path, figures: Mapping[str, Figures]) -> None:
     files.check_own(path)
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", *HEARD])
-        writer.writerows([row, *(figures[row].get(name, "") for name in HEARD)] for row in (*CEILING, *MODELS))
+        writer.writerow(["row", *METRICS])
+        writer.writerows([row, *(figures[row].get(name, "") for name in METRICS)] for row in (*CEILING, *MODELS))
 
 
 def overview(figures: Mapping[str, Figures]) -> Table:
     """A table with a row for each model, then the recordings and the codec, which bound the measures of speech."""
     shown = Table(box=box.SIMPLE_HEAD, padding=0)
     shown.add_column("", no_wrap=True)
-    for name, title in TITLES.items():
+    for name, figure in PRINTED.items():
         interval = "\n\\[95 %]" if name in BOUNDED else ""
-        shown.add_column(title + interval, justify="right", no_wrap=True)
-    codec = "codec\n(by base)" if figures["codec"].get("vocoder") == "hifigan" else "codec"
-    for row, label in (LABELS | {"recordings": "recordings", "codec": codec}).items():
-        shown.add_row(label, *(_cell(figures[row], name) for name in TITLES))
+        shown.add_column((figure.title or figure.label) + interval, justify="right", no_wrap=True)
+    by_base = figures["codec"].get("vocoder") == "hifigan"
+    for row in (*MODELS, *CEILING):
+        label = "codec\n(by base)" if row == "codec" and by_base else LABELS[row]
+        shown.add_row(label, *(_cell(figures[row], figure) for figure in PRINTED.values()))
     return shown
 
 
-def _cell(row: Figures, name: str) -> str:
-    if name not in row:
+def _cell(row: Figures, figure: Figure) -> str:
+    if (name := figure.name) not in row:
         return ""
     bounds = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if name in BOUNDED else ""
-    return f"{row[name]:.{2 if name == 'mos' else 3}f}{bounds}"
+    return f"{row[name]:.{figure.digits}f}{bounds}"
 
 
-def sentence(a: str, b: str, title: str, change: Figures) -> str:
+def sentence(a: str, b: str, label: str, change: Figures) -> str:
     """A sentence for one paired difference. It says so if the interval includes zero."""
     relative = "" if change["relative"] is None else f" ({100 * change['relative']:+.1f} %)"
     verdict = "" if change["excludes_zero"] else ", not different from zero"
     return (
-        f"{LABELS[a]} -> {LABELS[b]}: {title} {change['difference']:+.3f}{relative}, "
+        f"{LABELS[a]} -> {LABELS[b]}: {label} {change['difference']:+.3f}{relative}, "
         f"95 % interval {change['low']:+.3f} to {change['high']:+.3f}{verdict}"
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from voicetune import entry
 from voicetune.data import clip
 from voicetune.params import reading
-from voicetune.params.measuring import PublishStage
+from voicetune.params.publishing import PublishStage
 from voicetune.speech import publishing
 
 

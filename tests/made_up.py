@@ -8,6 +8,7 @@ import numpy as np
 
 from voicetune.data.split import SIDES
 from voicetune.measures import table, takes
+from voicetune.measures.compared import ROWS
 from voicetune.measures.takes import Take
 from voicetune.params.models import MODELS
 from voicetune.report import gather
@@ -38,7 +39,7 @@ def results(root: Path) -> Path:
         "sources": {"one": {"clips": 3, "minutes": 0.15, **{side: {"clips": 1} for side in SIDES}}},
     })  # fmt: skip
     figures = {}
-    for row in gather.ROWS:
+    for row in ROWS:
         heard = {"cer": 0.1, "cer_low": 0.05, "cer_high": 0.2, "secs": 0.9, "secs_low": 0.8, "secs_high": 0.95}
         model = {
             "mel_ce": 2.0,

@@ -31,6 +31,7 @@ from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
 from voicetune.params import reading, whole
 from voicetune.report import page
+from voicetune.shapes import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = with_scripts((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -425,7 +426,7 @@ CLIPS_HEAD = b"id,file,text,language,speaker,source,seconds,split\n"
 
 
 def figures(path: Path) -> dict:
-    return results.read(path, results.Prepared, "make it again")
+    return read_json(path, results.Prepared, "make it again")
 
 
 DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {

@@ -15,6 +15,7 @@ from voicetune import entry
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
+from voicetune.measures.catalogue import intelligibility, mos, robustness
 from voicetune.measures.intelligibility import character_errors
 from voicetune.measures.intervals import (
     Interval,
@@ -22,11 +23,14 @@ from voicetune.measures.intervals import (
     ratio_interval,
     share_interval,
 )
+from voicetune.measures.measure import Row
 from voicetune.measures.readings import normalise
 from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
 
 SRC = Path(__file__).resolve().parents[1] / "src"
+CER, MOS = intelligibility.MEASURE.figures[0], mos.MEASURE.figures[0]
+MISHAPS = robustness.MEASURE.figures[0]
 SENTENCES = (
     "Which river flows through the city, and how many bridges cross it today?",
     "Nobody knew the answer to the last question of the evening.",
@@ -284,7 +288,7 @@ def write(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content))
 
 
-def take(id: str, number: int, **measured) -> table.Row:
+def take(id: str, number: int, **measured) -> Row:
     return dict.fromkeys(table.COLUMNS) | {"id": id, "take": number} | measured
 
 
@@ -482,7 +486,7 @@ def test_compare_imports_no_torch(tmp_path):
     ],
 )
 def test_a_mishap_is_anything_that_went_wrong_and_was_looked_for(seen, wrong):
-    assert table.mishap(take("a", 0, **seen)) is wrong
+    assert MISHAPS.of.of(take("a", 0, **seen)) == (None if wrong is None else (wrong, 1))
 
 
 def test_a_take_with_two_faults_is_one_mishap_and_one_nobody_looked_at_is_none():
@@ -497,7 +501,7 @@ def test_a_take_with_two_faults_is_one_mishap_and_one_nobody_looked_at_is_none()
     found = bounds.figures(rows, 400, 1)
     assert (found["runaways"], found["skips"], found["clipped"]) == (0.2, 0.2, 0.2)
     assert found["mishaps"] == pytest.approx(2 / 5), "of five takes that were looked at"
-    assert table.figures(rows) == {"mishaps": pytest.approx(2 / 5)}
+    assert table.figures(rows) == {name: found[name] for name in ("runaways", "skips", "clipped", "mishaps")}
     wilson = share_interval(2 / 5, 3)
     assert (found["mishaps_low"], found["mishaps_high"]) == pytest.approx((wilson.low, wilson.high)), "three sentences"
     assert not any(name.startswith("repeats") for name in found), "nobody looked for them"
@@ -523,7 +527,7 @@ def test_a_figure_is_the_same_with_and_without_its_interval():
         for number in range(3)
     ]  # fmt: skip
     plain, bounded = table.figures(rows), bounds.figures(rows, 400, 1)
-    assert set(plain) == {"cer", "wer", "mos", "mishaps"}
+    assert set(plain) == {"cer", "wer", "mos", "clipped", "mishaps"}
     assert plain == {name: pytest.approx(bounded[name]) for name in plain}
     assert plain["cer"] == pytest.approx(sum(r["character_errors"] for r in rows) / sum(r["characters"] for r in rows))
     assert all(bounded[f"{name}_low"] < plain[name] < bounded[f"{name}_high"] for name in plain)
@@ -534,11 +538,11 @@ def test_takes_that_fail_to_be_read_are_left_out_of_a_difference():
     a += [take("t", 0, characters=20, character_errors=0)]
     b = [take("s", 0, characters=10, character_errors=1), take("s", 1), take("u", 0, characters=9, character_errors=9)]
     b += [take("t", 0, characters=20, character_errors=10)]
-    change = bounds.difference(a, b, "cer", 400, 1)
+    change = bounds.difference(a, b, CER, 400, 1)
     assert change.mean == pytest.approx(((0.1 - 0.5) + (0.5 - 0)) / 2), (
         "each sentence counts the same; 'u' is b's alone"
     )
-    assert bounds.difference(a, b, "mos", 400, 1) is None
+    assert bounds.difference(a, b, MOS, 400, 1) is None
 
 
 def test_every_take_of_a_text_has_as_many_characters():

@@ -15,6 +15,7 @@ import report
 from voicetune import run_notes
 from voicetune.errors import UserError
 from voicetune.measures import table, takes
+from voicetune.measures.compared import ROWS
 from voicetune.report import drawing, gather, page
 from voicetune.report.findings import Phase, find
 
@@ -232,7 +233,7 @@ def test_a_take_outside_the_folder_is_not_in_the_report(repository, tmp_path):
 
 
 def test_nothing_spoken_is_no_section(repository, tmp_path):
-    for row in gather.ROWS:
+    for row in ROWS:
         shutil.rmtree(repository / "data/spoken" / row)
         takes.save(repository / "data/spoken" / row, [], 22050)
         table.write(repository / "metrics/evaluate" / row / table.TABLE, [])

@@ -22,7 +22,8 @@ from voicetune.data import codes as codes_file
 from voicetune.data.codes import Codes, Encoded
 from voicetune.data.split import SIDES, TEST, TRAIN, VALIDATION
 from voicetune.measures import clip_losses, cross_entropy, hearing, judge, speaking, takes
-from voicetune.measures.ears import Ears
+from voicetune.measures.catalogue.similarity import Similar
+from voicetune.measures.material import Material
 from voicetune.measures.takes import Take
 from voicetune.params import training
 from voicetune.params.choosing import Choice
@@ -119,7 +120,7 @@ def test_a_training_does_not_depend_on_the_test_clips(garbled, small_base, tmp_p
 
 
 CHOICE = Choice(
-    select="mos", sentences=1000, asr="tiny.en", code="",
+    select="mos", sentences=1000, asr=None, code="",
     decoding=Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0),
 )  # fmt: skip
 
@@ -180,8 +181,8 @@ def test_sentences_are_drawn_from_the_side_that_is_given_and_do_not_depend_on_an
 def test_whose_voice_is_spoken_with_or_compared_with_comes_from_training_clips(garbled):
     def heard(side: str) -> tuple[list[np.ndarray], np.ndarray]:
         data, codes = garbled[side], Codes(garbled[side] / "codes")
-        ears = Ears(codes, data / "clips", [codes.clips[12]], "tiny.en", "cpu", ["similarity"])
-        return conditioning.recordings(codes, data / "clips", "quizmaster"), ears.similar["secs"][1]["quizmaster"]
+        similar = Similar(Material(codes, data / "clips", [codes.clips[12]]))
+        return conditioning.recordings(codes, data / "clips", "quizmaster"), similar.voices["secs"]["quizmaster"]
 
     (clips, embedded), *others = (heard(side) for side in ("", VALIDATION, TEST))
     for again, voice_again in others:

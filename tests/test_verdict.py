@@ -16,6 +16,7 @@ from voicetune.data.clip import Clip
 from voicetune.errors import UserError
 from voicetune.measures import bounds, pairs
 from voicetune.measures.ears import Ears
+from voicetune.measures.material import Material
 from voicetune.measures.takes import Take
 from voicetune.report import verdict
 
@@ -143,11 +144,11 @@ def test_sabotage_of_real_takes_through_all_that_measures(tmp_path):
         def training_clips_of(self, _speaker: str) -> np.ndarray:
             return np.arange(len(clips))
 
-    class OfSounds(Ears):
+    class OfSounds(Material):
         def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
             return sounds[int(clip.id)], espeak.SAMPLE_RATE
 
-    ears = OfSounds(Known(), tmp_path, clips, "tiny.en", "cpu", ["intelligibility", "similarity"])  # type: ignore[arg-type]
+    ears = Ears(OfSounds(Known(), tmp_path, clips), "tiny.en", "cpu", ["intelligibility", "similarity"])
 
     def heard(said: list[np.ndarray]) -> list[dict]:
         return ears.hear_all([Take(c, 0, s) for c, s in zip(clips, said, strict=True)], espeak.SAMPLE_RATE)
@@ -158,7 +159,7 @@ def test_sabotage_of_real_takes_through_all_that_measures(tmp_path):
         "stranger": heard([_spoken(text, "en-us+f2") for text in texts]),
     }
     truth = bounds.figures(heard(sounds), 200, 1)
-    floor = ears.floor(clips)
+    floor = ears.opened["similarity"].floor(clips)
 
     def of(name: str) -> dict:
         figures = {
@@ -230,6 +231,14 @@ def test_hifigans_codec_is_voiced_by_the_base():
     assert lines["codec"].status == "good", "the published voice, with latents of its own, passes it"
     assert "SECS 0.700 (the published voice 0.940)" in lines["codec"].says
     assert red(judged(codec={**poor, "secs": 0.6, "vocoder": "griffin_lim"})) == ["codec"]
+
+
+def test_a_figure_that_the_codec_lacks_is_not_taken_from_the_voice():
+    lines = judged(codec={"vocoder": "hifigan"})
+    assert lines["codec"].told == "Not measured: no SECS was taken."
+    only_secs = judged(codec={"vocoder": "hifigan", "secs": 0.95})
+    assert only_secs["codec"].status == "good"
+    assert "CER" not in only_secs["codec"].says
 
 
 # Its limits, and who prints it

@@ -1,9 +1,9 @@
 """Which files of this project a stage runs: its script, and every module that it imports, directly or not.
 
 Imports inside functions count. Imports for type checkers only do not count. An import whose line says
-`# no dep: <reason>` is left out, because its code cannot change the stage's results. If a module names a folder
-`templates` that lies beside it, the whole folder counts. A stage's deps in dvc.yaml list these files. A test compares
-the two.
+`# no dep: <reason>` is left out, because its code cannot change the stage's results. A package that imports whatever
+lies in its folder, with `iter_modules(__path__)`, counts with all its modules. If a module names a folder `templates`
+that lies beside it, the whole folder counts. A stage's deps in dvc.yaml list these files. A test compares the two.
 """
 
 import ast
@@ -99,6 +99,9 @@ def _follow(path: Path, src: Path, seen: dict[Path, None]) -> None:
         for name in names:
             if name.split(".")[0] == PACKAGE:
                 _add(name, src, seen)
+    if path.name == "__init__.py" and "iter_modules(__path__)" in text:
+        for beside in sorted(path.parent.glob("*.py")):
+            _add(".".join(beside.relative_to(src).with_suffix("").parts), src, seen)
 
 
 def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from voicetune import files
 from voicetune.errors import UserError
-from voicetune.params import heard
+from voicetune.measures import catalogue, choosing
 from voicetune.params.shared import BUNDLE, TINY
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
@@ -109,14 +109,14 @@ def _check_languages(params: Params) -> None:
 
 def languages_read(params: Params) -> list[str]:
     """The languages that the recogniser will read: those of the recordings, or none if no measure uses it."""
-    chosen_by = {part for name in PHASES for part in heard.CHOSEN_BY.get(getattr(params, name).select, ())}
-    asked = is_measured(params) or bool(chosen_by & set(heard.READ))
+    chosen_by = {part for name in PHASES for part in choosing.measures_of(getattr(params, name).select)}
+    asked = is_measured(params) or catalogue.reads(chosen_by)
     return sorted({source.language for source in params.prepare.sources}) if asked else []
 
 
 def is_measured(params: Params) -> bool:
     """Whether stages ceiling and evaluate use the recogniser on what is spoken."""
-    return params.speak.sentences > 0 and bool(set(params.evaluate.measures) & set(heard.READ))
+    return params.speak.sentences > 0 and catalogue.reads(params.evaluate.measures)
 
 
 def check_room(root: Path, phase: str, params: Params) -> None:

@@ -1,10 +1,14 @@
-"""Types that check the cells and figures of a file, and messages for what is wrong in it."""
+"""Types that check the cells and figures of a file, messages for what is wrong in it, and the reader of JSON files."""
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from voicetune import files
+from voicetune.errors import UserError
 
 _FOLDERS = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
@@ -55,6 +59,25 @@ def parsed(text: str, shape: Any) -> Any:
     """
     TypeAdapter(shape).validate_json(text, strict=True)
     return json.loads(text)
+
+
+def read_json(path: Path, shape: Any, again: str) -> dict[str, Any]:
+    """Read figures that a stage wrote as JSON.
+
+    Args:
+        shape: the class or type to check them against, such as one of `measures.results`.
+        again: the remedy for the error message, without a full stop.
+
+    Raises:
+        UserError: the file is missing or damaged, lacks a key, or has a value of the wrong kind.
+    """
+    text = files.read_text(path, "run `dvc repro`")
+    try:
+        return parsed(text, shape)
+    except ValidationError as error:
+        raise UserError(f"{path} {told(error)}; {again}.") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is not valid JSON; {again}.") from None
 
 
 def told(error: ValidationError) -> str:

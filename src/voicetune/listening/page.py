@@ -22,9 +22,8 @@ from voicetune import files
 from voicetune.data import audio
 from voicetune.errors import UserError
 from voicetune.measures import takes
+from voicetune.measures.compared import RATED
 
-RECORDINGS = "recordings"
-RATED = ("base", "phase1", "phase2", RECORDINGS)
 PAGE, KEY = "index.html", "key.json"
 LOUDNESS = -23.0  # LUFS (EBU R 128), the loudness of the clips
 QUIETEST = -33.0  # LUFS: a sound with high peaks may lower the others to this level, but no further
@@ -47,7 +46,7 @@ class Built:
 
 def pairs(published: str) -> list[tuple[str, str]]:
     """The pairs of rows to compare: the two phases, base and published model, published model and recordings."""
-    wanted = [("phase1", "phase2"), ("base", published), (published, RECORDINGS)]
+    wanted = [("phase1", "phase2"), ("base", published), (published, "recordings")]
     return [(first, second) for first, second in wanted if first != second]
 
 

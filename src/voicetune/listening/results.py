@@ -13,12 +13,12 @@ from rich.table import Table
 from voicetune import files, outputs
 from voicetune.errors import UserError
 from voicetune.listening import figures
-from voicetune.listening.page import KEY, RATED, RECORDINGS
+from voicetune.listening.page import KEY
 from voicetune.measures import takes
+from voicetune.measures.compared import LABELS, RATED
 from voicetune.shapes import Plain
 
 METRICS = Path("metrics/listening.json")
-LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2", RECORDINGS: "recordings"}
 _LARGEST = 10_000_000  # bytes; a listener's file has a few thousand
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -60,7 +60,7 @@ class Answers(_Record):
 class Sound(_Record):
     """Which row spoke which sentence. sha256: of the sound's file in data/spoken."""
 
-    row: Literal["base", "phase1", "phase2", "recordings"]
+    row: Literal[RATED]  # type: ignore[valid-type]
     sentence: Plain
     sha256: str
 

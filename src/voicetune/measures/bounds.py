@@ -4,41 +4,39 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from voicetune.measures.catalogue import FIGURES
 from voicetune.measures.intervals import Interval, paired_difference, ratio_interval, share_interval
-from voicetune.measures.table import AVERAGED, SHARES, Row, mishap, sums_by_sentence
+from voicetune.measures.measure import Figure, Row, Share
+from voicetune.measures.table import sums_by_sentence
 
 
 def figures(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, float]:
-    """Every measure that the rows have: its figure, and `_low` and `_high` of its 95 % interval over sentences.
+    """Every figure that was measured on the rows, and `_low` and `_high` of its 95 % interval over sentences.
 
     The bootstrap draws all takes of a sentence together, because they are not independent. For the same reason the
     interval of a share counts each sentence as one observation. It is too wide if the takes of a sentence go wrong
     independently of each other.
     """
     found: dict[str, float] = {}
-    for name in AVERAGED:
-        sums, counts = sums_by_sentence(rows, name)
-        if sums:
-            found |= named(name, ratio_interval(list(sums.values()), list(counts.values()), resamples, seed))
-    for name, (column, bad) in SHARES.items():
-        found |= _share(name, [(row["id"], row[column] == bad) for row in rows if row[column] is not None])
-    return found | _share("mishaps", [(row["id"], seen) for row in rows if (seen := mishap(row)) is not None])
+    for figure in FIGURES:
+        sums, counts = sums_by_sentence(rows, figure)
+        if not sums:
+            continue
+        if isinstance(figure.of, Share):
+            interval = share_interval(sum(sums.values()) / sum(counts.values()), len(sums))
+        else:
+            interval = ratio_interval(list(sums.values()), list(counts.values()), resamples, seed)
+        found |= named(figure.name, interval)
+    return found
 
 
-def _share(name: str, seen: Sequence[tuple[str, bool]]) -> dict[str, float]:
-    if not seen:
-        return {}
-    share = float(np.mean([bad for _, bad in seen]))
-    return named(name, share_interval(share, len({id for id, _ in seen})))
-
-
-def difference(a: Sequence[Row], b: Sequence[Row], name: str, resamples: int, seed: int) -> Interval | None:
+def difference(a: Sequence[Row], b: Sequence[Row], figure: Figure, resamples: int, seed: int) -> Interval | None:
     """Interval of b's figure minus a's over the sentences that both have; None if there are none.
 
     Sentences are weighted by their counts (takes, characters or words). If a sentence's counts differ between a and b,
     all sentences get the same weight.
     """
-    (sums_a, counts_a), (sums_b, counts_b) = sums_by_sentence(a, name), sums_by_sentence(b, name)
+    (sums_a, counts_a), (sums_b, counts_b) = sums_by_sentence(a, figure), sums_by_sentence(b, figure)
     both = sorted(set(sums_a) & set(sums_b))
     if not both:
         return None

@@ -12,6 +12,7 @@ from pydantic import Field
 from voicetune import files
 from voicetune.data import rows
 from voicetune.errors import UserError
+from voicetune.measures.measure import Figure, Ratio
 from voicetune.shapes import Number, Plain
 
 TABLE = "clips.csv"
@@ -31,6 +32,25 @@ class _Row:
 
 
 COLUMNS = tuple(field.name for field in fields(_Row))
+FIGURES = (
+    Figure(
+        "mel_ce", "mel CE", 3, "lower", "nats per audio token, test clips", Ratio("mel_nats", "mel_tokens"), metric=True
+    ),
+    Figure(
+        "text_ce", "text CE", 3, "lower", "nats per text token, unscaled", Ratio("text_nats", "text_tokens"),
+        metric=True, title="text\nCE",
+    ),
+    Figure(
+        "mel_ce_stock", "mel CE, stock", 3, "lower", "as the stock trainer measures it; not comparable", None,
+        metric=True, title="stock",
+    ),
+    Figure(
+        "top1", "top 1", 3, "higher", "share of the test clips' codes that the model finds likeliest",
+        Ratio("top1", "mel_tokens"),
+    ),
+    Figure("top10", "top 10", 3, "higher", "share among its ten likeliest", Ratio("top10", "mel_tokens")),
+)  # fmt: skip
+"""The figures of the test clips, always measured. `mel_ce_stock` is no sum over the rows of this table."""
 
 
 @dataclass(frozen=True)

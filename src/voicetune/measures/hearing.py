@@ -8,16 +8,15 @@ from TTS.tts.models.xtts import Xtts
 
 from voicetune import outputs
 from voicetune.data.codes import Codes
-from voicetune.measures import table
+from voicetune.measures import catalogue, table
+from voicetune.measures.catalogue.similarity import Similar
 from voicetune.measures.ears import Ears
+from voicetune.measures.material import Material
+from voicetune.measures.measure import Row
 from voicetune.measures.results import FACTS
 from voicetune.measures.similarity import OwnEncoder
-from voicetune.measures.table import Row
 from voicetune.measures.takes import Take
 from voicetune.xtts import folder
-
-_SHORT = {"cer": "CER", "secs": "SECS", "mos": "MOS (predicted)"}
-_KEPT = ("cer", "wer", "secs", "mos", "mishaps")  # figures in a model's metrics file; metrics/compare has all of them
 
 
 def ears_for(
@@ -37,11 +36,11 @@ def ears_for(
             the encoder's weights real.
         clips: the folder of the recordings.
         asr, device: see `recogniser.Recogniser`.
-        measures: the measures to take, of `params.measuring.Measure`.
+        measures: names of the measures to take, see `catalogue.MEASURES`.
     """
     said = list({take.clip.id: take.clip for take in takes}.values())
     own = OwnEncoder(xtts) if vocoder == "hifigan" else None
-    return Ears(codes, clips, said, asr, device, measures, own) if said else None
+    return Ears(Material(codes, clips, said, own), asr, device, measures) if said else None
 
 
 def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
@@ -50,8 +49,9 @@ def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
 
 
 def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:
-    """`secs_floor`, the SECS of a stranger who says the same sentences, see `Ears.floor`; empty if not measured."""
-    found = ears.floor([take.clip for take in takes]) if ears and "similarity" in ears.measures else None
+    """`secs_floor`, the SECS of a stranger who says the same sentences, see `Similar.floor`; empty if not measured."""
+    similar = ears.opened.get("similarity") if ears else None
+    found = similar.floor([take.clip for take in takes]) if isinstance(similar, Similar) else None
     return {} if found is None else {"secs_floor": found}
 
 
@@ -71,11 +71,11 @@ def write(out: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
 def figures(out: Path) -> dict[str, float]:
     """The few figures of a row's takes that go into a model's metrics file."""
     found = table.figures(table.read(out / table.TABLE))
-    return {name: found[name] for name in _KEPT if name in found}
+    return {name: found[name] for name in catalogue.METRICS if name in found}
 
 
 def summary(out: Path) -> str:
     """CER, SECS and predicted MOS for a line on the terminal."""
     found = figures(out)
-    said = [f"{label} {found[name]:.3f}" for name, label in _SHORT.items() if name in found]
+    said = [f"{one.label} {found[one.name]:.3f}" for one in catalogue.HEADLINES if one.name in found]
     return ", ".join(said) or "nothing was spoken"

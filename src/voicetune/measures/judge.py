@@ -1,24 +1,16 @@
 """Chooses a phase's best model by ear: the model in training speaks validation sentences, and one figure decides."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from voicetune.data.codes import Codes
-from voicetune.measures import table
+from voicetune.measures import catalogue, choosing, table
 from voicetune.measures.ears import Ears
+from voicetune.measures.material import Material
 from voicetune.measures.speaking import speak
 from voicetune.measures.takes import sentences
 from voicetune.params.choosing import Choice
-from voicetune.params.heard import CHOSEN_BY
 from voicetune.speech.conditioning import compute_speakers
 from voicetune.speech.voice import Voice
-
-SCORES: dict[str, Callable[[dict[str, float]], float]] = {
-    "cer": lambda found: found["cer"],
-    "mos": lambda found: -found["mos"],
-    # each term is 0 for perfect speech and about 1 for useless speech
-    "composite": lambda found: found["cer"] + (1 - found["secs"]) + (5 - found["mos"]) / 4,
-}
 
 
 class Judge:
@@ -33,11 +25,11 @@ class Judge:
     def __init__(self, voice: Voice, codes: Codes, data: Path, choice: Choice, seed: int):
         self.voice, self.codes, self.clips, self.choice, self.seed = voice, codes, data / "clips", choice, seed
         assert choice.sentences is not None
-        assert choice.asr is not None
         self.chosen = sentences(codes.validation, seed, choice.sentences)
         said = [codes.clips[i] for i in self.chosen]
         # on the CPU, because the training needs the memory of the GPU
-        self.ears = Ears(codes, self.clips, said, choice.asr, "cpu", CHOSEN_BY[choice.select])
+        measures = choosing.measures_of(choice.select)
+        self.ears = Ears(Material(codes, self.clips, said), choice.asr, "cpu", measures)
 
     def __call__(self) -> tuple[dict[str, float], float]:
         """Return the figures of the spoken sentences, and the score to choose by (lower is better)."""
@@ -51,6 +43,6 @@ class Judge:
         takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
         gpt.train(was_training)
         found = table.figures(self.ears.hear_all(takes, self.voice.rate))
-        figures: dict[str, float] = {name: found[name] for name in ("cer", "secs", "mos") if name in found}
-        score = SCORES[self.choice.select](found)
+        figures = {one.name: found[one.name] for one in catalogue.HEADLINES if one.name in found}
+        score = choosing.score(self.choice.select, found)
         return ({**figures, "composite": score} if self.choice.select == "composite" else figures), score

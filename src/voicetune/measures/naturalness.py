@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from voicetune.measures.audible import audible
+
 _RATE = 16000
 _WINDOW = int(9.01 * _RATE)  # samples in one input of the model
-_SHORTEST = 0.25  # seconds
-_SILENCE = 1e-4  # peak
 _THREADS = 1  # per sound; the order of floating-point sums depends on the number of threads
 
 
@@ -42,7 +42,7 @@ class MosPredictor:
         sound, which takes seven times as long.
         """
         samples = np.asarray(samples, np.float32)
-        if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
+        if not audible(samples, rate):
             return None
         sound = np.clip(soxr.resample(samples, rate, _RATE), -1, 1)
         if len(sound) < _WINDOW:

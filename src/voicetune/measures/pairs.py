@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from voicetune.errors import UserError
-from voicetune.measures import bounds, table
+from voicetune.measures import bounds, catalogue, clip_table, table
 from voicetune.measures.clip_table import ClipTable
 from voicetune.measures.intervals import Interval, paired_difference, ratio_interval
+from voicetune.measures.measure import Ratio, Row
 from voicetune.params.models import MODELS
 
 Figures = dict[str, Any]
@@ -17,13 +18,14 @@ Figures = dict[str, Any]
 def of_clips(clips: ClipTable, resamples: int, seed: int) -> Figures:
     """Cross entropies and top-1 and top-10 shares of one model, each with its interval over clips."""
     found: Figures = {"clips": len(clips.ids)}
-    parts = {"mel_ce": ("mel_nats", "mel_tokens"), "text_ce": ("text_nats", "text_tokens")}
-    for name, (sums, counts) in (parts | {top: (top, "mel_tokens") for top in ("top1", "top10")}).items():
-        found |= bounds.named(name, ratio_interval(clips.columns[sums], clips.columns[counts], resamples, seed))
+    for figure in clip_table.FIGURES:
+        if isinstance(figure.of, Ratio):
+            sums, counts = clips.columns[figure.of.above], clips.columns[figure.of.below]
+            found |= bounds.named(figure.name, ratio_interval(sums, counts, resamples, seed))
     return found
 
 
-def of_takes(rows: Sequence[table.Row], resamples: int, seed: int) -> Figures:
+def of_takes(rows: Sequence[Row], resamples: int, seed: int) -> Figures:
     """The figures of one row's takes, each with its interval over sentences."""
     counts = {"sentences": len({row["id"] for row in rows}), "takes": len(rows)}
     return {**counts, **bounds.figures(rows, resamples, seed)}
@@ -58,7 +60,7 @@ def check_same_task(tables: Mapping[str, ClipTable], data: Mapping[str, str]) ->
             )
 
 
-def check_same_takes(rows: Mapping[str, Sequence[table.Row]]) -> None:
+def check_same_takes(rows: Mapping[str, Sequence[Row]]) -> None:
     """Check that all models said the same takes, and that recordings and codec have each sentence once, or no rows.
 
     Raises:
@@ -84,14 +86,14 @@ def compare_clips(a: ClipTable, b: ClipTable, resamples: int, seed: int) -> Figu
     return pair
 
 
-def compare_takes(a: Sequence[table.Row], b: Sequence[table.Row], resamples: int, seed: int) -> Figures:
+def compare_takes(a: Sequence[Row], b: Sequence[Row], resamples: int, seed: int) -> Figures:
     """Differences b - a of the figures of takes, with intervals over sentences."""
     before, after = table.figures(a), table.figures(b)
     pair: Figures = {}
-    for measure in table.AVERAGED:
-        interval = bounds.difference(a, b, measure, resamples, seed)
+    for figure in catalogue.AVERAGED:
+        interval = bounds.difference(a, b, figure, resamples, seed)
         if interval is not None:
-            pair[measure] = _change(before[measure], after[measure], interval)
+            pair[figure.name] = _change(before[figure.name], after[figure.name], interval)
     return pair
 
 

@@ -1,18 +1,16 @@
-"""Reads the figures that stages write as JSON, and checks the shape of each file. Imports no torch."""
+"""The shapes of the figures that stages write as JSON; `shapes.read_json` reads and checks them. Imports no torch."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
-from voicetune import files
-from voicetune.errors import UserError
-from voicetune.measures.table import AVERAGED, SHARES
-from voicetune.params.models import ModelName
-from voicetune.shapes import Count, Flat, Number, Record, parsed, told
+from voicetune.measures import catalogue, clip_table
+from voicetune.measures.compared import PAIRS, RATED, ROWS
+from voicetune.params.models import MODELS, ModelName
+from voicetune.shapes import Count, Flat, Number, Record
 
 FACTS = "facts.json"
-FIGURES = ("mel_ce", "text_ce", "mel_ce_stock", "top1", "top10", *AVERAGED, *SHARES, "mishaps")
+FIGURES = tuple(figure.name for figure in (*clip_table.FIGURES, *catalogue.FIGURES))
 """The figures of a row of metrics/compare/figures.json. A figure with an interval also has `_low` and `_high`."""
 
 
@@ -30,17 +28,10 @@ class ModelFacts(Flat):
     data_sha256: str
 
 
-class Points(Flat):
-    """metrics/evaluate/<model>.json: always the losses, and the other figures if they were measured."""
-
-    mel_ce: Number
-    text_ce: Number
-    mel_ce_stock: Number
-    cer: Number = 0.0
-    wer: Number = 0.0
-    secs: Number = 0.0
-    mos: Number = 0.0
-    mishaps: Number = 0.0
+_POINTS: dict[str, Any] = {figure.name: (Number, ...) for figure in clip_table.FIGURES if figure.metric}
+_POINTS |= dict.fromkeys(catalogue.METRICS, (Number, 0.0))
+Points = create_model("Points", __base__=Flat, **_POINTS)
+"""metrics/evaluate/<model>.json: always the losses, and the other figures if they were measured."""
 
 
 class _Bounded(Flat):
@@ -69,14 +60,9 @@ class _Model(_Row, ModelFacts):  # type: ignore[misc, valid-type]
     pass
 
 
-class Figures(Record):
-    """metrics/compare/figures.json."""
-
-    recordings: _Ceiling
-    codec: _Ceiling
-    base: _Model
-    phase1: _Model
-    phase2: _Model
+_ROWS: dict[str, Any] = {row: (_Model if row in MODELS else _Ceiling, ...) for row in ROWS}
+Figures = create_model("Figures", __base__=Record, **_ROWS)
+"""metrics/compare/figures.json."""
 
 
 class _Change(Record):
@@ -89,7 +75,7 @@ class _Change(Record):
     excludes_zero: bool
 
 
-_MEASURED: dict[str, Any] = dict.fromkeys(AVERAGED, (_Change, None))
+_MEASURED: dict[str, Any] = {figure.name: (_Change, None) for figure in catalogue.AVERAGED}
 
 
 class _Losses(Record):
@@ -100,12 +86,9 @@ class _Losses(Record):
 _Pair = create_model("_Pair", __base__=_Losses, **_MEASURED)
 
 
-class Changes(Record):
-    """metrics/compare/changes.json."""
-
-    base_phase1: _Pair  # type: ignore[valid-type]
-    phase1_phase2: _Pair  # type: ignore[valid-type]
-    base_phase2: _Pair  # type: ignore[valid-type]
+_PAIRS: dict[str, Any] = {f"{first}_{second}": (_Pair, ...) for first, second in PAIRS}
+Changes = create_model("Changes", __base__=Record, **_PAIRS)
+"""metrics/compare/changes.json."""
 
 
 class _Clips(Record):
@@ -127,7 +110,7 @@ class Prepared(Record):
     sources: dict[str, _Source]
 
 
-_ROW = "(base|phase1|phase2|recordings)"
+_ROW = f"({'|'.join(RATED)})"
 
 
 class _Preference(Record):
@@ -170,25 +153,3 @@ class Facts(Record):
     """The part of a model folder's voicetune.json that says how it was trained."""
 
     facts: _Trained = _Trained()
-
-
-AnyFigures = dict[str, Any]
-
-
-def read(path: Path, shape: type[Any], again: str) -> dict[str, Any]:
-    """Read figures that a stage wrote.
-
-    Args:
-        shape: the class or type to check them against.
-        again: the remedy for the error message, without a full stop.
-
-    Raises:
-        UserError: the file is missing or damaged, lacks a key, or has a value of the wrong kind.
-    """
-    text = files.read_text(path, "run `dvc repro`")
-    try:
-        return parsed(text, shape)
-    except ValidationError as error:
-        raise UserError(f"{path} {told(error)}; {again}.") from None
-    except (ValueError, RecursionError):
-        raise UserError(f"{path} is not valid JSON; {again}.") from None

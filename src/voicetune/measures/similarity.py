@@ -12,13 +12,12 @@ import numpy as np
 import soxr
 
 from voicetune.errors import UserError
+from voicetune.measures.audible import audible
 
 if TYPE_CHECKING:
     from TTS.tts.models.xtts import Xtts
 
 _RATE = 16000  # resemblyzer.hparams.sampling_rate
-_SHORTEST = 0.25  # seconds; a sound shorter than a syllable says nothing about a voice
-_SILENCE = 1e-4  # peak; -80 dB of full scale, far below any speech
 
 
 class SpeakerEncoder:
@@ -49,7 +48,7 @@ class SpeakerEncoder:
         figure would also depend on how the voice activity detector judges synthetic speech.
         """
         samples = np.asarray(samples, np.float32)
-        if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
+        if not audible(samples, rate):
             return None
         embedding = self._encoder.embed_utterance(self._levelled(soxr.resample(samples, rate, _RATE)))
         return embedding.astype(np.float32) if np.isfinite(embedding).all() else None
@@ -72,7 +71,7 @@ class OwnEncoder:
         import torch
 
         samples = np.asarray(samples, np.float32)
-        if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
+        if not audible(samples, rate):
             return None
         with torch.inference_mode():
             embedded = self._xtts.get_speaker_embedding(torch.from_numpy(samples)[None], rate)

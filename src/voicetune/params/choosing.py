@@ -33,7 +33,7 @@ class Choice(Section):
 
     If `select` is mel_ce, all other fields are None, so that a change of the speaking does not retrain the phase.
 
-    code: SHA-256 of the code that speaks and measures.
+    asr: None if no measure that decides needs the recogniser. code: SHA-256 of the code that speaks and measures.
     """
 
     select: Select

@@ -1,20 +1,21 @@
-"""The parameters of the stages ceiling, evaluate, compare and publish."""
+"""The parameters of the stages ceiling, evaluate and compare."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from voicetune.params.decoding import Asr, Decoding
+from voicetune.measures import catalogue
+from voicetune.params.decoding import Asr
 from voicetune.params.models import ModelName
 from voicetune.params.reading import Section, Seed
 from voicetune.params.shared import ConditioningSeconds, Device
 from voicetune.params.speaking import Speak
 
-Measure = Literal["intelligibility", "similarity", "mos", "prosody", "robustness"]
+MeasureName = Literal[catalogue.NAMES]  # type: ignore[valid-type]
 
 
 class Evaluate(Section):
-    measures: list[Measure] = Field(examples=["[intelligibility, similarity, mos, prosody, robustness]"])
+    measures: list[MeasureName] = Field(examples=[f"[{', '.join(catalogue.NAMES)}]"])
 
 
 class Compare(Section):
@@ -47,10 +48,3 @@ class CompareStage(Section):
     seed: Seed
     publish: ModelName
     compare: Compare
-
-
-class PublishStage(Section):
-    """What stage publish reads."""
-
-    publish: ModelName
-    decoding: Decoding

@@ -7,11 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from voicetune.errors import UserError
+from voicetune.measures import choosing  # no dep: the names that `select` may have change no training
 from voicetune.params.reading import PATH, LearningRate, Section, Seed, check, read_yaml
 from voicetune.params.shared import TINY, ConditioningSeconds, Device
 
 PHASES = ("train_phase1", "train_phase2")
-Select = Literal["mel_ce", "cer", "mos", "composite"]
+Select = Literal[choosing.SELECTS]  # type: ignore[valid-type]
 
 
 class Phase(Section):

@@ -9,15 +9,9 @@ from voicetune.params.choosing import Choose, ChooseStage
 from voicetune.params.data import Prepare, PrepareStage
 from voicetune.params.decoding import Asr, Decoding
 from voicetune.params.encoding import BaseStage, Encode, EncodeStage
-from voicetune.params.measuring import (
-    CeilingStage,
-    Compare,
-    CompareStage,
-    Evaluate,
-    EvaluateStage,
-    PublishStage,
-)
+from voicetune.params.measuring import CeilingStage, Compare, CompareStage, Evaluate, EvaluateStage
 from voicetune.params.models import ModelName
+from voicetune.params.publishing import PublishStage
 from voicetune.params.reading import PATH, LearningRate, Section, Seed, check, read_yaml
 from voicetune.params.shared import ConditioningSeconds, Device
 from voicetune.params.speaking import Speak, SpeakStage, Synthesize, SynthesizeStage

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from voicetune.measures.catalogue import HEADLINES
+
 _SAME = 1e-3  # nats; less is no difference. Two measurements of one model on the same clips differ by far less
 _FEWEST = 3  # fewest evaluations that a trend is fitted to
 _FAR = 10  # a curve is continued to at most this many times its steps
@@ -261,20 +263,17 @@ def _target(phase: Phase) -> Iterator[Finding]:
         yield Finding("target_missed" if factor <= _FAR else "target_out_of_reach", f"{missing}; {how}.", True)
 
 
-_HEARD = {"cer": ("CER", 1), "secs": ("SECS", -1), "mos": ("predicted MOS", -1)}  # 1: more is worse
-
-
 def _disagreement(pair: Pair) -> Iterator[Finding]:
     """Report measures of the speech that got worse although the mel CE fell."""
     if pair["mel_ce"]["difference"] >= 0:
         return
-    for name, (label, worse) in _HEARD.items():
-        change = pair.get(name)
-        if change and change["difference"] * worse > 0:
+    for figure in HEADLINES:
+        change = pair.get(figure.name)
+        if change and figure.gain(change["difference"]) < 0:
             certain = "" if change["excludes_zero"] else ", which could be chance"
             yield Finding(
                 "heard_worse",
-                f"While the mel CE fell, {label} got worse, from {change['from']:.3f} to {change['to']:.3f} "
+                f"While the mel CE fell, {figure.label} got worse, from {change['from']:.3f} to {change['to']:.3f} "
                 f"({change['difference']:+.3f}, 95 % interval {change['low']:+.3f} to {change['high']:+.3f}){certain}.",
                 bool(change["excludes_zero"]),
             )  # fmt: skip

@@ -12,20 +12,19 @@ from voicetune.data import clip
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
 from voicetune.measures import pairs, results, table
+from voicetune.measures.compared import LABELS, ROWS
+from voicetune.measures.measure import Row
 from voicetune.params import whole
-from voicetune.params.models import MODELS
 from voicetune.params.training import Phase as PhaseSettings
 from voicetune.params.unlisted import Unlisted
 from voicetune.params.whole import Params
 from voicetune.report.findings import Phase, Point
 from voicetune.report.verdict import COMPARE
-from voicetune.shapes import Number
+from voicetune.shapes import Number, read_json
 
-ROWS = ("recordings", "codec", *MODELS)
-LABELS = {"base": "base", "phase1": "phase 1", "phase2": "phase 2", "recordings": "recordings", "codec": "codec"}
 LISTEN = "make it again with `python -m voicetune listen`, or restore it with `git checkout`"
 _CURVE = TypeAdapter(list[tuple[Number, Number]])
-PHASES = {"train_phase1": "phase 1", "train_phase2": "phase 2"}
+PHASES = {f"train_{phase}": LABELS[phase] for phase in ("phase1", "phase2")}
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Results:
     settings: Params
     parameters: str
     figures: dict[str, dict[str, Any]]
-    said: dict[str, list[table.Row]]
+    said: dict[str, list[Row]]
     pairs: dict[str, Any]
     phases: list[Phase]
     prepared: dict[str, Any]
@@ -54,20 +53,18 @@ def read(root: Path) -> Results:
         UserError: a file is missing or not what its stage writes.
     """
     metrics, settings = root / "metrics", whole.load(root / "params.yaml")
-    heard = results.read(metrics / "listening.json", results.Listening, LISTEN)
+    heard = read_json(metrics / "listening.json", results.Listening, LISTEN)
     said = {row: table.read(metrics / "evaluate" / row / table.TABLE) for row in ROWS}
     pairs.check_same_takes(said)
     written = settings.model_dump(mode="json", exclude=set(Unlisted.model_fields))
     return Results(
         settings=settings,
         parameters=yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100),
-        figures=results.read(metrics / "compare" / "figures.json", results.Figures, COMPARE),
+        figures=read_json(metrics / "compare" / "figures.json", results.Figures, COMPARE),
         said=said,
-        pairs=results.read(metrics / "compare" / "changes.json", results.Changes, COMPARE),
+        pairs=read_json(metrics / "compare" / "changes.json", results.Changes, COMPARE),
         phases=[_phase(metrics / stage, settings) for stage in PHASES],
-        prepared=results.read(
-            metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"
-        ),
+        prepared=read_json(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"),
         clips=clip.read(root / "data/clips/clips.csv"),
         listening=heard if heard.get("raters") else None,
     )

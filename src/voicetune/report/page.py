@@ -5,7 +5,6 @@ import json
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,54 +12,21 @@ from typing import Any
 from voicetune import files, run_notes, terminal
 from voicetune.data import formats
 from voicetune.errors import shown
-from voicetune.measures.table import Row
+from voicetune.measures import catalogue, clip_table
+from voicetune.measures.compared import CEILING, LABELS, PAIRS, ROWS
+from voicetune.measures.measure import Figure, Row, Share
 from voicetune.measures.takes import read_sound
 from voicetune.params.models import MODELS
 from voicetune.report import drawing, findings, verdict
-from voicetune.report.gather import LABELS, PHASES, ROWS, Results
+from voicetune.report.gather import PHASES, Results
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _PLAYED = 40  # sentences with players; more would make the page too large for browsers
 _PACKAGES = ("voicetune", "coqui-tts", "torch", "transformers", "dvc", "faster-whisper", "resemblyzer", "speechmos")
 
 
-@dataclass(frozen=True)
-class Measure:
-    """One row of the table. better: `lower` or `higher`, or empty if neither is better."""
-
-    name: str
-    label: str
-    digits: int
-    better: str
-    means: str
-
-
-MEASURES = (
-    Measure("mel_ce", "mel CE", 3, "lower", "nats per audio token, test clips"),
-    Measure("text_ce", "text CE", 3, "lower", "nats per text token, unscaled"),
-    Measure("mel_ce_stock", "mel CE, stock", 3, "lower", "as the stock trainer measures it; not comparable"),
-    Measure("top1", "top 1", 3, "higher", "share of the test clips' codes that the model finds likeliest"),
-    Measure("top10", "top 10", 3, "higher", "share among its ten likeliest"),
-    Measure("cer", "CER", 3, "lower", "characters that the recogniser reads wrongly"),
-    Measure("wer", "WER", 3, "lower", "words that it reads wrongly"),
-    Measure("secs", "SECS", 3, "higher", "likeness of the voice, by Resemblyzer"),
-    Measure("secs_xtts", "SECS, XTTS's", 3, "higher", "by the encoder that XTTS was trained with"),
-    Measure("mos", "predicted MOS", 2, "higher", "DNSMOS, overall, 1 to 5; no listener"),
-    Measure("mos_signal", "of the speech", 2, "higher", "DNSMOS"),
-    Measure("mos_background", "of the background", 2, "higher", "DNSMOS"),
-    Measure("f0_rmse_cents", "pitch", 0, "lower", "RMSE in cents beside the recording, where both are voiced"),
-    Measure("voicing_error", "voicing error", 3, "lower", "share of frames voiced in one of the two only"),
-    Measure("mcd_db", "MCD", 2, "lower", "mel-cepstral distortion in dB"),
-    Measure("duration_ratio", "duration", 2, "", "over the recording's"),
-    Measure("mishaps", "mishaps", 3, "lower", "share of takes with any of the following"),
-    Measure("runaways", "runaways", 3, "lower", "share of takes that never stopped"),
-    Measure("skips", "skips", 3, "lower", "share of takes with words left out"),
-    Measure("repeats", "repeats", 3, "lower", "share of takes with words said twice"),
-    Measure("long_silences", "silences", 3, "lower", "share of takes with one above 1 s"),
-    Measure("clipped", "clipped", 3, "lower", "share of takes with flattened peaks"),
-)
-_COLUMNS = (*MODELS, *ROWS[:2])
-_COMPARED = ("mel_ce", "text_ce", "cer", "wer", "secs", "mos")
+_FIGURES = (*clip_table.FIGURES, *catalogue.DECLARED)
+_COLUMNS = (*MODELS, *CEILING)
 
 
 def write(results: Results, root: Path, out: Path) -> None:
@@ -146,9 +112,9 @@ def summary(results: Results) -> str:
         f"{change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
     ]  # fmt: skip
     heard = [
-        f"{label} {_bounded(voice, name, digits)} ({_beside(results, name, digits)})"
-        for name, label, digits in (("cer", "CER", 3), ("secs", "SECS", 3), ("mos", "predicted MOS", 2))
-        if name in voice
+        f"{one.label} {_bounded(voice, one.name, one.digits)} ({_beside(results, one.name, one.digits)})"
+        for one in catalogue.HEADLINES
+        if one.name in voice
     ]
     said = f"; {LABELS[results.settings.publish]} speaks with {', '.join(heard)}" if heard else ""
     return "".join(parts) + said + "."
@@ -156,7 +122,7 @@ def summary(results: Results) -> str:
 
 def _beside(results: Results, name: str, digits: int) -> str:
     return ", ".join(
-        f"{row} {results.figures[row][name]:.{digits}f}" for row in ROWS[:2] if name in results.figures[row]
+        f"{row} {results.figures[row][name]:.{digits}f}" for row in CEILING if name in results.figures[row]
     )
 
 
@@ -169,30 +135,34 @@ def _bounded(figures: Mapping[str, Any], name: str, digits: int) -> str:
     return text
 
 
-def _table(results: Results) -> list[tuple[Measure, list[str]]]:
-    rows = [(m, [_bounded(results.figures[row], m.name, m.digits) for row in _COLUMNS]) for m in MEASURES]
-    return [(measure, cells) for measure, cells in rows if any(cells)]
+def _table(results: Results) -> list[tuple[Figure, list[str]]]:
+    rows = [(one, [_bounded(results.figures[row], one.name, one.digits) for row in _COLUMNS]) for one in _FIGURES]
+    return [(figure, cells) for figure, cells in rows if any(cells)]
 
 
 def _changes(results: Results) -> list[dict[str, Any]]:
-    """List one entry for each pair and measure: the change, its interval, and whether it is certain and good."""
-    known = {measure.name: measure for measure in MEASURES}
+    """List one entry for each pair and figure: the change, its interval, and whether it is certain and good."""
     entries = []
-    for first, second in (("base", "phase1"), ("phase1", "phase2"), ("base", "phase2")):
-        measures = results.pairs[f"{first}_{second}"]
-        for name in _COMPARED:
-            if (change := measures.get(name)) is None:
+    for first, second in PAIRS:
+        changes = results.pairs[f"{first}_{second}"]
+        for figure in _FIGURES:
+            if not figure.metric or (change := changes.get(figure.name)) is None:
                 continue
-            digits = max(known[name].digits, 3)
-            good = (change["difference"] < 0) == (known[name].better == "lower")
+            digits = max(figure.digits, 3)
             entries.append({
                 "pair": f"{LABELS[first]} → {LABELS[second]}",
-                "measure": known[name].label,
+                "measure": figure.label,
                 "difference": f"{change['difference']:+.{digits}f}",
                 "interval": f"{change['low']:+.{digits}f} to {change['high']:+.{digits}f}",
-                "verdict": ("better" if good else "worse") if change["excludes_zero"] else "not different from zero",
+                "verdict": _judged(figure, change) if change["excludes_zero"] else "not different from zero",
             })  # fmt: skip
     return entries
+
+
+def _judged(figure: Figure, change: Mapping[str, Any]) -> str:
+    if not figure.better:
+        return "different"
+    return "better" if figure.gain(change["difference"]) > 0 else "worse"
 
 
 def _ended(results: Results) -> list[str]:
@@ -226,14 +196,11 @@ def _sentences(results: Results) -> list[dict[str, Any]]:
 def scores(row: Row) -> list[str]:
     """List the measurements of one take that its player shows."""
     found = []
-    if row["characters"]:
-        found.append(f"CER {row['character_errors'] / row['characters']:.2f}")
-    for name, label, digits in (("secs", "SECS", 2), ("mos", "MOS", 1), ("duration_ratio", "duration", 2)):
-        if row[name] is not None:
-            found.append(f"{label} {row[name]:.{digits}f}")
-    bad = {"never stopped": row["stopped"] == 0, "skips": row["skipped"] == 1, "repeats": row["repeated"] == 1,
-           "long silence": row["long_silence"] == 1, "clipped": row["clipped"] == 1}  # fmt: skip
-    return [*found, *(name for name, is_so in bad.items() if is_so)]
+    for figure in catalogue.FIGURES:
+        of_take = figure.of.of(row) if figure.of and figure.one else None
+        if of_take and not (isinstance(figure.of, Share) and not of_take[0]):
+            found.append(figure.one.format(of_take[0] / of_take[1]))
+    return found
 
 
 def _players(results: Results, root: Path, sentences: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,11 @@ from typing import Any, Literal
 from rich.text import Text
 
 from voicetune import terminal
-from voicetune.measures import results
+from voicetune.measures import clip_table, results
+from voicetune.measures.catalogue import HEADLINES
+from voicetune.measures.compared import LABELS
+from voicetune.measures.measure import Figure
+from voicetune.shapes import read_json
 
 Status = Literal["good", "part", "bad", "unknown"]
 Figures = Mapping[str, Any]
@@ -32,6 +36,12 @@ class Limit:
         return "good" if value * way <= self.good * way else "bad" if value * way > self.bad * way else "part"
 
 
+def _cost(figure: Figure) -> Limit:
+    way = "above" if figure.better == "lower" else "below"
+    assert figure.cost is not None
+    return Limit(f"{figure.label} {way} that of the base, where the interval excludes zero", figure.cost, figure.cost)
+
+
 LIMITS = {
     "transcripts": Limit("CER of the recordings", 0.15, 0.30),
     "understood": Limit("CER above that of the recordings", 0.05, 0.20),
@@ -40,15 +50,13 @@ LIMITS = {
     "told_apart": Limit("SECS of the recordings above that of a stranger", 0.1, 0.1, higher=True),
     "codec_cer": Limit("CER of the codec above that of the recordings", 0.10, 0.30),
     "codec_secs": Limit("share of the way from a stranger's SECS that the codec goes", 0.9, 0.5, higher=True),
-    "cost_cer": Limit("CER above that of the base, where the interval excludes zero", 0.02, 0.02),
-    "cost_secs": Limit("SECS below that of the base, where the interval excludes zero", 0.02, 0.02),
-    "cost_mos": Limit("predicted MOS below that of the base, where the interval excludes zero", 0.2, 0.2),
+    **{f"cost_{figure.name}": _cost(figure) for figure in HEADLINES},
 }
 COMPARE = "make it again with `dvc repro -s -f compare`"
-LABELS = {"base": "the base", "phase1": "phase 1", "phase2": "phase 2"}
 _MORE_SENTENCES = "The interval reaches to where the answer is no: raise `speak.sentences`."
 _STYLES = {"good": "green", "part": "yellow", "bad": "bold red", "unknown": "dim"}
-_COMPARED = {"cer": ("CER", 3, -1), "secs": ("SECS", 3, 1), "mos": ("predicted MOS", 2, 1), "mel_ce": ("mel CE", 3, -1)}
+_MEL_CE = next(figure for figure in clip_table.FIGURES if figure.name == "mel_ce")
+_COMPARED = {figure.name: figure for figure in (*HEADLINES, _MEL_CE)}
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,9 @@ def read(root: Path) -> list[Line]:
         UserError: the figures are missing or damaged.
     """
     metrics = root / "metrics"
-    published = results.read(metrics / "voice.json", results.Published, COMPARE)["model"]
-    figures = results.read(metrics / "compare/figures.json", results.Figures, COMPARE)
-    return judge(published, figures, results.read(metrics / "compare/changes.json", results.Changes, COMPARE))
+    published = read_json(metrics / "voice.json", results.Published, COMPARE)["model"]
+    figures = read_json(metrics / "compare/figures.json", results.Figures, COMPARE)
+    return judge(published, figures, read_json(metrics / "compare/changes.json", results.Changes, COMPARE))
 
 
 def show(lines: Sequence[Line]) -> None:
@@ -143,13 +151,13 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
 
 def _shown(measured: Mapping[str, Figures], good: bool) -> list[str]:
     """List the measures that got better (`good`), or else worse, by more than chance."""
-    ways = {name: one["difference"] * _COMPARED[name][2] for name, one in measured.items() if one["excludes_zero"]}
-    return [name for name, way in ways.items() if (way > 0) == good]
+    gains = {name: _COMPARED[name].gain(one["difference"]) for name, one in measured.items() if one["excludes_zero"]}
+    return [name for name, gain in gains.items() if (gain > 0) == good]
 
 
 def _costs(name: str, change: Figures) -> bool:
     """Whether a measure got worse by so much that a listener would care."""
-    return LIMITS[f"cost_{name}"].status(-change["difference"] * _COMPARED[name][2]) == "bad"
+    return LIMITS[f"cost_{name}"].status(-_COMPARED[name].gain(change["difference"])) == "bad"
 
 
 def _understood(voice: Figures, recordings: Figures, codec: Figures, change: Figures, readable: bool) -> Line:
@@ -210,11 +218,11 @@ def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) 
     rows = [codec, voice] if by_base else [codec]
     found: list[Status] = []
     says = []
-    if cers := [row["cer"] for row in rows if "cer" in row and "cer" in recordings and readable]:
+    if readable and "cer" in recordings and (cers := _of(rows, "cer")):
         found.append(LIMITS["codec_cer"].status(min(cers) - recordings["cer"]))
         says.append(f"CER {_each(cers)}, the recordings {recordings['cer']:.3f}")
     way, missing = _way(recordings)
-    if way is not None and (secs := [row["secs"] for row in rows if "secs" in row]):
+    if way is not None and (secs := _of(rows, "secs")):
         found.append(LIMITS["codec_secs"].status((max(secs) - recordings["secs_floor"]) / way))
         beside = f"a stranger {recordings['secs_floor']:.3f}, the recordings {recordings['secs']:.3f}"
         says.append(f"SECS {_each(secs)}; {beside}")
@@ -255,13 +263,18 @@ def _way(recordings: Figures) -> tuple[float | None, str]:
     return way, ""
 
 
+def _of(rows: Sequence[Figures], name: str) -> list[float]:
+    """A figure of the codec, and of the published voice if it is among the rows. Empty if the codec has no figure."""
+    return [row[name] for row in rows if name in row] if name in rows[0] else []
+
+
 def _each(values: Sequence[float]) -> str:
     """Write the codec's figure, and the published voice's figure if it is there."""
     return f"{values[0]:.3f}" + (f" (the published voice {values[1]:.3f})" if len(values) > 1 else "")
 
 
 def _change(name: str, change: Figures) -> str:
-    label, digits, _ = _COMPARED[name]
+    label, digits = _COMPARED[name].label, _COMPARED[name].digits
     unshown = "" if change["excludes_zero"] else ", not shown to differ"
     return (
         f"{label} {change['from']:.{digits}f} to {change['to']:.{digits}f} "
@@ -270,7 +283,7 @@ def _change(name: str, change: Figures) -> str:
 
 
 def _names(measures: Sequence[str]) -> str:
-    return " and ".join(_COMPARED[name][0] for name in measures)
+    return " and ".join(_COMPARED[name].label for name in measures)
 
 
 def _bounded(row: Figures, name: str) -> str:

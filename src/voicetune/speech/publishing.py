@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from voicetune.data.clip import Clip
 from voicetune.data.split import TRAIN
 from voicetune.errors import UserError
-from voicetune.measures import results
 from voicetune.params.decoding import Decoding
+from voicetune.shapes import read_json
 from voicetune.xtts import copies
 
 _OURS, _SPEAKERS, _REFERENCES = "voicetune.json", "speakers_xtts.pth", "references.json"
@@ -47,7 +48,7 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
             "published": name,
             "language": max(sorted(set(languages)), key=languages.count),
             "decoding": decoding.model_dump(mode="json"),
-            "references": results.read(spoken / _REFERENCES, results.AnyFigures, again),
+            "references": read_json(spoken / _REFERENCES, dict[str, Any], again),
         }
         with copies.written(part / _OURS):
             (part / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,40 @@
+"""The measures of takes, one file each. A file in this folder declares `MEASURE`; its name is the measure's name.
+
+Whatever needs to know the measures or their figures reads the lists below.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Collection
+
+from voicetune.measures.measure import Figure, Measure, Share
+
+_FOUND: dict[str, Measure] = {
+    one.name: importlib.import_module(f"{__name__}.{one.name}").MEASURE for one in pkgutil.iter_modules(__path__)
+}
+MEASURES = dict(sorted(_FOUND.items(), key=lambda one: (one[1].place, one[0])))
+"""The measures by name, in the order of the tables."""
+NAMES = tuple(MEASURES)
+COLUMNS = tuple(dict.fromkeys(column for measure in MEASURES.values() for column in measure.columns))
+"""The columns that they add to takes.csv."""
+DECLARED = tuple(figure for measure in MEASURES.values() for figure in measure.figures)
+"""Their figures, as the report lists them."""
+
+
+def _sums_up(figure: Figure) -> bool:
+    return isinstance(figure.of, Share) and len(figure.of.bad) > 1
+
+
+FIGURES = tuple(sorted(DECLARED, key=_sums_up))
+"""Their figures, as files list them: a share that sums up other shares comes last."""
+AVERAGED = tuple(figure for figure in FIGURES if not isinstance(figure.of, Share))
+"""The figures that are compared in pairs: all but the shares."""
+HEADLINES = tuple(figure for figure in FIGURES if figure.cost is not None)
+"""The few figures that the verdict, the findings, the summary and the terminal name."""
+METRICS = tuple(figure.name for figure in FIGURES if figure.metric)
+"""The names of the figures in `dvc metrics` and in heard.csv."""
+
+
+def reads(measures: Collection[str]) -> bool:
+    """Whether any of these measures needs the recogniser."""
+    return any(MEASURES[name].reads for name in measures)
