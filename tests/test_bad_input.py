@@ -566,7 +566,7 @@ def test_a_manifest_is_not_trusted(name, capsys):
     out.mkdir()
     (out / "notes.txt").write_text("left alone")
     (out / "manifest.json").write_text(content)
-    manner = script.Manner(None, 1, -23.0)
+    manner = script.Manner(None, 1, -23.0, "")
     told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
     assert "said/manifest.json" in told
     assert wanted in told
@@ -599,7 +599,7 @@ def test_a_journal_is_trusted_as_little_as_a_manifest(name, capsys):
     out = Path("said")
     out.mkdir()
     (out / script.JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows) if rows else content + "\n")
-    manner = script.Manner(None, 1, -23.0)
+    manner = script.Manner(None, 1, -23.0, "")
     told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
     assert "said/manifest.jsonl" in told
     assert wanted in told
