@@ -1,4 +1,7 @@
-"""The command line: `python -m voicetune say "..." --out x.wav`, and the other commands."""
+"""The command line: `python -m voicetune say "..." --out x.wav`, and the other commands.
+
+Where the package is installed, `voicetune say ...` is the same (pyproject.toml, `[project.scripts]`).
+"""
 
 import argparse
 import os
