@@ -76,6 +76,21 @@ def test_a_fault_is_one_sentence(tmp_path, old, new, expected):
         assert part in sentence
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_number_of_400_digits_is_refused_wherever_a_number_may_stand(tmp_path, name):
+    """A float cannot hold it, so it would end in an OverflowError somewhere in a run."""
+    data = reading.read_yaml(ROOT / name)
+    numbers = [at for at in leaves(data) if below(data, at) is None or type(below(data, at)) in (int, float)]
+    assert ("train_phase1", "warmup_steps") in numbers
+    assert ("train_phase1", "max_steps") in numbers
+    for at in numbers:
+        changed = copy.deepcopy(data)
+        below(changed, at[:-1])[at[-1]] = 10**399
+        told = fault_of(whole.load, written(tmp_path, changed))
+        assert dotted(at) in told, f"{dotted(at)}: {told}"
+        assert len(told) < 400
+
+
 def test_a_fifth_of_the_clips_is_left_to_train_on(tmp_path):
     both = re.sub(r"(?m)^  (validation|test): 0.1 ", r"  \1: 0.45 ", DEFAULT)
     with pytest.raises(UserError, match="validation and test must leave a fifth of the clips to train on"):
