@@ -24,7 +24,7 @@ from conftest import with_scripts
 import prepare
 import report
 from voicetune import __main__ as command
-from voicetune import files, space, stage
+from voicetune import files, readiness, space, stage
 from voicetune.data import clip, formats, readers
 from voicetune.errors import UserError, shown
 from voicetune.measures import results, table
@@ -756,6 +756,28 @@ def test_settings_of_dvc_that_are_a_pipe():
     os.mkfifo(".dvc/config")
     with pytest.raises(UserError, match=r"\.dvc/config is no plain file; restore it"):  # DVC would keep capsys' stream
         space.measure(Path.cwd())
+
+
+SETTINGS = {
+    "100,000 open brackets": "[" * 100_000,
+    "100,000 brackets as a key": "[" * 100_000 + " = 1\n",
+    "sections 124 deep": "".join("[" * i + "a" + "]" * i + "\n" for i in range(1, 125)),
+    "one line that is too long": "[" * 5000 + "\n",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("file", ["config", "config.local"])
+def test_settings_of_dvc_that_are_brackets(name, file):
+    Path("dvc.yaml").touch()
+    Path(".dvc").mkdir()
+    Path(".git").mkdir()
+    Path(".dvc/config").touch()
+    Path(".dvc", file).write_text(SETTINGS[name])
+    for read in (lambda: space.measure(Path.cwd()), lambda: list(readiness._copying_cache(Path.cwd()))):
+        with pytest.raises(UserError, match=r"\.dvc/config.*(correct it|shorten it)") as raised:
+            read()
+        assert len(str(raised.value)) < 400
 
 
 def test_a_git_that_is_none():
