@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from test_closure import STAGES, read_by_phase
 
 from voicetune import stage
 from voicetune.errors import UserError
@@ -181,13 +182,13 @@ def test_a_section_whose_only_line_is_commented_out_lacks_that_key(tmp_path):
 def test_a_stage_misses_its_own_keys_in_the_same_words_and_no_others(tmp_path, monkeypatch):
     """What the check before a run says, the stage says; and a key that a stage does not use does not stop it."""
     data, path = yaml.safe_load(DEFAULT), tmp_path / "params.yaml"
-    reads = {name: set(model.model_fields) for name, model in whole.STAGES.items()}
-    reads |= {name: set(training.keys(name)) for name in training.PHASES}
+    reads = {name: set(model.model_fields) for name, model in STAGES.items()}
+    reads |= {name: read_by_phase(name) for name in training.PHASES}
     for at in leaves(data):
         rest = without(data, at)
         wanted = fault_of(whole.load, written(tmp_path, rest))
         monkeypatch.setattr(reading, "read_yaml", lambda _, rest=rest: rest)
-        told = {name: fault_of(reading.load, model, path) for name, model in whole.STAGES.items()}
+        told = {name: fault_of(reading.load, model, path) for name, model in STAGES.items()}
         monkeypatch.undo()
         told |= {name: fault_of(training.of, name, rest, path) for name in training.PHASES}
         for one, said in told.items():

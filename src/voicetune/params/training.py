@@ -78,12 +78,6 @@ def check_select(strategy: str, select: str) -> None:
         raise ValueError("select must be mel_ce with strategy fsdp, where no device has a whole model")
 
 
-def keys(name: str) -> list[str]:
-    """The top-level keys of params.yaml that a phase's stage reads."""
-    shared = [field for field in TrainStage.model_fields if field != "phase"]
-    return [*shared, *(["lr"] if name == "train_phase2" else []), name]
-
-
 def load(name: str, path: Path = PATH) -> TrainStage:
     """Read what a phase's stage uses.
 
