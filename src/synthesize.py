@@ -26,7 +26,7 @@ def main() -> None:
         for number, text in enumerate(wanted.lines, start=1)
     ]
     outputs.make_empty(OUT)
-    manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness)
+    manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness, code="")
     made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
     for number, reason in made.faults.items():
         raise UserError(f"synthesize.lines, line {number}: {reason}")

@@ -24,7 +24,7 @@ from conftest import with_scripts
 import prepare
 import report
 from voicetune import __main__ as command
-from voicetune import entry, files, outputs, run_notes, space
+from voicetune import entry, files, outputs, readiness, run_notes, space
 from voicetune.data import clip, formats, readers
 from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError, shown
@@ -576,7 +576,7 @@ def test_a_manifest_is_not_trusted(name, capsys):
     out.mkdir()
     (out / "notes.txt").write_text("left alone")
     (out / "manifest.json").write_text(content)
-    manner = script.Manner(None, 1, -23.0)
+    manner = script.Manner(None, 1, -23.0, "")
     told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
     assert "said/manifest.json" in told
     assert wanted in told
@@ -609,7 +609,7 @@ def test_a_journal_is_trusted_as_little_as_a_manifest(name, capsys):
     out = Path("said")
     out.mkdir()
     (out / script.JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows) if rows else content + "\n")
-    manner = script.Manner(None, 1, -23.0)
+    manner = script.Manner(None, 1, -23.0, "")
     told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
     assert "said/manifest.jsonl" in told
     assert wanted in told
@@ -766,6 +766,28 @@ def test_settings_of_dvc_that_are_a_pipe():
     os.mkfifo(".dvc/config")
     with pytest.raises(UserError, match=r"\.dvc/config is no plain file; restore it"):  # DVC would keep capsys' stream
         space.measure(Path.cwd())
+
+
+SETTINGS = {
+    "100,000 open brackets": "[" * 100_000,
+    "100,000 brackets as a key": "[" * 100_000 + " = 1\n",
+    "sections 124 deep": "".join("[" * i + "a" + "]" * i + "\n" for i in range(1, 125)),
+    "one line that is too long": "[" * 5000 + "\n",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("file", ["config", "config.local"])
+def test_settings_of_dvc_that_are_brackets(name, file):
+    Path("dvc.yaml").touch()
+    Path(".dvc").mkdir()
+    Path(".git").mkdir()
+    Path(".dvc/config").touch()
+    Path(".dvc", file).write_text(SETTINGS[name])
+    for read in (lambda: space.measure(Path.cwd()), lambda: list(readiness._copying_cache(Path.cwd()))):
+        with pytest.raises(UserError, match=r"\.dvc/config.*(correct it|shorten it)") as raised:
+            read()
+        assert len(str(raised.value)) < 400
 
 
 def test_a_git_that_is_none():

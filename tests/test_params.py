@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from test_closure import STAGES, read_by_phase
 
 from voicetune import entry
 from voicetune.errors import UserError
@@ -74,6 +75,21 @@ def test_a_fault_is_one_sentence(tmp_path, old, new, expected):
     assert "\n" not in sentence
     for part in expected:
         assert part in sentence
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_number_of_400_digits_is_refused_wherever_a_number_may_stand(tmp_path, name):
+    """A float cannot hold it, so it would end in an OverflowError somewhere in a run."""
+    data = reading.read_yaml(ROOT / name)
+    numbers = [at for at in leaves(data) if below(data, at) is None or type(below(data, at)) in (int, float)]
+    assert ("train_phase1", "warmup_steps") in numbers
+    assert ("train_phase1", "max_steps") in numbers
+    for at in numbers:
+        changed = copy.deepcopy(data)
+        below(changed, at[:-1])[at[-1]] = 10**399
+        told = fault_of(whole.load, written(tmp_path, changed))
+        assert dotted(at) in told, f"{dotted(at)}: {told}"
+        assert len(told) < 400
 
 
 def test_a_fifth_of_the_clips_is_left_to_train_on(tmp_path):
@@ -166,13 +182,13 @@ def test_a_section_whose_only_line_is_commented_out_lacks_that_key(tmp_path):
 def test_a_stage_misses_its_own_keys_in_the_same_words_and_no_others(tmp_path, monkeypatch):
     """What the check before a run says, the stage says; and a key that a stage does not use does not stop it."""
     data, path = yaml.safe_load(DEFAULT), tmp_path / "params.yaml"
-    reads = {name: set(model.model_fields) for name, model in whole.STAGES.items()}
-    reads |= {name: set(training.keys(name)) for name in training.PHASES}
+    reads = {name: set(model.model_fields) for name, model in STAGES.items()}
+    reads |= {name: read_by_phase(name) for name in training.PHASES}
     for at in leaves(data):
         rest = without(data, at)
         wanted = fault_of(whole.load, written(tmp_path, rest))
         monkeypatch.setattr(reading, "read_yaml", lambda _, rest=rest: rest)
-        told = {name: fault_of(reading.load, model, path) for name, model in whole.STAGES.items()}
+        told = {name: fault_of(reading.load, model, path) for name, model in STAGES.items()}
         monkeypatch.undo()
         told |= {name: fault_of(training.of, name, rest, path) for name in training.PHASES}
         for one, said in told.items():

@@ -589,3 +589,10 @@ def test_a_fault_ends_the_command_without_a_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: espeak-ng has no voice 'klingonese'")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["questions", "host"])
+def test_a_script_and_the_recordings_made_of_it_have_the_same_texts(name):
+    """The tests let espeak-ng read the script where the pipeline has the recordings."""
+    script, recorded = ROOT / f"data/scripts/{name}.txt", ROOT / f"data/raw/{name}/metadata.csv"
+    assert script.read_text(encoding="utf-8") == recorded.read_text(encoding="utf-8")

@@ -225,7 +225,8 @@ def test_the_card_of_an_export_names_the_folders_language(repository):
 def test_a_folder_that_says_it_wrongly_is_one_sentence(repository, asked):
     publish.main()
     (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "decoding": {**DECODING, "temperature": 9}}))
-    with pytest.raises(UserError, match=r"voicetune\.json: 'temperature' is 9"):
+    wanted = r"voicetune\.json: 'temperature' is 9, but should be: .* 2; take the file that belongs to the model\.$"
+    with pytest.raises(UserError, match=wanted):
         say()
 
 

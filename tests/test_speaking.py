@@ -1,5 +1,6 @@
 """Speaking: texts cut into parts, joined with pauses, at one loudness, in files; and scripts of many lines."""
 
+import dataclasses
 import hashlib
 import io
 import itertools
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from voicetune import __main__ as command
-from voicetune import files
+from voicetune import closure, files
 from voicetune.data import audio, formats
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
@@ -26,10 +28,12 @@ from voicetune.speech.conditioning import listen
 from voicetune.speech.split import split
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
+from voicetune.xtts import folder
 
 RATE = 22050
+SILENT = {"gpt_cond_latent": torch.zeros(1, 32, 4), "speaker_embedding": torch.zeros(1, 512, 1)}
 SAMPLED = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
-MANNER = script.Manner(SAMPLED, 1, -23.0)
+MANNER = script.Manner(SAMPLED, 1, -23.0, code="of today")
 LINES = ("Good evening.", "Which river flows through Budapest?", "No, I am sorry.")
 
 
@@ -195,7 +199,7 @@ def test_every_format_is_the_same_bytes_twice_and_can_be_read(format):
 # Scripts
 
 
-def make(voice, speaker, out: Path, *texts: str, names: tuple[str, ...] = ()) -> script.Made:
+def make(voice, speaker, out: Path, *texts: str, names: tuple[str, ...] = (), manner=MANNER) -> script.Made:
     takes = [
         script.Take(i, f"{i:04d}.wav", Line(text, "en"), name)
         for i, (text, name) in enumerate(zip(texts, names or ["anna"] * len(texts), strict=True), start=1)
@@ -207,7 +211,7 @@ def make(voice, speaker, out: Path, *texts: str, names: tuple[str, ...] = ()) ->
             raise UserError(f"there is no speaker '{name}'.")
         return speakers[name]
 
-    return script.make(voice, takes, known, out, MANNER)
+    return script.make(voice, takes, known, out, manner)
 
 
 def contents(out: Path) -> dict[str, str]:
@@ -352,6 +356,25 @@ def test_a_model_folder_whose_name_is_no_utf_8(voice, speaker, tmp_path, quick, 
     assert make(voice, speaker, tmp_path / "said", *LINES).anew == 0
 
 
+def test_changed_code_speaks_every_line_again_and_unchanged_code_none(voice, speaker, tmp_path, quick):
+    assert make(voice, speaker, tmp_path, *LINES).anew == 3
+    assert make(voice, speaker, tmp_path, *LINES).anew == 0
+    changed = dataclasses.replace(MANNER, code="of tomorrow")
+    assert make(voice, speaker, tmp_path, *LINES, manner=changed).anew == 3
+    assert make(voice, speaker, tmp_path, *LINES, manner=changed).anew == 0
+
+
+@pytest.mark.parametrize("name", ["model.pth", *folder.SHARED])
+def test_a_changed_file_of_the_model_speaks_every_line_again(voice, speaker, tmp_path, quick, monkeypatch, name):
+    copied = shutil.copytree(voice.path, tmp_path / "copied")
+    monkeypatch.setattr(voice, "path", copied)
+    assert make(voice, speaker, tmp_path / "said", *LINES).anew == 3
+    assert make(voice, speaker, tmp_path / "said", *LINES).anew == 0
+    with (copied / name).open("ab") as file:
+        file.write(b" ")
+    assert make(voice, speaker, tmp_path / "said", *LINES).anew == 3
+
+
 def test_a_line_that_cannot_be_spoken_is_named_and_the_others_are_made(voice, speaker, tmp_path):
     made = make(voice, speaker, tmp_path, LINES[0], "Здравствуйте!", LINES[2], names=("anna", "anna", "nobody"))
     assert set(made.faults) == {2, 3}
@@ -435,3 +458,27 @@ def test_the_command_says_a_line_and_a_script(bundle_base, dataset, tmp_path, ca
     ):
         with pytest.raises(UserError, match=said):
             run(*wrong)
+
+
+def test_the_command_says_a_script_again_if_the_code_that_speaks_has_changed(
+    bundle_base, dataset, tmp_path, quick, monkeypatch, capsys
+):
+    monkeypatch.setattr(command, "_speakers", lambda *_: lambda _name: SILENT)
+    (tmp_path / "lines.txt").write_text("Good evening.\nWell done.\n")
+    usual = ["--script", str(tmp_path / "lines.txt"), "--out", str(tmp_path / "said"), "--model", str(bundle_base)]
+    shutil.copytree(closure.SRC, tmp_path / "src")
+    monkeypatch.setattr(closure, "SRC", tmp_path / "src")
+
+    def anew(changed: str = "") -> str:
+        if changed:
+            with (tmp_path / "src/voicetune" / changed).open("a") as file:
+                file.write("# changed\n")
+        given = command.parser().parse_args(["say", *usual])
+        given.run(given)
+        return re.search(r"(\d+) made", capsys.readouterr().out)[1]
+
+    assert anew() == "2"
+    assert anew() == "0"
+    assert anew("speech/decode.py") == "2", "it draws the codes"
+    assert anew("data/formats.py") == "2", "it encodes the sound"
+    assert anew("measures/intervals.py") == "0", "it has no part in speaking"

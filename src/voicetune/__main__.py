@@ -1,4 +1,7 @@
-"""The command line: `python -m voicetune say "..." --out x.wav`, and the other commands."""
+"""The command line: `python -m voicetune say "..." --out x.wav`, and the other commands.
+
+Where the package is installed, `voicetune say ...` is the same (pyproject.toml, `[project.scripts]`).
+"""
 
 import argparse
 import os
@@ -92,6 +95,7 @@ def _say_line(arguments: argparse.Namespace) -> None:
 
 
 def _say_script(arguments: argparse.Namespace) -> None:
+    from voicetune import closure
     from voicetune.speech import script  # sound and torch: not needed for --help
     from voicetune.speech.voice import Line, Voice, language_of
 
@@ -102,7 +106,8 @@ def _say_script(arguments: argparse.Namespace) -> None:
     name = _name_of(arguments.reference) if arguments.reference else arguments.speaker
     takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
     voice = Voice(arguments.model, choose_device(arguments.device))
-    manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness)
+    code = closure.sha256(script.__name__, closure.SRC)
+    manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness, code)
     made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
     faults |= made.faults
     for number in sorted(faults):

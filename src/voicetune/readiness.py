@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from voicetune import files
+from voicetune import files, space
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing
 from voicetune.params.shared import BUNDLE, TINY
@@ -165,12 +165,10 @@ def _copying_cache(root: Path) -> Iterator[Path]:
     """Yield DVC's cache folder if DVC copies files into it, so that they take their space a second time."""
     if not (root / ".dvc").is_dir():
         return
-    from dvc.repo import Repo  # a second of imports
-    from dvc_objects.fs.generic import test_links
+    from dvc_objects.fs.generic import test_links  # a second of imports
     from dvc_objects.fs.local import LocalFileSystem
 
-    with Repo(str(root)) as repo:
-        cache, links = Path(repo.cache.local_cache_dir), list(repo.cache.local.cache_types)
+    cache, links = space.dvc_cache(root)
     cache.mkdir(parents=True, exist_ok=True)
     disk = LocalFileSystem()
     if test_links(links, disk, str(cache), disk, str(root / "models" / "any"))[:1] in ([], ["copy"]):

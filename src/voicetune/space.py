@@ -12,13 +12,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from voicetune.errors import UserError
+from voicetune.errors import UserError, quoted
 from voicetune.files import is_file
 from voicetune.training import state_folders
 
 MADE = (*(f"data/{name}" for name in ("clips", "codes", "spoken", "samples", "heard", "choice")), "models", "metrics",
         "dvc_plots")  # fmt: skip
 KEPT = ("metrics/run",)  # what runs took on this machine; running a stage again would give other figures
+_MOST_SETTINGS = 16_384  # bytes of .dvc/config; each remote takes some 200
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def kinds(root: Path) -> list[Kind]:
     download = Path(constants.HF_HUB_CACHE, f"models--{XTTS_V2.repository.replace('/', '--')}")
     return [
         # Counted first, because other files may be hard-linked to it: each row then shows what its command would free.
-        Kind("DVC's cache", (str(_cache(root)),), "make clean-cache"),
+        Kind("DVC's cache", (str(dvc_cache(root)[0]),), "make clean-cache"),
         Kind("virtual environment", (".venv",), "make clean-venv"),
         Kind("recordings", ("data/raw",), "yours: nothing removes them"),
         Kind("clips and codes", ("data/clips", "data/codes"), "make clean"),
@@ -170,7 +171,7 @@ def collect_garbage(root: Path, yes: bool) -> None:
         UserError: the cache lies outside the project, there is no terminal, the answer is no, or DVC failed.
     """
     _check_root(root)
-    if not (cache := _cache(root)).resolve().is_relative_to(root.resolve()):
+    if not (cache := dvc_cache(root)[0]).resolve().is_relative_to(root.resolve()):
         raise UserError(
             f"the cache {cache} lies outside this repository, so other workspaces may need what is in it;"
             " name them all: `dvc gc --workspace --projects FOLDER [FOLDER ...]`."
@@ -205,20 +206,32 @@ def _check_root(root: Path) -> None:
         raise UserError(f"{root} has no dvc.yaml or .dvc; run this in the repository's folder.")
 
 
-def _cache(root: Path) -> Path:
-    from dvc.exceptions import DvcException
+def dvc_cache(root: Path) -> tuple[Path, list[str]]:
+    """The folder of DVC's cache, and the types of links that DVC makes into it, the preferred one first.
+
+    Raises:
+        UserError: `.dvc/config` or `.dvc/config.local` is damaged or too large, or `.git` is no repository.
+    """
+    from dvc.exceptions import DvcException  # a second of imports
     from dvc.repo import Repo
 
-    settings = root / ".dvc/config"
-    if settings.exists() and not is_file(settings):
-        raise UserError(f"{settings} is no plain file; restore it with `git checkout .dvc/config`.")
+    for settings in (root / ".dvc/config", root / ".dvc/config.local"):
+        _check_settings(settings)
     try:
         with Repo(str(root)) as repo:
-            return Path(repo.cache.local_cache_dir)
+            return Path(repo.cache.local_cache_dir), list(repo.cache.local.cache_types)
     except ValueError as error:  # dulwich raises it if .git is no repository
         raise UserError(f"{root / '.git'} is no repository of git ({error}); restore it.") from None
     except DvcException as error:
-        raise UserError(f"DVC cannot read {root / '.dvc/config'} ({error}); correct it.") from None
+        raise UserError(f"DVC cannot read {root / '.dvc/config'} ({quoted(str(error), 200)}); correct it.") from None
+
+
+def _check_settings(path: Path) -> None:
+    """Require a plain file of a sensible size, if there is one: DVC reads a line of 100,000 brackets for minutes."""
+    if path.exists() and not is_file(path):
+        raise UserError(f"{path} is no plain file; restore it with `git checkout`, or remove it.")
+    if path.exists() and (size := path.stat().st_size) > _MOST_SETTINGS:
+        raise UserError(f"{path} has {size:,} bytes, too many for settings of DVC; shorten it.")
 
 
 def _is_inside(path: Path, root: Path) -> bool:

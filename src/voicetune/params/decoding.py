@@ -13,7 +13,7 @@ class Decoding(Section):
     """How audio codes are drawn: the same for choosing by ear, evaluating, synthesize and `say`."""
 
     temperature: float = Field(ge=0, le=2, examples=[0.75], description="0 is greedy")
-    top_k: int = Field(ge=0, examples=[50])
+    top_k: int = Field(ge=0, le=1_000_000, examples=[50])
     top_p: float = Field(ge=0.01, le=1, examples=[0.85])
     repetition_penalty: float = Field(ge=1, le=20, examples=[5.0])
 

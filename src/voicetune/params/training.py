@@ -13,6 +13,7 @@ from voicetune.params.shared import TINY, ConditioningSeconds, Device
 
 PHASES = ("train_phase1", "train_phase2")
 Select = Literal[choosing.SELECTS]  # type: ignore[valid-type]
+_MOST_STEPS = 1_000_000_000  # more than any training makes, and few enough to be a float
 
 
 class Phase(Section):
@@ -20,10 +21,10 @@ class Phase(Section):
 
     lr: LearningRate = Field(examples=["1.5e-6"])
     epochs: int = Field(ge=1, le=100_000, examples=[2])
-    max_steps: int | None = Field(ge=1, description="ends the phase earlier than its epochs")
+    max_steps: int | None = Field(ge=1, le=_MOST_STEPS, description="ends the phase earlier than its epochs")
     batch_size: int = Field(ge=1, le=4096, examples=[12])
     accumulate: int = Field(ge=1, le=4096, examples=[1])
-    warmup_steps: int = Field(ge=0, examples=[20])
+    warmup_steps: int = Field(ge=0, le=_MOST_STEPS, examples=[20])
     schedule: Literal["constant", "cosine"] = Field(examples=["cosine"])
     weight_decay: float = Field(ge=0, le=1, examples=[0.01])
     clip_norm: float = Field(gt=0, examples=[1.0])
@@ -39,10 +40,10 @@ class Phase(Section):
     activation_checkpointing: bool = Field(examples=[False])
     optimizer: Literal["adamw", "adamw8bit"] = Field(examples=["adamw"])
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(examples=["bf16-mixed"])
-    eval_every: int = Field(ge=1, examples=[24])
-    log_every: int = Field(ge=1, examples=[10])
+    eval_every: int = Field(ge=1, le=_MOST_STEPS, examples=[24])
+    log_every: int = Field(ge=1, le=_MOST_STEPS, examples=[10])
     target_mel_ce: float | None = Field(gt=0)
-    patience: int | None = Field(ge=1, description="evaluations without a better one")
+    patience: int | None = Field(ge=1, le=_MOST_STEPS, description="evaluations without a better one")
     select: Select = Field(examples=["mel_ce"])
 
     @model_validator(mode="after")
@@ -76,12 +77,6 @@ def check_select(strategy: str, select: str) -> None:
     """Raise ValueError if a phase chooses by ear with fsdp, where no device has a whole model to speak with."""
     if strategy == "fsdp" and select != "mel_ce":
         raise ValueError("select must be mel_ce with strategy fsdp, where no device has a whole model")
-
-
-def keys(name: str) -> list[str]:
-    """The top-level keys of params.yaml that a phase's stage reads."""
-    shared = [field for field in TrainStage.model_fields if field != "phase"]
-    return [*shared, *(["lr"] if name == "train_phase2" else []), name]
 
 
 def load(name: str, path: Path = PATH) -> TrainStage:

@@ -5,32 +5,17 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from voicetune.params.choosing import Choose, ChooseStage
-from voicetune.params.data import Prepare, PrepareStage
+from voicetune.params.choosing import Choose
+from voicetune.params.data import Prepare
 from voicetune.params.decoding import Asr, Decoding
-from voicetune.params.encoding import BaseStage, Encode, EncodeStage
-from voicetune.params.measuring import CeilingStage, Compare, CompareStage, Evaluate, EvaluateStage
+from voicetune.params.encoding import Encode
+from voicetune.params.measuring import Compare, Evaluate
 from voicetune.params.models import ModelName
-from voicetune.params.publishing import PublishStage
-from voicetune.params.reading import PATH, LearningRate, Section, Seed, check, read_yaml
+from voicetune.params.reading import PATH, LearningRate, Seed, check, read_yaml
 from voicetune.params.shared import ConditioningSeconds, Device
-from voicetune.params.speaking import Speak, SpeakStage, Synthesize, SynthesizeStage
+from voicetune.params.speaking import Speak, Synthesize
 from voicetune.params.training import PHASES, Phase, check_select, with_lr
 from voicetune.params.unlisted import Unlisted
-
-# What each stage reads. For the two phases see `training.keys`; stage report reads all of params.yaml.
-STAGES: dict[str, type[Section]] = {
-    "prepare": PrepareStage,
-    "base": BaseStage,
-    "encode": EncodeStage,
-    "choose": ChooseStage,
-    "ceiling": CeilingStage,
-    "speak": SpeakStage,
-    "evaluate": EvaluateStage,
-    "compare": CompareStage,
-    "publish": PublishStage,
-    "synthesize": SynthesizeStage,
-}
 
 
 class Params(Unlisted):

@@ -17,7 +17,6 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,11 +67,16 @@ Todo = tuple[Take, Speaker, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Manner:
-    """The settings that all lines are spoken with. loudness: LUFS."""
+    """The settings that all lines are spoken with.
+
+    loudness: LUFS. code: a hash of the code that speaks, so that changed code speaks every line again; empty where no
+    file of an earlier run is kept.
+    """
 
     decoding: Decoding
     seed: int
     loudness: float
+    code: str
 
 
 @dataclass
@@ -275,7 +279,7 @@ class _Wanted:
         files = (folder.weights_file(voice.path), *(voice.path / name for name in folder.SHARED))
         hashes = [folder.sha256(path) for path in files]
         self.weights = hashes[0]
-        self.ground = [version("voicetune"), voice.device.type, voice.vocoder, *hashes]
+        self.ground = [manner.code, voice.device.type, voice.vocoder, *hashes]
 
     def row(self, take: Take, speaker: Speaker) -> dict[str, Any]:
         line, manner = take.line, self.manner

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,13 +52,21 @@ def decoding_of(model: Path) -> Decoding:
     if not (model / folder.OURS).is_file():
         stock = folder.config(model)
         said = {name: getattr(stock, name) for name in Decoding.model_fields}
-        return reading.check(Decoding, said, model / "config.json")
+        return _checked(said, model / "config.json")
     known = folder.ours(model).get("decoding")
     if not isinstance(known, dict):
         raise UserError(
             f"{model} does not say how to draw its codes; `dvc repro publish` makes models/voice, which does."
         )
-    return reading.check(Decoding, known, model / folder.OURS)
+    return _checked(known, model / folder.OURS)
+
+
+def _checked(values: dict[str, Any], path: Path) -> Decoding:
+    """The decoding settings that a file of a model folder holds; the remedy for a fault is the model's, not a key's."""
+    try:
+        return reading.check(Decoding, values, path)
+    except UserError as error:
+        raise UserError(f"{str(error).removesuffix('.')}; take the file that belongs to the model.") from None
 
 
 class Voice:

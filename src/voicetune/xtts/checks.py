@@ -16,7 +16,7 @@ from torch import Tensor
 from voicetune.errors import UserError
 from voicetune.params.languages import CHARACTER_LIMITS
 
-_AGAIN = "fetch or make it again"
+AGAIN = "fetch or make it again"
 BANDS = 80  # of a mel spectrogram
 EMBEDDING = (1, 512, 1)  # shape of a speaker_embedding, also where the renderer keeps its statistics in it
 VOCODERS = ("hifigan", "renderer", "griffin_lim")
@@ -105,7 +105,7 @@ def fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
         UserError: the weights are bigger.
     """
     if sum(value.numel() * value.element_size() for value in found.values()) > path.stat().st_size:
-        raise UserError(f"{path} names the same weights more than once, as no XTTS does; {_AGAIN}.")
+        raise UserError(f"{path} names the same weights more than once, as no XTTS does; {AGAIN}.")
 
 
 def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: int) -> None:
@@ -130,7 +130,7 @@ def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: i
     wrong = f"gpt_layers ({layers}, not {args.gpt_layers})" if layers != args.gpt_layers else ""
     for name, (what, shape) in said.items():
         if name not in found:
-            raise UserError(f"{path} has no {name}, so it is not a whole XTTS; {_AGAIN}.")
+            raise UserError(f"{path} has no {name}, so it is not a whole XTTS; {AGAIN}.")
         if not wrong and tuple(found[name].shape) != shape:
             wrong = f"{what} ({_shape(found[name])}, not {list(shape)})"
     if not wrong and (12 * layers + 24) * width**2 > sum(value.numel() for value in found.values()):
@@ -171,9 +171,9 @@ def mel_stats(path: Path, found: Any) -> Tensor:
         UserError: it has another shape, or a value that is not finite or whose magnitude is not between 1e-3 and 1e3.
     """
     if not _is_plain(found) or tuple(found.shape) != (BANDS,) or not found.is_floating_point():
-        raise UserError(f"{path} is no mel_stats of XTTS ({_shape(found)}, not [{BANDS}]); {_AGAIN}.")
+        raise UserError(f"{path} is no mel_stats of XTTS ({_shape(found)}, not [{BANDS}]); {AGAIN}.")
     if not torch.isfinite(found).all() or found.abs().min() < 1e-3 or found.abs().max() > 1e3:
-        raise UserError(f"{path}: mel_stats has values that are zero, not finite or far off; {_AGAIN}.")
+        raise UserError(f"{path}: mel_stats has values that are zero, not finite or far off; {AGAIN}.")
     return found
 
 
@@ -184,7 +184,7 @@ def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]
         UserError: a speaker has another type or shape, or is not finite.
     """
     if not isinstance(found, dict) or not all(_is_line(name) for name in found):
-        raise UserError(f"{path} holds no speakers by name; {_AGAIN}.")
+        raise UserError(f"{path} holds no speakers by name; {AGAIN}.")
     for name, one in found.items():
         fault = _fault_of(one, width)
         if fault:
@@ -220,7 +220,7 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
         UserError: it is not a JSON object, or a value has the wrong type or is unknown.
     """
     if not isinstance(found, dict):
-        raise UserError(f"{path} holds no facts about a model ({_shape(found)}); {_AGAIN}.")
+        raise UserError(f"{path} holds no facts about a model ({_shape(found)}); {AGAIN}.")
     if found.get("vocoder") not in VOCODERS:
         _wrong(path, "vocoder", found.get("vocoder"), " or ".join(VOCODERS))
     for name in _TEXTS:
@@ -230,7 +230,7 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
         _wrong(path, "language", found["language"], f"one of {', '.join(CHARACTER_LIMITS)}")
     facts = found.get("facts", {})
     if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
-        raise UserError(f"{path}: 'facts' holds more than names, texts and numbers; {_AGAIN}.")
+        raise UserError(f"{path}: 'facts' holds more than names, texts and numbers; {AGAIN}.")
     return found
 
 

@@ -38,7 +38,6 @@ PUBLISHED = (
     "decoding",
     "references",
 )  # keys that stage publish adds to OURS; a child does not inherit them
-_AGAIN = "fetch or make it again"
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 # Names in checkpoints that are not the model's own weights. The first three come from the stock trainer. The last two
 # come from XTTS v1: its generator, which has the GPT's own tensors under a second name.
@@ -89,7 +88,7 @@ def config(folder: Path) -> XttsConfig:
         UserError: config.json is missing or damaged, or has values that XTTS cannot have.
     """
     path, opened = folder / "config.json", XttsConfig()
-    files.need(path, _AGAIN)
+    files.need(path, checks.AGAIN)
     with readable(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the stock class warns about fields that XTTS does not use
         checks.config(path, json.loads(path.read_text(encoding="utf-8")))
@@ -106,7 +105,7 @@ def readable(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # the stock loaders' errors have no common type
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} cannot be read ({reason}); fetch or make it again.") from None
+        raise UserError(f"{path} cannot be read ({reason}); {checks.AGAIN}.") from None
 
 
 def ours(folder: Path) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def vocabulary(path: Path) -> Tokenizer:
     Raises:
         UserError: it is missing or damaged, or lacks a token that XTTS needs.
     """
-    files.need(path, _AGAIN)  # on a pipe, the stock tokenizer would wait forever
+    files.need(path, checks.AGAIN)  # on a pipe, the stock tokenizer would wait forever
     with readable(path):
         words = Tokenizer(path)
         for name in ("[UNK]", "[START]", "[STOP]"):
@@ -216,9 +215,9 @@ def assemble_renderer(path: Path, dvae: dict[str, Tensor]) -> Renderer:
         opened.load_state_dict(weights)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} has no renderer that fits ({reason}); {_AGAIN}.") from None
+        raise UserError(f"{path} has no renderer that fits ({reason}); {checks.AGAIN}.") from None
     if not (opened.spread.min() >= 1e-3 and opened.spread.max() <= 1e3 and opened.mean.abs().max() <= 1e3):
-        raise UserError(f"{path}: the renderer's mean or spread is zero or far off; {_AGAIN}.")
+        raise UserError(f"{path}: the renderer's mean or spread is zero or far off; {checks.AGAIN}.")
     return opened.eval()
 
 

@@ -7,10 +7,10 @@ import torch
 
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes
 from voicetune.errors import UserError
+from voicetune.xtts.codec import FRAMES_PER_CODE
 from voicetune.xtts.gpt import Batch, Tokens
 
 LATENTS = 32
-FRAMES_PER_CODE = 4
 _CHOICE = 8  # long enough clips among which one is drawn; if there are fewer, clips are joined
 
 

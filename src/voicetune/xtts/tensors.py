@@ -63,7 +63,7 @@ def _refusal(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
             return f"{path} is a pointer of Git LFS and not the file; run `git lfs pull` where it came from."
-    return f"{path} is no checkpoint of torch, or damaged; fetch or make it again."
+    return f"{path} is no checkpoint of torch, or damaged; {checks.AGAIN}."
 
 
 def state(path: Path) -> dict[str, Tensor]:
