@@ -264,13 +264,13 @@ def noise(path: Path) -> None:
 
 
 RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "claims 2^36 samples": ("a.flac", claims_2_36_samples, "too long: anna/wavs/a.flac is more than 600 s long"),
-    "three hours of silence": ("a.flac", hours_of_silence, "too long: anna/wavs/a.flac is more than 600 s long"),
-    "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
-    "half an RF64": ("a.wav", lambda p: (rf64(p), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
-    "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff ends before"),
-    "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg ends before its header"),
-    "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 ends before its header"),
+    "claims 2^36 samples": ("a.flac", claims_2_36_samples, "too long: anna/wavs/a.flac is longer than 600 s"),
+    "three hours of silence": ("a.flac", hours_of_silence, "too long: anna/wavs/a.flac is longer than 600 s"),
+    "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav is shorter than its"),
+    "half an RF64": ("a.wav", lambda p: (rf64(p), cut(p)), "cut off: anna/wavs/a.wav is shorter than its"),
+    "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff is shorter than"),
+    "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg is shorter than its"),
+    "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 is shorter than its"),
     "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
     "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
@@ -438,7 +438,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
     "clips.csv cut in a row": (clip.read, CLIPS_HEAD + b"a,a.flac,t\n", "line 2 is damaged (3 cells); run `dvc repro"),
     "clips.csv of nothing but zeros": (clip.read, bytes(99), "clips.csv is not UTF-8 but looks like UTF-16"),
     "figures that nest": (figures, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
-    "figures that are a list": (figures, b"[]", "clips.csv is not right: it should hold figures by their names; make"),
+    "figures that are a list": (figures, b"[]", "clips.csv is not right: it should be a JSON object; make"),
     "figures of 5,000 digits": (figures, b'{"clips": ' + b"9" * 5000 + b"}", "clips.csv is not valid JSON; make it"),
     "a table of others": (table.read, b"a,b\n", "clips.csv should have the columns"),
 }
@@ -512,7 +512,7 @@ SAY: dict[str, tuple[Callable[[], object], str]] = {
     "a loudness of NaN": (lambda: say("a", "--loudness", "nan"), "'loudness' is nan, but should be"),
     "a script and a file": (
         lambda: (Path("said").touch(), say("--script", "x.txt", "--out", "said")),
-        "said is a file; with --script, --out is a folder",
+        "said is a file, but --script needs a folder as --out",
     ),
     "a reference of 0.01 s": (reference(lambda p: wav(p, speech(0.01))), "--reference needs 0.5 s, better 6"),
     "a silent reference": (reference(lambda p: wav(p, np.zeros(RATE))), "r.wav is silent; give a recording of the"),
@@ -539,21 +539,21 @@ def test_check_of_a_place_leaves_no_file_and_keeps_what_is_there():
 ROW = {"file": "0001.wav", "key": "k", "sha256": "s", "seconds": 1.0}
 MANIFESTS: dict[str, tuple[str, str]] = {
     "a file outside": (json.dumps([ROW | {"file": "../../victim/keep.txt"}]), "names the file '../../victim/keep.txt'"),
-    "a sound outside": (json.dumps([ROW | {"file": "../victim/keep.wav"}]), "only sounds in its own folder can be"),
-    "a whole path": (json.dumps([ROW | {"file": "/victim/keep.wav"}]), "only sounds in its own folder can be"),
-    "a text inside": (json.dumps([ROW | {"file": "notes.txt"}]), "only sounds in its own folder can be"),
-    "the manifest itself": (json.dumps([ROW | {"file": "manifest.json"}]), "only sounds in its own folder can be"),
-    "a NUL": (json.dumps([ROW | {"file": "a\0.wav"}]), "only sounds in its own folder can be"),
-    "a file that is a number": (json.dumps([ROW | {"file": 1}]), "is not what a script's run writes; remove it"),
-    "rows of numbers": ("[1, 2]", "is not what a script's run writes; remove it"),
-    "no list": ("null", "is not what a script's run writes; remove it"),
-    "no JSON": ("[{", "is not what a script's run writes; remove it, or choose another folder"),
-    "deep nesting": ("[" * 99999, "is not what a script's run writes; remove it"),
-    "seconds that are none": (json.dumps([ROW | {"seconds": "x"}]), "is not what a script's run writes; remove it"),
-    "seconds of 400 digits": (json.dumps([ROW]).replace("1.0", "1" + "0" * 400), "is not what a script's run writes"),
-    "seconds of 1e400": (json.dumps([ROW]).replace("1.0", "1e400"), "is not what a script's run writes; remove it"),
-    "half a character": (json.dumps([ROW | {"file": "\ud800.wav"}]), "is not what a script's run writes; remove it"),
-    "a file twice": (json.dumps([ROW, ROW]), "is not what a script's run writes; remove it"),
+    "a sound outside": (json.dumps([ROW | {"file": "../victim/keep.wav"}]), "may name only sound files in its"),
+    "a whole path": (json.dumps([ROW | {"file": "/victim/keep.wav"}]), "may name only sound files in its"),
+    "a text inside": (json.dumps([ROW | {"file": "notes.txt"}]), "may name only sound files in its"),
+    "the manifest itself": (json.dumps([ROW | {"file": "manifest.json"}]), "may name only sound files in its"),
+    "a NUL": (json.dumps([ROW | {"file": "a\0.wav"}]), "may name only sound files in its"),
+    "a file that is a number": (json.dumps([ROW | {"file": 1}]), "or `say --script` did not write it; remove it"),
+    "rows of numbers": ("[1, 2]", "or `say --script` did not write it; remove it"),
+    "no list": ("null", "or `say --script` did not write it; remove it"),
+    "no JSON": ("[{", "is damaged, or `say --script` did not write it; remove it, or choose another folder"),
+    "deep nesting": ("[" * 99999, "or `say --script` did not write it; remove it"),
+    "seconds that are none": (json.dumps([ROW | {"seconds": "x"}]), "or `say --script` did not write it; remove it"),
+    "seconds of 400 digits": (json.dumps([ROW]).replace("1.0", "1" + "0" * 400), "or `say --script` did not write it"),
+    "seconds of 1e400": (json.dumps([ROW]).replace("1.0", "1e400"), "or `say --script` did not write it; remove it"),
+    "half a character": (json.dumps([ROW | {"file": "\ud800.wav"}]), "or `say --script` did not write it; remove it"),
+    "a file twice": (json.dumps([ROW, ROW]), "or `say --script` did not write it; remove it"),
 }
 
 
@@ -768,7 +768,7 @@ def test_a_git_that_is_none():
 
 SCRIPTS: dict[str, tuple[bytes | None, str]] = {
     "a.txt": (None, "a.txt is missing; give a script that exists"),
-    "b.txt": (b"", "b.txt has no lines; write one line of text a line"),
+    "b.txt": (b"", "b.txt has no lines; write one text on each line"),
     "c.txt": ("Hello.\n".encode("utf-16-le"), "c.txt is not UTF-8 but looks like UTF-16; save"),
     "d.txt": (b"\xe1\n", "d.txt, line 1 is not UTF-8; save the file again"),
     "e.csv": (b'text\n"open\n', "e.csv, line 2 is not CSV (unexpected end of data); correct its quotes"),

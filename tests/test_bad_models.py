@@ -209,7 +209,7 @@ NEW = "fetch or make it again"
 TAKE = "take the file that belongs to the model"
 SAME = "take (both|all) from the same model"
 LINK = r"is a link to .*victim/secret\.txt, outside its folder; put the file itself there, or remove it"
-RUNS = r"asks for [\w.]+ while it is opened, .* do not open it in another way, and fetch the model from where you trust"
+RUNS = r"opening it would load [\w.]+, which could run code; do not open it .* from a source that you trust"
 NO_TORCH = f"is no checkpoint of torch, or damaged; {NEW}"
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 
@@ -257,7 +257,7 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "heads that do not divide": (setting(gpt_n_heads=7), "model.pth", f"heads or audio tokens.*; {SAME}", ALL),
     "more codes than the DVAE": (
         setting(gpt_num_audio_tokens=2000), "dvae.pth", f"has 1024 codes .* 1998; {SAME}", ALL),
-    "layers without numbers": (many_layers, "model.pth", f"names the same weights more than once, .*; {NEW}", ALL),
+    "layers without numbers": (many_layers, "model.pth", f"stores the same numbers .*; {NEW}", ALL),
     "a width without layers": (wide, "model.pth", f": the weights of the layers are missing; {SAME}", ALL),
     # vocab.json
     "a vocabulary is null": (text("vocab.json", "null"), "vocab.json", rf"cannot be read .*; {NEW}", ALL),
@@ -329,13 +329,13 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "mel_stats is a dict": (saved("mel_stats.pth", {}), "mel_stats.pth", rf"\(a dict, not \[80\]\); {NEW}", ALL),
     # speakers_xtts.pth
     "speakers are a list": (
-        saved("speakers_xtts.pth", [1]), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+        saved("speakers_xtts.pth", [1]), "speakers_xtts.pth", f"hold named speakers, .*; {NEW}", BUT_SAY),
     "speakers are a text": (text("speakers_xtts.pth", "anna"), "speakers_xtts.pth", NO_TORCH, BUT_SAY),
     "a speaker is a number": (
         saved("speakers_xtts.pth", {"anna": 3}), "speakers_xtts.pth", f"a NoneType, not .*; {TAKE}", BUT_SAY),
-    "a speaker's name is a number": (speaker(name=3), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+    "a speaker's name is a number": (speaker(name=3), "speakers_xtts.pth", f"hold named speakers, .*; {NEW}", BUT_SAY),
     "a speaker's name has a line break": (
-        speaker(name="a\n\x1b[2Jb"), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+        speaker(name="a\n\x1b[2Jb"), "speakers_xtts.pth", f"hold named speakers, .*; {NEW}", BUT_SAY),
     "latents of another width": (
         speaker(latent=(1, 32, 9)), "speakers_xtts.pth",
         rf"'anna' has gpt_cond_latent \[1, 32, 9\], not \[1, any, 64\]; {TAKE}", BUT_SAY),
@@ -350,8 +350,8 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "a speaker with NaN": (
         speaker(latent=torch.full((1, 32, WIDTH), float("nan"))), "speakers_xtts.pth", f"not finite; {TAKE}", BUT_SAY),
     # voicetune.json
-    "facts are null": (text("voicetune.json", "null"), "voicetune.json", f"holds no facts .*; {NEW}", ALL),
-    "facts are a list": (text("voicetune.json", "[]"), "voicetune.json", f"holds no facts .*; {NEW}", ALL),
+    "facts are null": (text("voicetune.json", "null"), "voicetune.json", f"should be a JSON object, .*; {NEW}", ALL),
+    "facts are a list": (text("voicetune.json", "[]"), "voicetune.json", f"should be a JSON object, .*; {NEW}", ALL),
     "facts are cut off": (text("voicetune.json", '{"vocoder"'), "voicetune.json", f"cannot be read .*; {NEW}", ALL),
     "facts are deep": (text("voicetune.json", DEEP), "voicetune.json", f"cannot be read .*; {NEW}", ALL),
     "no vocoder": (text("voicetune.json", "{}"), "voicetune.json", f": 'vocoder' is null, .*; {TAKE}", ALL),
@@ -360,9 +360,9 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "no such language": (fact(language="tlh"), "voicetune.json", f": 'language' is 'tlh', .*; {TAKE}", ALL),
     "a language is a list": (fact(language=["en"]), "voicetune.json", f": 'language' is a list, .*; {TAKE}", ALL),
     "a licence of two lines": (fact(licence="a\nb"), "voicetune.json", f": 'licence' is .*; {TAKE}", ALL),
-    "facts of a phase in a list": (fact(facts=[1]), "voicetune.json", f": 'facts' holds more than .*; {NEW}", ALL),
+    "facts of a phase in a list": (fact(facts=[1]), "voicetune.json", f": 'facts' may hold only .*; {NEW}", ALL),
     "facts with control characters": (
-        fact(facts={"a": "\x1b[2J"}), "voicetune.json", f": 'facts' holds more than .*; {NEW}", ALL),
+        fact(facts={"a": "\x1b[2J"}), "voicetune.json", f": 'facts' may hold only .*; {NEW}", ALL),
     # links out of the folder
     **{f"{name} leads out": (linked(name), name, LINK, BUT_SAY) for name in FILES},
     # pickles that would run code
@@ -593,7 +593,7 @@ def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path, tmp_path_
         "export": lambda: run("export", place.model, out),
     }
     call = calls.get(way, lambda: run("base", place.model, out))
-    with no_file_bigger_than(size), pytest.raises(UserError, match=f"{out} cannot be written .*GB are free.; free"):
+    with no_file_bigger_than(size), pytest.raises(UserError, match=f"{out} cannot be written .*GB are free.; make room"):
         call()
     assert hashes(tmp_path) == before
     assert not list(tmp_path.rglob("*part*"))
@@ -609,7 +609,7 @@ def test_a_folder_that_may_not_be_written(way, place, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match=r"out cannot be written \(Permission denied.*may be written"):
+    with pytest.raises(UserError, match=r"out cannot be written \(Permission denied.*correct the folder's"):
         run(way, place.model, tmp_path / "out")
 
 

@@ -438,7 +438,7 @@ def test_tables_that_do_not_match_are_refused(tmp_path, change, word):
         ("phase2/facts.json", None, ["phase2/facts.json", "missing"]),
         ("phase2/facts.json", '{"model_sha256": "m"}', ["phase2/facts.json", "data_sha256"]),
         ("phase2.json", '{"mel_', ["phase2.json", "valid JSON"]),
-        ("phase2.json", "[]", ["phase2.json", "should hold figures"]),
+        ("phase2.json", "[]", ["phase2.json", "should be a JSON object"]),
         ("phase2.json", '{"mel": 1.0}', ["phase2.json", "mel_ce"]),
         ("phase2.json", None, ["phase2.json", "missing"]),
         ("base/clips.csv", "", ["base/clips.csv", "columns"]),

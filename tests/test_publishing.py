@@ -194,7 +194,7 @@ def test_a_folder_that_does_not_say_how_speaks_as_the_parameters_do(repository, 
 def test_a_folder_that_does_not_say_how_outside_a_repository_is_one_sentence(repository, asked, tmp_path, monkeypatch):
     alone = Path(shutil.copytree("models/phase2", tmp_path / "alone" / "anna"))
     monkeypatch.chdir(alone.parent)
-    with pytest.raises(UserError, match=r"anna does not say how to draw its codes; `dvc repro publish`"):
+    with pytest.raises(UserError, match=r"anna/voicetune\.json has no 'decoding'; speak with models/voice"):
         say("--model", "anna")
     assert asked == []
     assert not Path("said.wav").exists()

@@ -136,7 +136,7 @@ def test_the_table_counts_everything_once(project, outside):
 
 
 def test_states_are_removed_only_when_somebody_says_so(project, monkeypatch):
-    with pytest.raises(UserError, match="nobody can be asked"):
+    with pytest.raises(UserError, match="there is no terminal to ask in"):
         space.remove_states(project, yes=False)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: "")
@@ -166,7 +166,7 @@ def test_the_cache_keeps_what_the_workspace_names(project):
         recording.write_bytes(content)
         run(project, "dvc", "add", "-q", "data/raw/loose.zip")
         commit(project, "a recording")
-    with pytest.raises(UserError, match="nobody can be asked"):
+    with pytest.raises(UserError, match="there is no terminal to ask in"):
         space.collect_garbage(project, yes=False)
     cache = project / ".dvc/cache/files"
     assert {path.read_bytes() for path in cache.rglob("*") if path.is_file()} >= {b"old", b"new"}
