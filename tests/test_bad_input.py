@@ -1,7 +1,7 @@
-"""A table of bad input: params.yaml, sources, recordings, results and the arguments of `say`, each with its sentence.
+"""Bad input gives the right error sentence: params.yaml, sources, recordings, results and the arguments of `say`.
 
-Every sentence is one line without what a terminal would obey, and what lies beside the project stays as it was.
-`test_bad_models.py` holds the table of model folders.
+Every sentence is one line without control characters, and files outside the project do not change.
+`test_bad_models.py` tests model folders in the same way.
 """
 
 import errno
@@ -39,7 +39,7 @@ RATE = 22050
 
 @pytest.fixture(autouse=True)
 def outside(tmp_path, monkeypatch):
-    """A project to work in, and beside it a folder of somebody else's files that no input may change."""
+    """Work in a project folder. Beside it is a folder of somebody else's files, which no input may change."""
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "keep.txt").write_text("mine")
@@ -57,13 +57,13 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def speech(seconds: float = 2.0, rate: int = RATE) -> np.ndarray:
-    """A tone that comes and goes, which passes for speech: (samples,) float32."""
+    """A tone that rises and falls, which the checks take for speech: (samples,) float32."""
     times = np.arange(int(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * 220 * times) * np.sin(2 * np.pi * 3 * times)).astype(np.float32)
 
 
 def sentence_of(capsys, run: Callable[[], object]) -> str:
-    """What is printed where a stage or command ends with its sentence."""
+    """Run a stage or command that must fail, and return the one sentence that it prints."""
     with pytest.raises(SystemExit) as ended:
         stage.run(run)
     assert ended.value.code == 1
@@ -135,7 +135,7 @@ PARAMS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", PARAMS)
-def test_params(name, capsys):
+def test_bad_parameters_are_one_sentence(name, capsys):
     content, wanted = PARAMS[name]
     Path("data/scripts").mkdir(parents=True)
     Path("params.yaml").write_bytes(content)
@@ -152,12 +152,12 @@ def test_params_that_is_a_folder_or_a_pipe(capsys):
     assert "params.yaml is a pipe or a device" in sentence_of(capsys, prepare.main)
 
 
-def test_a_date_is_a_path_as_any_other():
+def test_a_date_in_yaml_stays_a_text():
     Path("p.yaml").write_text("base: 2024-13-45\nother: 2024-01-02\n")
     assert reading.read_yaml(Path("p.yaml")) == {"base": "2024-13-45", "other": "2024-01-02"}
 
 
-def test_an_anchor_with_a_changed_key_is_no_key_twice():
+def test_a_key_that_overrides_an_anchor_is_not_a_duplicate():
     Path("p.yaml").write_text("a: &a {x: 1, y: 1}\nb: {<<: *a, x: 2}\n")
     assert reading.read_yaml(Path("p.yaml"))["b"] == {"x": 2, "y": 1}
 
@@ -189,14 +189,14 @@ def source(path: str = "anna") -> LJSpeechSource:
 
 
 @pytest.mark.parametrize("name", METADATA)
-def test_metadata(name, capsys):
+def test_bad_metadata_is_one_sentence(name, capsys):
     content, wanted = METADATA[name]
     Path("anna").mkdir()
     Path("anna/metadata.csv").write_bytes(content)
     assert wanted in sentence_of(capsys, lambda: readers.read([source()]))
 
 
-def test_metadata_that_is_no_file_of_the_source(capsys, outside):
+def test_metadata_that_is_a_pipe_or_a_link_out_is_refused(capsys, outside):
     Path("anna").mkdir()
     os.mkfifo("anna/metadata.csv")
     assert "metadata.csv is a pipe or a device" in sentence_of(capsys, lambda: readers.read([source()]))
@@ -208,7 +208,7 @@ def test_metadata_that_is_no_file_of_the_source(capsys, outside):
     assert "root" not in told
 
 
-# Recordings: each left out with its reason, and the others made
+# Recordings. A bad one is left out with a reason, and the others become clips.
 
 
 def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
@@ -216,7 +216,7 @@ def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
 
 
 def rf64(path: Path) -> None:
-    """WAV with sizes of eight bytes, as recorders write it."""
+    """Write RF64: WAV with sizes of eight bytes, which some recorders write."""
     soundfile.write(path, speech(), RATE, format="RF64", subtype="PCM_16")
 
 
@@ -232,7 +232,7 @@ def encoded(path: Path, format: str, share: float = 1.0) -> None:
 
 def claims_2_36_samples(path: Path) -> None:
     data = bytearray(formats.encode(speech(), RATE, "flac"))
-    data[21] |= 0x0F  # STREAMINFO's number of samples has 36 bits, from the lower half of byte 21 on
+    data[21] |= 0x0F  # STREAMINFO's number of samples has 36 bits, beginning in the lower half of byte 21
     data[22:26] = b"\xff" * 4
     path.write_bytes(data)
 
@@ -309,7 +309,7 @@ def reason_of(id: str) -> str:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_recording_is_left_out_and_the_others_are_made(name, capsys):
+def test_a_bad_recording_is_left_out_and_the_others_become_clips(name, capsys):
     file, make, wanted = RECORDINGS[name]
     write_source("a|Text.\n")
     make(Path("anna/wavs") / file)
@@ -324,15 +324,15 @@ TEXTS = {"": "empty text", "...!?": "no words in the text", "a\x1b[2Jb": "contro
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_is_left_out(text):
+def test_a_clip_with_a_bad_text_is_left_out(text):
     write_source(f"a|{text}\n")
     wav(Path("anna/wavs/a.wav"), speech())
     prepare.main()
     assert TEXTS[text] in reason_of("anna-a")
 
 
-def test_what_is_only_unusual_is_read(outside):
-    """Antiphase stereo, a name that macOS wrote, and links inside the source and into a cache of DVC."""
+def test_unusual_recordings_are_read(outside):
+    """Antiphase stereo, a file name in macOS's Unicode form, a link inside the source and one into DVC's cache."""
     write_source("one|One thing.\né|Another.\nlink|A third.\ncached|A fourth.\n")
     antiphase(Path("anna/wavs/one.wav"))
     wav(Path("anna/wavs") / unicodedata.normalize("NFD", "é.wav"), speech())
@@ -369,7 +369,7 @@ def test_other_formats_are_read(name):
     assert "anna-a" in {entry.id for entry in clip.read(Path("data/clips/clips.csv"))}, reason_of("anna-a")
 
 
-# What a stage writes and reads again
+# Results that stages write and read
 
 
 def full(*_) -> None:
@@ -381,7 +381,7 @@ def readonly(*_) -> None:
 
 
 @pytest.mark.parametrize(("fault", "wanted"), [(full, "the disk is full; free some space"), (readonly, "is read-only")])
-def test_a_disk_that_takes_nothing(monkeypatch, capsys, fault, wanted):
+def test_a_full_or_read_only_disk_is_one_sentence(monkeypatch, capsys, fault, wanted):
     write_source("")
     monkeypatch.setattr(Path, "write_bytes", fault)
     told = sentence_of(capsys, prepare.main)
@@ -405,7 +405,7 @@ WAYS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_something_in_the_way_of_the_results(name, capsys):
+def test_a_file_or_link_in_place_of_a_results_folder_is_one_sentence(name, capsys):
     write_source("")
     make, wanted = WAYS[name]
     make()
@@ -445,7 +445,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_result(name, capsys):
+def test_a_damaged_result_is_one_sentence(name, capsys):
     read, content, wanted = DAMAGED[name]
     path = Path("data/clips/clips.csv")
     path.parent.mkdir(parents=True)
@@ -453,7 +453,7 @@ def test_a_damaged_result(name, capsys):
     assert wanted in sentence_of(capsys, lambda: read(path))
 
 
-def test_clips_that_are_not_those_of_the_manifest(capsys):
+def test_clips_that_do_not_match_the_manifest_are_refused(capsys):
     write_source("")
     prepare.main()
     capsys.readouterr()
@@ -468,7 +468,7 @@ def test_clips_that_are_not_those_of_the_manifest(capsys):
     assert "is missing; run `dvc repro -s -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
 
 
-def test_the_report_shows_words_from_outside_as_they_are():
+def test_the_report_escapes_markup_in_texts():
     shown_text = page.plain('<script>alert("x")</script> [a](javascript:b) |\n`c` *d* \x1b[2J &lt;')
     assert "<" not in shown_text
     assert "\n" not in shown_text
@@ -523,12 +523,12 @@ SAY: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", SAY)
-def test_say(name, capsys):
+def test_bad_arguments_of_say_are_one_sentence(name, capsys):
     run, wanted = SAY[name]
     assert wanted in sentence_of(capsys, run)
 
 
-def test_check_of_a_place_leaves_no_file_and_keeps_what_is_there():
+def test_check_place_creates_no_file_and_keeps_an_existing_one():
     formats.check_place(Path("o.wav"))
     assert not list(Path(".").iterdir())
     Path("o.wav").write_bytes(b"before")
@@ -558,7 +558,7 @@ MANIFESTS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_manifest_is_not_trusted(name, capsys):
+def test_a_bad_manifest_is_refused_and_other_files_stay(name, capsys):
     from voicetune.speech import script
 
     content, wanted = MANIFESTS[name]
@@ -573,7 +573,7 @@ def test_a_manifest_is_not_trusted(name, capsys):
     assert (out / "notes.txt").read_text() == "left alone"
 
 
-def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
+def test_links_in_the_folder_of_a_script_are_not_followed(capsys, outside):
     from voicetune.speech import script
 
     out = Path("said")
@@ -588,7 +588,7 @@ def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_journal_is_trusted_as_little_as_a_manifest(name, capsys):
+def test_a_bad_journal_is_refused(name, capsys):
     from voicetune.speech import script
 
     content, wanted = MANIFESTS[name]
@@ -620,7 +620,7 @@ PIPELINES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("name", PIPELINES)
 @pytest.mark.parametrize("write", [[], ["--write"]])
-def test_deps_of_a_malformed_pipeline(name, write, capsys):
+def test_deps_refuses_a_malformed_dvc_yaml(name, write, capsys):
     content, wanted = PIPELINES[name]
     Path("dvc.yaml").write_bytes(content)
     given = command.parser().parse_args(["deps", *write])
@@ -628,8 +628,8 @@ def test_deps_of_a_malformed_pipeline(name, write, capsys):
     assert Path("dvc.yaml").read_bytes() == content
 
 
-def test_names_in_latin_1(capsys, monkeypatch):
-    """Names that are no UTF-8 are read and told: a --reference, a recording beside its row, a file that is cleaned."""
+def test_file_names_in_latin_1_work(capsys, monkeypatch):
+    """File names that are not UTF-8 work: a --reference, a recording with another extension, a file to clean."""
     latin = os.fsdecode(b"\xe1.wav")
     wav(Path("a.wav"), speech())
     Path("a.wav").rename(latin)
@@ -651,7 +651,7 @@ def test_names_in_latin_1(capsys, monkeypatch):
     assert not Path("data/samples").exists()
 
 
-def test_a_sentence_that_quotes_too_much_is_shortened(capsys):
+def test_a_very_long_error_sentence_is_shortened(capsys):
     def told() -> None:
         raise UserError(f"a.csv begins with {'x' * 50_000}; correct its header.")
 
@@ -661,7 +661,7 @@ def test_a_sentence_that_quotes_too_much_is_shortened(capsys):
     assert said.endswith("xxx; correct its header.")
 
 
-def test_a_full_disk_names_the_files_of_the_report(capsys, monkeypatch):
+def test_the_report_names_its_file_when_the_disk_is_full(capsys, monkeypatch):
     import made_up
 
     monkeypatch.setattr(page, "_players", lambda *_: [])
@@ -670,7 +670,7 @@ def test_a_full_disk_names_the_files_of_the_report(capsys, monkeypatch):
     assert "metrics/report/report.md cannot be written: the disk is full" in sentence_of(capsys, report.main)
 
 
-def test_a_folder_in_the_place_of_a_file_changes_no_other_file():
+def test_put_all_writes_no_file_if_one_of_them_is_a_folder():
     Path("a").write_bytes(b"old")
     Path("b").mkdir()
     with pytest.raises(UserError, match=r"^b cannot be written: a folder of this name is in the way; move it away\.$"):
@@ -680,7 +680,7 @@ def test_a_folder_in_the_place_of_a_file_changes_no_other_file():
     assert not list(Path().glob(".*.part"))
 
 
-def test_a_stages_refusal_names_no_option(monkeypatch):
+def test_an_error_of_check_place_names_no_command_line_option(monkeypatch):
     Path("samples").mkdir()
     Path("samples/manifest.json").mkdir()
     with pytest.raises(UserError, match=r"manifest\.json is a folder; choose another place\.$"):
@@ -691,7 +691,7 @@ SOURCES = {"NUL": b"import os\0", "half": b"def run(", "UTF-16": "a = 1".encode(
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_deps_of_code_that_is_no_python(name, capsys):
+def test_deps_refuses_code_that_is_not_python(name, capsys):
     Path("src").mkdir()
     Path("src/a.py").write_bytes(SOURCES[name])
     Path("dvc.yaml").write_text("stages:\n  a:\n    cmd: python src/a.py\n    deps:\n")
@@ -702,7 +702,7 @@ def test_deps_of_code_that_is_no_python(name, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"languages": 1}', b"[" * 99999])
-def test_a_damaged_bundle(content, capsys):
+def test_a_damaged_bundle_is_one_sentence(content, capsys):
     from voicetune import readiness
 
     Path("params.yaml").write_text(DEFAULT)
@@ -715,20 +715,20 @@ RUNS = {"NaN": b'{"a": NaN}', "1e400": b'{"a": 1e400}', "half a character": b'{"
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_figures_of_a_run_that_could_not_be_written_again(name):
+def test_note_run_replaces_a_damaged_file(name):
     stage.RUN.mkdir(parents=True)
     (stage.RUN / "a.json").write_bytes(RUNS[name])
     stage.note_run("a", {"seconds": 1.0})
     assert stage.read_run(stage.RUN / "a.json") == {"seconds": 1.0}
 
 
-def test_explain_prints_nothing_that_a_terminal_obeys(capsys):
+def test_explain_prints_no_control_characters(capsys):
     Path("machine.json").write_text(json.dumps([{"stages": ["a\x1b[2J"], "processor": "b\x1b[2J", "packages": {}}]))
     command.explain(None)
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_a_huge_file_is_not_read(monkeypatch):
+def test_a_file_that_is_too_large_is_not_read(monkeypatch):
     from voicetune import machine
 
     for path in (Path("machine.json"), Path("run.json")):
@@ -743,14 +743,14 @@ def test_a_huge_file_is_not_read(monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["metrics/compare", "metrics/run", "metrics"])
-def test_figures_are_written_through_no_link(place, outside, capsys):
+def test_figures_are_not_written_through_a_link(place, outside, capsys):
     Path(place).parent.mkdir(exist_ok=True)
     Path(place).symlink_to(outside)
     told = sentence_of(capsys, lambda: stage.write_json(Path(place) / "figures.json", {}))
     assert told.startswith(f"{place} leads through a link")
 
 
-def test_settings_of_dvc_that_are_a_pipe():
+def test_dvc_settings_that_are_a_pipe_are_refused():
     Path("dvc.yaml").touch()
     Path(".dvc").mkdir()
     os.mkfifo(".dvc/config")
@@ -758,7 +758,7 @@ def test_settings_of_dvc_that_are_a_pipe():
         space.measure(Path.cwd())
 
 
-def test_a_git_that_is_none():
+def test_a_damaged_git_folder_is_one_sentence():
     Path("dvc.yaml").touch()
     Path(".dvc").mkdir()
     Path(".git").touch()
@@ -778,7 +778,7 @@ SCRIPTS: dict[str, tuple[bytes | None, str]] = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script(name, capsys):
+def test_a_bad_script_is_one_sentence(name, capsys):
     from voicetune.speech import script
     from voicetune.speech.voice import Line
 
@@ -788,7 +788,7 @@ def test_a_script(name, capsys):
     assert wanted in sentence_of(capsys, lambda: script.read(Path(name), Line("", "en"), None, "wav"))
 
 
-def test_a_cell_may_hold_what_unicode_calls_a_line_end():
+def test_a_cell_may_contain_a_unicode_line_separator():
     from voicetune.speech import script
     from voicetune.speech.voice import Line
 
@@ -811,7 +811,7 @@ LOCKS: dict[str, Callable[[Path, Path], object]] = {
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_that_is_no_plain_file(name, outside, capsys):
+def test_a_lock_that_is_not_a_plain_file_is_refused(name, outside, capsys):
     from voicetune.training import checkpoint
 
     place = Path("state/train_phase1-0123456789abcdef")
@@ -822,7 +822,7 @@ def test_a_lock_that_is_no_plain_file(name, outside, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"1.0", b"1.0 x\n", b"\xff 1\n", b"1.0 7\n1.0 8\n"])
-def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
+def test_half_written_records_of_attempts_are_read_without_error(content):
     from voicetune.training.attempts import Attempts
 
     Path("at").write_bytes(content)
@@ -833,7 +833,7 @@ def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
     assert attempts.told() == [{"step": 4, "why": "x"}]
 
 
-def test_the_attempts_are_written_through_no_link(outside):
+def test_attempts_are_not_written_through_a_link(outside):
     from voicetune.training.attempts import Attempts
 
     for name in ("at", "failures.jsonl"):
@@ -846,17 +846,17 @@ def test_the_attempts_are_written_through_no_link(outside):
     assert attempts.told() == [{"step": 1, "why": "RuntimeError: boom"}]
 
 
-# In a process of its own
+# The size of the tables, and tests that start a process
 
 
-def test_the_table_is_long_enough():
+def test_the_tables_have_at_least_100_cases():
     tables = (PARAMS, METADATA, RECORDINGS, TEXTS, WAYS, DAMAGED, SAY, MANIFESTS, SCRIPTS)
     assert sum(map(len, tables)) >= 100
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
-    """A tmpfs of 1 MB; needs the right to mount."""
+def test_prepare_reports_a_full_disk_from_a_worker_process(tmp_path):
+    """Prepare into a full tmpfs of 1 MB. This needs the right to mount."""
     write_source("")
     prepare_section = yaml.safe_load(Path("params.yaml").read_text())["prepare"]
     prepare_section["sources"][0]["path"] = "data/raw/anna"
@@ -907,7 +907,7 @@ print(len(kinds), len(set(kinds)))
 
 @pytest.mark.slow
 def test_300_damaged_headers_neither_hang_nor_crash():
-    """In a process with 4 GiB and 30 s a file."""
+    """Read them in a process that is limited to 4 GiB of memory and 30 s for each file."""
     Path("whole").mkdir()
     for format in formats.FORMATS:
         encoded(Path("whole") / f"a.{format}", format)
@@ -921,7 +921,7 @@ def test_300_damaged_headers_neither_hang_nor_crash():
     assert kinds > 2
 
 
-def test_a_stage_writes_through_no_link(tmp_path, monkeypatch):
+def test_a_stage_does_not_empty_a_folder_through_a_link(tmp_path, monkeypatch):
     (tmp_path / "big" / "clips").mkdir(parents=True)
     (tmp_path / "big" / "clips" / "diary.txt").write_text("mine")
     (tmp_path / "mine").mkdir()
