@@ -112,7 +112,7 @@ def results(tmp_path, monkeypatch) -> Path:
     settings = whole.load()
     monkeypatch.setattr(whole, "load", lambda *_: settings)
     monkeypatch.setattr(page, "_players", lambda *_: [])
-    for picture in ("curves", "durations"):
+    for picture in ("curves", "durations", "result"):
         monkeypatch.setattr(drawing, picture, lambda *_: "")
     return root
 

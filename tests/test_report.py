@@ -5,6 +5,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import made_up
 import numpy as np
@@ -15,6 +16,7 @@ import report
 from voicetune import stage
 from voicetune.errors import UserError
 from voicetune.measures import table, takes
+from voicetune.params.models import MODELS
 from voicetune.report import drawing, gather, page
 from voicetune.report.findings import Phase, find
 
@@ -216,6 +218,33 @@ def test_the_report_includes_the_listening_test(repository, tmp_path):
 def test_dollar_signs_in_a_source_name_are_not_a_formula(repository):
     clips = [gather.Clip(str(i), f"{i}.flac", "A.", "en", "anna", "$\\frac{$", 1.0 + i, "train") for i in range(3)]
     assert "frac{" in drawing.durations(clips)
+
+
+def words_of(svg: str) -> list[str]:
+    return ["".join(one.itertext()).strip() for one in ElementTree.fromstring(svg).iter() if one.tag.endswith("}text")]
+
+
+def test_the_picture_shows_the_curves_and_every_row_that_was_measured(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    results, path = gather.read(repository), Path("metrics/result.svg")
+    results.figures["codec"] = {}
+    page.write_picture(results, path)
+    words = words_of(path.read_text(encoding="utf-8"))
+    assert {"phase 1, best 2.100", "phase 2, best 2.000"} <= set(words)
+    measured = ("base", "phase 1", "phase 2", "recordings", "0.100", "0.900")
+    assert [words.count(one) for one in measured] == [2, 2, 2, 2, 4, 4]
+    assert "codec" not in words
+    first = path.read_bytes()
+    page.write_picture(results, path)
+    assert path.read_bytes() == first
+
+
+def test_the_picture_in_the_readme_shows_the_committed_figures():
+    assert "](metrics/result.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    words = words_of((ROOT / "metrics/result.svg").read_text(encoding="utf-8"))
+    for model in MODELS:
+        figures = json.loads((ROOT / f"metrics/evaluate/{model}.json").read_text(encoding="utf-8"))
+        assert {f"{figures[name]:.3f}" for name in ("cer", "secs") if name in figures} <= set(words)
 
 
 def test_a_take_outside_the_folder_is_refused(repository, tmp_path):
