@@ -1,12 +1,12 @@
-"""What each choice of the training recipe is worth: one thing changed at a time, three seeds, one measure.
+"""Measure what each choice of the training recipe gains. Each run changes one thing, with three seeds and one measure.
 
     python bench/asterisk.py asterisk-core-sounds-en*.deb --out work/asterisk
     python bench/ablations.py --data quiz=data/codes --data asterisk=work/asterisk/data/codes
     python bench/ablations.py --report bench/ablations.jsonl
 
-Every run starts from models/base and is measured once, after its last step: validation mel cross entropy, conditioned
-and counted in the same way for every arm. The test clips, which judge the models, choose no recipe. A finished run is
-one line of the file; started again, finished runs are skipped. Nothing else is saved.
+Every run starts from models/base and is measured once, after its last step: validation mel cross entropy, with the same
+references and targets for every arm (an arm is one changed setting). The test clips judge models, so they are not used
+here. A finished run is one line of the file, and a second start skips it. Nothing else is saved.
 """
 
 import argparse
@@ -39,22 +39,22 @@ from voicetune.xtts.gpt import Tokens, TrainingLoss
 from voicetune.xtts.rows import measured_recipe
 
 SEEDS = (1, 2, 3)
-AFRESH = ", new conditioning"  # of a dataset's name: trained from `conditioned_afresh`
-MEASURE_SEED = 1  # which references the validation clips get: the same for every arm and seed
-STEPS = 48  # of each phase: some two epochs of the default data; params.yaml's phase 2 has five
-DECAYS = (0.9, 0.95)  # of the moving average: it reaches back some 10 and 20 steps
+AFRESH = ", new conditioning"  # ends the name of a dataset that is trained from `conditioned_afresh`
+MEASURE_SEED = 1  # draws the references of the validation clips, the same for every arm and seed
+STEPS = 48  # of each phase, about two epochs of the default data; phase 2 of params.yaml has five epochs
+DECAYS = (0.9, 0.95)  # of the moving average, which reaches back about 10 and 20 steps
 
 REFERENCES: dict[str, dict[str, Any]] = {
     "own reference for each clip": {"shared_reference": False},
     "reference: self": {"shared_reference": False, "reference": "self"},
     "reference: stock": {"shared_reference": False, "reference": "stock"},
 }
-CHANGED: dict[str, dict[str, Any]] = {  # arms that are the default's phase 1 with other parameters
+CHANGED: dict[str, dict[str, Any]] = {  # arms that are the default phase 1 with other parameters
     **REFERENCES,
     "text STOP hidden from the audio": {"text_stop_visible": False},
     "dropout 0.1": {"dropout": 0.1},
 }
-AGAINST = {  # which arm each is compared with
+AGAINST = {  # the arm that each is compared with
     **dict.fromkeys(CHANGED, "default"),
     "sampling with replacement": "default",
     **{f"average of weights, decay {decay}": "default" for decay in DECAYS},
@@ -67,7 +67,7 @@ Facts = dict[str, float]
 
 @dataclass
 class Bench:
-    """One dataset and the model that is trained on it, over and over from the same base weights. steps: of a phase."""
+    """A dataset and a model that is trained on it repeatedly, always from the same base weights. steps: of a phase."""
 
     data: str
     codes: Codes
@@ -82,16 +82,16 @@ class Bench:
         self.loss.gpt.load_state_dict(self.base)
 
     def train(self, phase: Phase, seed: int, steps: int, after_step: Callable[..., None] | None = None) -> Facts:
-        """Train from the present weights for `steps` steps.
+        """Train from the current weights for `steps` steps.
 
         Returns:
-            `steps`; `seconds` on the clock, of the steps alone; `cpu_seconds` of all threads, which other work on
+            `steps`; `seconds`, the clock time of the steps alone; `cpu_seconds` of all threads, which other work on
             the machine disturbs less.
         """
         never = {"eval_every": 10**9, "target_mel_ce": None, "patience": None}
         phase = phase.model_copy(update={**never, "epochs": 10**5, "max_steps": steps})
         codes = copy.copy(self.codes)
-        codes.validation = codes.validation[:2]  # the loop measures before and after; here that is not what counts
+        codes.validation = codes.validation[:2]  # the loop's own evaluations are not used
         optimizer = optimizer_for(self.loss, phase)
         if after_step:
             optimizer.register_step_post_hook(after_step)
@@ -104,7 +104,7 @@ class Bench:
         return {"steps": run.step, "seconds": run.seconds, "cpu_seconds": time.process_time() - started}
 
     def measure(self, arm: str, seed: int, facts: Facts) -> None:
-        """Append a line: nats and tokens of each validation clip, in fp32, under the present weights."""
+        """Append a line with the nats and tokens of each validation clip, in fp32, for the current weights."""
         clips, tokens = self.codes.validation, Tokens.of(self.loss.gpt)
         found = cross_entropy.measure(self.loss, self.codes, clips, tokens, MEASURE_SEED, self.recipe)
         line = {
@@ -127,14 +127,14 @@ def untrained(bench: Bench, seed: int) -> None:
 
 @torch.no_grad()
 def heard(bench: Bench) -> dict[str, float]:
-    """Conditioning latents of eight training clips: their mean size, and their mean spread from clip to clip."""
+    """The mean size of the conditioning latents of eight training clips, and their mean spread from clip to clip."""
     mels = [torch.from_numpy(bench.codes.mel(i).T.astype(np.float32)) for i in bench.codes.training[:8]]
     latents = torch.stack([bench.loss.gpt.eval().get_style_emb(mel[None])[0] for mel in mels])
     return {"latents_size": latents.abs().mean().item(), "latents_spread": latents.std(0).mean().item()}
 
 
 def default(bench: Bench, seed: int) -> None:
-    """The default's phase 1; averages of its weights are taken along the way and change nothing in it."""
+    """Train the default phase 1. Averages of its weights are computed meanwhile, and do not affect it."""
     averages = [AveragedModel(bench.loss.gpt, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in DECAYS]
 
     def after_step(*_) -> None:
@@ -144,7 +144,7 @@ def default(bench: Bench, seed: int) -> None:
     facts = bench.train(bench.settings.train_phase1, seed, bench.steps, after_step)
     lines = {"default": copy.deepcopy(bench.loss.gpt.state_dict())}
     lines |= {f"average of weights, decay {d}": a.module.state_dict() for d, a in zip(DECAYS, averages, strict=True)}
-    for arm, weights in reversed(lines.items()):  # the default's line last: the run counts as finished with it
+    for arm, weights in reversed(lines.items()):  # the default's line, the last, marks the run as finished
         bench.loss.gpt.load_state_dict(weights)
         bench.measure(arm, seed, facts)
 
@@ -161,7 +161,7 @@ _WHOLE_EPOCHS = batches.clips_of_step
 
 
 def drawn_clips_of_step(seed: int, step: int, lengths: np.ndarray, batch: int) -> np.ndarray:
-    """As `batches.clips_of_step`, but an epoch is as many clips drawn with replacement, sorted by length alike."""
+    """Like `batches.clips_of_step`, but an epoch draws its clips with replacement. They are sorted by length too."""
     number = step // batches.steps_per_epoch(len(lengths), batch)
     drawn = np.random.default_rng([seed, 4, number]).integers(len(lengths), size=len(lengths))
     return drawn[_WHOLE_EPOCHS(seed, step, lengths[drawn], batch)]
@@ -196,7 +196,7 @@ LONG_RUNS: Runs = {"phase 1, then phase 2": two_phases, "phase 1 alone, as many 
 
 
 def opened(given: argparse.Namespace, data: dict[str, Path]) -> tuple[list[Bench], list[Bench]]:
-    """A bench for each dataset: with the base, and with the base conditioned afresh."""
+    """Two benches for each dataset: one with the base, one with the base of `conditioned_afresh`."""
     settings = whole.load()
     if given.batch:
         phases = ("train_phase1", "train_phase2")
@@ -215,7 +215,7 @@ def opened(given: argparse.Namespace, data: dict[str, Path]) -> tuple[list[Bench
 
 
 def campaign(benches: list[Bench], afresh: list[Bench], out: Path, seeds: tuple[int, ...]) -> None:
-    """Every run that the file lacks, seed by seed; the long ones last."""
+    """Do every run that the file lacks, seed by seed, the long ones last."""
     plan: list[tuple[Callable[[Bench, int], None], str, int, Bench]] = []
     plan += [(untrained, "untrained", 0, bench) for bench in benches + afresh]
     for group, runs in ((benches, RUNS), (afresh, REFERENCE_RUNS), (benches, LONG_RUNS)):
@@ -230,7 +230,7 @@ def campaign(benches: list[Bench], afresh: list[Bench], out: Path, seeds: tuple[
 def conditioned_afresh(base: dict[str, torch.Tensor], xtts, model: Path) -> dict[str, torch.Tensor]:
     """The base with the conditioning encoder and perceiver of a new model.
 
-    Those of the tiny base hear nothing yet: its conditioning latents are zero whatever the reference.
+    The conditioning latents of the tiny base of that time are zero for every reference.
     """
     torch.manual_seed(0)
     new = folder.build(xtts.config, folder.tokenizer(model)).gpt.state_dict()
@@ -238,7 +238,7 @@ def conditioned_afresh(base: dict[str, torch.Tensor], xtts, model: Path) -> dict
 
 
 def read(path: Path) -> dict[tuple[str, str, int], dict]:
-    """The finished runs by data, arm and seed."""
+    """Read the finished runs by data, arm and seed."""
     if not path.exists():
         return {}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -246,7 +246,7 @@ def read(path: Path) -> dict[tuple[str, str, int], dict]:
 
 
 def report(path: Path) -> None:
-    """Print the tables, one a dataset."""
+    """Print a table for each dataset."""
     lines, resamples = read(path), whole.load().compare.bootstrap
     for data in dict.fromkeys(key[0] for key in lines):
         own = {(arm, seed): line for (name, arm, seed), line in lines.items() if name == data}
@@ -268,7 +268,7 @@ def report(path: Path) -> None:
 
 
 def row(own: dict[tuple[str, int], dict], arm: str, against: str | None, resamples: int) -> str:
-    """One arm: steps, median seconds, mean mel CE over seeds, and the difference to `against`, nats a token."""
+    """Format an arm: steps, median seconds, mean mel CE over seeds, and the difference to `against`, nats per token."""
     seeds = [seed for seed in SEEDS if (arm, seed) in own and (against or arm, seed) in own]
     if not seeds:
         return f"| {arm} (no seed finished) | | | | | |"
@@ -286,7 +286,7 @@ def row(own: dict[tuple[str, int], dict], arm: str, against: str | None, resampl
 
 
 def difference(theirs: list[dict], mine: list[dict], resamples: int) -> str:
-    """Ours minus theirs, nats a token: the clips are drawn again, each with the nats of all seeds together."""
+    """Ours minus theirs, in nats per token. The bootstrap draws clips, each with the nats of all its seeds added up."""
     before, after = (np.sum([line["nats"] for line in side], axis=0) for side in (theirs, mine))
     tokens = np.sum([line["tokens"] for line in mine], axis=0)
     found = intervals.paired_difference(before, after, tokens, resamples, MEASURE_SEED)
@@ -294,7 +294,7 @@ def difference(theirs: list[dict], mine: list[dict], resamples: int) -> str:
 
 
 def seconds(lines: list[dict]) -> str:
-    """Median seconds on the clock, and in brackets of all threads, where they were recorded."""
+    """Median seconds on the clock and, in brackets, of all threads if they were recorded."""
     clock = np.median([line["seconds"] for line in lines])
     threads = [line["cpu_seconds"] for line in lines if "cpu_seconds" in line]
     return f"{clock:.0f} ({np.median(threads):.0f})" if threads else f"{clock:.0f}"

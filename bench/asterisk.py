@@ -1,10 +1,10 @@
-"""A real voice to measure on: Asterisk's prompts (CC-BY-SA 3.0) in en, es, fr, it or ru, encoded.
+"""Prepare a real voice to measure on: Asterisk's prompts (CC-BY-SA 3.0) in en, es, fr, it or ru.
 
     apt-get download asterisk-core-sounds-en asterisk-core-sounds-en-g722     # on Debian or Ubuntu
     python bench/asterisk.py asterisk-core-sounds-en*.deb --out work/asterisk
 
-Makes a workplace of its own with data/raw/asterisk (LJSpeech's layout), params.yaml and this repository's models/base,
-and runs prepare and encode there. What holds no speech is left out: transcripts with brackets, which describe a sound.
+This makes a new folder with data/raw/asterisk (LJSpeech's layout), params.yaml and this repository's models/base, and
+runs prepare and encode there. Transcripts with brackets describe a sound and no speech, so they are left out.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def unpacked(package: Path, place: Path) -> Path:
 
 
 def write_ljspeech(folders: list[Path], out: Path, language: str = "en") -> int:
-    """Write metadata.csv and wavs/, 16 kHz; returns how many recordings there are."""
+    """Write metadata.csv and wavs/ at 16 kHz, and return the number of recordings."""
     texts = {name: text for folder in folders for name, text in transcripts(folder, language).items()}
     (out / "wavs").mkdir(parents=True, exist_ok=True)
     rows = {}
@@ -72,7 +72,7 @@ def write_ljspeech(folders: list[Path], out: Path, language: str = "en") -> int:
 
 
 def transcripts(folder: Path, language: str = "en") -> dict[str, str]:
-    """What is said in each prompt, by its name, such as `digits/1`."""
+    """The text of each prompt, by its name, such as `digits/1`."""
     texts = {}
     for path in folder.rglob(f"core-sounds-{language}.txt.gz"):
         for line in gzip.decompress(path.read_bytes()).decode("utf-8-sig").splitlines():
@@ -83,7 +83,7 @@ def transcripts(folder: Path, language: str = "en") -> dict[str, str]:
 
 
 def recordings(folders: list[Path], language: str = "en") -> dict[str, Path]:
-    """Every g722 file by its prompt's name: its path below the voice's folder."""
+    """Every g722 file, by its prompt's name, which is its path below the voice's folder."""
     paths = (path for folder in folders for path in folder.rglob(f"sounds/{language}*/**/*.g722"))
     return {path.as_posix().partition("/sounds/")[2].partition("/")[2].removesuffix(".g722"): path for path in paths}
 
@@ -95,10 +95,10 @@ def decoded(path: Path) -> np.ndarray:
 
 
 def write_params(path: Path, source: dict[str, str]) -> None:
-    """The repository's params.yaml with this source; a prompt with a character the base lacks is left out.
+    """Write the repository's params.yaml with this source. A prompt with a character that the base lacks is left out.
 
-    A clip must be long enough to serve as the shortest reference of the training, which single words are not. A larger
-    share validates, so that the intervals rest on as many clips as those of the default data.
+    A clip must be long enough to be the shortest reference of the training, and single words are too short. The
+    validation share is larger, so that there are as many validation clips as in the default data.
     """
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     shortest = settings["train_phase1"]["reference_seconds"][0]

@@ -1,15 +1,15 @@
-"""Disturbs a small training at random moments until it has been disturbed often enough; then looks at what came out.
+"""Disturb a small training at random moments, and check that it ends with the same bytes as an undisturbed one.
 
     python bench/chaos.py --times 50
 
-The same phase is trained twice on the clips that `make repro` encoded, by a GPT of 2 layers x 64: once left alone,
-once disturbed. A disturbance strikes the stage (SIGKILL, SIGTERM, SIGINT), the process that trains for it (SIGKILL, a
-CUDA error or a NaN in its next step), or the disk: it is filled up under the training, or the stage is killed and its
-newest checkpoint then cut in half, or one bit of it flipped. The moments are drawn over the whole life of a stage,
-start and end included. What the stage does not go round by itself ends it; it is then started again, as `dvc repro`
-would do. The state lies in a file system of limited size where one can be mounted (as root); elsewhere the disk is
-not filled. It fails, with status 1, if a file of the model folder or the curve differs
-in one bit from those left alone, or if ever a best model that had been saved was gone.
+A GPT of 2 layers and width 64 is trained twice in the same phase on the clips that `make repro` encoded: once
+undisturbed, once disturbed. A disturbance hits the stage (SIGKILL, SIGTERM, SIGINT), its training process (SIGKILL, a
+CUDA error or a NaN in its next step), or the disk. The disk is filled during the training, or the stage is killed and
+its newest checkpoint is cut in half or has one bit flipped. The moments are drawn over the whole life of a stage,
+including its start and end. If the stage does not recover by itself, it ends and is started again, as by `dvc repro`.
+The state is in a small file system, if one can be mounted (as root). Otherwise the disk is not filled. The script ends
+with status 1 if a file of the model folder or the curve differs in one bit from the undisturbed one, or if a saved best
+model was ever lost.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def small_base(place: Path, parent: Path) -> None:
 
 
 def train(place: Path, base: Path, data: Path, steps: int) -> None:
-    """The stage's process, in the folder `place`."""
+    """Run the stage's process in the folder `place`."""
     os.chdir(place)
     os.setpgid(0, 0)
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -71,7 +71,7 @@ def train(place: Path, base: Path, data: Path, steps: int) -> None:
     settings = settings.model_copy(update={"phase": chosen})
     restarts = reading.load(Unlisted, ROOT / "params.yaml").max_restarts
     by_mel_ce = Choice(select="mel_ce", sentences=None, asr=None, decoding=None, code=None)
-    loop._SAVE_SECONDS = 0.5  # so that many a write can be hit
+    loop._SAVE_SECONDS = 0.5  # so that many disturbances hit a write
 
     def work() -> None:
         curve: list = []
@@ -89,7 +89,7 @@ def train(place: Path, base: Path, data: Path, steps: int) -> None:
 
 
 class Struck(Attempts):
-    """Looks before each step whether a file `strike` asks for a fault. loss: weights to put a NaN into."""
+    """Checks before each step whether a file `strike` asks for a fault. loss: weights that get a NaN."""
 
     loss: torch.Tensor
 
@@ -105,7 +105,7 @@ class Struck(Attempts):
 
 
 def remember_weights() -> None:
-    """Lets a NaN be put where the optimizer will find it."""
+    """Keep the training's weights in `Struck.loss`, so that `Struck` can put a NaN into them."""
     made = phase.TrainingLoss
 
     def loss(gpt):
@@ -113,7 +113,7 @@ def remember_weights() -> None:
         Struck.loss = next(whole.parameters()).data
         return whole
 
-    setattr(phase, "TrainingLoss", loss)  # noqa: B010 - in the place of a class
+    setattr(phase, "TrainingLoss", loss)  # noqa: B010 - replaces a class
 
 
 def damage(state: Path, kind: str) -> None:
@@ -125,12 +125,12 @@ def damage(state: Path, kind: str) -> None:
 
 
 def best_is_whole(state: Path, damaged: bool) -> bool:
-    """Whether a state that was saved can be had, with its best model.
+    """Whether a saved state with its best model can be loaded.
 
-    Looked at in a copy: going round a damaged state, which loading also does, is for the training to do.
+    It is loaded from a copy, because loading also removes a damaged state, and the training has to do that itself.
 
     Args:
-        damaged: the newest state was; so there has to be one before it, or the training begins again at its start.
+        damaged: whether the newest state was damaged. Then only an older state can be loaded, if there is one.
     """
     with tempfile.TemporaryDirectory() as temporary:
         for place in state.glob("train_phase1-*"):
@@ -142,7 +142,7 @@ def best_is_whole(state: Path, damaged: bool) -> bool:
 
 
 def strike(process, place: Path, kind: str, luck: random.Random) -> None:
-    """Disturb a stage that runs; returns when it has either ended or is left to itself."""
+    """Disturb a running stage. Return when it has ended, or at once if it should recover by itself."""
     signals = {"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
     if kind in ("cuda error", "nan"):
         (place / "strike").write_text(kind)
@@ -174,12 +174,12 @@ def with_process(number: int, what: signal.Signals) -> None:
 
 
 def disturbed(place: Path, given: tuple, times: int, kinds: list[str], luck: random.Random, usual: float) -> Counter:
-    """Train in spite of `times` disturbances, then to the end; counts them, and how often a stage was started."""
+    """Train with `times` disturbances, then to the end. Count the disturbances and the starts of the stage."""
     counts: Counter = Counter()
     process = None
     while sum(counts[kind] for kind in kinds) < times or process is None or process.exitcode != 0:
         if process is None or not process.is_alive():
-            if process is not None and process.exitcode == 0:  # it was faster than the disturbance: a new training
+            if process is not None and process.exitcode == 0:  # it ended before it was disturbed, so train again
                 shutil.rmtree(place / "out")
             process = started(place, *given)
             counts["started"] += 1
@@ -206,7 +206,7 @@ def started(place: Path, base: Path, data: Path, steps: int):
 
 @contextmanager
 def small_disk(place: Path) -> Iterator[bool]:
-    """A file system of limited size at `place`, or False where none may be mounted."""
+    """Mount a small file system at `place`. Yields False if none can be mounted."""
     place.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "voicetune-chaos", str(place)]
     mounted = os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
@@ -218,8 +218,8 @@ def small_disk(place: Path) -> Iterator[bool]:
 
 
 def compare(where: Path, base: Path, data: Path, times: int, seed: int, steps: int) -> tuple[dict, dict]:
-    """Train alone and disturbed in two folders of `where`; returns what happened, and what came out the same."""
-    torch.set_num_threads(1)  # a fork and threads do not go together, and a model this small gains nothing from two
+    """Train undisturbed and disturbed in two folders of `where`. Return what happened and which files are equal."""
+    torch.set_num_threads(1)  # forking with threads is unsafe, and such a small model gains nothing from two
     remember_weights()
     alone, hit = where / "alone", where / "disturbed"
     alone.mkdir()

@@ -1,11 +1,11 @@
-"""What keeping a state costs: how long a save holds up the training, and how long it is until it is on the disk.
+"""Measure what saving a state costs: how long the training waits, and how long it takes until the state is on disk.
 
     python bench/checkpoint.py --gb 1
 
-Saves a state of so many GB (a third of it weights, the rest the optimizer's moments) in a temporary folder, a few
-times, every other time with new best weights, as an evaluation may and the usual once a minute does not. One JSON line
-for each: medians in seconds, and as a share of the minute between two saves. `cpu_s` is what the process computed for
-it, hashing included. The first of each is left out: it finds no memory from before to copy into.
+It saves a state of some GB (a third is weights, the rest the optimizer's moments) into a temporary folder a few times.
+Every other time it also saves new best weights, as after an evaluation. It prints one JSON line for each kind: medians
+in seconds, and as a share of the minute between two saves. `cpu_s` is the computing time of the process, including
+hashing. The first save of each kind is left out, because it must first allocate the memory to copy into.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""How much memory a training needs, with each of the parameters that make it need less.
+"""Measure how much memory a training needs with each of the parameters that reduce it.
 
     python tests/full_size.py /tmp/xtts_v2            # or the published model's folder
     python bench/memory.py /tmp/xtts_v2 --batch 3     # on the clips that `make repro` encoded
 
-Each setting in a process of its own, two steps; one JSON line each. On a GPU: what torch allocated at most. On a CPU:
-the most that the process held in its steps, code and libraries (`without_model_gib`) included; the peak of loading the
-model is forgotten before.
+Each setting runs two steps in a new process and prints one JSON line. On a GPU, the figure is the most that torch
+allocated. On a CPU, it is the most that the process held during its steps, including code and libraries
+(`without_model_gib`). The peak of loading the model is reset before the steps.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def status_gib(name: str) -> float:
-    """A figure of this process that Linux keeps in KiB."""
+    """A memory figure of this process in GiB, from Linux's status file."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(found[1]) / 2**20 if found else float("nan")
 
@@ -64,7 +64,7 @@ def one(given: argparse.Namespace) -> None:
     phase = preset.model_copy(update={**chosen, "eval_every": 10**9, "target_mel_ce": None, **SETTINGS[given.one]})
     codes = Codes(given.codes)
     codes.validation = codes.validation[:1]
-    loss = TrainingLoss(folder.open_xtts(given.model).gpt)  # all but the GPT is let go
+    loss = TrainingLoss(folder.open_xtts(given.model).gpt)  # everything but the GPT is freed
     if phase.lora_rank is not None:
         memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed=1)
     if phase.activation_checkpointing:

@@ -1,10 +1,10 @@
-"""What an embedded base is worth on voices that it never heard: its codec, its reading, its cloning.
+"""Measure a base on voices that it never heard: its codec, how well it is understood, and how well it imitates.
 
     python bench/pretraining.py models/base VOICE [VOICE ...]
 
-VOICE is a folder in LJSpeech's layout. Prints a row a voice: CER of Whisper tiny.en and SECS of the recordings, of the
-recordings through the codec, and of the twenty lines of bench/everyday.txt in that voice with a reference of 6 s; SECS
-of those lines with the voice of another row (a stranger), and the CER of short lines.
+VOICE is a folder in LJSpeech's layout. The script prints a row for each voice: CER of Whisper tiny.en and SECS of the
+recordings, of the recordings after the codec, and of the twenty lines of bench/everyday.txt in that voice with a
+reference of 6 s; SECS of those lines with the voice of another row (a stranger), and the CER of short lines.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DECODING = Decoding(temperature=0.3, top_k=50, top_p=0.8, repetition_penalty=1.0
 
 
 def recordings(folder: Path, shortest: float) -> list[tuple[str, np.ndarray]]:
-    """Texts and cleaned sounds of a folder's recordings of `shortest` to 11.6 s, in order."""
+    """The texts and cleaned sounds of a folder's recordings of `shortest` to 11.6 s, in order."""
     source = LJSpeechSource(name="x", reader="ljspeech", path=str(folder), speaker="x", language="en")
     found = []
     for one in readers.read([source]):

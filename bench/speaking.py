@@ -1,11 +1,11 @@
-"""Speaking on the CPU: codes of twenty lines by the stock model, line by line, and by ours.
+"""Time how long the stock model and ours take to make the codes of twenty lines on the CPU.
 
     python bench/speaking.py                     # models/voice, which `make repro` made
     python bench/speaking.py models/base --repeats 5
 
-Both decode greedily, so that both have to give the same codes. The stock side is `GPT.generate`, called for one line
-after the other, as `Xtts.inference` calls it; ours is `speech/decode.py`. The sides take turns. What is compared are
-seconds for all codes: text to tokens and codes to sound, the same for both, are left out. The last line says how long
+Both decode greedily, so both must give the same codes. The stock side calls `GPT.generate` for one line after the
+other, as `Xtts.inference` does. Our side is `speech/decode.py`. The sides take turns. The seconds are those of all
+codes. Making tokens of text and sound of codes is the same for both, so it is not timed. The last line says how long
 `say` takes from a text to its sound, with the decoding of params.yaml.
 """
 
@@ -47,7 +47,7 @@ LINES = (
     "I will read the question once more.",
     "Say the answer before the bell rings.",
 )
-# A penalty of 1 lets greedy decoding run in circles to the limit.
+# With a penalty of 1, greedy decoding repeats itself up to the limit.
 GREEDY = Decoding(temperature=0, top_k=50, top_p=0.8, repetition_penalty=5.0)
 
 
@@ -87,7 +87,7 @@ def main() -> None:
         "ours": lambda: decode(voice.xtts.gpt, latents, texts, settings, [0] * len(texts)),
     }
     for side in sides.values():
-        side()  # the first time also allocates
+        side()  # the first run also allocates memory
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     codes = {}
     for _ in range(given.repeats):

@@ -1,9 +1,9 @@
-"""How long each stage of the pipeline takes, start-up and work apart, after `make repro`.
+"""Print how long each stage of the pipeline took in the last `make repro`, with start-up and work apart.
 
     python bench/stages.py             # a Markdown table; --run FOLDER takes another run's files
 
-Start-up is what a process needs until a stage's modules are loaded, measured here by loading them once more. Work is
-the rest of what the stage took in the last run, by its own clock (metrics/run/<stage>.json).
+Start-up is the time until a stage's modules are loaded. It is measured by loading them once more. Work is the rest of
+the stage's time in the last run, which the stage measured itself (metrics/run/<stage>.json).
 """
 
 import argparse
@@ -21,14 +21,14 @@ LOADED = "import importlib, sys; sys.path.insert(0, 'src'); [importlib.import_mo
 
 
 def modules(script: str) -> list[str]:
-    """The modules of a stage but its own script."""
-    files = [] if script == "choose" else closure.files(script, ROOT / "src")  # choose hashes what it lists
+    """The modules of a stage, without its own script."""
+    files = [] if script == "choose" else closure.files(script, ROOT / "src")  # choose only hashes the files
     names = [Path(file).relative_to("src").with_suffix("") for file in files if file.endswith(".py")]
     return [".".join(name.parts).removesuffix(".__init__") for name in names if len(name.parts) > 1]
 
 
 def starting(script: str) -> float:
-    """Seconds that a fresh process needs to load a stage's modules."""
+    """Seconds that a new process needs to load a stage's modules."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", LOADED, *modules(script)], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     return time.monotonic() - began

@@ -1,10 +1,11 @@
-"""How long a training takes to be in its first step, beside what its bare imports take.
+"""Measure how long a training takes until its first step, and how long its bare imports take.
 
     python bench/startup.py            # after `make repro`
 
-Three times in turn: a process that imports torch, Fabric and the GPT's classes and ends; and the stage `train_phase1`,
-in a folder of its own, until its process has read clips and model and is about to measure the parent (`ready`), and
-until it is about to take its first step (`stepping`). Prints the medians, in seconds, as one JSON line.
+It runs two processes in turn, three times each. The first imports torch, Fabric and the GPT's classes, and ends. The
+second is stage `train_phase1` in a new folder: `ready` is the time until it has read clips and model and is about to
+evaluate the parent, and `stepping` the time until it is about to take its first step. Prints the medians in seconds as
+one JSON line.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def started(data: Path) -> tuple[float, float]:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         ready = since(began, place, "at")
-        stepping = since(began, place, "step-0.json")  # written once the parent is measured
+        stepping = since(began, place, "step-0.json")  # written after the evaluation of the parent
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(place / "state", ignore_errors=True)

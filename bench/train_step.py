@@ -1,9 +1,9 @@
-"""What a training step costs: seconds, tokens a second, memory, and how far bf16 is from fp32.
+"""Measure a training step: seconds, tokens a second, memory, and how far bf16 is from fp32.
 
     python tests/full_size.py /tmp/xtts_v2                  # or the published model's folder
     python bench/train_step.py /tmp/xtts_v2 --batch 3       # on the clips that `make repro` encoded
 
-Prints one JSON line. It times the library's own loop; nothing is saved.
+Prints one JSON line. It times the library's own loop, and saves nothing.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from voicetune.xtts.rows import assemble, draw, measured_recipe
 
 
 class Nowhere(State):
-    """A state that is not kept."""
+    """A state that saves nothing."""
 
     def newest(self):
         return None
@@ -66,7 +66,7 @@ def main() -> None:
     fabric = Fabric(accelerator=device, devices=1, precision=given.precision)
     loss.to(fabric.device)
     gap = precision_gap(loss, codes, few, tokens, fabric)
-    codes.validation = few  # the loop measures before and after; two clips are enough to show that it works
+    codes.validation = few  # the loop also evaluates before and after; two clips are enough for that
     marks: list[float] = []
     rows: list[dict[str, float]] = []
 

@@ -1,28 +1,28 @@
-"""Our training loop beside the stock trainer of coqui-tts: the same clips, GPT, weights, machine; time to quality.
+"""Compare our training loop with the stock trainer of coqui-tts: speed, and time to the same mel CE.
 
     python bench/versus_stock.py                                 # the tiny base, after `make repro`
-    python bench/versus_stock.py --steps 4 --repeats 1           # whether it works
+    python bench/versus_stock.py --steps 4 --repeats 1           # a quick try
     python bench/versus_stock.py --model models/base --params presets/xtts_v2.yaml --batch 3 --device cuda
 
-Four trainings, each in a process of its own, three times in turn:
+Both sides have the same clips, GPT, weights and machine. Four trainings run in turn, three times, each in its process:
 
 - stock: `GPTTrainer`'s own loader (from wav files, 8 workers as in the recipe), `format_batch_on_device`,
   `train_step`, backward, AdamW, fp32. Its DVAE has the model's sizes. Its logs and checkpoints are left out, and
-  sound is read with soundfile: both are to its advantage.
+  sound is read with soundfile. Both make it faster.
 - control: the stock trainer with phase 1's dropout and gradient clipping in place of the recipe's (0.1, none). A base
-  that was trained without dropout first loses by it, which has nothing to do with either trainer's code: this column
-  is what to compare with for that.
-- ours: phase 1 of params.yaml, from the codes and mels that `encode` made once. What that costs is printed below.
-- ours, six seconds: the same, with a reference of six seconds for each clip, as much to hear as the stock trainer has.
+  that was trained without dropout gets worse with it at first, in either trainer. This column removes that difference.
+- ours: phase 1 of params.yaml, from the codes and mels that `encode` made once. The cost of `encode` is printed below.
+- ours, six seconds: the same, with a reference of six seconds for each clip, as long as the stock trainer's.
 
-Learning rate, warm-up, schedule, weight decay and text weight are phase 1's on both sides; the seed changes from
-repeat to repeat. Every step has the same number of clips. Seconds are those of the training steps, loading of batches
-included; imports, loading of the model and measuring of the weights are not. Validation mel CE (nats per audio token)
-is ours for both: each clip conditioned on another one of its speaker. Time to quality is when a training first has
-the validation mel CE that the stock trainer (or the control) ends with in the same repeat, looked at after every step
-or every few. There is none if it is not reached, or if what it is held against ended no lower than it began.
+Learning rate, warm-up, schedule, weight decay and text weight are those of phase 1 on both sides. The seed changes from
+repeat to repeat. Every step has the same number of clips. Seconds are those of the training steps and include loading
+batches. They do not include imports, loading the model, and evaluations. The validation mel CE (nats per audio token)
+is measured in our way for both: each clip is conditioned on another clip of its speaker. Time to quality is the time
+until a training first has the validation mel CE that the stock trainer (or the control) ends with in the same repeat.
+It is checked after every step or every few. There is no such time if the training does not reach it, or if the other
+one did not improve.
 
-Prints a table, medians with the range of the repeats, and then one JSON line. It measures: status 0 whatever comes out.
+Prints a table of medians with the range of the repeats, and then one JSON line. The status is 0, whatever the result.
 """
 
 import argparse
@@ -50,7 +50,7 @@ SIDES = {"stock": "stock", "control": "control: stock, our dropout", "ours": "ou
 RIVALS = {"stock": "stock", "control": "the control"}
 Row = dict[str, Any]
 Results = dict[str, list[Row]]
-"""By side, one row of figures a repeat."""
+"""For each side, a row of figures for each repeat."""
 
 
 def arguments() -> argparse.Namespace:
@@ -72,7 +72,7 @@ def arguments() -> argparse.Namespace:
 
 
 def check(given: argparse.Namespace) -> None:
-    """Raises UserError unless the clips are encoded and the model is there."""
+    """Raise UserError unless the clips are encoded and the model exists."""
     needed = (given.codes / "codes.safetensors", given.codes / "clips.csv", given.model / "config.json")
     for path in needed:
         if not path.is_file():
@@ -80,7 +80,7 @@ def check(given: argparse.Namespace) -> None:
 
 
 def write_wavs(given: argparse.Namespace, place: Path) -> None:
-    """The clips as 16-bit wav files, which the stock trainer reads faster than FLAC; not timed."""
+    """Write the clips as 16-bit wav files, which the stock trainer reads faster than FLAC. This is not timed."""
     place.mkdir()
     for clip in clips_file.read(given.codes / "clips.csv"):
         path = given.clips / clip.file
@@ -91,10 +91,10 @@ def write_wavs(given: argparse.Namespace, place: Path) -> None:
 
 
 def train(side: str, seed: int, given: argparse.Namespace, place: Path) -> Row:
-    """One training in a process of its own.
+    """Run one training in a new process.
 
     Raises:
-        UserError: it failed; its last lines go to stderr.
+        UserError: it failed. Its last lines are printed to stderr.
     """
     options = {name: str(value) if isinstance(value, Path) else value for name, value in vars(given).items()}
     out = place / f"{side}-{seed}.json"
@@ -109,7 +109,7 @@ def train(side: str, seed: int, given: argparse.Namespace, place: Path) -> Row:
 
 
 def trainings(given: argparse.Namespace, seed: int) -> Results:
-    """All repeats, the sides in turn, so that a machine that slows down slows all of them."""
+    """Run all repeats with the sides in turn, so that a slower machine slows all of them."""
     results: Results = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
@@ -125,12 +125,12 @@ def trainings(given: argparse.Namespace, seed: int) -> Results:
 
 
 def seconds_to(curve: list[tuple[int, float, float]], target: float) -> float | None:
-    """Seconds of training until the validation mel CE is first seen at `target` or below; None if it never is."""
+    """Seconds of training until an evaluation first gives `target` or less. None if none does."""
     return next((seconds for _, seconds, mel_ce in curve if mel_ce <= target), None)
 
 
 def measure(row: Row, stock: Row) -> Row:
-    """The figures of one training beside the stock one of the same repeat."""
+    """The figures of one training, compared with the stock one of the same repeat."""
     tokens = row["tokens"] / row["seconds"]
     figures = {
         "clips_per_second": row["clips"] / row["seconds"],
@@ -147,9 +147,9 @@ def measure(row: Row, stock: Row) -> Row:
 
 
 def quality(row: Row, rival: Row, name: str) -> Row:
-    """Time to the mel CE that `rival` ends with: seconds, times sooner, and that with all of `encode` counted.
+    """Time to the mel CE that `rival` ends with: seconds, times sooner, and times sooner with all of `encode` counted.
 
-    None where it is not reached, or where the rival has gained nothing over the weights that both start from.
+    None if it is not reached, or if the rival did not improve on the weights that both start from.
     """
     gained = rival["mel_ce"] < row["start_mel_ce"]
     reached = seconds_to(row["curve"], rival["mel_ce"]) if gained else None
@@ -162,7 +162,7 @@ def quality(row: Row, rival: Row, name: str) -> Row:
 
 
 def spread(values: list[float | None]) -> Row:
-    """Median, lowest and highest; all None if a repeat has no figure."""
+    """The median, lowest and highest figure. All are None if a repeat has no figure."""
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return {"median": None, "low": None, "high": None}
@@ -170,8 +170,8 @@ def spread(values: list[float | None]) -> Row:
 
 
 def compare(rows: list[Row], stock: list[Row], resamples: int, seed: int) -> Interval:
-    """Mel CE less the stock trainer's after as many clips: 95 % interval over the validation clips, the repeats taken
-    together; below 0 is better than stock."""
+    """Mel CE minus the stock trainer's after as many clips, with a 95 % interval over the validation clips. The repeats
+    are added up. Below 0 is better than stock."""
     ours, theirs, counts = (
         np.sum([row[name] for row in some], axis=0)
         for some, name in ((rows, "mel"), (stock, "mel"), (rows, "mel_tokens"))
@@ -180,7 +180,7 @@ def compare(rows: list[Row], stock: list[Row], resamples: int, seed: int) -> Int
 
 
 def summary(results: Results, settings: whole.Params) -> Row:
-    """By side: median and range of every figure; for ours also what is held against both stock trainings."""
+    """For each side, the median and range of every figure. Ours are also compared with both stock trainings."""
     sides: Row = {}
     for side, rows in results.items():
         figures = [measure(row, stock) for row, stock in zip(rows, results["stock"], strict=True)]
@@ -195,7 +195,7 @@ def summary(results: Results, settings: whole.Params) -> Row:
 
 
 def table(sides: Row, given: argparse.Namespace) -> Table:
-    """Figures down, sides across."""
+    """The table: a row for each figure, a column for each side."""
     lines: list[tuple[str, str, Callable[[float], str]]] = [
         ("clips per second", "clips_per_second", "{:.2f}".format),
         ("  times stock", "clips_ratio", "{:.2f}".format),
@@ -236,7 +236,7 @@ def interval_cell(value: Row | None) -> str:
 
 
 def remarks(results: Results, given: argparse.Namespace) -> list[str]:
-    """What the table does not say."""
+    """Remarks on what the table does not say."""
     stock, one = results["stock"][0], results["ours"][0]
     encode = statistics.median(row["encode_seconds_a_clip"] for row in results["ours"] + results["six"])
     total = encode * one["clips_encoded"]

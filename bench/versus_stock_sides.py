@@ -1,11 +1,11 @@
-"""One training for `bench/versus_stock.py`, in a process of its own: the stock trainer's, or ours.
+"""Run one training for `bench/versus_stock.py`: the stock trainer's, or ours.
 
     python bench/versus_stock_sides.py job.json
 
-Reads what to do from the job and writes what came out to the file that it names. Both sides train the same GPT from
+It reads the job from a file and writes the results to the file that the job names. Both sides train the same GPT from
 the same weights on the same clips, with the same number of torch threads, learning rate and schedule, and are measured
-by the same validation mel CE. What is timed begins after the model is loaded and ends with the last step; measuring the
-weights in between is not counted.
+by the same validation mel CE. The time begins after the model is loaded and ends with the last step, without the
+evaluations in between.
 """
 
 import json
@@ -24,7 +24,7 @@ import soundfile
 import torch
 import torchaudio
 
-THREADS = torch.get_num_threads()  # now: importing the stock trainer sets it to one, for its whole process
+THREADS = torch.get_num_threads()  # read it now: importing the stock trainer sets it to one for the whole process
 
 from lightning_fabric import Fabric  # noqa: E402
 from train_step import Nowhere  # noqa: E402
@@ -45,7 +45,7 @@ from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout  # noqa: E402
 from voicetune.xtts.rows import measured_recipe  # noqa: E402
 
 NEVER = 10**9
-SIX_SECONDS = 6.0  # the stock trainer's conditioning is always so long, padded with silence
+SIX_SECONDS = 6.0  # the stock trainer's references always have this length, padded with silence
 ENCODED = 8  # clips on which the one-off cost of `encode` is measured
 Job = dict[str, Any]
 Row = dict[str, Any]
@@ -53,7 +53,7 @@ Measure = Callable[[], cross_entropy.CrossEntropy]
 
 
 class SixSeconds(Codes):
-    """Codes whose conditioning mels last at least six seconds; a shorter clip is heard again."""
+    """Codes whose conditioning mels last at least six seconds. A shorter clip is repeated."""
 
     def mel(self, clip: int) -> np.ndarray:
         """Conditioning mel: (frames, 80) float16."""
@@ -63,7 +63,7 @@ class SixSeconds(Codes):
 
 
 class Clock:
-    """The loop's log: adds up the seconds of the steps, and measures the weights every few of them, uncounted."""
+    """The loop's log. It adds up the seconds of the steps, and evaluates every few steps without counting that time."""
 
     def __init__(self, measure: Measure, every: int, steps: int):
         self.measure, self.every, self.steps = measure, every, steps
@@ -79,7 +79,7 @@ class Clock:
                 self.last = self.measure()
                 self.curve.append((step, self.seconds, self.last.mel_ce))
         if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()  # the steps' peak, not the evaluation's
+            torch.cuda.reset_peak_memory_stats()  # the peak of the steps, not of the evaluation
         self.since = time.perf_counter()
 
 
@@ -89,7 +89,7 @@ def synchronize() -> None:
 
 
 def memory_gib() -> float:
-    """Peak so far in GiB: what torch has allocated on a GPU, else the resident set of this process."""
+    """The peak so far in GiB: memory that torch allocated on a GPU, otherwise the resident set of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     unit = 1 if sys.platform == "darwin" else 1024
@@ -97,7 +97,7 @@ def memory_gib() -> float:
 
 
 def open_codes(job: Job, kind: type[Codes] = Codes) -> Codes:
-    """The encoded clips, less the few training clips that fill no whole batch: every step has as many on both sides."""
+    """The encoded clips without the training clips of an incomplete batch, so that every step has the same number."""
     codes = kind(Path(job["codes"]))
     whole = len(codes.training) // job["batch"] * job["batch"]
     if not whole:
@@ -107,7 +107,7 @@ def open_codes(job: Job, kind: type[Codes] = Codes) -> Codes:
 
 
 def phase_of(job: Job, settings: Params) -> Phase:
-    """Phase 1 of params.yaml in as many steps as asked for, with the bench's own measuring."""
+    """Phase 1 of params.yaml with the given number of steps. The script itself does the evaluations."""
     changes: dict[str, Any] = {
         "batch_size": job["batch"], "accumulate": 1, "epochs": 100_000, "max_steps": job["steps"], "log_every": 1,
         "eval_every": NEVER, "target_mel_ce": None, "patience": None,
@@ -119,14 +119,14 @@ def phase_of(job: Job, settings: Params) -> Phase:
 
 
 def measure_of(loss: TrainingLoss, job: Job, settings: Params) -> Measure:
-    """Validation cross entropy of a GPT: our measure, the same clips and references for both sides."""
+    """The validation cross entropy of a GPT, measured in our way, with the same clips and references for both sides."""
     codes, tokens = open_codes(job), Tokens.of(loss.gpt)
     recipe = measured_recipe(settings.conditioning_seconds)
     return lambda: cross_entropy.measure(loss, codes, codes.validation, tokens, job["seed"], recipe)
 
 
 def ours(job: Job, settings: Params, device: str) -> Row:
-    """Our loop, without the checkpoints, as the stock side runs without them too."""
+    """Run our loop without checkpoints, because the stock side has none either."""
     phase = phase_of(job, settings)
     loss = TrainingLoss(folder.open_xtts(Path(job["model"])).gpt).to(device)
     measure = measure_of(loss, job, settings)
@@ -150,7 +150,7 @@ def ours(job: Job, settings: Params, device: str) -> Row:
 
 @torch.no_grad()
 def is_conditioned(loss: TrainingLoss, job: Job) -> bool:
-    """Whether the GPT that both start from hears a difference between two references; else they change nothing."""
+    """Whether two references give the GPT that both start from different latents. If not, references change nothing."""
     codes, device = open_codes(job), next(loss.parameters()).device
     mels = [codes.mel(clip).astype(np.float32).T for clip in codes.training[:2]]
     frames = min(mel.shape[1] for mel in mels)
@@ -159,9 +159,9 @@ def is_conditioned(loss: TrainingLoss, job: Job) -> bool:
 
 
 def encode_cost(job: Job) -> Row:
-    """Seconds that `encode` takes for a clip, once in the dataset's life; and whether it gives what data/codes holds.
+    """Seconds that `encode` takes for a clip, once for a dataset, and whether it gives the codes in data/codes.
 
-    It does not if data/codes was made with another model's vocabulary or DVAE: then no mel CE here means anything.
+    It does not if data/codes was made with another model's vocabulary or DVAE. Then the mel CEs here mean nothing.
     """
     codes, model = Codes(Path(job["codes"])), Path(job["model"])
     words, (dvae, mel_stats) = folder.tokenizer(model), folder.open_dvae(model)
@@ -177,10 +177,10 @@ def encode_cost(job: Job) -> Row:
 
 
 def stock(job: Job, settings: Params, device: str) -> Row:
-    """The stock trainer's loader, batch formatting, loss and optimizer; its outer loop's logs and checkpoints left out.
+    """Run the stock trainer's loader, batch formatting, loss and optimizer, without its logs and checkpoints.
 
     The recipe has GPT-2's dropout of 0.1 and clips no gradients. The side `control` has phase 1's dropout and clipping
-    instead, so that what is left of a difference is not these two settings.
+    instead, so that a difference is not due to these two settings.
 
     Source: coqui-tts 0.28.0 `TTS/tts/layers/xtts/trainer/gpt_trainer.py`; coqui-tts-trainer 0.4.0 `trainer.py`,
     `format_batch` and `optimize`, whose order of calls this is.
@@ -191,7 +191,7 @@ def stock(job: Job, settings: Params, device: str) -> Row:
     optimizer, counted, control = trainer.get_optimizer(), [], job["side"] == "control"
     if control:
         set_dropout(trainer.xtts.gpt, phase.dropout)
-    trainer.on_train_epoch_start(type("Outer", (), {"model": trainer}))  # all of it in eval mode, the GPT training
+    trainer.on_train_epoch_start(type("Outer", (), {"model": trainer}))  # all parts in evaluation mode, except the GPT
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     started, batches = time.perf_counter(), forever(loader)
@@ -217,13 +217,13 @@ def stock(job: Job, settings: Params, device: str) -> Row:
 
 
 def stock_trainer(job: Job, phase: Phase):
-    """The stock trainer with the recipe's settings, around the model's own sizes and weights."""
+    """The stock trainer with the recipe's settings and with the model's own sizes and weights."""
     from TTS.tts.layers.xtts.trainer import gpt_trainer
 
     torch.set_num_threads(THREADS)
     torchaudio.load = read_sound
     model = Path(job["model"])
-    gpt_trainer.DiscreteVAE = lambda **_: folder.open_dvae(model)[0]  # the sizes in the stock code fit one model only
+    gpt_trainer.DiscreteVAE = lambda **_: folder.open_dvae(model)[0]  # the stock sizes fit only one model
     known = folder.config(model)
     sizes = {field.name: getattr(known.model_args, field.name) for field in fields(known.model_args)}
     files = {"tokenizer_file": "vocab.json", "mel_norm_file": "mel_stats.pth", "dvae_checkpoint": "dvae.pth"}
@@ -238,19 +238,19 @@ def stock_trainer(job: Job, phase: Phase):
         optimizer_params={"betas": [0.9, 0.96], "eps": 1e-8, "weight_decay": phase.weight_decay},
     )  # fmt: skip
     trainer = gpt_trainer.GPTTrainer(config)
-    # Not by its own `xtts_checkpoint`, which may rewrite the file that it reads.
+    # Its own `xtts_checkpoint` is not used, because it may rewrite the file that it reads.
     trainer.xtts.load_state_dict(folder.xtts_names(folder.state(folder.weights_file(model))), strict=True)
     return trainer
 
 
 def read_sound(path: str) -> tuple[torch.Tensor, int]:
-    """In place of `torchaudio.load`, which wants a system FFmpeg and is slower: (1, samples) float32, rate in Hz."""
+    """Replaces `torchaudio.load`, which needs a system FFmpeg and is slower: (1, samples) float32, rate in Hz."""
     samples, rate = soundfile.read(path, dtype="float32")
     return torch.from_numpy(samples)[None], rate
 
 
 def stock_samples(job: Job) -> list[Row]:
-    """The training clips as the stock formatters give them, from wav files."""
+    """The training clips in the form of the stock formatters, from wav files."""
     codes = open_codes(job)
     chosen = [codes.clips[i] for i in codes.training]
     return [
@@ -265,8 +265,8 @@ def forever(loader) -> Iterator[Row]:
 
 
 def stock_tokens(text_lengths: torch.Tensor, wav_lengths: torch.Tensor, slices: torch.Tensor) -> int:
-    """Tokens of a batch that the stock trainer trains: text and codes with one stop each, as ours are counted, less
-    what its mask takes from the last clip (`GPT.forward`, which has turned `slices` from samples into frames)."""
+    """The number of tokens in a batch that the stock trainer trains on: text and codes with one stop each, as in ours.
+    Codes that its mask hides in the last clip are subtracted (`GPT.forward` has turned `slices` into frames)."""
     audio = -(-wav_lengths // codec.SAMPLES_PER_CODE) + 1
     start, end = slices[-1].clamp(max=int(audio[-1]))
     return int((text_lengths + 1).sum() + audio.sum() - (end - start))
@@ -275,7 +275,7 @@ def stock_tokens(text_lengths: torch.Tensor, wav_lengths: torch.Tensor, slices: 
 def figures(
     job: Job, loss: TrainingLoss, seconds: float, tokens: int, memory: float, measured: cross_entropy.CrossEntropy
 ) -> Row:
-    """What both sides report: seconds and tokens of the training, GiB at the peak, nats a validation clip."""
+    """The results of a side: seconds and tokens of the training, peak GiB, and the nats of each validation clip."""
     if not math.isfinite(measured.mel_ce):
         raise UserError(f"the {job['side']} side's validation mel CE is not a finite number; lower train_phase1.lr.")
     return {
@@ -294,7 +294,7 @@ def figures(
 
 
 def bf16_peak(size: int = 8192, times: int = 30) -> float:
-    """Floating-point operations a second of a square bf16 matrix product on this GPU, measured."""
+    """Measure the floating-point operations a second of a square bf16 matrix product on this GPU."""
     a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(5):
         a @ b

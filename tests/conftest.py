@@ -32,7 +32,7 @@ TRAINING = 10
 
 
 def with_scripts(params: str) -> str:
-    """A parameter file of the default voice, its recordings replaced by espeak-ng reading the same texts."""
+    """Return the default parameters with espeak-ng as the source: it reads the same texts as the recordings."""
     for name in ("questions", "host"):
         begin, end = f"reader: ljspeech\n    path: data/raw/{name}\n", "    speaker: quizmaster\n    language: en\n"
         spoken = f"reader: espeak\n    path: data/scripts/{name}.txt\n"
@@ -43,7 +43,7 @@ def with_scripts(params: str) -> str:
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """torch on one thread: models this small gain nothing from two, and sums come out the same on any machine."""
+    """Run torch on one thread. Such small models gain nothing from two, and sums are the same on every machine."""
     import torch
 
     threads = torch.get_num_threads()
@@ -54,7 +54,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def bundle_base(tmp_path_factory) -> Path:
-    """models/base as the stage `base` makes it of the bundle; tests leave it as it is."""
+    """The folder that stage `base` makes from the bundle. Tests must not change it."""
     from voicetune.xtts import origins
 
     out = tmp_path_factory.mktemp("models") / "base"
@@ -64,7 +64,7 @@ def bundle_base(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory, bundle_base) -> Path:
-    """A data folder with `clips` and `codes`: 14 short clips of one voice: 10 train, 2 validation, 2 test."""
+    """A data folder with `clips` and `codes`: 14 short clips of one voice (10 train, 2 validation, 2 test)."""
     from voicetune.data import codes
     from voicetune.xtts import encoding, folder
 
@@ -93,7 +93,7 @@ def _record(folder: Path, number: int, text: str) -> Clip:
 
 @pytest.fixture(scope="session")
 def small_base(bundle_base, tmp_path_factory) -> Path:
-    """A model folder with a GPT of 2 layers x 64, untrained: the bundle's vocabulary and DVAE."""
+    """A model folder with an untrained GPT of 2 layers and width 64, and the bundle's vocabulary and DVAE."""
     import torch
 
     from voicetune.xtts import folder, origins

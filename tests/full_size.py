@@ -1,9 +1,9 @@
-"""A stand-in for the published XTTS v2: a model folder of its true dimensions, with random weights.
+"""Make a model folder of the published XTTS v2's true size, with random weights, to test with.
 
-What it has of the real one: the classes, every size (518,442,047 parameters, the DVAE included), the keys of
-config.json that set them, a vocabulary of 6,681 tokens in the same format, the HiFi-GAN and the speaker encoder,
-and weights laid down as they were published: with a configuration object in the checkpoint. What it has not:
-anything that was learned, so its figures and its voice mean nothing.
+It has the same classes and sizes as the published model (518,442,047 parameters, the DVAE included), the keys of
+config.json that set them, a vocabulary of 6,681 tokens in the same format, the HiFi-GAN and the speaker encoder. Its
+checkpoint holds a configuration object, as the published one does. Nothing was trained, so its figures and its voice
+mean nothing.
 """
 
 import itertools
@@ -26,8 +26,8 @@ TOKENS = 6681
 DVAE_SIZES = {"num_tokens": 1024, "hidden_dim": 512, "codebook_dim": 512, "num_resnet_blocks": 3}
 LETTERS = "abcdefghijklmnopqrstuvwxyzáéíóöőúüű"
 MARKS = ".,?!'-:;\"()0123456789°%/"
-# Random weights know no end: they stop at no place, or, with a bias that makes them stop, at the first one as often as
-# at another. So the places are given a direction, against which STOP is measured: never before CODES, soon after it.
+# Random weights never stop a line, and a bias on STOP would stop it at any position. So `let_it_end` adds a direction
+# to the position embeddings and points STOP's weights along it: a line does not stop before CODES, but soon after.
 CODES, DIRECTION, STOP = 24, 0.1, 50.0
 
 
@@ -63,11 +63,11 @@ def configuration() -> XttsConfig:
 
 
 def let_it_end(gpt: GPT) -> None:
-    """Make a line end after some CODES codes, whatever it says and however its codes are drawn."""
+    """Make every line end after about CODES codes, whatever its text and however its codes are drawn."""
     places = gpt.mel_pos_embedding.emb.weight
     direction = torch.where(torch.rand(places.shape[1]) < 0.5, -1.0, 1.0)
     ramp = ((torch.arange(len(places)) - CODES) / 8).clamp(-1, 1)
-    places += DIRECTION * ramp[:, None] * direction  # small beside what the layers add, and in no other weight's way
+    places += DIRECTION * ramp[:, None] * direction  # small beside what the layers add, so little else changes
     gpt.mel_head.weight[gpt.stop_audio_token] = STOP / len(direction) * direction
 
 
@@ -86,7 +86,7 @@ def make(out: Path, seed: int = 1) -> int:
     with torch.no_grad():
         let_it_end(xtts.gpt)
         xtts.mel_stats.copy_(torch.linspace(2.0, 4.0, 80))
-    with _legacy_safe_globals():  # under the module's old name, as it was when the real one was saved
+    with _legacy_safe_globals():  # pickles classes under the module's old name, as the published file does
         torch.save({"config": config, "model": xtts.state_dict()}, out / "model.pth")
     torch.save(dvae.state_dict(), out / "dvae.pth")
     torch.save(xtts.mel_stats.clone(), out / "mel_stats.pth")

@@ -1,4 +1,4 @@
-"""Results of a small pipeline, made up, in the form that the stages write."""
+"""Invented results of a small pipeline, in the files that the stages write."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ TEXTS = {"a": "Is 1 < 2?", "b": "Said & done."}
 
 
 def change(difference: float, half: float) -> dict:
-    """An entry of metrics/compare/changes.json, with an interval so wide on either side."""
+    """An entry of metrics/compare/changes.json. Its interval reaches `half` to either side."""
     low, high = difference - half, difference + half
     return {"from": 2.0, "to": 2.0 + difference, "difference": difference, "relative": difference / 2, "low": low,
             "high": high, "excludes_zero": low > 0 or high < 0}  # fmt: skip
 
 
 def results(root: Path) -> Path:
-    """Write them into a folder, and return it."""
+    """Write the invented results into a folder and return the folder."""
     (root / "data/clips").mkdir(parents=True)
     shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
     (root / "data/clips/clips.csv").write_text(
@@ -72,7 +72,7 @@ def write(path: Path, content: dict) -> None:
 
 
 def speak(root: Path, row: str) -> None:
-    """What one row said, and what was heard of it."""
+    """Write the takes of one row, and the measures of these takes."""
     clips = [gather.Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "test") for id, text in TEXTS.items()]
     said = [Take(clip, 0, 0.1 * np.sin(np.arange(22050) / 20).astype(np.float32), True) for clip in clips]
     rows = [

@@ -1,4 +1,7 @@
-"""A data/spoken of tones, for the tests of the listening page: each row has its own pitch, level and sample rate."""
+"""Write a data/spoken of tones for the tests of the listening page.
+
+Each row has its own pitch, level and sample rate.
+"""
 
 import csv
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""A table of bad input: params.yaml, sources, recordings, results and the arguments of `say`, each with its sentence.
+"""Bad input gives the right error sentence: params.yaml, sources, recordings, results and the arguments of `say`.
 
-Every sentence is one line without what a terminal would obey, and what lies beside the project stays as it was.
-`test_bad_models.py` holds the table of model folders.
+Every sentence is one line without control characters, and files outside the project do not change.
+`test_bad_models.py` tests model folders in the same way.
 """
 
 import errno
@@ -40,7 +40,7 @@ RATE = 22050
 
 @pytest.fixture(autouse=True)
 def outside(tmp_path, monkeypatch):
-    """A project to work in, and beside it a folder of somebody else's files that no input may change."""
+    """Work in a project folder. Beside it is a folder of somebody else's files, which no input may change."""
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "keep.txt").write_text("mine")
@@ -58,13 +58,13 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def speech(seconds: float = 2.0, rate: int = RATE) -> np.ndarray:
-    """A tone that comes and goes, which passes for speech: (samples,) float32."""
+    """A tone that rises and falls, which the checks take for speech: (samples,) float32."""
     times = np.arange(int(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * 220 * times) * np.sin(2 * np.pi * 3 * times)).astype(np.float32)
 
 
 def sentence_of(capsys, run: Callable[[], object]) -> str:
-    """What is printed where a stage or command ends with its sentence."""
+    """Run a stage or command that must fail, and return the one sentence that it prints."""
     with pytest.raises(SystemExit) as ended:
         entry.run(run)
     assert ended.value.code == 1
@@ -136,7 +136,7 @@ PARAMS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", PARAMS)
-def test_params(name, capsys):
+def test_bad_parameters_are_one_sentence(name, capsys):
     content, wanted = PARAMS[name]
     Path("data/scripts").mkdir(parents=True)
     Path("params.yaml").write_bytes(content)
@@ -153,12 +153,12 @@ def test_params_that_is_a_folder_or_a_pipe(capsys):
     assert "params.yaml is a pipe or a device" in sentence_of(capsys, prepare.main)
 
 
-def test_a_date_is_a_path_as_any_other():
+def test_a_date_in_yaml_stays_a_text():
     Path("p.yaml").write_text("base: 2024-13-45\nother: 2024-01-02\n")
     assert reading.read_yaml(Path("p.yaml")) == {"base": "2024-13-45", "other": "2024-01-02"}
 
 
-def test_an_anchor_with_a_changed_key_is_no_key_twice():
+def test_a_key_that_overrides_an_anchor_is_not_a_duplicate():
     Path("p.yaml").write_text("a: &a {x: 1, y: 1}\nb: {<<: *a, x: 2}\n")
     assert reading.read_yaml(Path("p.yaml"))["b"] == {"x": 2, "y": 1}
 
@@ -190,14 +190,14 @@ def source(path: str = "anna") -> LJSpeechSource:
 
 
 @pytest.mark.parametrize("name", METADATA)
-def test_metadata(name, capsys):
+def test_bad_metadata_is_one_sentence(name, capsys):
     content, wanted = METADATA[name]
     Path("anna").mkdir()
     Path("anna/metadata.csv").write_bytes(content)
     assert wanted in sentence_of(capsys, lambda: readers.read([source()]))
 
 
-def test_metadata_that_is_no_file_of_the_source(capsys, outside):
+def test_metadata_that_is_a_pipe_or_a_link_out_is_refused(capsys, outside):
     Path("anna").mkdir()
     os.mkfifo("anna/metadata.csv")
     assert "metadata.csv is a pipe or a device" in sentence_of(capsys, lambda: readers.read([source()]))
@@ -209,7 +209,7 @@ def test_metadata_that_is_no_file_of_the_source(capsys, outside):
     assert "root" not in told
 
 
-# Recordings: each left out with its reason, and the others made
+# Recordings. A bad one is left out with a reason, and the others become clips.
 
 
 def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
@@ -217,7 +217,7 @@ def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
 
 
 def rf64(path: Path) -> None:
-    """WAV with sizes of eight bytes, as recorders write it."""
+    """Write RF64: WAV with sizes of eight bytes, which some recorders write."""
     soundfile.write(path, speech(), RATE, format="RF64", subtype="PCM_16")
 
 
@@ -238,7 +238,7 @@ def encoded(path: Path, format: str, share: float = 1.0) -> None:
 
 def claims_2_36_samples(path: Path) -> None:
     data = bytearray(formats.encode(speech(), RATE, "flac"))
-    data[21] |= 0x0F  # STREAMINFO's number of samples has 36 bits, from the lower half of byte 21 on
+    data[21] |= 0x0F  # STREAMINFO's number of samples has 36 bits, beginning in the lower half of byte 21
     data[22:26] = b"\xff" * 4
     path.write_bytes(data)
 
@@ -270,17 +270,17 @@ def noise(path: Path) -> None:
 
 
 RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "claims 2^36 samples": ("a.flac", claims_2_36_samples, "too long: anna/wavs/a.flac is more than 600 s long"),
-    "three hours of silence": ("a.flac", hours_of_silence, "too long: anna/wavs/a.flac is more than 600 s long"),
-    "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
-    "half an RF64": ("a.wav", lambda p: (rf64(p), cut(p)), "cut off: anna/wavs/a.wav ends before its header"),
-    "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff ends before"),
-    "half an AIFF-C": ("a.wav", lambda p: halved(p, "AIFF", "FLOAT"), "cut off: anna/wavs/a.wav ends before"),
-    "half an AU": ("a.wav", lambda p: halved(p, "AU", "PCM_16"), "cut off: anna/wavs/a.wav ends before"),
-    "half a CAF": ("a.wav", lambda p: halved(p, "CAF", "PCM_16"), "cut off: anna/wavs/a.wav ends before"),
-    "half a W64": ("a.wav", lambda p: halved(p, "W64", "PCM_16"), "cut off: anna/wavs/a.wav ends before"),
-    "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg ends before its header"),
-    "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 ends before its header"),
+    "claims 2^36 samples": ("a.flac", claims_2_36_samples, "too long: anna/wavs/a.flac is longer than 600 s"),
+    "three hours of silence": ("a.flac", hours_of_silence, "too long: anna/wavs/a.flac is longer than 600 s"),
+    "half a WAV": ("a.wav", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.wav is shorter than its"),
+    "half an RF64": ("a.wav", lambda p: (rf64(p), cut(p)), "cut off: anna/wavs/a.wav is shorter than its"),
+    "half an AIFF": ("a.aiff", lambda p: (wav(p, speech()), cut(p)), "cut off: anna/wavs/a.aiff is shorter than"),
+    "half an AIFF-C": ("a.wav", lambda p: halved(p, "AIFF", "FLOAT"), "cut off: anna/wavs/a.wav is shorter than"),
+    "half an AU": ("a.wav", lambda p: halved(p, "AU", "PCM_16"), "cut off: anna/wavs/a.wav is shorter than"),
+    "half a CAF": ("a.wav", lambda p: halved(p, "CAF", "PCM_16"), "cut off: anna/wavs/a.wav is shorter than"),
+    "half a W64": ("a.wav", lambda p: halved(p, "W64", "PCM_16"), "cut off: anna/wavs/a.wav is shorter than"),
+    "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg is shorter than its"),
+    "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 is shorter than its"),
     "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
     "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
@@ -319,7 +319,7 @@ def reason_of(id: str) -> str:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_recording_is_left_out_and_the_others_are_made(name, capsys):
+def test_a_bad_recording_is_left_out_and_the_others_become_clips(name, capsys):
     file, make, wanted = RECORDINGS[name]
     write_source("a|Text.\n")
     make(Path("anna/wavs") / file)
@@ -334,15 +334,15 @@ TEXTS = {"": "empty text", "...!?": "no words in the text", "a\x1b[2Jb": "contro
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_is_left_out(text):
+def test_a_clip_with_a_bad_text_is_left_out(text):
     write_source(f"a|{text}\n")
     wav(Path("anna/wavs/a.wav"), speech())
     prepare.main()
     assert TEXTS[text] in reason_of("anna-a")
 
 
-def test_what_is_only_unusual_is_read(outside):
-    """Antiphase stereo, a name that macOS wrote, and links inside the source and into a cache of DVC."""
+def test_unusual_recordings_are_read(outside):
+    """Antiphase stereo, a file name in macOS's Unicode form, a link inside the source and one into DVC's cache."""
     write_source("one|One thing.\né|Another.\nlink|A third.\ncached|A fourth.\n")
     antiphase(Path("anna/wavs/one.wav"))
     wav(Path("anna/wavs") / unicodedata.normalize("NFD", "é.wav"), speech())
@@ -379,7 +379,7 @@ def test_other_formats_are_read(name):
     assert "anna-a" in {entry.id for entry in clip.read(Path("data/clips/clips.csv"))}, reason_of("anna-a")
 
 
-# What a stage writes and reads again
+# Results that stages write and read
 
 
 def full(*_) -> None:
@@ -391,7 +391,7 @@ def readonly(*_) -> None:
 
 
 @pytest.mark.parametrize(("fault", "wanted"), [(full, "the disk is full; free some space"), (readonly, "is read-only")])
-def test_a_disk_that_takes_nothing(monkeypatch, capsys, fault, wanted):
+def test_a_full_or_read_only_disk_is_one_sentence(monkeypatch, capsys, fault, wanted):
     write_source("")
     monkeypatch.setattr(Path, "write_bytes", fault)
     told = sentence_of(capsys, prepare.main)
@@ -415,7 +415,7 @@ WAYS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_something_in_the_way_of_the_results(name, capsys):
+def test_a_file_or_link_in_place_of_a_results_folder_is_one_sentence(name, capsys):
     write_source("")
     make, wanted = WAYS[name]
     make()
@@ -448,14 +448,14 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], bytes, str]] = {
     "clips.csv cut in a row": (clip.read, CLIPS_HEAD + b"a,a.flac,t\n", "line 2 is damaged (3 cells); run `dvc repro"),
     "clips.csv of nothing but zeros": (clip.read, bytes(99), "clips.csv is not UTF-8 but looks like UTF-16"),
     "figures that nest": (figures, b"[" * 99999, "clips.csv is not valid JSON; make it again"),
-    "figures that are a list": (figures, b"[]", "clips.csv is not right: it should hold figures by their names; make"),
+    "figures that are a list": (figures, b"[]", "clips.csv is not right: it should be a JSON object; make"),
     "figures of 5,000 digits": (figures, b'{"clips": ' + b"9" * 5000 + b"}", "clips.csv is not valid JSON; make it"),
     "a table of others": (table.read, b"a,b\n", "clips.csv should have the columns"),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_result(name, capsys):
+def test_a_damaged_result_is_one_sentence(name, capsys):
     read, content, wanted = DAMAGED[name]
     path = Path("data/clips/clips.csv")
     path.parent.mkdir(parents=True)
@@ -463,7 +463,7 @@ def test_a_damaged_result(name, capsys):
     assert wanted in sentence_of(capsys, lambda: read(path))
 
 
-def test_clips_that_are_not_those_of_the_manifest(capsys):
+def test_clips_that_do_not_match_the_manifest_are_refused(capsys):
     write_source("")
     prepare.main()
     capsys.readouterr()
@@ -478,7 +478,7 @@ def test_clips_that_are_not_those_of_the_manifest(capsys):
     assert "is missing; run `dvc repro -s -f prepare`" in sentence_of(capsys, lambda: clip.check_files(folder, clips))
 
 
-def test_the_report_shows_words_from_outside_as_they_are():
+def test_the_report_escapes_markup_in_texts():
     shown_text = page.plain('<script>alert("x")</script> [a](javascript:b) |\n`c` *d* \x1b[2J &lt;')
     assert "<" not in shown_text
     assert "\n" not in shown_text
@@ -522,7 +522,7 @@ SAY: dict[str, tuple[Callable[[], object], str]] = {
     "a loudness of NaN": (lambda: say("a", "--loudness", "nan"), "'loudness' is nan, but should be"),
     "a script and a file": (
         lambda: (Path("said").touch(), say("--script", "x.txt", "--out", "said")),
-        "said is a file; with --script, --out is a folder",
+        "said is a file, but --script needs a folder as --out",
     ),
     "a reference of 0.01 s": (reference(lambda p: wav(p, speech(0.01))), "--reference needs 0.5 s, better 6"),
     "a silent reference": (reference(lambda p: wav(p, np.zeros(RATE))), "r.wav is silent; give a recording of the"),
@@ -533,12 +533,12 @@ SAY: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", SAY)
-def test_say(name, capsys):
+def test_bad_arguments_of_say_are_one_sentence(name, capsys):
     run, wanted = SAY[name]
     assert wanted in sentence_of(capsys, run)
 
 
-def test_check_of_a_place_leaves_no_file_and_keeps_what_is_there():
+def test_check_place_creates_no_file_and_keeps_an_existing_one():
     formats.check_place(Path("o.wav"))
     assert not list(Path(".").iterdir())
     Path("o.wav").write_bytes(b"before")
@@ -549,26 +549,26 @@ def test_check_of_a_place_leaves_no_file_and_keeps_what_is_there():
 ROW = {"file": "0001.wav", "key": "k", "sha256": "s", "seconds": 1.0}
 MANIFESTS: dict[str, tuple[str, str]] = {
     "a file outside": (json.dumps([ROW | {"file": "../../victim/keep.txt"}]), "names the file '../../victim/keep.txt'"),
-    "a sound outside": (json.dumps([ROW | {"file": "../victim/keep.wav"}]), "only sounds in its own folder can be"),
-    "a whole path": (json.dumps([ROW | {"file": "/victim/keep.wav"}]), "only sounds in its own folder can be"),
-    "a text inside": (json.dumps([ROW | {"file": "notes.txt"}]), "only sounds in its own folder can be"),
-    "the manifest itself": (json.dumps([ROW | {"file": "manifest.json"}]), "only sounds in its own folder can be"),
-    "a NUL": (json.dumps([ROW | {"file": "a\0.wav"}]), "only sounds in its own folder can be"),
-    "a file that is a number": (json.dumps([ROW | {"file": 1}]), "is not what a script's run writes; remove it"),
-    "rows of numbers": ("[1, 2]", "is not what a script's run writes; remove it"),
-    "no list": ("null", "is not what a script's run writes; remove it"),
-    "no JSON": ("[{", "is not what a script's run writes; remove it, or choose another folder"),
-    "deep nesting": ("[" * 99999, "is not what a script's run writes; remove it"),
-    "seconds that are none": (json.dumps([ROW | {"seconds": "x"}]), "is not what a script's run writes; remove it"),
-    "seconds of 400 digits": (json.dumps([ROW]).replace("1.0", "1" + "0" * 400), "is not what a script's run writes"),
-    "seconds of 1e400": (json.dumps([ROW]).replace("1.0", "1e400"), "is not what a script's run writes; remove it"),
-    "half a character": (json.dumps([ROW | {"file": "\ud800.wav"}]), "is not what a script's run writes; remove it"),
-    "a file twice": (json.dumps([ROW, ROW]), "is not what a script's run writes; remove it"),
+    "a sound outside": (json.dumps([ROW | {"file": "../victim/keep.wav"}]), "may name only sound files in its"),
+    "a whole path": (json.dumps([ROW | {"file": "/victim/keep.wav"}]), "may name only sound files in its"),
+    "a text inside": (json.dumps([ROW | {"file": "notes.txt"}]), "may name only sound files in its"),
+    "the manifest itself": (json.dumps([ROW | {"file": "manifest.json"}]), "may name only sound files in its"),
+    "a NUL": (json.dumps([ROW | {"file": "a\0.wav"}]), "may name only sound files in its"),
+    "a file that is a number": (json.dumps([ROW | {"file": 1}]), "or `say --script` did not write it; remove it"),
+    "rows of numbers": ("[1, 2]", "or `say --script` did not write it; remove it"),
+    "no list": ("null", "or `say --script` did not write it; remove it"),
+    "no JSON": ("[{", "is damaged, or `say --script` did not write it; remove it, or choose another folder"),
+    "deep nesting": ("[" * 99999, "or `say --script` did not write it; remove it"),
+    "seconds that are none": (json.dumps([ROW | {"seconds": "x"}]), "or `say --script` did not write it; remove it"),
+    "seconds of 400 digits": (json.dumps([ROW]).replace("1.0", "1" + "0" * 400), "or `say --script` did not write it"),
+    "seconds of 1e400": (json.dumps([ROW]).replace("1.0", "1e400"), "or `say --script` did not write it; remove it"),
+    "half a character": (json.dumps([ROW | {"file": "\ud800.wav"}]), "or `say --script` did not write it; remove it"),
+    "a file twice": (json.dumps([ROW, ROW]), "or `say --script` did not write it; remove it"),
 }
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_manifest_is_not_trusted(name, capsys):
+def test_a_bad_manifest_is_refused_and_other_files_stay(name, capsys):
     from voicetune.speech import script
 
     content, wanted = MANIFESTS[name]
@@ -583,7 +583,7 @@ def test_a_manifest_is_not_trusted(name, capsys):
     assert (out / "notes.txt").read_text() == "left alone"
 
 
-def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
+def test_links_in_the_folder_of_a_script_are_not_followed(capsys, outside):
     from voicetune.speech import script
 
     out = Path("said")
@@ -598,7 +598,7 @@ def test_links_in_a_scripts_folder_are_not_followed(capsys, outside):
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_journal_is_trusted_as_little_as_a_manifest(name, capsys):
+def test_a_bad_journal_is_refused(name, capsys):
     from voicetune.speech import script
 
     content, wanted = MANIFESTS[name]
@@ -630,7 +630,7 @@ PIPELINES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("name", PIPELINES)
 @pytest.mark.parametrize("write", [[], ["--write"]])
-def test_deps_of_a_malformed_pipeline(name, write, capsys):
+def test_deps_refuses_a_malformed_dvc_yaml(name, write, capsys):
     content, wanted = PIPELINES[name]
     Path("dvc.yaml").write_bytes(content)
     given = command.parser().parse_args(["deps", *write])
@@ -638,8 +638,8 @@ def test_deps_of_a_malformed_pipeline(name, write, capsys):
     assert Path("dvc.yaml").read_bytes() == content
 
 
-def test_names_in_latin_1(capsys, monkeypatch):
-    """Names that are no UTF-8 are read and told: a --reference, a recording beside its row, a file that is cleaned."""
+def test_file_names_in_latin_1_work(capsys, monkeypatch):
+    """File names that are not UTF-8 work: a --reference, a recording with another extension, a file to clean."""
     latin = os.fsdecode(b"\xe1.wav")
     wav(Path("a.wav"), speech())
     Path("a.wav").rename(latin)
@@ -661,7 +661,7 @@ def test_names_in_latin_1(capsys, monkeypatch):
     assert not Path("data/samples").exists()
 
 
-def test_a_sentence_that_quotes_too_much_is_shortened(capsys):
+def test_a_very_long_error_sentence_is_shortened(capsys):
     def told() -> None:
         raise UserError(f"a.csv begins with {'x' * 50_000}; correct its header.")
 
@@ -671,7 +671,7 @@ def test_a_sentence_that_quotes_too_much_is_shortened(capsys):
     assert said.endswith("xxx; correct its header.")
 
 
-def test_a_full_disk_names_the_files_of_the_report(capsys, monkeypatch):
+def test_the_report_names_its_file_when_the_disk_is_full(capsys, monkeypatch):
     import made_up
 
     monkeypatch.setattr(page, "_players", lambda *_: [])
@@ -680,7 +680,7 @@ def test_a_full_disk_names_the_files_of_the_report(capsys, monkeypatch):
     assert "metrics/report/report.md cannot be written: the disk is full" in sentence_of(capsys, report.main)
 
 
-def test_a_folder_in_the_place_of_a_file_changes_no_other_file():
+def test_put_all_writes_no_file_if_one_of_them_is_a_folder():
     Path("a").write_bytes(b"old")
     Path("b").mkdir()
     with pytest.raises(UserError, match=r"^b cannot be written: a folder of this name is in the way; move it away\.$"):
@@ -690,7 +690,7 @@ def test_a_folder_in_the_place_of_a_file_changes_no_other_file():
     assert not list(Path().glob(".*.part"))
 
 
-def test_a_stages_refusal_names_no_option(monkeypatch):
+def test_an_error_of_check_place_names_no_command_line_option(monkeypatch):
     Path("samples").mkdir()
     Path("samples/manifest.json").mkdir()
     with pytest.raises(UserError, match=r"manifest\.json is a folder; choose another place\.$"):
@@ -701,7 +701,7 @@ SOURCES = {"NUL": b"import os\0", "half": b"def run(", "UTF-16": "a = 1".encode(
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_deps_of_code_that_is_no_python(name, capsys):
+def test_deps_refuses_code_that_is_not_python(name, capsys):
     Path("src").mkdir()
     Path("src/a.py").write_bytes(SOURCES[name])
     Path("dvc.yaml").write_text("stages:\n  a:\n    cmd: python src/a.py\n    deps:\n")
@@ -712,7 +712,7 @@ def test_deps_of_code_that_is_no_python(name, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"languages": 1}', b"[" * 99999])
-def test_a_damaged_bundle(content, capsys):
+def test_a_damaged_bundle_is_one_sentence(content, capsys):
     from voicetune import readiness
 
     Path("params.yaml").write_text(DEFAULT)
@@ -725,20 +725,20 @@ RUNS = {"NaN": b'{"a": NaN}', "1e400": b'{"a": 1e400}', "half a character": b'{"
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_figures_of_a_run_that_could_not_be_written_again(name):
+def test_adding_run_notes_replaces_a_damaged_file(name):
     run_notes.FOLDER.mkdir(parents=True)
     (run_notes.FOLDER / "a.json").write_bytes(RUNS[name])
     run_notes.add("a", {"seconds": 1.0})
     assert run_notes.read(run_notes.FOLDER / "a.json") == {"seconds": 1.0}
 
 
-def test_explain_prints_nothing_that_a_terminal_obeys(capsys):
+def test_explain_prints_no_control_characters(capsys):
     Path("machine.json").write_text(json.dumps([{"stages": ["a\x1b[2J"], "processor": "b\x1b[2J", "packages": {}}]))
     command.explain(None)
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_a_huge_file_is_not_read(monkeypatch):
+def test_a_file_that_is_too_large_is_not_read(monkeypatch):
     from voicetune import machine
 
     for path in (Path("machine.json"), Path("run.json")):
@@ -753,14 +753,14 @@ def test_a_huge_file_is_not_read(monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["metrics/compare", "metrics/run", "metrics"])
-def test_figures_are_written_through_no_link(place, outside, capsys):
+def test_figures_are_not_written_through_a_link(place, outside, capsys):
     Path(place).parent.mkdir(exist_ok=True)
     Path(place).symlink_to(outside)
     told = sentence_of(capsys, lambda: outputs.write_json(Path(place) / "figures.json", {}))
     assert told.startswith(f"{place} leads through a link")
 
 
-def test_settings_of_dvc_that_are_a_pipe():
+def test_dvc_settings_that_are_a_pipe_are_refused():
     Path("dvc.yaml").touch()
     Path(".dvc").mkdir()
     os.mkfifo(".dvc/config")
@@ -790,7 +790,7 @@ def test_settings_of_dvc_that_are_brackets(name, file):
         assert len(str(raised.value)) < 400
 
 
-def test_a_git_that_is_none():
+def test_a_damaged_git_folder_is_one_sentence():
     Path("dvc.yaml").touch()
     Path(".dvc").mkdir()
     Path(".git").touch()
@@ -800,7 +800,7 @@ def test_a_git_that_is_none():
 
 SCRIPTS: dict[str, tuple[bytes | None, str]] = {
     "a.txt": (None, "a.txt is missing; give a script that exists"),
-    "b.txt": (b"", "b.txt has no lines; write one line of text a line"),
+    "b.txt": (b"", "b.txt has no lines; write one text on each line"),
     "c.txt": ("Hello.\n".encode("utf-16-le"), "c.txt is not UTF-8 but looks like UTF-16; save"),
     "d.txt": (b"\xe1\n", "d.txt, line 1 is not UTF-8; save the file again"),
     "e.csv": (b'text\n"open\n', "e.csv, line 2 is not CSV (unexpected end of data); correct its quotes"),
@@ -810,7 +810,7 @@ SCRIPTS: dict[str, tuple[bytes | None, str]] = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script(name, capsys):
+def test_a_bad_script_is_one_sentence(name, capsys):
     from voicetune.speech import script
     from voicetune.speech.voice import Line
 
@@ -820,7 +820,7 @@ def test_a_script(name, capsys):
     assert wanted in sentence_of(capsys, lambda: script.read(Path(name), Line("", "en"), None, "wav"))
 
 
-def test_a_cell_may_hold_what_unicode_calls_a_line_end():
+def test_a_cell_may_contain_a_unicode_line_separator():
     from voicetune.speech import script
     from voicetune.speech.voice import Line
 
@@ -843,7 +843,7 @@ LOCKS: dict[str, Callable[[Path, Path], object]] = {
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_that_is_no_plain_file(name, outside, capsys):
+def test_a_lock_that_is_not_a_plain_file_is_refused(name, outside, capsys):
     from voicetune.training import state_folders
 
     place = Path("state/train_phase1-0123456789abcdef")
@@ -854,7 +854,7 @@ def test_a_lock_that_is_no_plain_file(name, outside, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"1.0", b"1.0 x\n", b"\xff 1\n", b"1.0 7\n1.0 8\n"])
-def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
+def test_half_written_records_of_attempts_are_read_without_error(content):
     from voicetune.training.attempts import Attempts
 
     Path("at").write_bytes(content)
@@ -865,7 +865,7 @@ def test_what_a_full_disk_left_of_the_attempts_is_no_traceback(content):
     assert attempts.list_restarts() == [{"step": 4, "why": "x"}]
 
 
-def test_the_attempts_are_written_through_no_link(outside):
+def test_attempts_are_not_written_through_a_link(outside):
     from voicetune.training.attempts import Attempts
 
     for name in ("at", "failures.jsonl"):
@@ -878,17 +878,17 @@ def test_the_attempts_are_written_through_no_link(outside):
     assert attempts.list_restarts() == [{"step": 1, "why": "RuntimeError: boom"}]
 
 
-# In a process of its own
+# The size of the tables, and tests that start a process
 
 
-def test_the_table_is_long_enough():
+def test_the_tables_have_at_least_100_cases():
     tables = (PARAMS, METADATA, RECORDINGS, TEXTS, WAYS, DAMAGED, SAY, MANIFESTS, SCRIPTS)
     assert sum(map(len, tables)) >= 100
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_by_a_process_that_prepares(tmp_path):
-    """A tmpfs of 1 MB; needs the right to mount."""
+def test_prepare_reports_a_full_disk_from_a_worker_process(tmp_path):
+    """Prepare into a full tmpfs of 1 MB. This needs the right to mount."""
     write_source("")
     prepare_section = yaml.safe_load(Path("params.yaml").read_text())["prepare"]
     prepare_section["sources"][0]["path"] = "data/raw/anna"
@@ -939,7 +939,7 @@ print(len(kinds), len(set(kinds)))
 
 @pytest.mark.slow
 def test_300_damaged_headers_neither_hang_nor_crash():
-    """In a process with 4 GiB and 30 s a file."""
+    """Read them in a process that is limited to 4 GiB of memory and 30 s for each file."""
     Path("whole").mkdir()
     for format in formats.FORMATS:
         encoded(Path("whole") / f"a.{format}", format)
@@ -953,7 +953,7 @@ def test_300_damaged_headers_neither_hang_nor_crash():
     assert kinds > 2
 
 
-def test_a_stage_writes_through_no_link(tmp_path, monkeypatch):
+def test_a_stage_does_not_empty_a_folder_through_a_link(tmp_path, monkeypatch):
     (tmp_path / "big" / "clips").mkdir(parents=True)
     (tmp_path / "big" / "clips" / "diary.txt").write_text("mine")
     (tmp_path / "mine").mkdir()

@@ -1,7 +1,7 @@
-"""Model folders that are damaged, wrong or hostile: one sentence each that names the user's file and a remedy.
+"""Damaged, wrong or hostile model folders each give one sentence that names the user's file and a remedy.
 
-A table, run in one process. Each entry spoils one file of a good folder; then `base`, `export` and what `say` opens are
-tried on it. What lies outside the folder is compared before and after.
+TABLE lists them. Each entry spoils one file of a good folder. Then the test runs `base`, `export` and the part of `say`
+that opens a folder, and compares all files outside the folder before and after.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ ALL, BUT_SAY = ("base", "export", "say"), ("base", "export")
 
 
 class Place:
-    """A model folder of hard links, and a folder beside it that nothing may touch."""
+    """A model folder of hard links. The folder `victim` beside it must not change."""
 
     def __init__(self, top: Path, good: Path):
         self.model, self.victim, self.marker = top / "his" / "model", top / "victim", top / "ran"
@@ -50,7 +50,7 @@ class Place:
             os.link(good / name, self.model / name)
 
     def put(self, name: str, content: bytes | str) -> None:
-        """Another content: the old file is left as it is, since it is a link to the good one."""
+        """Replace a file instead of writing into it, because it is a hard link to the good file."""
         (self.model / name).unlink(missing_ok=True)
         (self.model / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -84,7 +84,7 @@ def saved(name: str, value: object) -> Spoil:
 
 
 def setting(**values) -> Spoil:
-    """config.json with other values in model_args; those of `top` at the top."""
+    """Change values of config.json: in model_args, and at the top those of `top`."""
 
     def spoil(place: Place) -> None:
         known = place.read("config.json")
@@ -103,7 +103,7 @@ def fact(**values) -> Spoil:
 
 
 def weights(change: Callable[[dict], object]) -> Spoil:
-    """model.pth with other weights."""
+    """Change the weights of model.pth."""
 
     def spoil(place: Place) -> None:
         found = place.read("model.pth")["model"]
@@ -139,7 +139,7 @@ def put_nan(found: dict, name: str, value: float = float("nan")) -> None:
 
 
 def hostile(name: str, how: str) -> Spoil:
-    """A pickle whose payload would leave a file behind if anything in it were called."""
+    """Write a pickle that would create the file `marker` if loading it called any function."""
 
     def spoil(place: Place) -> None:
         class Payload:
@@ -150,7 +150,8 @@ def hostile(name: str, how: str) -> Spoil:
 
         if how.startswith("old layout"):
             place.save(name, {"model": Payload()}, _use_new_zipfile_serialization=False)
-        elif how.startswith("beside a configuration"):  # what the second try allows, and the payload with it
+        elif how.startswith("beside a configuration"):
+            # for a file with a configuration object, `tensors` tries again and allows more classes
             with stock_module._legacy_safe_globals():
                 place.save(name, {"config": folder.config(place.model), "model": Payload()})
         else:
@@ -160,7 +161,7 @@ def hostile(name: str, how: str) -> Spoil:
 
 
 def compressed(place: Place) -> None:
-    """A file of a thousandth of what it fills in memory."""
+    """Compress model.pth, so that it is a thousand times smaller than its content in memory."""
     place.save("plain.pth", {"model": {"gpt.x": torch.zeros(5_000_000)}})
     (place.model / "model.pth").unlink()
     source = zipfile.ZipFile(place.model / "plain.pth")
@@ -171,21 +172,21 @@ def compressed(place: Place) -> None:
 
 
 def many_layers(place: Place) -> None:
-    """400 layers by name, all of the same numbers, and a config.json to match."""
+    """Name the same numbers as 400 layers, in model.pth and in config.json."""
     setting(gpt_layers=400)(place)
 
     def repeat(found: dict) -> None:
         layer = [name for name in found if name.startswith("gpt.gpt.h.0.")]
         for i in range(2, 400):
             found |= {name.replace(".h.0.", f".h.{i}."): found[name] for name in layer}
-        big = torch.zeros(2_000_000)  # what the layers say is more than all of the file
+        big = torch.zeros(2_000_000)  # all the names together are bigger than the file
         found |= {f"gpt.gpt.h.{i}.big": big for i in range(30)}
 
     weights(repeat)(place)
 
 
 def wide(place: Place) -> None:
-    """A width that embeddings and config.json agree on, and no layer has: 3 GB would be built of 30 MB."""
+    """Give the embeddings and config.json a width that no layer has. From 30 MB, a model of 3 GB would be built."""
     setting(gpt_n_model_channels=4096)(place)
 
     def widen(found: dict) -> None:
@@ -212,11 +213,12 @@ NEW = "fetch or make it again"
 TAKE = "take the file that belongs to the model"
 SAME = "take (both|all) from the same model"
 LINK = r"is a link to .*victim/secret\.txt, outside its folder; put the file itself there, or remove it"
-RUNS = r"asks for [\w.]+ while it is opened, .* do not open it in another way, and fetch the model from where you trust"
+RUNS = r"opening it would load [\w.]+, which could run code; do not open it .* from a source that you trust"
 NO_TORCH = f"is no checkpoint of torch, or damaged; {NEW}"
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 
-# what is wrong: how it is spoiled, the file that is named, the sentence after it, and who meets it
+# Key: what is wrong. Values: how to spoil the folder, the file that the sentence names, the rest of the sentence, and
+# the commands that give it.
 TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     # config.json
     "config is null": (text("config.json", "null"), "config.json", "is no configuration of XTTS; take", ALL),
@@ -260,7 +262,7 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "heads that do not divide": (setting(gpt_n_heads=7), "model.pth", f"heads or audio tokens.*; {SAME}", ALL),
     "more codes than the DVAE": (
         setting(gpt_num_audio_tokens=2000), "dvae.pth", f"has 1024 codes .* 1998; {SAME}", ALL),
-    "layers without numbers": (many_layers, "model.pth", f"names the same weights more than once, .*; {NEW}", ALL),
+    "layers without numbers": (many_layers, "model.pth", f"stores the same numbers .*; {NEW}", ALL),
     "a width without layers": (wide, "model.pth", f": the weights of the layers are missing; {SAME}", ALL),
     # vocab.json
     "a vocabulary is null": (text("vocab.json", "null"), "vocab.json", rf"cannot be read .*; {NEW}", ALL),
@@ -332,13 +334,13 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "mel_stats is a dict": (saved("mel_stats.pth", {}), "mel_stats.pth", rf"\(a dict, not \[80\]\); {NEW}", ALL),
     # speakers_xtts.pth
     "speakers are a list": (
-        saved("speakers_xtts.pth", [1]), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+        saved("speakers_xtts.pth", [1]), "speakers_xtts.pth", f"hold named speakers, .*; {NEW}", BUT_SAY),
     "speakers are a text": (text("speakers_xtts.pth", "anna"), "speakers_xtts.pth", NO_TORCH, BUT_SAY),
     "a speaker is a number": (
         saved("speakers_xtts.pth", {"anna": 3}), "speakers_xtts.pth", f"a NoneType, not .*; {TAKE}", BUT_SAY),
-    "a speaker's name is a number": (speaker(name=3), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+    "a speaker's name is a number": (speaker(name=3), "speakers_xtts.pth", f"hold named speakers, .*; {NEW}", BUT_SAY),
     "a speaker's name has a line break": (
-        speaker(name="a\n\x1b[2Jb"), "speakers_xtts.pth", f"no speakers by name; {NEW}", BUT_SAY),
+        speaker(name="a\n\x1b[2Jb"), "speakers_xtts.pth", f"hold named speakers, .*; {NEW}", BUT_SAY),
     "latents of another width": (
         speaker(latent=(1, 32, 9)), "speakers_xtts.pth",
         rf"'anna' has gpt_cond_latent \[1, 32, 9\], not \[1, any, 64\]; {TAKE}", BUT_SAY),
@@ -353,8 +355,8 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "a speaker with NaN": (
         speaker(latent=torch.full((1, 32, WIDTH), float("nan"))), "speakers_xtts.pth", f"not finite; {TAKE}", BUT_SAY),
     # voicetune.json
-    "facts are null": (text("voicetune.json", "null"), "voicetune.json", f"holds no facts .*; {NEW}", ALL),
-    "facts are a list": (text("voicetune.json", "[]"), "voicetune.json", f"holds no facts .*; {NEW}", ALL),
+    "facts are null": (text("voicetune.json", "null"), "voicetune.json", f"should be a JSON object, .*; {NEW}", ALL),
+    "facts are a list": (text("voicetune.json", "[]"), "voicetune.json", f"should be a JSON object, .*; {NEW}", ALL),
     "facts are cut off": (text("voicetune.json", '{"vocoder"'), "voicetune.json", f"cannot be read .*; {NEW}", ALL),
     "facts are deep": (text("voicetune.json", DEEP), "voicetune.json", f"cannot be read .*; {NEW}", ALL),
     "no vocoder": (text("voicetune.json", "{}"), "voicetune.json", f": 'vocoder' is null, .*; {TAKE}", ALL),
@@ -363,9 +365,9 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "no such language": (fact(language="tlh"), "voicetune.json", f": 'language' is 'tlh', .*; {TAKE}", ALL),
     "a language is a list": (fact(language=["en"]), "voicetune.json", f": 'language' is a list, .*; {TAKE}", ALL),
     "a licence of two lines": (fact(licence="a\nb"), "voicetune.json", f": 'licence' is .*; {TAKE}", ALL),
-    "facts of a phase in a list": (fact(facts=[1]), "voicetune.json", f": 'facts' holds more than .*; {NEW}", ALL),
+    "facts of a phase in a list": (fact(facts=[1]), "voicetune.json", f": 'facts' may hold only .*; {NEW}", ALL),
     "facts with control characters": (
-        fact(facts={"a": "\x1b[2J"}), "voicetune.json", f": 'facts' holds more than .*; {NEW}", ALL),
+        fact(facts={"a": "\x1b[2J"}), "voicetune.json", f": 'facts' may hold only .*; {NEW}", ALL),
     # links out of the folder
     **{f"{name} leads out": (linked(name), name, LINK, BUT_SAY) for name in FILES},
     # pickles that would run code
@@ -404,9 +406,9 @@ def hashed(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size < 1e6 else str(path.stat().st_mtime_ns)
 
 
-def test_the_folder_is_good_before_it_is_spoiled(place, tmp_path):
+def test_the_unspoiled_folder_is_accepted(place, tmp_path):
     speaker()(place)
-    stats(lambda value: -value.abs())(place)  # as the published ones are
+    stats(lambda value: -value.abs())(place)  # the published values are negative too
     for way in ALL:
         run(way, place.model, tmp_path / way)
     for way in BUT_SAY:
@@ -414,7 +416,7 @@ def test_the_folder_is_good_before_it_is_spoiled(place, tmp_path):
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_bad_model_is_one_sentence_and_nothing_else(name, place, tmp_path, capfd):
+def test_a_bad_model_is_one_sentence_and_changes_no_file(name, place, tmp_path, capfd):
     spoil, file, sentence, ways = TABLE[name]
     spoil(place)
     out = tmp_path / "out"
@@ -427,7 +429,7 @@ def test_a_bad_model_is_one_sentence_and_nothing_else(name, place, tmp_path, cap
             run(way, place.model, out)
         said = str(caught.value)
         assert str(place.model / file) in said
-        assert "; " in said, "a remedy"
+        assert "; " in said, "a remedy follows"
         assert said.isprintable()
         assert len(said) < 600
         assert "weights_only" not in said
@@ -435,25 +437,25 @@ def test_a_bad_model_is_one_sentence_and_nothing_else(name, place, tmp_path, cap
         if way == "base":
             assert [path.name for path in out.iterdir()] == ["kept"]
             shutil.rmtree(out)
-        assert hashes(tmp_path) == before, f"{way} left something or took something"
-    assert not place.marker.exists(), "something in the pickle was called"
+        assert hashes(tmp_path) == before, f"{way} added, changed or removed a file"
+    assert not place.marker.exists(), "loading the pickle called a function"
     written = capfd.readouterr()
     assert "Warning" not in written.err + written.out
 
 
 @pytest.mark.parametrize("name", ["config.json", "vocab.json"])
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
-def test_a_file_that_never_ends_is_not_opened(name, make, place):
+def test_a_pipe_device_or_folder_in_place_of_a_json_file_is_refused(name, make, place):
     no_plain(name, make)(place)
     with pytest.raises(UserError, match=rf"{name} is a (pipe or a device|folder), but should be .*; {NEW}"):
         run("say", place.model, place.model / "out")
 
 
-# What `base` in params.yaml can be
+# The key `base` in params.yaml
 
 
 @pytest.mark.parametrize("base", ["2024-13-45", "a\0b", "x" * 300, "/".join("y" * 250 for _ in range(20)), "no\nsuch"])
-def test_a_base_that_can_be_no_path(base, tmp_path):
+def test_a_base_that_cannot_be_a_path_is_refused(base, tmp_path):
     with pytest.raises(
         UserError, match=r"^base: .* is neither .* nor a folder; correct `base` in params\.yaml"
     ) as said:
@@ -470,19 +472,19 @@ def test_a_base_that_can_be_no_path(base, tmp_path):
         (ROOT / "data" / "raw", r"has no model\.pth, best_model\.pth or checkpoint; take the folder"),
     ],
 )
-def test_a_base_that_is_no_model(base, sentence, tmp_path):
+def test_a_base_that_is_not_a_model_is_refused(base, sentence, tmp_path):
     with pytest.raises(UserError, match=sentence):
         origins.unfold(str(base), tmp_path / "out", BUNDLE)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_of_the_folder_that_is_no_checkpoint(place, tmp_path):
+def test_a_base_that_names_a_file_which_is_not_a_checkpoint_is_refused(place, tmp_path):
     with pytest.raises(UserError, match=r"model/config\.json is no checkpoint of torch"):
         origins.unfold(str(place.model / "config.json"), tmp_path / "out", BUNDLE)
 
 
-def test_the_stage_says_it_and_ends(place, tmp_path, monkeypatch):
-    """By the stage's own door, with params.yaml."""
+def test_stage_base_refuses_a_bad_folder(place, tmp_path, monkeypatch):
+    """Run the stage itself, which reads params.yaml."""
     text("speakers_xtts.pth", "no")(place)
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(f"base: {place.model}\n")
@@ -515,15 +517,15 @@ def test_a_link_within_the_folder_is_followed(place, tmp_path):
     assert not (tmp_path / "out" / "model.pth").is_symlink()
 
 
-def test_a_model_that_is_published_leads_nowhere_else(place, tmp_path):
-    """A phase's folder that came by a remote; no file of it, nor of a folder in it."""
+def test_a_model_with_a_link_out_of_its_folder_is_not_published(place, tmp_path):
+    """A phase's folder may come from a remote. No file in it, or in a folder of it, may be a link to elsewhere."""
     (place.model / "more").symlink_to(place.victim)
     with pytest.raises(UserError, match=r"more/\S+ is a link to .*victim"):
         publish(place.model, tmp_path / "voice", tmp_path / "spoken")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["his", "spoken", "victim"]
 
 
-def test_speakers_that_are_published_are_no_link_to_elsewhere(place, tmp_path):
+def test_speakers_that_are_a_link_out_are_not_published(place, tmp_path):
     (tmp_path / "spoken").mkdir()
     (tmp_path / "spoken" / "speakers_xtts.pth").symlink_to(place.victim / "secret.txt")
     with pytest.raises(UserError, match=r"speakers_xtts.pth is a link to .*victim"):
@@ -532,10 +534,10 @@ def test_speakers_that_are_published_are_no_link_to_elsewhere(place, tmp_path):
 
 
 @pytest.mark.parametrize("way", BUT_SAY)
-def test_a_circle_of_links_is_one_sentence(way, place, tmp_path):
+def test_a_licence_that_is_a_circular_link_counts_as_missing(way, place, tmp_path):
     (place.model / "LICENSE.txt").unlink(missing_ok=True)
     (place.model / "LICENSE.txt").symlink_to("LICENSE.txt")
-    run(way, place.model, tmp_path / "out")  # it counts as absent, which a licence may be
+    run(way, place.model, tmp_path / "out")  # the file counts as missing, and a licence may be missing
     assert not (tmp_path / "out" / "LICENSE.txt").is_symlink()
 
 
@@ -549,7 +551,7 @@ def publish(model: Path, out: Path, spoken: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["tokenizer_file", "dvae_checkpoint", "mel_norm_file"])
-def test_a_configuration_cannot_pick_a_file_of_this_machine(key, place, tmp_path):
+def test_a_configuration_cannot_make_the_base_read_other_files(key, place, tmp_path):
     names = {"tokenizer_file": "vocab.json", "dvae_checkpoint": "dvae.pth", "mel_norm_file": "mel_stats.pth"}
     (place.model / names[key]).unlink()
     for named in (place.victim / "secret.txt", "a\0b", "x" * 5000, ["x"], "/dev/stdin"):
@@ -562,12 +564,12 @@ def test_a_configuration_cannot_pick_a_file_of_this_machine(key, place, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-# A disk that is full, a folder that may not be written
+# A full disk, and a folder without permission to write
 
 
 @contextmanager
 def no_file_bigger_than(size: int) -> Iterator[None]:
-    """Writing more raises, in Python and in torch's own writer, as on a full disk."""
+    """Make writing more raise an error, in Python and in torch's own writer, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -581,13 +583,13 @@ def no_file_bigger_than(size: int) -> Iterator[None]:
     [("base", 100), ("base", 20_000_000), ("tiny", 20_000_000), ("a trainer's", 20_000_000), ("export", 20_000_000),
      ("publish", 20_000_000)],
 )  # fmt: skip
-def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path, tmp_path_factory):
+def test_a_full_disk_leaves_existing_files_unchanged(way, size, place, tmp_path, tmp_path_factory):
     spoken = tmp_path_factory.mktemp("spoken")
     out = tmp_path / "made" / "out"
     if way != "export":
         out.mkdir(parents=True)
         (out / "kept").write_text("before\n")
-    if way == "a trainer's":  # written anew
+    if way == "a trainer's":  # weights alone, so the base stage writes a new file instead of copying
         place.save("model.pth", place.read("model.pth")["model"])
     before = hashes(tmp_path)
     calls = {
@@ -596,14 +598,14 @@ def test_a_full_disk_leaves_what_was_there(way, size, place, tmp_path, tmp_path_
         "export": lambda: run("export", place.model, out),
     }
     call = calls.get(way, lambda: run("base", place.model, out))
-    with no_file_bigger_than(size), pytest.raises(UserError, match=f"{out} cannot be written .*GB are free.; free"):
+    with no_file_bigger_than(size), pytest.raises(UserError, match=f"{out} cannot be written .*are free.; make room"):
         call()
     assert hashes(tmp_path) == before
     assert not list(tmp_path.rglob("*part*"))
 
 
 @pytest.mark.parametrize("way", BUT_SAY)
-def test_a_folder_that_may_not_be_written(way, place, tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_written_is_one_sentence(way, place, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match=r"file/out cannot be written \(Not a directory"):
         run(way, place.model, tmp_path / "file" / "out")
@@ -612,12 +614,12 @@ def test_a_folder_that_may_not_be_written(way, place, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match=r"out cannot be written \(Permission denied.*may be written"):
+    with pytest.raises(UserError, match=r"out cannot be written \(Permission denied.*correct the folder's"):
         run(way, place.model, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300])
-def test_an_export_that_can_have_no_such_name(name, place, tmp_path):
+def test_an_export_refuses_an_impossible_name(name, place, tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         export.export(place.model, tmp_path / name, None)
 
@@ -628,11 +630,11 @@ def test_an_export_does_not_remove_a_folder_of_the_users(place, tmp_path):
     assert (tmp_path / "out.part").is_dir()
 
 
-# What opening costs
+# The cost of opening a folder, and copies
 
 
-def test_opening_for_say_looks_at_no_weight_twice(place, monkeypatch):
-    """One look at every weight belongs to what comes in and what goes out."""
+def test_opening_for_say_reads_each_file_once_and_checks_few_weights(place, monkeypatch):
+    """Only stage base and the export check every weight for NaN; `say` need not."""
     seen: list[int] = []
     look = torch.isfinite
     monkeypatch.setattr(torch, "isfinite", lambda value: (seen.append(value.numel()), look(value))[1])
@@ -644,7 +646,7 @@ def test_opening_for_say_looks_at_no_weight_twice(place, monkeypatch):
     assert sorted(opened) == ["dvae.pth", "mel_stats.pth", "model.pth"]
 
 
-def test_copies_are_whole_or_not_there(tmp_path):
+def test_an_interrupted_copy_leaves_no_file(tmp_path):
     def stopped() -> None:
         with copies.whole(tmp_path / "out", tmp_path / "part") as part:
             (part / "half").write_text("x")
@@ -730,8 +732,8 @@ def test_a_file_in_the_place_of_a_folder_is_not_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_an_export_into_what_is_there_already_removes_nothing(place, tmp_path, monkeypatch):
-    """`new/..` is the folder itself, once `new` is made."""
+def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypatch):
+    """`new/..` is an existing folder as soon as `new` is made."""
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "thesis.txt").write_text("years of work")
     monkeypatch.chdir(tmp_path)
@@ -743,7 +745,7 @@ def test_an_export_into_what_is_there_already_removes_nothing(place, tmp_path, m
     assert (tmp_path / "old" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_card_obeys_no_html_and_no_quote_of_a_speaker():
+def test_a_card_escapes_html_and_quotes():
     said = export.card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
     assert "<script>" not in said
     assert "<b>" not in said

@@ -1,4 +1,4 @@
-"""Every script in bench/ runs, once and at a tiny size, so that none of them rots between two uses."""
+"""Every script in bench/ runs once at a tiny size, so that it still works when it is next needed."""
 
 import gzip
 import json
@@ -20,8 +20,8 @@ from voicetune.xtts import folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
-INSIDE = {"versus_stock_sides.py": "versus_stock.py"}  # which the other one runs
-# Of each script: its arguments, where {made} is a folder of tiny data and models, {out} an empty one; and what it says.
+INSIDE = {"versus_stock_sides.py": "versus_stock.py"}  # scripts that another script runs
+# For each script: its arguments ({made} is a folder of tiny data and models, {out} an empty folder), and some output.
 TINY = {
     "ablations.py": (
         "--data quiz={made}/data/codes --model {made}/models/base --steps 1 --batch 4 --seeds 1 "
@@ -63,7 +63,7 @@ def test_every_script_has_a_tiny_size():
 
 @pytest.fixture(scope="module")
 def made(small_base, dataset, tmp_path_factory) -> Path:
-    """What `make repro` makes, in small: data with choice, clips and codes; models/base and models/voice; seconds."""
+    """Small results of `make repro`: data (choice, clips, codes), models/base, models/voice, and a stage's seconds."""
     place = tmp_path_factory.mktemp("made")
     shutil.copytree(dataset, place / "data")
     (place / "models").mkdir()
@@ -91,7 +91,7 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
 
 
 def write_prompts(place: Path) -> None:
-    """A package of Asterisk's prompts, unpacked: transcripts, and g722 files that espeak-ng speaks."""
+    """Write an unpacked package of Asterisk's prompts: transcripts, and g722 files that espeak-ng speaks."""
     sounds = place / "usr/share/asterisk/sounds/en_US_f_Allison"
     sounds.mkdir(parents=True)
     text = "; a comment\n" + "".join(f"{name}: {said}\n" for name, said in PROMPTS.items())
@@ -117,6 +117,6 @@ def test_a_script_runs(script, made, tmp_path):
     assert said in done.stdout, f"{done.stdout}\n{done.stderr}"
     if script == "asterisk.py":
         assert (tmp_path / "asterisk/data/codes/codes.safetensors").is_file()
-    if script == "memory.py":  # without bitsandbytes the fifth setting says so and is left out
+    if script == "memory.py":  # without bitsandbytes, the script leaves out the fifth setting and says so
         settings = {json.loads(line)["setting"] for line in done.stdout.splitlines() if line.startswith("{")}
         assert settings >= {"everything", "everything, checkpointing", "LoRA", "LoRA, checkpointing"}

@@ -19,7 +19,7 @@ SECONDS = 0.4
 
 @pytest.fixture(scope="module")
 def chromium():
-    from playwright.sync_api import sync_playwright  # of the dependency group `browser`
+    from playwright.sync_api import sync_playwright  # `make test-browser` installs it
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
@@ -29,14 +29,14 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """A page of two sentences: 6 comparisons and 8 ratings."""
+    """A listening page of two sentences: 6 comparisons and 8 ratings."""
     here = tmp_path_factory.mktemp("repository")
     return page.build(spoken_tones.write(here / "spoken", 2, SECONDS), here / "listening", "phase2", 2, 1).path
 
 
 @pytest.fixture
 def context(chromium):
-    """A fresh browser profile; any request that is not the page's file or its sounds fails the test."""
+    """A fresh browser profile. The test fails if the page requests anything but its own file and sounds."""
     context = chromium.new_context(accept_downloads=True)
     asked = []
     context.on("request", lambda request: asked.append(request.url))
@@ -62,14 +62,14 @@ def counted(tab) -> str:
 
 
 def hear(tab, *keys: str) -> None:
-    """Play the sounds of the trial by keys, each to its end."""
+    """Press keys that play the trial's sounds, and wait until each sound has ended."""
     for number, key in enumerate(keys):
         tab.keyboard.press(key)
         tab.wait_for_function("i => 'heard' in document.querySelectorAll('.play')[i].dataset", arg=number, timeout=5000)
 
 
 def go_through(tab, trials: int) -> None:
-    """Answer so many trials with the keyboard alone: B in comparisons, 4 in ratings."""
+    """Answer some trials with the keyboard alone: B in comparisons, 4 in ratings."""
     for _ in range(trials):
         pair = tab.locator(".player:visible").count() == 2
         hear(tab, *(("1", "2") if pair else ("p",)))
@@ -85,7 +85,7 @@ def saved(tab, folder: Path) -> Path:
     return path
 
 
-def test_a_listener_goes_through_with_the_keyboard_reloads_and_saves(tab, built, tmp_path, monkeypatch):
+def test_a_listener_can_answer_by_keyboard_reload_and_save(tab, built, tmp_path, monkeypatch):
     tab.keyboard.press("Enter")
     assert counted(tab) == "1 of 14"
     go_through(tab, 4)
@@ -119,7 +119,7 @@ def test_a_listener_goes_through_with_the_keyboard_reloads_and_saves(tab, built,
     assert sum(pair["votes"] for pair in found["pairs"].values()) == 6
 
 
-def test_sound_plays_and_an_answer_waits_for_both_sides(tab):
+def test_answers_are_enabled_after_both_sounds_were_played(tab):
     tab.keyboard.press("Enter")
     tab.keyboard.press("b")
     tab.keyboard.press("Enter")
@@ -135,12 +135,12 @@ def test_sound_plays_and_an_answer_waits_for_both_sides(tab):
     tab.keyboard.press("n")
     assert tab.get_attribute("#answers button[value=tie]", "aria-pressed") == "true"
     tab.keyboard.press("a")
-    assert tab.get_attribute("#answers button[value=tie]", "aria-pressed") == "false", "one may change one's mind"
+    assert tab.get_attribute("#answers button[value=tie]", "aria-pressed") == "false", "an answer can be changed"
     tab.keyboard.press("Enter")
     assert counted(tab) == "2 of 14"
 
 
-def test_all_goes_by_mouse_too_and_enter_after_a_click_goes_on(tab):
+def test_answers_can_be_clicked_and_enter_continues(tab):
     tab.click("#begin")
     for side in (0, 1):
         tab.locator(".play").nth(side).click()
@@ -152,17 +152,17 @@ def test_all_goes_by_mouse_too_and_enter_after_a_click_goes_on(tab):
     tab.click("#answers button[value=a]")
     tab.focus("#answers button[value=b]")
     tab.keyboard.press("Enter")
-    assert tab.get_attribute("#answers button[value=b]", "aria-pressed") == "true", "Enter on another answer takes it"
+    assert tab.get_attribute("#answers button[value=b]", "aria-pressed") == "true", "Enter chooses another answer"
     assert counted(tab) == "2 of 14"
     tab.click("#next")
     assert counted(tab) == "3 of 14"
 
 
-def test_two_listeners_hear_other_orders_and_one_may_stop_early(tab, tmp_path):
+def test_each_listener_gets_another_order_and_may_stop_early(tab, tmp_path):
     tab.on("dialog", lambda dialog: dialog.accept())
     tab.keyboard.press("Enter")
     seen = set()
-    for _ in range(6):  # each order of 6 pairs and their sides is one of 46,080
+    for _ in range(6):  # 6 pairs with 2 sides each have 46,080 orders
         go_through(tab, 1)
         tab.click("#leave")
         assert "1 of 14 are answered" in tab.inner_text("#summary")
@@ -174,7 +174,7 @@ def test_two_listeners_hear_other_orders_and_one_may_stop_early(tab, tmp_path):
     assert len({one[2:] for one in seen}) > 2
 
 
-def test_without_storage_it_says_so_and_goes_on(context, built):
+def test_the_page_works_without_local_storage_and_warns(context, built):
     context.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } });")
     tab = context.new_page()
     tab.goto(built.as_uri())
@@ -184,7 +184,7 @@ def test_without_storage_it_says_so_and_goes_on(context, built):
     assert counted(tab) == "2 of 14"
 
 
-def test_the_policy_forbids_what_the_page_does_not_need(context, built):
+def test_the_content_policy_blocks_fetch(context, built):
     tab = context.new_page()
     tab.goto(built.as_uri())
     blocked = "() => fetch('data:text/plain,x').then(() => 'fetched', () => 'blocked')"
@@ -193,7 +193,7 @@ def test_the_policy_forbids_what_the_page_does_not_need(context, built):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_is_cut_off_and_every_text_can_be_read(chromium, built, width, scheme):
+def test_the_page_fits_its_width_and_has_enough_contrast(chromium, built, width, scheme):
     context = chromium.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     tab = context.new_page()
     tab.goto(built.as_uri())
@@ -213,7 +213,7 @@ def test_nothing_is_cut_off_and_every_text_can_be_read(chromium, built, width, s
             "() => [...document.querySelectorAll('button:not(.plain)')].filter((e) => e.offsetParent)"
             ".filter((e) => e.offsetHeight < 44).length"
         )
-        assert low == 0, "a finger needs 44 pixels"
+        assert low == 0, "every button is 44 pixels high, enough for a finger"
     context.close()
 
 
@@ -253,7 +253,7 @@ def test_the_report_opens_from_disk_at_any_width(context, reported, width):
     assert not faults
 
 
-def test_a_report_without_a_run_beside_it_says_nothing_of_one(context, reported, tmp_path):
+def test_a_report_without_run_notes_hides_their_table(context, reported, tmp_path):
     alone = shutil.copytree(reported.parent, tmp_path / "report")
     tab = context.new_page()
     faults = []
@@ -264,7 +264,7 @@ def test_a_report_without_a_run_beside_it_says_nothing_of_one(context, reported,
     assert not faults
 
 
-def test_what_a_run_says_is_text_and_no_markup(context, tmp_path):
+def test_markup_in_run_notes_is_shown_as_text(context, tmp_path):
     root = made_up.results(tmp_path / "repository")
     why = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
     made_up.write(root / "metrics/run/train_phase2.json", {"restarts": [{"step": 3, "why": why}]})
@@ -277,13 +277,13 @@ def test_what_a_run_says_is_text_and_no_markup(context, tmp_path):
     assert tab.locator("#run img").count() == 0
 
 
-def test_the_report_plays_and_unfolds_by_keyboard(context, reported):
+def test_the_report_plays_one_sound_at_a_time_and_opens_details_by_keyboard(context, reported):
     tab = context.new_page()
     tab.goto(reported.as_uri())
     first, second = (tab.locator("audio").nth(i) for i in (0, 1))
     for sound in (first, second):
         sound.evaluate("s => { s.loop = true; return s.play() }")
-    assert first.evaluate("s => s.paused"), "only one at a time"
+    assert first.evaluate("s => s.paused"), "only one sound plays at a time"
     assert not second.evaluate("s => s.paused")
     assert second.evaluate("s => s.duration") == pytest.approx(1.0, abs=0.05)
     image = tab.locator("article img").first

@@ -41,7 +41,7 @@ def test_a_stage_lists_the_files_that_it_imports(name):
     assert listed == closure.files(closure.script_of(DVC[name]["cmd"]), ROOT / "src")
 
 
-def test_the_command_that_brings_dvc_yaml_up_to_date_finds_nothing_to_do():
+def test_dvc_yaml_is_up_to_date_and_deps_restores_a_missing_file():
     assert closure.rewrite(PIPELINE, ROOT / "src") == PIPELINE
     worse = PIPELINE.replace("      - src/voicetune/errors.py\n", "")
     assert worse != PIPELINE
@@ -59,7 +59,7 @@ def test_a_stage_lists_the_parameters_that_it_reads(name):
         assert listed == set(STAGES[name].model_fields)
 
 
-def test_an_interval_is_no_part_of_a_training_and_neither_is_what_listens():
+def test_training_does_not_depend_on_intervals_or_measures_of_speech():
     trained = closure.files("train", ROOT / "src")
     assert INTERVALS in closure.files("compare", ROOT / "src")
     assert INTERVALS not in trained
@@ -67,7 +67,7 @@ def test_an_interval_is_no_part_of_a_training_and_neither_is_what_listens():
     assert not [file for file in closure.files("speak", ROOT / "src") if file.endswith(("ears.py", "table.py"))]
 
 
-def test_an_import_inside_a_function_counts_and_one_that_is_marked_does_not(tmp_path):
+def test_imports_inside_functions_count_and_marked_ones_do_not(tmp_path):
     package = tmp_path / "src/voicetune"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
@@ -82,11 +82,11 @@ def test_an_import_inside_a_function_counts_and_one_that_is_marked_does_not(tmp_
         "    from voicetune import marked  # no dep: a reason\n"
     )
     found = closure.files("stage", tmp_path / "src")
-    modules = ("__init__", "below", "lazy", "top")  # code may come into an empty __init__.py: DVC has to see it
+    modules = ("__init__", "below", "lazy", "top")  # an empty __init__.py counts too, because code may be added to it
     assert found == ["src/stage.py", *(f"src/voicetune/{name}.py" for name in modules)]
 
 
-def test_the_hash_of_what_chooses_by_ear_follows_its_code(tmp_path):
+def test_the_hash_of_the_judge_changes_with_its_code(tmp_path):
     package = tmp_path / "src/voicetune/measures"
     package.mkdir(parents=True)
     (package / "judge.py").write_text("from voicetune.measures import ears\n")

@@ -1,4 +1,4 @@
-"""Damages each key and cell of the files that verdict, compare and report read; each damage is told, or harmless."""
+"""Damage each key and cell of the files that verdict, compare and report read. A run works or gives one sentence."""
 
 import copy
 import csv
@@ -27,7 +27,7 @@ CELLS = ("", "../x", "nan", DIGITS, "\ud800")
 
 
 def keys(data: Any, above: tuple = ()) -> Iterator[tuple]:
-    """The way to every key of an object, also inside other objects."""
+    """Yield the path to every key of an object, also to those inside nested objects."""
     if isinstance(data, dict):
         for key, value in data.items():
             yield (*above, key)
@@ -35,11 +35,11 @@ def keys(data: Any, above: tuple = ()) -> Iterator[tuple]:
 
 
 ALIKE = ("codec", "base", "phase1", "base_phase1", "phase1_phase2")
-"""Parts of a file that another part is like."""
+"""Parts of a file that look like another part, so they are not damaged too."""
 
 
 def damages(text: str) -> Iterator[tuple[str, str]]:
-    """A name and the text of a JSON file with one key missing, or with something else under it."""
+    """Yield a name and the text of a JSON file in which one key is missing or has another value."""
     undamaged = json.loads(text)
     for way in keys(undamaged):
         if len(way) > 1 and way[0] in ALIKE:
@@ -56,7 +56,7 @@ def damages(text: str) -> Iterator[tuple[str, str]]:
 
 
 def cells(text: str, delimiter: str = ",") -> Iterator[tuple[str, str]]:
-    """A table with one cell of its last row changed, without one of its columns, or cut off."""
+    """Yield a name and a table: with one cell of the last row changed, without a column, or cut off."""
     rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     for column in range(len(rows[-1])):
         for cell in CELLS:
@@ -75,7 +75,7 @@ def written(rows: list[list[str]], delimiter: str) -> str:
 
 
 def try_all(path: Path, made: Iterator[tuple[str, str]], run: Callable[[], object], capsys) -> list[str]:
-    """Damage a file in every way and run the command; the sentences, one a way, empty where it worked."""
+    """Damage a file in every way and run the command each time. Return its error sentences, empty where it worked."""
     before, told = path.read_bytes(), []
     for name, text in made:
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -101,7 +101,7 @@ def sentence(run: Callable[[], object], what: str, capsys) -> str:
 
 @pytest.fixture
 def results(tmp_path, monkeypatch) -> Path:
-    """Results of a small pipeline, as the working directory; params.yaml is read once, and nothing is drawn."""
+    """Work in the results of a small pipeline. To save time, params.yaml is read once, and no picture is drawn."""
     root = made_up.results(tmp_path / "made")
     made_up.write(root / "metrics/voice.json", {"model": "phase2"})
     made_up.write(root / "metrics/listening.json", {
@@ -112,12 +112,12 @@ def results(tmp_path, monkeypatch) -> Path:
     settings = whole.load()
     monkeypatch.setattr(whole, "load", lambda *_: settings)
     monkeypatch.setattr(page, "_players", lambda *_: [])
-    for picture in ("curves", "durations"):
+    for picture in ("curves", "durations", "result"):
         monkeypatch.setattr(drawing, picture, lambda *_: "")
     return root
 
 
-def test_verdict_of_damaged_figures(results, capsys):
+def test_verdict_reports_damaged_figures(results, capsys):
     run = command.parser().parse_args(["verdict"]).run
     for name in ("voice.json", "compare/figures.json", "compare/changes.json"):
         path = Path("metrics") / name
@@ -127,7 +127,7 @@ def test_verdict_of_damaged_figures(results, capsys):
 
 
 @pytest.mark.parametrize("name", ["compare/figures.json", "compare/changes.json", "prepare.json", "listening.json"])
-def test_report_of_damaged_figures(results, capsys, name):
+def test_report_reports_damaged_figures(results, capsys, name):
     path = Path("metrics") / name
     told = try_all(path, damages(path.read_text()), report.main, capsys)
     assert sum(map(bool, told)) > len(told) / 2
@@ -137,14 +137,14 @@ CURVE = "metrics/train_phase2/plots/metrics/validation/mel_ce.tsv"
 
 
 @pytest.mark.parametrize("name", ["data/clips/clips.csv", "metrics/evaluate/phase2/takes.csv", CURVE])
-def test_report_of_damaged_tables(results, capsys, name):
+def test_report_reports_damaged_tables(results, capsys, name):
     path = Path(name)
     made = cells(path.read_text(), "\t" if path.suffix == ".tsv" else ",")
     told = try_all(path, made, report.main, capsys)
     assert sum(map(bool, told)) > len(told) / 3
 
 
-def test_compare_of_damaged_figures(tmp_path, capsys, monkeypatch):
+def test_compare_reports_damaged_figures(tmp_path, capsys, monkeypatch):
     write_tables(tmp_path, compare={"bootstrap": 100})
     monkeypatch.chdir(tmp_path)
     names = ("phase2.json", "phase2/facts.json", "recordings/facts.json")
@@ -153,4 +153,4 @@ def test_compare_of_damaged_figures(tmp_path, capsys, monkeypatch):
     for name in ("phase2/clips.csv", "phase2/takes.csv", "recordings/takes.csv"):
         path = Path("metrics/evaluate") / name
         told = try_all(path, cells(path.read_text()), compare.main, capsys)
-        assert all(told[-2:]), "half a table is not compared"
+        assert all(told[-2:]), "an incomplete table is refused"

@@ -1,4 +1,4 @@
-"""Stage encode: which clips it leaves out, what must remain, and a full disk."""
+"""Stage encode: which clips it leaves out, what must remain, a full disk, and damaged codes."""
 
 import resource
 import shutil
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 @pytest.fixture
 def encode(tmp_path, monkeypatch, dataset, bundle_base):
-    """The stage in a folder of its own, with the small dataset's clips; `left_out` are those of these numbers."""
+    """Return the stage's main function, and work in a folder with the clips of the small dataset."""
     import encode
 
     (tmp_path / "models").mkdir()
@@ -43,7 +43,7 @@ def spoil(numbers: list[int], words: str) -> None:
     clip.write(path, clips)
 
 
-def test_a_side_that_is_left_out_whole_is_one_sentence(encode):
+def test_no_validation_clip_left_is_one_sentence(encode):
     spoil([10, 11], "Привет")  # the two validation clips
     with pytest.raises(
         UserError, match=r"12 clip\(s\) remain, and none is left for validation.*see the clips left out"

@@ -1,6 +1,6 @@
-"""The whole pipeline at XTTS v2's true size, on the CPU, from a generated base (see full_size.py).
+"""Run the whole pipeline at XTTS v2's true size on the CPU, from a generated base (see full_size.py).
 
-`make test-full`: minutes, some 15 GB of memory and 30 GB of disk.
+`make test-full` runs this. It takes minutes, about 15 GB of memory and 30 GB of disk.
 """
 
 import csv
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.full
 MEMORY_GIB = 20
 LINES = 10
 TEXT = "That is the correct answer."
-COMPARED = 12  # codes beside the stock client's
+COMPARED = 12  # the first codes are compared with the stock client's
 GREEDY = Decoding(temperature=0, top_k=50, top_p=0.8, repetition_penalty=2.0)
 
 
@@ -39,7 +39,7 @@ def preset() -> dict:
 
 
 def parameters(base: Path) -> str:
-    """presets/xtts_v2.yaml on ten English lines and a CPU: two steps a phase, one spoken sentence."""
+    """presets/xtts_v2.yaml for ten English lines and a CPU, with two steps a phase and one spoken sentence."""
     settings = preset()
     source = {"name": "few", "reader": "espeak", "path": "data/scripts/questions.txt", "speaker": "someone"}
     settings |= {"base": str(base), "device": "cpu"}
@@ -63,10 +63,10 @@ def repository(tmp_path_factory):
     repository = clone(place / "repository", parameters(place / "xtts_v2"))
     script = repository / "data/scripts/questions.txt"
     script.write_text("".join(script.read_text(encoding="utf-8").splitlines(keepends=True)[:LINES]), encoding="utf-8")
-    run(repository, "dvc", "config", "cache.type", "hardlink,copy")  # three models of 2 GB, each but once on the disk
+    run(repository, "dvc", "config", "cache.type", "hardlink,copy")  # three models of 2 GB are stored only once
     run(repository, "dvc", "repro")
     yield repository
-    shutil.rmtree(place)  # pytest would keep it
+    shutil.rmtree(place)  # pytest would keep the folder
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def exported(repository) -> Path:
 
 @pytest.fixture(scope="module")
 def client(exported) -> Xtts:
-    """The stock client, on the exported folder alone, with a STOP that does not come before COMPARED codes."""
+    """The stock client with nothing but the exported folder. A bias keeps it from STOP for COMPARED codes."""
     config = XttsConfig()
     config.load_json(str(exported / "config.json"))
     stock = Xtts(config)
@@ -103,14 +103,14 @@ def test_every_stage_ran_and_the_phases_changed_the_weights(repository):
     assert not any((repository / "state").glob("*/step-*"))
 
 
-def test_it_stays_below_the_memory_of_a_desk(repository):
+def test_the_largest_process_needs_less_than_20_gib(repository):
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(f"largest process: {peak:.1f} GiB")
     assert peak < MEMORY_GIB
 
 
-def test_a_line_ends_by_itself(repository):
-    """Or this would say nothing of lines that end: what stands in for XTTS v2 has to stop as it does."""
+def test_every_take_stops_by_itself(repository):
+    """XTTS v2 stops by itself. The generated model must do so too, or these tests would not cover lines that end."""
     for model in ("base", "phase1", "phase2"):
         rows = list(csv.DictReader((repository / f"data/spoken/{model}/takes.csv").read_text().splitlines()))
         assert [row["stopped"] for row in rows] == ["1"] * 3
@@ -125,7 +125,7 @@ def test_the_sample_is_spoken_by_the_hifigan(repository):
     assert len(sound) / rate == pytest.approx(row["seconds"], abs=1e-3)
 
 
-def test_the_export_is_what_the_stock_client_needs_and_what_the_law_asks_for(exported):
+def test_the_export_has_the_stock_clients_files_the_licence_and_a_card(exported):
     assert {path.name for path in exported.iterdir()} == {
         *("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth"),
         *("LICENSE.txt", "README.md"),
@@ -135,7 +135,7 @@ def test_the_export_is_what_the_stock_client_needs_and_what_the_law_asks_for(exp
     assert "Consent: ______" in (exported / "README.md").read_text()
 
 
-def test_codes_and_sound_are_the_stock_clients(exported, client):
+def test_codes_and_sound_equal_the_stock_clients(exported, client):
     voice = Voice(exported)
     voice.xtts.gpt.max_gen_mel_tokens = COMPARED
     with torch.no_grad():
@@ -153,8 +153,8 @@ def test_codes_and_sound_are_the_stock_clients(exported, client):
     assert float(np.abs(ours - theirs["wav"]).max()) <= 1e-4
 
 
-def test_the_original_base_was_not_touched(repository):
-    """The stock loader would have rewritten its checkpoint in place; what lies in models/base it leaves alone."""
+def test_the_original_base_is_unchanged(repository):
+    """The stock loader would rewrite the checkpoint of the original base. It need not rewrite that of models/base."""
     assert os.stat(repository.parent / "xtts_v2/model.pth").st_size > 1.8e9
     assert set(folder.load(repository.parent / "xtts_v2/model.pth")) == {"config", "model"}
     assert set(folder.load(repository / "models/base/model.pth")) == {"model"}

@@ -1,4 +1,4 @@
-"""What listens to spoken sentences: each sabotage is flagged by the measure that should flag it."""
+"""The measures of spoken sentences. Each kind of damaged speech changes the measure that should detect it."""
 
 import librosa
 import numpy as np
@@ -35,37 +35,37 @@ def sound() -> np.ndarray:
 
 
 def shuffled(sound: np.ndarray, size: int = RATE // 10) -> np.ndarray:
-    """Its tenths of a second in another order, as shuffled codes would sound."""
+    """Put the tenths of a second of a sound into another order. It sounds like shuffled codes."""
     parts = [sound[i : i + size] for i in range(0, len(sound) - size, size)]
     return np.concatenate([parts[i] for i in np.random.default_rng(1).permutation(len(parts))])
 
 
-# Prosody: known truths, and what is done to a sound
+# Prosody, on sounds that were changed by a known amount
 
 
-def test_a_sound_is_like_itself_at_any_level(sound):
+def test_a_quieter_copy_of_a_sound_has_the_same_prosody(sound):
     found = prosody.compare(sound, RATE, np.concatenate([np.zeros(RATE // 2), sound * 0.3]), RATE)
-    assert found.f0_rmse_cents == pytest.approx(0, abs=25)  # frames fall elsewhere
+    assert found.f0_rmse_cents == pytest.approx(0, abs=25)  # the frames begin at other samples
     assert found.mcd_db == pytest.approx(0, abs=1.5)
     assert found.duration_ratio == pytest.approx(1, abs=0.02)
     assert prosody.compare(sound, RATE, sound, RATE).mcd_db == pytest.approx(0, abs=1e-4)
 
 
 def test_a_shifted_pitch_is_measured_in_cents(sound):
-    faster = soxr.resample(sound, RATE, RATE / 1.06)  # a semitone, near enough: 100.9 cents up, and shorter
+    faster = soxr.resample(sound, RATE, RATE / 1.06)  # about a semitone (100.9 cents) higher, and shorter
     found = prosody.compare(sound, RATE, faster, RATE)
     assert found.f0_rmse_cents == pytest.approx(1200 * np.log2(1.06), abs=12)
     assert found.duration_ratio == pytest.approx(1 / 1.06, abs=0.01)
 
 
-def test_a_slowed_sentence_is_seen_in_its_duration_and_not_in_its_pitch(sound):
+def test_a_slowed_sentence_changes_duration_and_not_pitch(sound):
     slowed = librosa.effects.time_stretch(sound, rate=0.7)
     found = prosody.compare(sound, RATE, slowed, RATE)
     assert found.duration_ratio == pytest.approx(1 / 0.7, abs=0.05)
     assert found.f0_rmse_cents < 60
 
 
-def test_another_spectrum_costs_more_than_a_stretched_one(sound):
+def test_shuffling_raises_mcd_more_than_stretching(sound):
     stretched = prosody.compare(sound, RATE, librosa.effects.time_stretch(sound, rate=0.9), RATE)
     assert stretched.mcd_db < prosody.compare(sound, RATE, shuffled(sound), RATE).mcd_db - 1
 
@@ -82,12 +82,12 @@ def test_silence_has_no_prosody(sound):
     ("heard", "skips", "repeats"),
     [
         (TEXT, False, False),
-        ("Which river flows through the city of Budapest and where does it", False, False),  # one word misheard away
-        ("Which river flows through the city of Budapest", True, False),  # its ending is cut
+        ("Which river flows through the city of Budapest and where does it", False, False),  # one word is missing
+        ("Which river flows through the city of Budapest", True, False),  # the ending is missing
         ("Which river flows and where does it end", True, False),
         ("Which river flows through the city of Budapest of Budapest and where does it end", False, True),
         ("Which river which river flows through the city of Budapest and where does it end", False, True),
-        ("Witch liver blows true the sitting of Bude pest and wear thus it bend", False, False),  # bad, but all there
+        ("Witch liver blows true the sitting of Bude pest and wear thus it bend", False, False),  # complete
         ("", True, False),
     ],
 )
@@ -101,7 +101,7 @@ def test_long_silences(sound):
     cut = [sound[:half], np.zeros(int(1.2 * RATE), np.float32), sound[half:]]
     assert not robustness.long_silence(sound, RATE)
     assert robustness.long_silence(np.concatenate(cut), RATE)
-    assert not robustness.long_silence(np.concatenate([cut[1], sound, cut[1]]), RATE), "outer silence is none"
+    assert not robustness.long_silence(np.concatenate([cut[1], sound, cut[1]]), RATE), "silence outside is ignored"
     assert not robustness.long_silence(np.zeros(RATE, np.float32), RATE)
 
 
@@ -145,7 +145,7 @@ def test_word_errors():
 # The table and its figures
 
 
-def test_figures_of_a_table_by_hand(tmp_path):
+def test_figures_of_a_table_equal_those_computed_by_hand(tmp_path):
     said = [Take(CLIP, number, np.full(100, 0.1, np.float32), True) for number in (0, 1)]
     rows = [
         dict.fromkeys(table.COLUMNS)
@@ -161,7 +161,7 @@ def test_figures_of_a_table_by_hand(tmp_path):
     assert found["cer"] == pytest.approx(5 / 20)
     assert found["secs"] == 0.5
     assert found["runaways"] == found["mishaps"] == 0.5
-    assert found["runaways_low"] < 0.1 < 0.9 < found["runaways_high"], "two takes of one sentence show very little"
+    assert found["runaways_low"] < 0.1 < 0.9 < found["runaways_high"], "the interval over one sentence is wide"
     assert "mos" not in found
     assert hearing.figures(tmp_path) == {"cer": pytest.approx(5 / 20), "secs": 0.5, "mishaps": 0.5}
     assert hearing.summary(tmp_path) == "CER 0.250, SECS 0.500"
@@ -170,8 +170,8 @@ def test_figures_of_a_table_by_hand(tmp_path):
     assert bounds.difference(again, better, MOS.figures[0], 200, 1) is None
 
 
-def test_takes_are_kept_as_they_were_said(tmp_path, dataset):
-    """What is measured is what the files hold: 16 bit, every take with its own file."""
+def test_saved_takes_are_read_back_unchanged(tmp_path, dataset):
+    """The measures use what the files hold: 16 bits, and one file for each take."""
     codes = Codes(dataset / "codes")
     a, b = (codes.clips[i] for i in codes.test)
     sound = np.linspace(-1.2, 1.2, 999, dtype=np.float32)
@@ -182,7 +182,7 @@ def test_takes_are_kept_as_they_were_said(tmp_path, dataset):
     again, rate = takes.read(tmp_path, codes)
     assert rate == 24000
     assert [(take.clip, take.number, take.stopped) for take in again] == [(a, 0, True), (b, 0, False), (a, 1, False)]
-    assert again[1].sound.size == 0, "silence of no length comes back as such"
+    assert again[1].sound.size == 0, "an empty take is read back as empty"
     assert np.abs(again[0].sound - np.clip(sound, -1, 1)).max() < 1e-4
     assert np.abs(again[2].sound + sound / 2).max() < 1e-4
     takes.save(tmp_path / "empty", [], 24000)
@@ -223,11 +223,11 @@ def test_takes_of_another_dataset_are_refused(tmp_path, dataset):
         takes.read(tmp_path, Codes(dataset / "codes"))
 
 
-# A sabotaged model: what it says, heard by all ears at once
+# Damaged speech, measured with all measures at once
 
 
 def measured(codes: Codes) -> np.ndarray:
-    """The four clips that are no training clips."""
+    """The four clips that are not for training."""
     return np.concatenate([codes.validation, codes.test])
 
 
@@ -239,7 +239,7 @@ def ears(dataset) -> Ears:
 
 
 def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:
-    """Figures of recordings that nobody trains on, spoilt, as if a model had said them."""
+    """Figures of damaged validation and test recordings, measured as if a model had spoken them."""
     codes = Codes(dataset / "codes")
     rows = []
     for i in measured(codes):
@@ -249,7 +249,7 @@ def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:
 
 
 def other_voice(sound: np.ndarray) -> np.ndarray:
-    return soxr.resample(sound, 1.35 * RATE, RATE).astype(np.float32)  # deeper by five semitones
+    return soxr.resample(sound, 1.35 * RATE, RATE).astype(np.float32)  # five semitones lower
 
 
 SABOTAGE = {
@@ -269,15 +269,15 @@ def unspoilt(ears, dataset) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
-def test_a_sabotaged_model_is_flagged_by_its_measure(ears, dataset, unspoilt, name):
+def test_damaged_speech_is_detected_by_its_measure(ears, dataset, unspoilt, name):
     spoil, measure, change = SABOTAGE[name]
     sound, spoilt = unspoilt[measure], heard_of(ears, dataset, spoil)[measure]
     assert (spoilt - sound) * np.sign(change) >= abs(change), f"{measure}: {sound:.3f}, spoilt {spoilt:.3f}"
 
 
-def test_xtts_own_encoder_is_that_of_the_stock_client(bundle_base, sound):
+def test_xtts_speaker_embedding_equals_the_stock_clients(bundle_base, sound):
     xtts = folder.open_xtts(bundle_base)
-    torch.nn.init.normal_(xtts.hifigan_decoder.speaker_encoder.fc.weight)  # untrained, but the same for both
+    torch.nn.init.normal_(xtts.hifigan_decoder.speaker_encoder.fc.weight)  # random weights, the same for both
     found = OwnEncoder(xtts).embed(sound, RATE)
     stock = xtts.get_speaker_embedding(torch.from_numpy(sound)[None], RATE)
     assert found.shape == (512,)

@@ -1,8 +1,7 @@
-"""The published base's way from the hub, on a small hub on loopback that stands in for the real one.
+"""Download the published base from a small server on loopback that imitates the Hugging Face hub.
 
 It answers as the hub does for a file of a pinned revision: HEAD and GET of /<repository>/resolve/<revision>/<file>
-with X-Repo-Commit and ETag, ranges included. What it cannot stand in for: redirects to the hub's store, Xet,
-and the real files' size.
+with X-Repo-Commit and ETag, ranges included. Redirects to the hub's store, Xet and the real files' size are not tested.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 REPOSITORY, REVISION = "someone/some-model", "0123456789abcdef0123456789abcdef01234567"
-CONTENT = {"config.json": b'{"a": 1}\n', "model.pth": bytes(range(256)) * 100_000}  # 25 MB: it is kept in pieces of 10
+CONTENT = {"config.json": b'{"a": 1}\n', "model.pth": bytes(range(256)) * 100_000}  # 25 MB: it comes in pieces of 10
 
 FETCH = """
 import json, sys
@@ -48,7 +47,7 @@ origins.unfold("xtts_v2", Path(given["out"]), Path("no bundle"))
 
 
 class Hub(ThreadingHTTPServer):
-    """A hub with one model. faults: by file name, what goes wrong with it."""
+    """A hub with one model. faults: file name to the fault of its answers."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -87,10 +86,10 @@ class Handler(BaseHTTPRequestHandler):
         self.head(206 if begin else 200, sent, extra)
         if not body:
             return None
-        if fault == "cut off":  # once: half of it, then the line is dead
+        if fault == "cut off":  # the first answer ends after half of the file
             del self.server.faults[name]
             sent = sent[: len(sent) // 2]
-        elif fault == "truncated":  # always: what is sent ends too early
+        elif fault == "truncated":  # every answer ends after half of the file
             sent = sent[: len(sent) // 2]
         self.wfile.write(sent)
         return None
@@ -118,7 +117,7 @@ def published(content: dict[str, bytes]) -> dict[str, tuple[int, str]]:
 
 
 def fetch(hub: Hub | str, home: Path, agreed: str = "1", free: int | None = None, **environment: str):
-    """`hub.fetch` in a process of its own, as huggingface_hub reads its variables once: (code, out, err)."""
+    """Run `hub.fetch` in a new process, because huggingface_hub reads its variables once. Returns code, out and err."""
     address = hub if isinstance(hub, str) else hub.address
     given = {"repository": REPOSITORY, "revision": REVISION, "files": published(CONTENT)}
     given |= {} if free is None else {"free": free}
@@ -138,27 +137,27 @@ def python(script: str, given: dict, address: str, home: Path, agreed: str, envi
     return result.returncode, result.stdout, result.stderr
 
 
-def test_all_files_come_and_a_second_time_nothing_is_asked_for(hub, tmp_path):
+def test_all_files_are_fetched_once_and_then_come_from_the_cache(hub, tmp_path):
     code, out, err = fetch(hub, tmp_path)
     assert code == 0, err
     assert {name: Path(path).read_bytes() for name, path in json.loads(out).items()} == CONTENT
     hub.asked.clear()
     assert fetch(hub, tmp_path)[0] == 0
-    assert hub.asked == []  # the revision is pinned, so what is in the cache is known to be it
+    assert hub.asked == []  # the revision is pinned, so the cached files are current
 
 
-def test_a_download_that_is_cut_off_goes_on(hub, tmp_path):
+def test_an_interrupted_download_resumes(hub, tmp_path):
     hub.faults["model.pth"] = "cut off"
     code, out, err = fetch(hub, tmp_path)
-    if code:  # the library gave up at once: the next call goes on
+    if code:  # the library gave up at once, and the next call resumes
         code, out, err = fetch(hub, tmp_path)
     assert code == 0, err
     assert Path(json.loads(out)["model.pth"]).read_bytes() == CONTENT["model.pth"]
     ranges = [wanted for command, name, wanted in hub.asked if command == "GET" and name == "model.pth"]
-    assert any(wanted and wanted != "bytes=0-" for wanted in ranges), "the second half alone was asked for"
+    assert any(wanted and wanted != "bytes=0-" for wanted in ranges), "only the second half was requested again"
 
 
-def test_a_truncated_file_is_one_sentence_and_no_file(hub, tmp_path):
+def test_a_truncated_file_is_one_sentence_and_is_not_kept(hub, tmp_path):
     hub.content["model.pth"] = CONTENT["model.pth"][:1000]
     code, _, err = fetch(hub, tmp_path)
     assert code == 1
@@ -166,25 +165,25 @@ def test_a_truncated_file_is_one_sentence_and_no_file(hub, tmp_path):
     assert not list(tmp_path.rglob("model.pth"))
 
 
-def test_a_tampered_file_is_thrown_away(hub, tmp_path):
+def test_a_file_with_another_hash_is_deleted(hub, tmp_path):
     hub.content["model.pth"] = b"x" + CONTENT["model.pth"][1:]
     code, _, err = fetch(hub, tmp_path)
     assert code == 1
-    assert "thrown away" in err
+    assert "it was deleted" in err
     assert not list(tmp_path.rglob("model.pth"))
     assert not [path for path in tmp_path.rglob("blobs/*") if path.stat().st_size > 1000]
     hub.content["model.pth"] = CONTENT["model.pth"]
     assert fetch(hub, tmp_path)[0] == 0
 
 
-def test_a_missing_file_names_it(hub, tmp_path):
+def test_a_file_that_the_hub_lacks_is_named(hub, tmp_path):
     del hub.content["model.pth"]
     code, _, err = fetch(hub, tmp_path)
     assert code == 1
     assert "has no model.pth at revision 01234567" in err
 
 
-def test_a_refusal_says_so(hub, tmp_path):
+def test_a_refused_download_names_the_status_and_the_file(hub, tmp_path):
     hub.faults["config.json"] = "refused"
     code, _, err = fetch(hub, tmp_path)
     assert code == 1
@@ -192,7 +191,7 @@ def test_a_refusal_says_so(hub, tmp_path):
     assert "config.json" in err
 
 
-def test_a_network_that_may_not_be_asked_and_an_empty_cache(tmp_path):
+def test_offline_with_an_empty_cache_is_one_sentence(tmp_path):
     code, _, err = fetch("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
     assert code == 1
     assert "cannot be reached" in err
@@ -200,8 +199,8 @@ def test_a_network_that_may_not_be_asked_and_an_empty_cache(tmp_path):
 
 
 @pytest.mark.slow
-def test_no_network_and_an_empty_cache(tmp_path):
-    """The library tries again for some twenty seconds."""
+def test_no_network_with_an_empty_cache_is_one_sentence(tmp_path):
+    """The library retries for about twenty seconds, so this test is slow."""
     code, _, err = fetch("http://127.0.0.1:9", tmp_path)
     assert code == 1
     assert "cannot be reached" in err
@@ -214,7 +213,7 @@ def test_offline_with_a_full_cache_works(hub, tmp_path):
     assert code == 0, err
 
 
-def test_the_licence_is_asked_for_first(hub, tmp_path):
+def test_without_agreement_to_the_licence_nothing_is_requested(hub, tmp_path):
     code, _, err = fetch(hub, tmp_path, agreed="")
     assert code == 1
     assert "COQUI_TOS_AGREED=1" in err
@@ -222,15 +221,15 @@ def test_the_licence_is_asked_for_first(hub, tmp_path):
     assert hub.asked == []
 
 
-def test_a_full_disk_is_seen_before_anything_is_fetched(hub, tmp_path):
+def test_a_full_disk_is_reported_before_anything_is_fetched(hub, tmp_path):
     code, _, err = fetch(hub, tmp_path, free=1000)
     assert code == 1
     assert "HF_HOME" in err
     assert hub.asked == []
 
 
-def test_a_base_from_the_hub_lies_in_the_stock_layout_with_its_licence(hub, bundle_base, tmp_path):
-    """The stage's own door, `base: xtts_v2`, with the tiny model's files in the published one's place."""
+def test_a_base_from_the_hub_has_the_stock_layout_and_its_licence(hub, bundle_base, tmp_path):
+    """Run stage base's code for `base: xtts_v2`. The files of the tiny model replace the published ones."""
     names = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth")
     content = {name: (bundle_base / name).read_bytes() for name in names}
     hub.content = content | {"LICENSE.txt": b"Coqui Public Model License\n"}

@@ -1,4 +1,4 @@
-"""The case this project descends from: presets/xtts_v2.yaml on 311 Hungarian clips, up to the model's door."""
+"""The case that this project began with: presets/xtts_v2.yaml on 311 Hungarian clips, up to the text tokens."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ CLIPS = 311
 
 
 def preset() -> dict:
-    """presets/xtts_v2.yaml, its recordings replaced by espeak-ng reading the Hungarian script."""
+    """presets/xtts_v2.yaml with espeak-ng as the source: it reads the Hungarian script."""
     settings = yaml.safe_load((ROOT / "presets/xtts_v2.yaml").read_text(encoding="utf-8"))
     (source,) = settings["prepare"]["sources"]
     assert source["language"] == "hu"
@@ -40,20 +40,20 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory) -> Tokenizer:
-    """The stock tokenizer with a vocabulary of the published one's size."""
+    """The stock tokenizer with a generated vocabulary of the published size."""
     path = tmp_path_factory.mktemp("words") / "vocab.json"
     full_size.vocabulary(path)
     return Tokenizer(path)
 
 
-def test_the_script_has_what_real_transcripts_have():
+def test_the_script_has_dates_numbers_and_abbreviations():
     texts = [line.split("|", 1)[1] for line in SCRIPT.read_text(encoding="utf-8").splitlines()]
     assert len(texts) == len(set(texts)) == CLIPS
     for pattern in (r"\d{4}\. \w+ \d+-", r"\b\d+\.", r"\d,\d", r"\d %", r"°", r"\bkb\.", r"\bill\.", r"\bDr\."):
         assert any(re.search(pattern, text) for text in texts), pattern
 
 
-def test_every_clip_passes_prepare_and_the_one_that_is_too_long_is_named(repository):
+def test_prepare_keeps_every_clip_and_names_the_one_that_is_too_long(repository):
     assert json.loads((repository / "metrics/prepare.json").read_text())["clips"] == CLIPS
     with (repository / "data/clips/left_out.csv").open(encoding="utf-8", newline="") as file:
         (left,) = list(csv.DictReader(file))

@@ -1,7 +1,7 @@
-"""All 17 languages, with lines as people write them: from the transcript to tokens, speech and CER, without a fault.
+"""All 17 languages: lines as people write them become clips, tokens and parts, and are compared for CER.
 
-tests/lines holds thirty lines a language. The vocabulary is an early published one, which lacks hu, ko and hi:
-it is looked for in VOICETUNE_VOCAB, or beside this repository.
+tests/lines holds thirty lines for each language. The vocabulary is an early published one, which lacks hu, ko and hi.
+It is read from the path in VOICETUNE_VOCAB, or from a place beside this repository.
 """
 
 import os
@@ -46,13 +46,13 @@ def words() -> Tokenizer:
 
 
 def at_the_limit(language: str) -> str:
-    """The lines of a language, joined and cut to exactly the most characters that a clip's text may have."""
+    """Join the lines of a language, and cut them to exactly the longest text that a clip may have."""
     joined = " ".join(LINES[language])[: CHARACTER_LIMITS[language]]
     return joined.rstrip() + "." * (CHARACTER_LIMITS[language] - len(joined.rstrip()))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_there_are_thirty_lines_as_people_write_them(language):
+def test_each_language_has_thirty_lines_with_digits_and_marks(language):
     assert len(set(LINES[language])) >= 30
     text = "\n".join(LINES[language])
     assert unicodedata.is_normalized("NFC", text)
@@ -61,7 +61,7 @@ def test_there_are_thirty_lines_as_people_write_them(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_line_becomes_tokens_and_nothing_is_silently_unknown(language, words):
+def test_every_line_becomes_tokens_and_unknown_characters_are_reported(language, words):
     unknown = words.stock.tokenizer.token_to_id("[UNK]")
     for line in [*LINES[language], at_the_limit(language)]:
         clip = Clip("c", "c.flac", line, language, "s", "s", 1.0, "train")
@@ -77,23 +77,23 @@ def test_every_line_becomes_tokens_and_nothing_is_silently_unknown(language, wor
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_spelt_out_has_no_digits_and_changes_no_more(language):
+def test_a_spelt_out_line_has_no_digits_and_spelling_it_again_changes_nothing(language):
     for line in [*LINES[language], at_the_limit(language)]:
         spelt = spell_out(line, language)
         assert not re.search(r"\d", spelt), line
         assert spell_out(spelt, language) == spelt
-        assert spell_out(unicodedata.normalize("NFD", line), language) == spelt, "Unicode's two forms are one text"
+        assert spell_out(unicodedata.normalize("NFD", line), language) == spelt, "NFC and NFD give the same text"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_plain_lines_have_the_tokens_that_the_published_model_was_trained_with(language, words):
+def test_plain_lines_have_the_stock_tokenizers_tokens(language, words):
     stock = VoiceBpeTokenizer(str(VOCAB))
     plain = [line for line in LINES[language] if PLAIN.fullmatch(line) and not re.search(r"\b\w\.", line)]
     if language == "zh":
         plain = [line for line in LINES[language] if not re.search("[-−$A-Za-z,]", line)]
     if language in ("ja", "ko"):
         plain = [line for line in LINES[language] if re.fullmatch(r"[^\W\d_][^\d%¥€–〜―]*", line) and "−" not in line]
-    if language == "tr":  # I is ı
+    if language == "tr":  # the stock tokenizer makes i of I instead of ı
         plain = [line for line in plain if "I" not in line]
     if language == "hi":
         plain = [line.replace("।", ".") for line in LINES[language] if not re.search(r"[\d“”'–…&]", line)]
@@ -103,7 +103,7 @@ def test_plain_lines_have_the_tokens_that_the_published_model_was_trained_with(l
 
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"hi", "ja", "zh"}))
-def test_numbers_are_those_of_the_stock_cleaners_where_these_can_spell_them(language):
+def test_plain_numbers_are_spelt_as_by_the_stock_cleaners(language):
     stock = VoiceBpeTokenizer()
     for number in (0, 7, 12, 21, 100, 345, 1978, 123456, 10**9):
         text = f"x {number} x"
@@ -112,7 +112,7 @@ def test_numbers_are_those_of_the_stock_cleaners_where_these_can_spell_them(lang
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_line_is_prepared_and_one_that_is_too_long_is_named(language, tmp_path):
+def test_prepare_accepts_every_line_and_refuses_one_that_is_too_long(language, tmp_path):
     texts = [*LINES[language], at_the_limit(language), at_the_limit(language) + "!"]
     rows = (f"{i}|{unicodedata.normalize('NFD', text)}" for i, text in enumerate(texts))
     (tmp_path / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
@@ -123,23 +123,24 @@ def test_every_line_is_prepared_and_one_that_is_too_long_is_named(language, tmp_
         sources=[source], validation=0.1, test=0.1, min_seconds=0.5, max_seconds=11, trim_db=45, loudness=-23, peak=0.95
     )
     *short, long = (making.make(utterance, tmp_path / "out", prepare).reason for utterance in read)
-    assert all("missing recording" in reason for reason in short), "their texts are short enough"
+    assert all("missing recording" in reason for reason in short), "no text is too long"
     assert "text too long" in long
     assert (len(short), len(read)) == (31, 32)
 
 
-REFUSED = {"hu": 30, "ko": 30, "hi": 30, "es": 1}  # of 30: no tag in this vocabulary; a number of 90 digits
+# Of 30 lines. hu, ko, hi: the vocabulary has no tag of these languages. es: a line has a number of 90 digits.
+REFUSED = {"hu": 30, "ko": 30, "hi": 30, "es": 1}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_encode_takes_every_line_but_those_that_the_table_names(language, words):
+def test_encode_refuses_only_the_expected_number_of_lines(language, words):
     clips = [Clip("c", "c.flac", line, language, "s", "s", 1.0, "train") for line in LINES[language]]
     refused = [fault for fault in (encoding.faults(clip, words) for clip in clips) if fault]
     assert (len(clips), len(refused)) == (30, REFUSED.get(language, 0))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_token_of_a_line_is_lost_on_the_way_into_a_batch(language, words, tmp_path):
+def test_a_batch_holds_every_token_of_a_line(language, words, tmp_path):
     lines = [*LINES[language], at_the_limit(language)]
     tokens = [words.encode(line, language) for line in lines]
     clips = [Clip(f"c{i}", "c.flac", line, language, "s", "s", 1.0, "train") for i, line in enumerate(lines)]
@@ -152,7 +153,7 @@ def test_no_token_of_a_line_is_lost_on_the_way_into_a_batch(language, words, tmp
     assert batch.text.min() >= 0
     assert batch.text.max() < len(words)
     assert (words.special("[UNK]") in batch.text) == (language in ("hu", "ko", "hi"))
-    fed = torch.cat([batch.text, batch.codes], 1)  # what row_index picks from, behind the latents
+    fed = torch.cat([batch.text, batch.codes], 1)  # row_index points into this, after the latents
     for i, line in enumerate(tokens):
         row = fed[i][batch.row_index[i][rows.LATENTS :] - rows.LATENTS]
         assert row[: line.size + sound[i].size + 3].tolist() == [start, *line, stop, 1024, *sound[i]]
@@ -169,7 +170,7 @@ def test_every_line_is_split_into_parts_that_lose_nothing(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_line_that_is_heard_as_it_is_written_has_no_errors(language):
+def test_a_transcript_equal_to_the_line_or_spelt_out_has_no_errors(language):
     for line in LINES[language]:
         bare = re.sub(r"[.!?…。।؟？！]+$", "", line)
         for heard in (line, bare, spell_out(line, language)):
@@ -309,12 +310,12 @@ def test_a_line_that_is_heard_as_it_is_written_has_no_errors(language):
         ("ko", "2024.03.05, -5℃", "이천이십사년 삼월 오일, 마이너스 오도"),
     ],
 )
-def test_what_is_spelt_out_otherwise_than_by_the_stock_cleaners(language, text, spoken):
+def test_lines_that_the_stock_cleaners_misread_are_spelt_out_correctly(language, text, spoken):
     assert spell_out(text, language) == unicodedata.normalize("NFC", spoken)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_number_is_too_much(language):
+def test_numbers_of_any_length_are_spelt_out(language):
     for form in (
         "{}",
         "{}. x",
@@ -335,7 +336,7 @@ def test_no_number_is_too_much(language):
     assert not re.search(r"\d", spell_out("7" * 5000, language))
 
 
-def test_hindi_numbers_are_all_different_and_czech_ordinals_are_declined():
+def test_hindi_numbers_differ_and_czech_ordinals_are_declined():
     assert len({numerals.hindi(number) for number in range(1000)}) == 1000
     assert numerals.hindi(12_34_56_789) == unicodedata.normalize("NFC", "बारह करोड़ चौंतीस लाख छप्पन हज़ार सात सौ नवासी")
     cases = {1: "prvního", 2: "druhého", 3: "třetího", 31: "třicátého prvního", 100: "stého"}
@@ -379,12 +380,12 @@ def test_hindi_numbers_are_all_different_and_czech_ordinals_are_declined():
         ("zh", "2024-03-05", "二零二四年三月五日"),
     ],
 )  # fmt: skip
-def test_readings_of_one_sound_are_no_errors(language, text, heard):
+def test_other_spellings_of_the_same_reading_are_not_errors(language, text, heard):
     assert character_errors(text, heard, language)[0] == 0
     assert character_errors(heard, text, language)[0] == 0
 
 
-def test_another_number_stays_an_error_and_readings_are_few(monkeypatch):
+def test_another_number_is_an_error_and_few_readings_are_tried(monkeypatch):
     assert character_errors("It was 1978.", "It was 1987.", "en")[0] > 5
     assert character_errors("Es waren 12.", "Es waren 13.", "de")[0] > 3
     from voicetune.measures import readings
@@ -407,14 +408,14 @@ def test_another_number_stays_an_error_and_readings_are_few(monkeypatch):
         ),
     ],
 )
-def test_skips_and_repeats_are_seen_without_spaces(language, text, skip, repeat):
+def test_skips_and_repeats_are_detected_in_languages_without_spaces(language, text, skip, repeat):
     assert robustness.skipped(text, skip, language)
     assert not robustness.repeated(text, skip, language)
     assert robustness.repeated(text, repeat, language)
     assert not robustness.skipped(text, repeat, language)
 
 
-def test_what_japanese_cannot_be_read_is_named_and_no_question_mark(words):
+def test_unreadable_characters_in_japanese_are_named_and_a_question_mark_is_not(words):
     assert words.unknown_characters("日本☃と가?", "ja") == ["☃", "가"]
 
 

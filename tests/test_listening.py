@@ -1,4 +1,4 @@
-"""The listening page as it is built, and the figures of what its listeners saved."""
+"""The listening page, and the figures made from its listeners' answers."""
 
 import base64
 import errno
@@ -26,7 +26,7 @@ SEED, RESAMPLES = 1, 400
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """A folder with data/spoken (3 sentences) and the page of 2 of them in listening/."""
+    """A folder with data/spoken (3 sentences) and, in listening/, the page of 2 of them."""
     here = tmp_path_factory.mktemp("repository")
     spoken_tones.write(here / "data" / "spoken")
     page.build(here / "data" / "spoken", here / "listening", "phase2", 2, SEED)
@@ -35,7 +35,7 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(repository, tmp_path, monkeypatch) -> Path:
-    """A copy of it, as the working directory."""
+    """Work in a copy of that folder."""
     shutil.copytree(repository, tmp_path / "copy")
     shutil.copy(ROOT / "params.yaml", tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
@@ -62,7 +62,7 @@ def run(paths, seed=SEED):
 
 
 def answers(key: dict, listener: int = 1, prefers=lambda first, second: second, scores=None) -> dict:
-    """What the page would save of a listener who prefers and rates by rows. `prefers` returns a row, or `tie`."""
+    """The answers that the page saves if a listener prefers and rates by row. `prefers` returns a row, or `tie`."""
     scores = scores or {"base": 1, "phase1": 3, "phase2": 4, "recordings": 5}
     rows = {id: sound["row"] for id, sound in key["sounds"].items()}
     saved = {"page": key["page"], "listener": f"{listener:016x}", "seed": 7, "comparisons": [], "ratings": []}
@@ -86,13 +86,13 @@ def save(folder: Path, saved: dict, name: str = "saved.json") -> Path:
 # --- the page
 
 
-def test_the_page_asks_nothing_of_a_network(html):
+def test_the_page_requests_nothing_from_a_network(html):
     assert "default-src 'none'" in html
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|fetch\(|XMLHttp|WebSocket|sendBeacon", html)
-    assert set(re.findall(r"<(\w+)[^>]+\b(?:src|href|action)=", html)) == set(), "all is inline"
+    assert set(re.findall(r"<(\w+)[^>]+\b(?:src|href|action)=", html)) == set(), "everything is inline"
 
 
-def test_the_policy_allows_just_the_inline_script_and_style(html):
+def test_the_content_policy_allows_only_the_inline_script_and_style(html):
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]
     script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
@@ -101,7 +101,7 @@ def test_the_policy_allows_just_the_inline_script_and_style(html):
     assert "unsafe" not in policy
 
 
-def test_the_page_does_not_name_a_model_or_a_file(html, test_data):
+def test_the_page_does_not_reveal_a_model_or_a_file(html, test_data):
     readable = re.sub(r'"flac": "[^"]*"', "", html).replace("base-uri 'none'", "")
     for told in (r"\bbase\b", "phase", "recordings", r"\bcodec\b", r"\bs\d\b", "published", "voicetune/"):
         assert not re.search(told, readable), told
@@ -109,7 +109,7 @@ def test_the_page_does_not_name_a_model_or_a_file(html, test_data):
         assert set(sound) == {"text", "language", "flac"}
 
 
-def test_the_order_in_the_page_tells_nothing(test_data, key):
+def test_the_page_lists_trials_and_sounds_in_order_of_their_ids(test_data, key):
     for kind in ("comparisons", "ratings"):
         trials = test_data[kind]
         assert [trial["id"] for trial in trials] == sorted(trial["id"] for trial in trials)
@@ -118,7 +118,7 @@ def test_the_order_in_the_page_tells_nothing(test_data, key):
     assert list(test_data["sounds"]) == sorted(key["sounds"])
 
 
-def test_the_same_sounds_make_the_same_bytes_and_others_another_page(repository, tmp_path):
+def test_equal_sounds_make_equal_pages_and_other_sounds_another_page(repository, tmp_path):
     spoken = shutil.copytree(repository / "data" / "spoken", tmp_path / "spoken")
     first = page.build(spoken, tmp_path / "again", "phase2", 2, SEED)
     for name in ("index.html", "key.json"):
@@ -128,7 +128,7 @@ def test_the_same_sounds_make_the_same_bytes_and_others_another_page(repository,
     assert page.build(spoken, tmp_path / "other", "phase2", 2, SEED).page != first.page
 
 
-def test_what_is_compared_and_rated(key, test_data):
+def test_the_page_compares_and_rates_the_expected_rows(key, test_data):
     rows = {id: sound["row"] for id, sound in key["sounds"].items()}
     compared = [tuple(rows[id] for id in sounds) for sounds in key["trials"].values() if len(sounds) == 2]
     rated = [rows[sounds[0]] for sounds in key["trials"].values() if len(sounds) == 1]
@@ -138,10 +138,10 @@ def test_what_is_compared_and_rated(key, test_data):
     assert page.pairs("base") == [("phase1", "phase2"), ("base", "recordings")]
     for trial in test_data["comparisons"]:
         texts = {test_data["sounds"][id]["text"] for id in trial["sounds"]}
-        assert len(texts) == 1, "both sides say the same sentence"
+        assert len(texts) == 1, "both sides speak the same sentence"
 
 
-def test_all_sounds_of_the_page_have_one_loudness_and_one_rate(test_data):
+def test_all_sounds_of_the_page_have_the_same_loudness_and_rate(test_data):
     loudness, rates = [], set()
     for sound in test_data["sounds"].values():
         samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound["flac"])))
@@ -157,7 +157,7 @@ def loud(sound: np.ndarray, rate: int = 24000) -> float:
     return pyloudnorm.Meter(rate).integrated_loudness(np.tile(sound, 10))
 
 
-def test_a_sound_with_high_peaks_lowers_all_of_them_alike():
+def test_high_peaks_lower_all_sounds_equally():
     noise = 0.1 * np.random.default_rng(0).standard_normal(24000)
     spiky = noise.copy()
     spiky[::4000] = 3.0
@@ -168,7 +168,7 @@ def test_a_sound_with_high_peaks_lowers_all_of_them_alike():
     assert quieter == 0
 
 
-def test_one_freak_does_not_make_the_others_inaudible():
+def test_an_extreme_sound_does_not_make_the_others_inaudible():
     noise = 0.1 * np.random.default_rng(0).standard_normal(24000)
     freak = 1e-3 * noise
     freak[12000] = 1.0
@@ -178,7 +178,7 @@ def test_one_freak_does_not_make_the_others_inaudible():
     assert quieter == 1
 
 
-def test_very_short_sounds_are_levelled_too_and_silence_is_left():
+def test_short_sounds_get_the_same_loudness_and_silence_stays_silent():
     tone = np.sin(2 * np.pi * 300 * np.arange(24000) / 24000)
     (long, short, silent), quieter = page.match_loudness([0.5 * tone, 0.01 * tone[:4800], np.zeros(6000)], 24000)
     assert loud(short) == pytest.approx(loud(long), abs=0.2)
@@ -186,7 +186,7 @@ def test_very_short_sounds_are_levelled_too_and_silence_is_left():
     assert quieter == 0
 
 
-def test_a_take_that_said_nothing_is_a_moment_of_silence(repository, tmp_path):
+def test_an_empty_take_becomes_a_quarter_second_of_silence(repository, tmp_path):
     spoken = shutil.copytree(repository / "data" / "spoken", tmp_path / "spoken")
     for sentence in range(3):
         soundfile.write(spoken / "phase1" / f"s{sentence}.flac", np.zeros(1), 24000)
@@ -222,7 +222,7 @@ def index(spoken: Path) -> Path:
         (lambda spoken: index(spoken).write_text(HEAD), "no sentence that every"),
     ],
 )
-def test_spoken_sentences_that_cannot_be_used_are_named(tmp_path, harm, said):
+def test_damaged_spoken_sentences_are_named(tmp_path, harm, said):
     spoken = spoken_tones.write(tmp_path / "spoken", 2)
     harm(spoken)
     with pytest.raises(UserError, match=said):
@@ -233,7 +233,7 @@ def test_spoken_sentences_that_cannot_be_used_are_named(tmp_path, harm, said):
 # --- statistics
 
 
-def test_preference_has_wilsons_interval():
+def test_preference_has_the_wilson_interval():
     interval = figures.preference(8, 0, 10)  # Wilson for 8 of 10: 0.4902 to 0.9433
     assert (interval.mean, interval.low, interval.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
     none = figures.preference(0, 0, 10)
@@ -245,7 +245,7 @@ def test_a_tie_is_half_a_vote_for_each():
     assert figures.preference(0, 6, 6).mean == 0.5
 
 
-def test_the_preference_interval_covers_the_truth_as_often_as_it_says():
+def test_the_preference_interval_covers_the_truth_in_about_95_percent():
     rng = np.random.default_rng(0)
     for chances in ((0.3, 0.1, 0.6), (0.05, 0.05, 0.9), (0.25, 0.5, 0.25)):
         truth = chances[2] + chances[1] / 2
@@ -265,10 +265,10 @@ def test_the_mos_interval_covers_the_truth_for_other_listeners_and_clips():
         alone = scores.std() / np.sqrt(scores.size) * 1.96
         narrow += abs(scores.mean() - 3) <= alone
     assert 0.88 <= hits / 200 <= 0.99
-    assert narrow / 200 < 0.75, "ratings taken as independent would be far too sure"
+    assert narrow / 200 < 0.75, "treating ratings as independent gives far too narrow intervals"
 
 
-def test_one_clip_shows_nothing_and_one_listener_only_clips():
+def test_mos_intervals_of_one_clip_and_of_one_listener():
     interval = figures.mean_score([4, 4, 5], ["a", "b", "c"], ["x", "x", "x"], 100, 0)
     assert (interval.low, interval.high) == (1, 5)
     one = figures.mean_score([2, 3, 4, 5], ["a"] * 4, list("wxyz"), 500, 0)
@@ -280,7 +280,7 @@ def test_one_clip_shows_nothing_and_one_listener_only_clips():
 OBSERVERS = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
 
 
-def test_agreement_is_krippendorffs_ordinal_alpha():
+def test_agreement_equals_krippendorffs_ordinal_alpha():
     ratings = [
         (str(who), str(unit), int(score))
         for who, row in enumerate(OBSERVERS)
@@ -290,7 +290,7 @@ def test_agreement_is_krippendorffs_ordinal_alpha():
     assert figures.agreement(ratings) == pytest.approx(0.815, abs=5e-4)
 
 
-def test_agreement_at_its_ends():
+def test_agreement_of_equal_opposed_random_and_too_few_ratings():
     full = [(who, str(clip), 1 + clip % 5) for who in "ab" for clip in range(10)]
     assert figures.agreement(full) == 1
     opposed = [("a", str(clip), 1 + 4 * (clip % 2)) for clip in range(10)]
@@ -306,7 +306,7 @@ def test_agreement_at_its_ends():
 # --- results
 
 
-def test_answers_become_the_figures_of_whoever_was_preferred(here, key):
+def test_answers_become_the_right_figures(here, key):
     def opinion(first, second):
         return "tie" if (first, second) == ("phase2", "recordings") else "phase2"
 
@@ -329,7 +329,7 @@ def test_answers_become_the_figures_of_whoever_was_preferred(here, key):
     assert 0.8 < found["agreement"] < 1
 
 
-def test_the_side_does_not_matter(here, key):
+def test_swapping_the_sides_of_a_pair_changes_no_figure(here, key):
     saved = answers(key, prefers=lambda first, second: first)
     swapped = json.loads(json.dumps(saved))
     for vote in swapped["comparisons"]:
@@ -353,10 +353,10 @@ def test_answers_and_key_are_kept_and_can_be_read_again_without_the_page(here, k
     assert len(again) == 2
     assert run(again) == found
     assert run([again[0]])["raters"] == 1
-    assert len(list(Path("data/listening").glob("listener-*.json"))) == 1, "what the figures stand on, and no more"
+    assert len(list(Path("data/listening").glob("listener-*.json"))) == 1, "only the files in use are kept"
 
 
-def test_it_is_told_whether_the_sounds_are_still_those(here, key):
+def test_changed_sounds_are_detected(here, key):
     _, read = results.run([save(here, answers(key))], Path("listening"), Path("data/listening"), RESAMPLES, SEED)
     assert results.heard_these(read, Path("data/spoken"))
     shutil.copytree("data/spoken/codec", "data/spoken/phase1", dirs_exist_ok=True)
@@ -384,7 +384,7 @@ def first_vote(**change):
         (lambda saved: saved.update(ratings=[], comparisons=[]), "holds no answer"),
     ],
 )
-def test_a_file_that_the_page_did_not_save_is_named(here, key, harm, said):
+def test_a_file_with_wrong_answers_is_named(here, key, harm, said):
     saved = answers(key)
     harm(saved)
     with pytest.raises(UserError, match=rf"bad\.json .*{said}"):
@@ -403,14 +403,14 @@ def test_a_file_that_the_page_did_not_save_is_named(here, key, harm, said):
         (b"{", "JSON"),
     ],
 )
-def test_a_file_that_is_no_json_is_named(here, content, said):
+def test_a_file_that_is_not_json_is_named(here, content, said):
     if content is not None:
         Path("bad.json").write_bytes(content)
     with pytest.raises(UserError, match=rf"bad\.json .*{said}"):
         run([Path("bad.json")])
 
 
-def test_a_folder_or_a_missing_key_is_told(here, key):
+def test_a_folder_and_a_missing_key_are_reported(here, key):
     with pytest.raises(UserError, match=r"data is a folder, but should be a file; name the file"):
         run([Path("data")])
     Path("listening/key.json").unlink()
@@ -418,7 +418,7 @@ def test_a_folder_or_a_missing_key_is_told(here, key):
         run([save(here, answers(key))])
 
 
-def test_a_pipe_is_not_waited_for(here):
+def test_a_pipe_is_refused(here):
     os.mkfifo("pipe.json")
     with pytest.raises(UserError, match=r"pipe\.json is a pipe or a device, but should be a plain file; name the file"):
         run([Path("pipe.json")])
@@ -432,7 +432,7 @@ def test_a_key_that_names_an_unknown_sound_is_refused(here, key):
         run([save(here, answers(key))])
 
 
-def test_a_full_disk_loses_no_answer(here, key, monkeypatch):
+def test_a_full_disk_changes_no_saved_file(here, key, monkeypatch):
     run([save(here, answers(key, 1)), save(here, answers(key, 2), "two.json")])
     before = everything()
     write, written = Path.write_bytes, []
@@ -460,7 +460,7 @@ def everything() -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("link", ["metrics", "metrics/listening.json", "data/listening"])
-def test_answers_are_written_through_no_link(here, key, tmp_path, link):
+def test_answers_are_not_written_through_a_link(here, key, tmp_path, link):
     (tmp_path / "theirs").write_bytes(b"mine")
     (tmp_path / "folder").mkdir()
     Path(link).parent.mkdir(exist_ok=True)
@@ -471,7 +471,7 @@ def test_answers_are_written_through_no_link(here, key, tmp_path, link):
     assert not list((tmp_path / "folder").iterdir())
 
 
-def test_the_page_is_written_through_no_link(here, tmp_path):
+def test_the_page_is_not_written_through_a_link(here, tmp_path):
     (tmp_path / "theirs").write_bytes(b"mine")
     Path("listening/index.html").unlink()
     Path("listening/index.html").symlink_to(tmp_path / "theirs")
@@ -480,7 +480,7 @@ def test_the_page_is_written_through_no_link(here, tmp_path):
     assert (tmp_path / "theirs").read_bytes() == b"mine"
 
 
-def test_files_of_two_pages_or_twice_of_one_listener_are_refused(here, key):
+def test_files_of_two_pages_and_duplicate_listeners_are_refused(here, key):
     saved = save(here, answers(key))
     other = save(here, {**answers(key, 2), "page": "0" * 12}, "other.json")
     with pytest.raises(UserError, match=r"other\.json is of the page 0+, the first file of"):
@@ -489,7 +489,7 @@ def test_files_of_two_pages_or_twice_of_one_listener_are_refused(here, key):
         run([saved, saved])
 
 
-def test_the_command_builds_and_reads(here, key):
+def test_the_listen_command_builds_the_page_and_reads_answers(here, key):
     def command(*arguments: str) -> subprocess.CompletedProcess:
         call = [sys.executable, "-m", "voicetune", "listen", *arguments]
         environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "", "COLUMNS": "100", "TQDM_DISABLE": "1"}

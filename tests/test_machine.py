@@ -1,4 +1,4 @@
-"""machine.json: what ran where, and what happens to it when two branches changed it."""
+"""machine.json: which stage ran on which machine, and a merge conflict in the file."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def run_on(monkeypatch, threads: int, stage: str) -> None:
     machine.note(stage)
 
 
-def test_stages_that_ran_alike_share_an_entry_in_any_order(tmp_path, monkeypatch):
+def test_stages_on_equal_machines_share_an_entry(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("prepare", "encode", "prepare"):
         run_on(monkeypatch, 2, name)
@@ -32,8 +32,8 @@ def test_stages_that_ran_alike_share_an_entry_in_any_order(tmp_path, monkeypatch
     assert [(known["threads"], stages) for known, stages in machine.read()] == [(8, {"encode"}), (2, {"prepare"})]
 
 
-def test_of_several_processes_of_one_stage_only_the_first_writes(tmp_path, monkeypatch):
-    """torchrun's processes end at the same moment, in one folder."""
+def test_only_the_process_of_rank_0_writes_machine_json(tmp_path, monkeypatch):
+    """torchrun's processes end at the same moment and would write the same file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["src/prepare.py"])
     monkeypatch.setattr(whole, "load", lambda: None)
@@ -62,7 +62,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("content", ODD)
-def test_a_file_of_another_shape_is_as_a_missing_one(tmp_path, monkeypatch, content):
+def test_a_malformed_file_counts_as_missing(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     machine.PATH.write_text(content)
     assert machine.read() == []
@@ -70,7 +70,7 @@ def test_a_file_of_another_shape_is_as_a_missing_one(tmp_path, monkeypatch, cont
         command.explain(None)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
+def test_a_pipe_counts_as_missing_and_is_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo(machine.PATH)
     assert machine.read() == []
@@ -78,7 +78,7 @@ def test_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
     assert [stages for _, stages in machine.read()] == [{"prepare"}]
 
 
-def test_a_merge_conflict_loses_no_entry_and_is_one_sentence(tmp_path, monkeypatch, capsys):
+def test_a_merge_conflict_is_one_sentence_and_keeps_every_entry(tmp_path, monkeypatch, capsys):
     def git(*words: str, ok: bool = True) -> None:
         done = subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], capture_output=True)
         assert (done.returncode == 0) == ok, done.stderr

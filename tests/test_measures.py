@@ -41,7 +41,7 @@ SENTENCES = (
 
 
 def simulated(seed: int, clips: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clips of unequal length whose nats per token are 3 for a and 2.9 for b, with a shared difficulty."""
+    """Clips of unequal length: 3 nats per token for a, 2.9 for b. A clip that is harder for a is also harder for b."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(20, 200, clips).astype(float)
     shared = rng.normal(0, 0.4, clips)
@@ -51,7 +51,7 @@ def simulated(seed: int, clips: int = 80) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 @pytest.mark.parametrize("clips", [8, 80])
-def test_intervals_cover_the_truth_as_often_as_they_say(clips):
+def test_intervals_cover_the_truth_in_about_95_percent(clips):
     hits = hits_paired = 0
     for seed in range(300):
         a, b, counts = simulated(seed, clips)
@@ -63,7 +63,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(clips):
     assert 0.91 <= hits_paired / 300 <= 0.985
 
 
-def test_a_share_has_an_interval_where_nothing_was_counted_and_it_covers_the_truth():
+def test_the_interval_of_a_share_covers_the_truth_and_is_not_empty_at_0():
     assert share_interval(0, 8).low == 0
     assert share_interval(0, 8).high == pytest.approx(0.3244, abs=1e-4)  # Wilson
     rng = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def test_a_share_has_an_interval_where_nothing_was_counted_and_it_covers_the_tru
         assert np.mean([one.low <= truth <= one.high for one in drawn]) > 0.91, truth
 
 
-def test_a_ratio_is_one_of_sums_and_not_a_mean_of_ratios():
+def test_a_ratio_divides_sums_instead_of_averaging_ratios():
     assert ratio_interval([10.0, 90.0], [10, 30], 200, 0).mean == 2.5
 
 
@@ -86,7 +86,7 @@ def test_pairing_makes_the_interval_narrower_and_finds_the_difference():
     assert not paired_difference(a, a + np.random.default_rng(0).normal(0, 9, len(a)), counts, 2000, 0).excludes_zero
 
 
-def test_the_seed_alone_decides_the_draws():
+def test_the_resamples_depend_only_on_the_seed():
     a, b, counts = simulated(0)
     assert ratio_interval(a, counts, 300, 5) == ratio_interval(a, counts, 300, 5)
     assert ratio_interval(a, counts, 300, 5) != ratio_interval(a, counts, 300, 6)
@@ -94,7 +94,7 @@ def test_the_seed_alone_decides_the_draws():
     assert paired_difference(a, b, counts, 300, 5).low == pytest.approx(-backwards.high)
 
 
-def test_a_wider_level_is_a_wider_interval():
+def test_a_higher_level_gives_a_wider_interval():
     a, _, counts = simulated(0)
     narrow, wide = (ratio_interval(a, counts, 1000, 0, level) for level in (0.8, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high
@@ -104,12 +104,12 @@ def test_excludes_zero():
     assert Interval(1, 0.5, 2).excludes_zero
     assert Interval(-1, -2, -0.5).excludes_zero
     assert not Interval(0.1, -0.5, 0.5).excludes_zero
-    assert not Interval(1, 1, 1).excludes_zero, "one clip shows nothing"
+    assert not Interval(1, 1, 1).excludes_zero, "the interval of one clip shows no difference"
     assert Interval(1, 0.5, 2).as_dict() == {"mean": 1, "low": 0.5, "high": 2}
 
 
 @pytest.mark.parametrize(("sums", "counts"), [([], []), ([1.0, np.nan], [1, 1]), ([1.0, 2.0], [1, 0])])
-def test_an_interval_needs_finite_clips_with_tokens(sums, counts):
+def test_an_interval_refuses_no_clips_nan_and_clips_without_tokens(sums, counts):
     with pytest.raises(UserError):
         ratio_interval(sums, counts, 100, 0)
 
@@ -165,12 +165,12 @@ def cer(recogniser: Recogniser, speech: list[np.ndarray]) -> float:
 
 
 def shuffled(samples: np.ndarray) -> np.ndarray:
-    """The same sound in pieces of 50 ms, out of order."""
+    """Put the 50 ms pieces of a sound into another order."""
     pieces = samples[: len(samples) // 1102 * 1102].reshape(-1, 1102)
     return np.random.default_rng(0).permutation(pieces).reshape(-1)
 
 
-def test_speech_is_read_and_shuffled_speech_is_not(recogniser):
+def test_speech_has_a_low_cer_and_shuffled_speech_a_high_one(recogniser):
     speech = [speak(text, "en-us", rate=150) for text in SENTENCES]
     assert cer(recogniser, speech) < 0.4
     assert cer(recogniser, [shuffled(samples) for samples in speech]) > 0.6
@@ -182,11 +182,11 @@ def test_reading_the_same_samples_twice_gives_the_same_text(recogniser):
 
 
 @pytest.mark.parametrize("length", [0, 100, 2000])
-def test_too_little_audio_is_no_text(recogniser, length):
+def test_too_little_audio_gives_an_empty_text(recogniser, length):
     assert recogniser.transcribe(np.ones(length, np.float32), SAMPLE_RATE) == ""
 
 
-def test_a_recogniser_that_cannot_be_had_is_one_sentence(tmp_path):
+def test_a_recogniser_that_does_not_exist_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"^asr is 'no-such-model'.*set it in params\.yaml"):
         Recogniser("no-such-model", "en", "cpu")
     with pytest.raises(UserError, match="holds no model"):
@@ -212,7 +212,7 @@ def encoder():
     return SpeakerEncoder()
 
 
-def test_a_voice_resembles_itself_more_than_another(encoder):
+def test_secs_is_higher_for_the_same_voice_than_for_another(encoder):
     woman, again = (encoder.embed(speak(text, "en-us+f3"), SAMPLE_RATE) for text in SENTENCES)
     man = encoder.embed(speak(SENTENCES[1], "en-us+m3"), SAMPLE_RATE)
     assert woman.shape == (256,)
@@ -224,14 +224,14 @@ def test_a_voice_resembles_itself_more_than_another(encoder):
     assert secs(both, woman) > secs(again, woman)
 
 
-def test_loudness_and_rate_change_the_embedding_little(encoder):
+def test_loudness_and_sample_rate_hardly_change_the_embedding(encoder):
     samples = speak(SENTENCES[0], "en-us")
     plain = encoder.embed(samples, SAMPLE_RATE)
     assert secs(plain, encoder.embed(samples * 0.01, SAMPLE_RATE)) > 0.999
     assert secs(plain, encoder.embed(np.repeat(samples, 2), 2 * SAMPLE_RATE)) > 0.97
 
 
-def test_a_package_that_prints_is_kept_quiet(capsys):
+def test_the_speaker_encoder_prints_nothing(capsys):
     SpeakerEncoder()
     assert capsys.readouterr().out == ""
 
@@ -243,7 +243,7 @@ def test_audio_without_a_voice_has_no_embedding(encoder, samples):
     assert encoder.embed(samples.astype(np.float32), SAMPLE_RATE) is None
 
 
-def test_no_embedding_counts_as_nothing_alike():
+def test_secs_without_an_embedding_is_0():
     assert secs(None, np.ones(256, np.float32)) == 0.0
     with pytest.raises(UserError):
         reference_embedding([None])
@@ -252,8 +252,8 @@ def test_no_embedding_counts_as_nothing_alike():
 # --- the stage compare
 
 SETTINGS = {"seed": 1, "publish": "phase2", "compare": {"bootstrap": 400}}
-TOKENS = np.array([100.0, 50, 150, 100])  # of audio; a tenth of it of text
-NATS = {  # per audio token, clip by clip: phase 1 is lower on every clip, phase 2 is phase 1 and noise around it
+TOKENS = np.array([100.0, 50, 150, 100])  # audio tokens; there are a tenth as many text tokens
+NATS = {  # per audio token of each clip. Phase 1 is lower on every clip; phase 2 is phase 1 with noise.
     "base": np.array([4.0, 5, 4, 5]),
     "phase1": np.array([3.0, 4.5, 3, 4]),
     "phase2": np.array([3.1, 4.4, 2.9, 4.1]),
@@ -261,7 +261,7 @@ NATS = {  # per audio token, clip by clip: phase 1 is lower on every clip, phase
 
 
 def write_tables(folder: Path, **settings) -> None:
-    """A finished `evaluate` and `ceiling`, the models, and params.yaml."""
+    """Write the results of `evaluate` and `ceiling`, the models, and params.yaml."""
     write_takes(folder)
     whole = yaml.safe_load((SRC.parent / "params.yaml").read_text(encoding="utf-8"))
     (folder / "params.yaml").write_text(yaml.safe_dump({**whole, **SETTINGS, **settings}))
@@ -293,8 +293,8 @@ def take(id: str, number: int, **measured) -> Row:
 
 
 def write_takes(folder: Path) -> None:
-    """Two sentences said twice: 2 of 10 characters wrong each time, with the base 4; the base has no SECS. Of the
-    recordings one is read wrongly, in a quarter of its characters."""
+    """Write two takes of two sentences. In each, 2 of 10 characters are wrong (base: 4). The base has no SECS. One of
+    the two recordings is misread, in a quarter of its characters."""
     for row in (*NATS, "recordings", "codec"):
         (folder / "metrics/evaluate" / row).mkdir(parents=True)
     for model in NATS:
@@ -313,7 +313,7 @@ def write_takes(folder: Path) -> None:
 
 
 def compare(folder: Path) -> subprocess.CompletedProcess:
-    """Run the stage in `folder`, as DVC does but in this process."""
+    """Run the stage in `folder`, in this process."""
     import compare as script
 
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -334,7 +334,7 @@ def refused(folder: Path, *words: str) -> None:
     assert not (folder / "metrics/compare").exists()
 
 
-def test_compare_by_hand(tmp_path):
+def test_compare_gives_the_differences_computed_by_hand(tmp_path):
     write_tables(tmp_path)
     result = compare(tmp_path)
     assert result.returncode == 0, result.stderr
@@ -352,12 +352,12 @@ def test_compare_by_hand(tmp_path):
     assert second["difference"] == pytest.approx((10 - 5 - 15 + 10) / 400, abs=1e-9)
     assert second["excludes_zero"] is False
     assert changes["base_phase1"]["cer"]["difference"] == pytest.approx(-0.2)
-    assert "secs" not in changes["base_phase1"], "the base has none"
+    assert "secs" not in changes["base_phase1"], "the base has no SECS"
     assert changes["phase1_phase2"]["secs"]["difference"] == 0
     assert changes["phase1_phase2"]["secs"]["excludes_zero"] is False
 
 
-def test_the_figures_of_every_row_have_their_intervals(tmp_path):
+def test_every_row_has_its_figures_and_intervals(tmp_path):
     write_tables(tmp_path)
     assert compare(tmp_path).returncode == 0
     figures = json.loads((tmp_path / "metrics/compare/figures.json").read_text())
@@ -378,15 +378,15 @@ def test_the_figures_of_every_row_have_their_intervals(tmp_path):
     assert (first["mel_ce_low"], first["mel_ce_high"]) == (of_clips.low, of_clips.high)
     of_takes = pairs.of_takes(table.read(tmp_path / "metrics/evaluate/phase1/takes.csv"), 400, 1)
     assert of_takes == {name: first[name] for name in of_takes}
-    assert "secs" not in figures["base"], "the base has none"
+    assert "secs" not in figures["base"], "the base has no SECS"
     recordings = figures["recordings"]
     assert recordings["cer"] == pytest.approx(0.125)
     assert (recordings["secs_floor"], recordings["sentences"]) == (0.5, 2)
-    assert not {"mishaps", "runaways", "mel_ce"} & set(recordings), "nobody looked for them"
+    assert not {"mishaps", "runaways", "mel_ce"} & set(recordings), "a measure that was not taken has no figure"
     assert figures["codec"] == {"sentences": 0, "takes": 0}
 
 
-def test_compare_prints_the_table_and_the_verdicts(tmp_path):
+def test_compare_prints_the_table_and_the_differences(tmp_path):
     write_tables(tmp_path)
     lines = compare(tmp_path).stdout.splitlines()
     assert max(len(line) for line in lines if "->" not in line) <= 80
@@ -405,7 +405,7 @@ def test_compare_prints_the_table_and_the_verdicts(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["base", "phase1", "phase2"])
-def test_the_published_model_is_the_voice(tmp_path, model):
+def test_voice_json_has_the_figures_of_the_published_model(tmp_path, model):
     write_tables(tmp_path, publish=model)
     assert compare(tmp_path).returncode == 0
     voice = json.loads((tmp_path / "metrics/voice.json").read_text())
@@ -442,7 +442,7 @@ def test_tables_that_do_not_match_are_refused(tmp_path, change, word):
         ("phase2/facts.json", None, ["phase2/facts.json", "missing"]),
         ("phase2/facts.json", '{"model_sha256": "m"}', ["phase2/facts.json", "data_sha256"]),
         ("phase2.json", '{"mel_', ["phase2.json", "valid JSON"]),
-        ("phase2.json", "[]", ["phase2.json", "should hold figures"]),
+        ("phase2.json", "[]", ["phase2.json", "should be a JSON object"]),
         ("phase2.json", '{"mel": 1.0}', ["phase2.json", "mel_ce"]),
         ("phase2.json", None, ["phase2.json", "missing"]),
         ("base/clips.csv", "", ["base/clips.csv", "columns"]),
@@ -485,11 +485,11 @@ def test_compare_imports_no_torch(tmp_path):
         ({"clipped": 0.0, "character_errors": 9, "characters": 10}, False),
     ],
 )
-def test_a_mishap_is_anything_that_went_wrong_and_was_looked_for(seen, wrong):
+def test_a_take_is_a_mishap_if_any_measured_fault_is_set(seen, wrong):
     assert MISHAPS.of.of(take("a", 0, **seen)) == (None if wrong is None else (wrong, 1))
 
 
-def test_a_take_with_two_faults_is_one_mishap_and_one_nobody_looked_at_is_none():
+def test_a_take_with_two_faults_counts_once_and_an_unmeasured_take_not_at_all():
     rows = [
         take("a", 0, stopped=0, skipped=1, clipped=0),
         take("a", 1, stopped=1, skipped=0, clipped=0),
@@ -500,21 +500,21 @@ def test_a_take_with_two_faults_is_one_mishap_and_one_nobody_looked_at_is_none()
     ]
     found = bounds.figures(rows, 400, 1)
     assert (found["runaways"], found["skips"], found["clipped"]) == (0.2, 0.2, 0.2)
-    assert found["mishaps"] == pytest.approx(2 / 5), "of five takes that were looked at"
+    assert found["mishaps"] == pytest.approx(2 / 5), "2 of the 5 takes that were measured"
     assert table.figures(rows) == {name: found[name] for name in ("runaways", "skips", "clipped", "mishaps")}
     wilson = share_interval(2 / 5, 3)
-    assert (found["mishaps_low"], found["mishaps_high"]) == pytest.approx((wilson.low, wilson.high)), "three sentences"
-    assert not any(name.startswith("repeats") for name in found), "nobody looked for them"
+    assert (found["mishaps_low"], found["mishaps_high"]) == pytest.approx((wilson.low, wilson.high)), "of 3 sentences"
+    assert not any(name.startswith("repeats") for name in found), "a measure that was not taken has no figure"
     unseen = [take("a", 0, characters=10, character_errors=1)]
     assert "mishaps" not in bounds.figures(unseen, 400, 1)
     assert table.figures(unseen) == {"cer": 0.1}
 
 
-def test_no_mishap_in_few_sentences_rules_out_little():
+def test_the_interval_of_no_mishap_is_over_sentences():
     rows = [take(f"s{i}", number, stopped=1) for i in range(8) for number in range(3)]
     found = bounds.figures(rows, 400, 1)
     assert found["mishaps"] == found["mishaps_low"] == 0
-    assert found["mishaps_high"] == pytest.approx(0.3244, abs=1e-4), "Wilson, of eight sentences and not of 24 takes"
+    assert found["mishaps_high"] == pytest.approx(0.3244, abs=1e-4), "Wilson over 8 sentences, not over 24 takes"
 
 
 def test_a_figure_is_the_same_with_and_without_its_interval():
@@ -533,20 +533,20 @@ def test_a_figure_is_the_same_with_and_without_its_interval():
     assert all(bounded[f"{name}_low"] < plain[name] < bounded[f"{name}_high"] for name in plain)
 
 
-def test_takes_that_fail_to_be_read_are_left_out_of_a_difference():
+def test_a_difference_leaves_out_takes_that_were_not_measured():
     a = [take("s", 0, characters=10, character_errors=5), take("s", 1, characters=10, character_errors=5)]
     a += [take("t", 0, characters=20, character_errors=0)]
     b = [take("s", 0, characters=10, character_errors=1), take("s", 1), take("u", 0, characters=9, character_errors=9)]
     b += [take("t", 0, characters=20, character_errors=10)]
     change = bounds.difference(a, b, CER, 400, 1)
     assert change.mean == pytest.approx(((0.1 - 0.5) + (0.5 - 0)) / 2), (
-        "each sentence counts the same; 'u' is b's alone"
+        "each sentence has the same weight; only b has 'u'"
     )
     assert bounds.difference(a, b, MOS, 400, 1) is None
 
 
-def test_every_take_of_a_text_has_as_many_characters():
-    """Whichever reading of a number is the nearest: paired differences stand on equal counts."""
+def test_every_take_of_a_text_has_the_same_number_of_characters():
+    """The count must not depend on the reading that is nearest, because paired differences need equal counts."""
     text = "It was 1978."
     heard = ("It was nineteen seventy-eight.", "It was one thousand nine hundred and seventy-eight.", "")
     assert len({character_errors(text, one, "en")[1] for one in heard}) == 1

@@ -1,4 +1,4 @@
-"""Training in less memory: adapters are what they say, checkpointing changes no gradient, 8-bit Adam is Adam."""
+"""Training in less memory: LoRA adapters, activation checkpointing and 8-bit Adam."""
 
 import sys
 
@@ -25,7 +25,7 @@ def batch(tmp_path_factory) -> Batch:
 
 
 def adapted(seed: int = 5) -> TrainingLoss:
-    """With adapters that have learned something."""
+    """A model with adapters whose weights are not zero."""
     loss = TrainingLoss(small_gpt().eval())
     memory.add_lora(loss.gpt, rank=3, alpha=6.0, seed=seed)
     torch.manual_seed(9)
@@ -36,7 +36,7 @@ def adapted(seed: int = 5) -> TrainingLoss:
     return loss
 
 
-def test_adapters_begin_as_the_model_they_are_put_on_and_alone_are_trained(batch):
+def test_new_adapters_do_not_change_the_loss_and_only_they_are_trained(batch):
     plain, loss = TrainingLoss(small_gpt().eval()), TrainingLoss(small_gpt().eval())
     memory.add_lora(loss.gpt, rank=3, alpha=6.0, seed=5)
     with torch.no_grad():
@@ -51,18 +51,18 @@ def test_adapters_begin_as_the_model_they_are_put_on_and_alone_are_trained(batch
     assert len(decayed["params"]) + len(rest["params"]) == len(trained)
 
 
-def test_merged_adapters_are_a_stock_model(batch):
+def test_a_stock_model_with_merged_adapters_has_the_same_loss(batch):
     loss, plain, stock = adapted(), TrainingLoss(small_gpt().eval()), TrainingLoss(small_gpt(seed=2).eval())
     before = {name: value.clone() for name, value in loss.gpt.state_dict().items()}
     stock.gpt.load_state_dict(memory.stock_state(loss.gpt), strict=True)
     with torch.no_grad():
-        assert (loss(batch)[1] - plain(batch)[1]).abs().max() > 1e-3  # there is something to merge
+        assert (loss(batch)[1] - plain(batch)[1]).abs().max() > 1e-3  # the adapters change the loss
         for ours, theirs in zip(loss(batch), stock(batch), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in loss.gpt.state_dict().items())
 
 
-def test_adapters_are_saved_without_what_is_frozen():
+def test_the_saved_state_holds_only_the_adapters():
     loss, other = adapted(), adapted(seed=6)
     state = {name: value.clone() for name, value in memory.trained_state(loss.gpt).items()}
     assert sum(v.numel() for v in state.values()) < 0.1 * sum(p.numel() for p in loss.gpt.parameters())
@@ -75,7 +75,7 @@ def test_adapters_are_saved_without_what_is_frozen():
 
 
 def gradients_and_kept(loss: TrainingLoss, batch: Batch) -> tuple[dict[str, torch.Tensor], int]:
-    """Gradients of one pass, and how many values the forward pass kept for the backward pass."""
+    """Return the gradients of one pass, and the number of values that it kept for the backward pass."""
     set_dropout(loss.gpt, 0.1)
     loss.train()
     own, kept = {parameter.data_ptr() for parameter in loss.parameters()}, {}
@@ -93,14 +93,14 @@ def gradients_and_kept(loss: TrainingLoss, batch: Batch) -> tuple[dict[str, torc
     return {name: p.grad for name, p in loss.named_parameters() if p.grad is not None}, count
 
 
-def test_checkpointing_keeps_less_and_changes_no_gradient(batch):
+def test_checkpointing_keeps_fewer_values_and_changes_no_gradient(batch):
     plain, again = TrainingLoss(small_gpt()), TrainingLoss(small_gpt())
     memory.checkpoint_activations(again.gpt)
     (expected, usual), (ours, fewer) = gradients_and_kept(plain, batch), gradients_and_kept(again, batch)
     assert ours.keys() == expected.keys()
     for name, value in ours.items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-6)
-    assert fewer < 0.75 * usual  # the conditioning encoder, which keeps all, is most of a model this small
+    assert fewer < 0.75 * usual  # the conditioning encoder is not checkpointed, and it is most of this model
     assert again.gpt.state_dict().keys() == plain.gpt.state_dict().keys()
 
 
@@ -111,7 +111,7 @@ def test_8_bit_adam_without_its_package_is_one_sentence(monkeypatch):
         optimization.optimizer_for(TrainingLoss(small_gpt()), phase_with(optimizer="adamw8bit"))
 
 
-def test_8_bit_adam_takes_about_the_steps_of_adam():
+def test_8_bit_adam_ends_close_to_adam_with_a_third_of_its_state():
     pytest.importorskip("bitsandbytes")
     torch.manual_seed(1)
     start, target = torch.randn(64, 128), torch.randn(64, 128)

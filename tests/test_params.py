@@ -30,11 +30,11 @@ def load(tmp_path: Path, text: str) -> whole.Params:
 
 
 @pytest.mark.parametrize("written", ["1e-6", "1.0e-6", "1e-06", "0.000001", "1E-6"])
-def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written):
+def test_every_notation_of_a_learning_rate_is_read_as_a_number(tmp_path, written):
     assert load(tmp_path, re.sub(r"(?m)^lr: .*$", f"lr: {written}", DEFAULT)).train_phase2.lr == 1e-6
 
 
-def test_phase_2_learns_at_the_rate_at_the_top_and_phase_1_at_its_own(tmp_path):
+def test_phase_2_uses_the_learning_rate_at_the_top_and_phase_1_its_own(tmp_path):
     loaded = load(tmp_path, re.sub(r"(?m)^lr: .*$", "lr: 7e-5", DEFAULT))
     assert loaded.train_phase2.lr == 7e-5
     assert loaded.train_phase1.lr == yaml.safe_load(DEFAULT)["train_phase1"]["lr"]
@@ -92,17 +92,17 @@ def test_a_number_of_400_digits_is_refused_wherever_a_number_may_stand(tmp_path,
         assert len(told) < 400
 
 
-def test_a_fifth_of_the_clips_is_left_to_train_on(tmp_path):
+def test_validation_and_test_must_leave_a_fifth_of_the_clips(tmp_path):
     both = re.sub(r"(?m)^  (validation|test): 0.1 ", r"  \1: 0.45 ", DEFAULT)
     with pytest.raises(UserError, match="validation and test must leave a fifth of the clips to train on"):
         load(tmp_path, both)
 
 
-# Every key stands in the file, and what is missing is told with the line to add
+# Every key must be in the file. The error for a missing key gives the line to add.
 
 
 def leaves(value: Any, at: tuple = ()) -> Iterator[tuple]:
-    """Where the values of a parameter file stand; a list is one value, unless it is one of sections."""
+    """Yield the path to each value of a parameter file. A list is one value, unless it holds sections."""
     parts = value.items() if isinstance(value, dict) else enumerate(value)
     for key, one in parts:
         if isinstance(one, dict) or (isinstance(one, list) and isinstance(one[0], dict)):
@@ -118,7 +118,7 @@ def below(data: Any, at: tuple) -> Any:
 
 
 def without(data: dict, at: tuple) -> dict:
-    """A copy without one key."""
+    """Return a copy without one key."""
     rest = copy.deepcopy(data)
     del below(rest, at[:-1])[at[-1]]
     return rest
@@ -135,7 +135,7 @@ def dotted(at: tuple) -> str:
 
 
 def fault_of(read, *arguments) -> str:
-    """The sentence of what is refused; empty if it is not."""
+    """Return the error sentence of the call, or an empty text if it raises none."""
     try:
         read(*arguments)
     except UserError as error:
@@ -144,7 +144,7 @@ def fault_of(read, *arguments) -> str:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_key_is_told_with_the_line_to_add_and_that_line_mends_it(tmp_path, name):
+def test_the_error_for_a_missing_key_gives_a_line_that_mends_it(tmp_path, name):
     data = reading.read_yaml(ROOT / name)
     assert len(list(leaves(data))) > 85
     for at in leaves(data):
@@ -165,22 +165,22 @@ def test_a_missing_key_is_told_with_the_line_to_add_and_that_line_mends_it(tmp_p
 
 
 @pytest.mark.parametrize("at", [("prepare", "sources"), ("prepare",), ("decoding",), ("train_phase1",), ("compare",)])
-def test_a_missing_section_is_to_be_taken_from_the_preset(tmp_path, at):
+def test_the_error_for_a_missing_section_names_the_preset(tmp_path, at):
     told = fault_of(whole.load, written(tmp_path, without(yaml.safe_load(DEFAULT), at)))
     assert dotted(at) in told
     assert re.search(r"from presets/|stands in presets/", told), told
     assert "null" not in told
 
 
-def test_a_section_whose_only_line_is_commented_out_lacks_that_key(tmp_path):
+def test_an_emptied_section_is_reported_as_a_missing_key(tmp_path):
     emptied = DEFAULT.replace("  unknown_characters: fail", "  # unknown_characters: fail")
     assert yaml.safe_load(emptied)["encode"] is None
     with pytest.raises(UserError, match=r"'encode.unknown_characters' is missing; add the line `unknown_characters: "):
         load(tmp_path, emptied)
 
 
-def test_a_stage_misses_its_own_keys_in_the_same_words_and_no_others(tmp_path, monkeypatch):
-    """What the check before a run says, the stage says; and a key that a stage does not use does not stop it."""
+def test_a_stage_reports_only_missing_keys_that_it_uses(tmp_path, monkeypatch):
+    """A stage gives the same sentence as `voicetune check`, but ignores a missing key that it does not use."""
     data, path = yaml.safe_load(DEFAULT), tmp_path / "params.yaml"
     reads = {name: set(model.model_fields) for name, model in STAGES.items()}
     reads |= {name: read_by_phase(name) for name in training.PHASES}
@@ -197,14 +197,14 @@ def test_a_stage_misses_its_own_keys_in_the_same_words_and_no_others(tmp_path, m
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_holds_just_the_keys_that_are_read(name):
-    """With the test below: whoever sets a key with `dvc exp run -S` finds it there, and sees what it was before."""
+def test_a_file_holds_exactly_the_keys_that_are_read(name):
+    """`dvc exp run -S` can only set keys that are in the file. It must hold every key, and no other."""
     read = whole.load(ROOT / name).model_dump(mode="json")
     del read["train_phase2"]["lr"]
     assert set(leaves(reading.read_yaml(ROOT / name))) == set(leaves(read))
 
 
-def test_no_value_is_a_default_of_the_code():
+def test_the_code_has_no_default_for_any_key():
     def all_below(model: type[reading.Section]) -> Iterator[type[reading.Section]]:
         for lower in model.__subclasses__():
             yield lower
@@ -241,7 +241,7 @@ def test_every_key_can_be_set_by_dvc(tmp_path, name):
 ESPEAK = {"voice": "hu", "rate": 150, "pitch": 50}
 
 
-def test_each_reader_has_its_own_keys_and_no_others(tmp_path):
+def test_each_reader_accepts_only_its_own_keys(tmp_path):
     data = yaml.safe_load(DEFAULT)
     recorded = {"name": "a", "reader": "ljspeech", "path": "data/raw/a", "speaker": "a", "language": "en"}
 
@@ -263,7 +263,7 @@ def test_each_reader_has_its_own_keys_and_no_others(tmp_path):
 @pytest.mark.parametrize(("first", "second", "fits"), [
     (2.5, 2.5, False), (2.4, 2.5, False), (2.6, 2.5, True), (2.5, None, True), (None, 2.5, True),
 ])  # fmt: skip
-def test_phase_2_is_not_at_its_target_when_phase_1_ends(tmp_path, first, second, fits):
+def test_the_target_of_phase_1_must_be_above_that_of_phase_2(tmp_path, first, second, fits):
     data = yaml.safe_load(DEFAULT)
     data["train_phase1"]["target_mel_ce"], data["train_phase2"]["target_mel_ce"] = first, second
     told = fault_of(whole.load, written(tmp_path, data))
@@ -276,14 +276,14 @@ def test_phase_2_is_not_at_its_target_when_phase_1_ends(tmp_path, first, second,
 # The preset
 
 
-def test_every_preset_is_a_whole_params_file():
+def test_every_preset_is_a_valid_params_file():
     presets = sorted((ROOT / "presets").glob("*.yaml"))
     assert [path.name for path in presets] == ["xtts_v2.yaml"]
     for path in presets:
         whole.load(path)
 
 
-def test_the_origins_preset_has_the_origins_figures():
+def test_the_xtts_v2_preset_has_the_settings_of_the_original_run():
     origin = whole.load(ROOT / "presets/xtts_v2.yaml")
     assert (origin.train_phase1.lr, origin.train_phase2.lr, origin.lr) == (1.5e-6, 1e-6, 1e-6)
     assert {origin.train_phase1.batch_size, origin.train_phase2.batch_size} == {3}
@@ -331,7 +331,7 @@ def test_a_stage_with_a_wrong_key_ends_before_any_work(tmp_path, script):
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
-def test_a_wrong_key_at_the_top_is_told_by_the_check_before_a_run(tmp_path):
+def test_the_check_before_a_run_reports_an_unknown_key_at_the_top(tmp_path):
     (tmp_path / "params.yaml").write_text(DEFAULT.replace("\nseed: 1", "\nseed: 1\nlrr: 1e-4", 1), encoding="utf-8")
     result = call(tmp_path, "-m", "voicetune", "check")
     assert result.returncode == 1
@@ -341,7 +341,7 @@ def test_a_wrong_key_at_the_top_is_told_by_the_check_before_a_run(tmp_path):
 
 
 def test_every_stage_refuses_a_wrong_key_of_another_stage(tmp_path, monkeypatch):
-    """Nothing runs before the whole file is right, with plain `dvc repro` too."""
+    """No stage runs before the whole file is right, not even with a plain `dvc repro`."""
     (tmp_path / "params.yaml").write_text(DEFAULT.replace("  dropout: 0.0", "  drop: 0.0\n  dropout: 0.0", 1))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["src/prepare.py"])
@@ -349,8 +349,8 @@ def test_every_stage_refuses_a_wrong_key_of_another_stage(tmp_path, monkeypatch)
         entry.run(lambda: pytest.fail("the stage ran"))
 
 
-def test_a_file_is_written_as_dvc_writes_it(tmp_path):
-    """So that `dvc exp run -S` changes the line of the key alone."""
+def test_dvc_changes_only_the_line_of_the_key_that_it_sets(tmp_path):
+    """The files have DVC's own layout, so that `dvc exp run -S` changes only the line of the key."""
     from dvc.fs import localfs
     from dvc.utils.serialize import modify_yaml
 

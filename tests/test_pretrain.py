@@ -1,4 +1,4 @@
-"""How the tiny base is made, from its texts to its figures: every stage's script, by DVC, in small."""
+"""Make a very small base with the scripts and the DVC pipeline of pretrain/, from texts to figures."""
 
 import ast
 import json
@@ -20,14 +20,14 @@ CLIPS, EVERY = 48, 4
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a command in a folder; what it printed."""
+    """Run a command in a folder, and return what it printed."""
     result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout + result.stderr
 
 
 def small(settings: dict) -> dict:
-    """The base's own parameters, made small: two voices of espeak-ng, a few dozen clips, a few steps a stage."""
+    """Make the parameters of pretrain/ small: two voices of espeak-ng, a few dozen clips, a few steps a stage."""
     settings["speech"] |= {
         "clips": CLIPS,
         "validation_every": EVERY,
@@ -45,7 +45,7 @@ def small(settings: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def remade(tmp_path_factory) -> Path:
-    """`pretrain/` with small parameters and nothing made yet, in a repository of its own, after `dvc repro`."""
+    """Copy pretrain/ without its results into a new repository, make its parameters small, and run `dvc repro`."""
     root = tmp_path_factory.mktemp("repository")
     made = shutil.ignore_patterns("work", "bundle", "dvc.lock", "heard.json", "__pycache__", "tmp", "cache")
     shutil.copytree(ROOT / "pretrain", root / "pretrain", ignore=made)
@@ -63,7 +63,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_every_stage_leaves_what_it_should(remade):
+def test_every_stage_writes_exactly_its_files(remade):
     names = {"gpt.safetensors", "bundle.json", "dvae.safetensors", "dvae.json", "vocab.json"}
     assert files(remade / "bundle") == names
     work = files(remade / "work")
@@ -82,7 +82,7 @@ def test_every_stage_leaves_what_it_should(remade):
 
 
 @pytest.mark.slow
-def test_the_bundle_says_what_it_was_made_of(remade):
+def test_the_bundle_records_its_sizes_and_provenance(remade):
     facts = json.loads((remade / "bundle" / "bundle.json").read_text())
     assert facts["gpt"] == {"layers": 2, "width": 32, "heads": 2}
     assert facts["provenance"]["clips"] == 2 * CLIPS - CLIPS // EVERY
@@ -90,7 +90,7 @@ def test_the_bundle_says_what_it_was_made_of(remade):
 
 
 @pytest.mark.slow
-def test_it_is_heard_on_sentences_and_on_phrases(remade):
+def test_the_base_is_measured_on_sentences_and_phrases(remade):
     heard = json.loads((remade / "heard.json").read_text())
     assert set(heard) == {"sentences", "phrases"}
     for figures in heard.values():
@@ -109,14 +109,14 @@ def test_finished_parts_of_the_speech_are_not_spoken_again(remade):
 
 
 def in_pretrain(code: str) -> str:
-    """What a line of Python prints that runs beside the stages."""
+    """Run a line of Python that can import the scripts of pretrain/, and return what it prints."""
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'pretrain'}"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
 
-def test_texts_are_sentences_with_no_rule_left_open_and_follow_from_the_seed():
+def test_generated_texts_are_whole_sentences_and_depend_only_on_the_seed():
     code = (
         "import numpy, texts; shares = {'short': 0.4, 'sentence': 0.5, 'quiz': 0.1}\n"
         "print([[t.draw() for _ in range(300)] for t in"
@@ -133,12 +133,12 @@ def test_texts_are_sentences_with_no_rule_left_open_and_follow_from_the_seed():
     assert any(len(text.split()) == 1 for text in first)
 
 
-def test_a_text_becomes_the_symbols_of_its_words_each_with_its_place():
+def test_a_text_becomes_phonemes_with_the_position_of_each_word():
     found = ast.literal_eval(in_pretrain("import phonemes; print(phonemes.stretches('Yes, the rain of the day!'))"))
     assert found == [(0, "jˈɛs,"), (5, "ðə"), (9, "ɹˈAn"), (14, "ʌvðə"), (21, "dˈA!")]
 
 
-def test_sound_that_is_played_faster_is_shorter_and_its_moments_come_sooner():
+def test_faster_sound_is_shorter_and_has_earlier_times():
     code = (
         "import numpy, voices; t = numpy.arange(24000) / 24000\n"
         "tone = 0.3 * numpy.sin(2 * numpy.pi * 200 * t)\n"
@@ -153,7 +153,7 @@ def test_sound_that_is_played_faster_is_shorter_and_its_moments_come_sooner():
     assert sounds[0][1] == pytest.approx(0.4, abs=0.02)
 
 
-def test_each_frame_has_the_symbol_that_is_spoken_then():
+def test_each_frame_has_the_phoneme_spoken_at_its_time():
     code = "import dvae; print([dvae.symbols_at(s, 10).tolist() for s in ([[5, -0.01], [6, 0.03], [7, 0.06]], None)])"
     known, unknown = ast.literal_eval(in_pretrain(code))
     assert known == [5, 5, 5, 6, 6, 6, 7, 7, 7, 7]  # a frame is 11.6 ms

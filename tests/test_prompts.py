@@ -1,4 +1,4 @@
-"""Recorded prompts of real speakers in Spanish, French, Italian and Russian, through prepare, encode and recognition.
+"""Recorded prompts of real speakers in Spanish, French, Italian and Russian: prepare, encode and recognise them.
 
 VOICETUNE_PROMPTS: a folder in which Debian's packages asterisk-core-sounds-{es,fr,it,ru} and their -g722 are unpacked
 (`apt-get download`, `dpkg -x`). VOICETUNE_ASR: a folder with a multilingual CTranslate2 Whisper model, base or larger.
@@ -31,7 +31,7 @@ pytestmark = [
 
 @pytest.fixture(params=sorted(CEILINGS))
 def prompts(request) -> tuple[str, dict[str, str], dict[str, Path]]:
-    """Language, and of each prompt what is said and its recording."""
+    """Return a language, and for each prompt its text and its recording."""
     texts, paths = asterisk.transcripts(PROMPTS, request.param), asterisk.recordings([PROMPTS], request.param)
     both = sorted(set(texts) & set(paths))
     assert len(both) > 300
@@ -46,7 +46,7 @@ def test_every_transcript_becomes_tokens(prompts):
     assert [fault for clip in clips if (fault := encoding.faults(clip, words)) and " text tokens" not in fault] == []
 
 
-def test_recordings_are_prepared(prompts, tmp_path):
+def test_most_recordings_pass_prepare(prompts, tmp_path):
     language, _, _ = prompts
     asterisk.write_ljspeech([PROMPTS], tmp_path, language)
     source = LJSpeechSource(name="s", path=str(tmp_path), speaker="s", language=language, reader="ljspeech")
@@ -59,7 +59,7 @@ def test_recordings_are_prepared(prompts, tmp_path):
 
 
 @pytest.mark.skipif(not ASR.is_dir(), reason="VOICETUNE_ASR names no folder with a model")
-def test_recordings_are_heard_as_they_are_written(prompts):
+def test_the_recogniser_reads_the_recordings_with_a_low_cer(prompts):
     language, texts, paths = prompts
     recogniser = Recogniser(str(ASR), language, "cpu")
     long = [name for name, text in texts.items() if len(text) > 25]

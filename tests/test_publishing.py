@@ -1,4 +1,4 @@
-"""models/voice: what is published, how it is to speak, who uses that; and that it is whole or not there."""
+"""models/voice: what stage publish writes, its decoding settings, who uses them, and what an interruption leaves."""
 
 import json
 import multiprocessing
@@ -34,7 +34,7 @@ DECODING = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "repetition_penalty":
 
 @pytest.fixture
 def repository(small_base, dataset, tmp_path, monkeypatch) -> Path:
-    """A folder with parameters, data, and the models base and phase2, to be in. The base has a speaker of its own."""
+    """Work in a folder with parameters, data, and the models base and phase2. The base has a speaker of its own."""
     place = tmp_path / "repository"
     (place / "models").mkdir(parents=True)
     (place / "data/spoken").mkdir(parents=True)
@@ -69,7 +69,7 @@ def said_of(path: Path) -> dict:
 
 @pytest.fixture
 def asked(monkeypatch) -> list[tuple[list[Line], Decoding]]:
-    """What a voice is asked to say, and with which decoding; it answers with codes of its own."""
+    """Replace the drawing of codes by fixed codes. Return the lines and decoding settings of each call."""
     calls: list[tuple[list[Line], Decoding]] = []
 
     def codes(_voice, lines, _speakers, settings, _seed):
@@ -80,10 +80,10 @@ def asked(monkeypatch) -> list[tuple[list[Line], Decoding]]:
     return calls
 
 
-# What is published
+# The published folder
 
 
-def test_the_published_folder_is_the_model_and_says_how_it_speaks(repository):
+def test_the_published_folder_is_the_model_with_its_decoding_settings(repository):
     publish.main()
     source = Path("models/phase2")
     published, model = bytes_of(VOICE), bytes_of(source)
@@ -102,7 +102,7 @@ def test_the_published_folder_is_the_model_and_says_how_it_speaks(repository):
     assert set(voice.speakers()) == {SPEAKER}
 
 
-def test_its_language_is_the_one_that_most_of_the_training_clips_have(repository, dataset):
+def test_the_published_language_is_that_of_most_training_clips(repository, dataset):
     codes = Codes(dataset / "codes")
     others = ["hu"] * 6 + ["en"] * (len(codes.training) - 6)
     for i, language in zip(codes.training, others, strict=True):
@@ -112,11 +112,11 @@ def test_its_language_is_the_one_that_most_of_the_training_clips_have(repository
     assert Voice(VOICE).language == "hu"
 
 
-def test_a_published_base_speaks_as_the_datasets_speakers_and_not_its_own(repository):
+def test_a_published_base_has_the_speakers_of_the_dataset_only(repository):
     assert set(folder.speakers(Path("models/base"))) == {"stranger"}
     write_params(publish="base")
     one = {"gpt_cond_latent": torch.ones(1, 32, 64), "speaker_embedding": torch.ones(1, 512, 1)}
-    studio = {f"studio {i}": one for i in range(58)}  # as XTTS v2 has them
+    studio = {f"studio {i}": one for i in range(58)}  # XTTS v2 has 58 such speakers
     torch.save(folder.speakers(Path("models/base")) | studio, Path("models/base") / folder.SPEAKERS)
     publish.main()
     heard = Voice(VOICE).speakers()
@@ -127,7 +127,7 @@ def test_a_published_base_speaks_as_the_datasets_speakers_and_not_its_own(reposi
     assert len(folder.speakers(Path("models/base"))) == 59
 
 
-def test_a_published_base_is_synthesized_in_the_datasets_voice_alone(repository, asked):
+def test_a_published_base_is_synthesized_only_in_the_voice_of_the_dataset(repository, asked):
     write_params(publish="base")
     publish.main()
     synthesize.main()
@@ -142,7 +142,7 @@ def test_a_model_that_did_not_speak_cannot_be_published(repository):
     assert not VOICE.exists()
 
 
-def test_another_temperature_changes_what_the_folder_says_and_nothing_else(repository):
+def test_another_temperature_changes_only_voicetune_json(repository):
     publish.main()
     before, said = bytes_of(VOICE), said_of(VOICE)
     write_params(decoding={**DECODING, "temperature": 0.2})
@@ -153,7 +153,7 @@ def test_another_temperature_changes_what_the_folder_says_and_nothing_else(repos
     assert said_of(VOICE) == said
 
 
-# Who uses it
+# Who uses its decoding settings
 
 
 def say(*arguments: str) -> None:
@@ -161,9 +161,9 @@ def say(*arguments: str) -> None:
     given.run(given)
 
 
-def test_say_speaks_as_the_folder_says_unless_it_is_told(repository, asked):
+def test_say_uses_the_decoding_of_the_folder_unless_options_override_it(repository, asked):
     publish.main()
-    write_params(decoding={**DECODING, "temperature": 0.1})  # what the parameters became since is not what it is
+    write_params(decoding={**DECODING, "temperature": 0.1})  # the folder's own decoding counts, not these
     say()
     say("--temperature", "0.9")
     say("--repetition-penalty", "3", "--language", "hu")
@@ -172,38 +172,38 @@ def test_say_speaks_as_the_folder_says_unless_it_is_told(repository, asked):
     assert [lines[0].language for lines, _ in asked] == ["en", "en", "hu"]
 
 
-def test_say_uses_the_folders_language(repository, asked):
+def test_say_uses_the_language_of_the_folder(repository, asked):
     publish.main()
     (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
     say()
     assert asked[0][0][0].language == "hu"
 
 
-def test_the_stage_synthesize_speaks_as_the_folder_says(repository, asked):
+def test_stage_synthesize_uses_the_decoding_of_the_folder(repository, asked):
     publish.main()
     write_params(decoding={**DECODING, "temperature": 0.1})
     synthesize.main()
-    assert [settings.model_dump() for _, settings in asked] == [DECODING] * 4, "the lines, and three that are timed"
+    assert [settings.model_dump() for _, settings in asked] == [DECODING] * 4, "the lines, and three for timing"
     rows = json.loads(Path("data/samples/manifest.json").read_text())
     assert [row["model"] for row in rows] == ["voice"] * 3
 
 
-def test_a_folder_that_does_not_say_how_speaks_as_the_parameters_do(repository, asked):
+def test_a_folder_without_decoding_uses_that_of_params_yaml(repository, asked):
     say("--model", "models/phase2")
     assert asked[0][1].model_dump() == DECODING
 
 
-def test_a_folder_that_does_not_say_how_outside_a_repository_is_one_sentence(repository, asked, tmp_path, monkeypatch):
+def test_a_folder_without_decoding_outside_a_repository_is_one_sentence(repository, asked, tmp_path, monkeypatch):
     alone = Path(shutil.copytree("models/phase2", tmp_path / "alone" / "anna"))
     monkeypatch.chdir(alone.parent)
-    with pytest.raises(UserError, match=r"anna does not say how to draw its codes; `dvc repro publish`"):
+    with pytest.raises(UserError, match=r"anna/voicetune\.json has no 'decoding'; speak with models/voice"):
         say("--model", "anna")
     assert asked == []
     assert not Path("said.wav").exists()
 
 
-def test_a_stock_folder_is_spoken_with_as_the_stock_client_does(repository, asked):
-    """By its config.json, whatever params.yaml says: nobody measured that with it."""
+def test_a_stock_folder_uses_the_decoding_of_its_config_json(repository, asked):
+    """Its config.json gives the decoding settings. Those of params.yaml were not measured with it."""
     stock = Path(shutil.copytree("models/base", "stock"))
     (stock / folder.OURS).unlink()
     settings = json.loads((stock / "config.json").read_text())
@@ -222,7 +222,7 @@ def test_the_card_of_an_export_names_the_folders_language(repository):
     assert 'language="hu"' in Path("anna/README.md").read_text()
 
 
-def test_a_folder_that_says_it_wrongly_is_one_sentence(repository, asked):
+def test_a_folder_with_wrong_decoding_is_one_sentence(repository, asked):
     publish.main()
     (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "decoding": {**DECODING, "temperature": 9}}))
     wanted = r"voicetune\.json: 'temperature' is 9, but should be: .* 2; take the file that belongs to the model\.$"
@@ -230,10 +230,10 @@ def test_a_folder_that_says_it_wrongly_is_one_sentence(repository, asked):
         say()
 
 
-# Whole, or not there
+# An interruption leaves no half-written folder
 
 
-def test_a_publishing_that_is_stopped_leaves_the_voice_before_it(repository, monkeypatch):
+def test_an_interrupted_publishing_leaves_the_earlier_voice(repository, monkeypatch):
     publish.main()
     before = bytes_of(VOICE)
     write_params(publish="base")
@@ -256,7 +256,7 @@ def test_a_publishing_that_is_stopped_leaves_the_voice_before_it(repository, mon
     assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
 
 
-def test_a_phase_that_is_stopped_leaves_the_voice_as_it_was(repository, small_base, dataset):
+def test_an_interrupted_phase_leaves_the_voice_unchanged(repository, small_base, dataset):
     publish.main()
     before = bytes_of(VOICE)
     status, said = run_and_signal(repository, small_base, dataset, 6, signal.SIGTERM)
@@ -266,11 +266,11 @@ def test_a_phase_that_is_stopped_leaves_the_voice_as_it_was(repository, small_ba
     assert not list(repository.glob("out*"))
 
 
-# Who chooses it
+# Choosing the best model by ear, and training on from a published one
 
 
-def test_a_judge_hears_validation_sentences_alone(small_base, dataset, asked, monkeypatch):
-    """All that it may speak are those, and no recording of a test clip is opened."""
+def test_a_judge_uses_only_validation_sentences(small_base, dataset, asked, monkeypatch):
+    """The judge speaks only validation sentences, and opens no recording of a test clip."""
     codes, opened = Codes(dataset / "codes"), []
     read = soundfile.read
 
@@ -292,8 +292,8 @@ def test_a_judge_hears_validation_sentences_alone(small_base, dataset, asked, mo
     assert not {codes.clips[i].file for i in codes.test} & set(opened)
 
 
-def test_a_phase_does_not_inherit_how_its_base_was_published(repository, tmp_path):
-    """A published voice may be the base of the next training; that one has its own language and decoding."""
+def test_a_phase_does_not_inherit_the_published_settings_of_its_base(repository, tmp_path):
+    """A published voice may be the base of another training, whose language and decoding may differ."""
     publish.main()
     folder.close(tmp_path / "child", VOICE, Voice(VOICE).xtts.gpt.state_dict(), {}, {"steps": 1})
     added = {"published", "language", "decoding", "references"}

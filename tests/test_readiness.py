@@ -1,4 +1,4 @@
-"""What a run will need is looked for before a phase trains, and each lack is one sentence with key and remedy."""
+"""Before a phase trains, the run's needs are checked. Each lack gives one sentence with the key and the remedy."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ GB = 1_000_000_000
 
 
 def params(tmp_path: Path, name: str = "params.yaml", **changes) -> whole.Params:
-    """A parameter file with some sections changed, and every source in one language."""
+    """Parameters with some sections changed and, if `language` is given, with every source in that language."""
     settings = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
     for source in settings["prepare"]["sources"]:
         source["language"] = changes.get("language", source["language"])
@@ -44,7 +44,7 @@ DEAF = {"evaluate": {"measures": ["mos", "similarity", "prosody"]}}
         (DEAF | {"train_phase2": {"select": "mos"}}, []),
     ],
 )
-def test_the_recogniser_is_asked_for_the_languages_that_it_will_read_and_for_no_others(tmp_path, changes, languages):
+def test_the_recogniser_is_checked_only_for_the_languages_that_it_will_read(tmp_path, changes, languages):
     given = params(tmp_path, language="hu", base="xtts_v2", **changes)
     assert readiness.languages_read(given) == languages
     if languages:
@@ -57,12 +57,12 @@ def test_the_recogniser_is_asked_for_the_languages_that_it_will_read_and_for_no_
 
 
 @pytest.mark.parametrize("changes", [{"language": "hu"}, {"synthesize": {"language": "hu"}}])
-def test_a_language_that_the_tiny_base_does_not_speak_is_refused_before_anything_runs(tmp_path, changes):
+def test_a_language_that_the_tiny_base_does_not_speak_is_refused(tmp_path, changes):
     with pytest.raises(UserError, match=r"is 'hu', but the tiny base speaks en only; .* presets/xtts_v2.yaml"):
         readiness.check_params(params(tmp_path, asr="small", **changes))
 
 
-def test_what_an_optimizer_needs_is_missed_before_the_phase_before_it_trains(tmp_path, monkeypatch):
+def test_missing_bitsandbytes_is_reported_before_any_phase_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(readiness.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"train_phase2.optimizer is adamw8bit, but .*pip install bitsandbytes"):
         readiness.check_params(params(tmp_path, train_phase2={"optimizer": "adamw8bit"}))
@@ -71,7 +71,7 @@ def test_what_an_optimizer_needs_is_missed_before_the_phase_before_it_trains(tmp
 
 @pytest.fixture
 def large(tmp_path):
-    """A project with a model of the published one's size; its file is a hole."""
+    """A project with a model file of the published size. The file is sparse."""
     (tmp_path / "models/base").mkdir(parents=True)
     with (tmp_path / "models/base/model.pth").open("wb") as file:
         file.truncate(1_867_929_118)
@@ -79,7 +79,7 @@ def large(tmp_path):
 
 
 def needed(place: Path, phase: str, monkeypatch, **changes) -> float:
-    """How many GB are asked for where there are none."""
+    """Return how many GB the check asks for on a full disk."""
     monkeypatch.setattr(readiness.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
     given = params(place, "presets/xtts_v2.yaml", **changes)
     with pytest.raises(UserError, match=r"free, and train_phase\d, .* make room .* lora_rank or optimizer") as told:
@@ -87,25 +87,25 @@ def needed(place: Path, phase: str, monkeypatch, **changes) -> float:
     return float(re.search(r"need about ([\d.]+) GB", str(told.value))[1])
 
 
-def test_room_for_states_and_models_is_asked_for_at_full_size(large, monkeypatch):
-    """docs/gpu.md: 21 GB of states in the training; three more models of 1.9 GB; half a GB for the rest."""
+def test_disk_space_is_checked_for_states_and_models(large, monkeypatch):
+    """docs/gpu.md says: 21 GB of states, three more models of 1.9 GB, and half a GB for the rest."""
     assert readiness._STATES == checkpoint._KEPT + 1
     assert needed(large, "train_phase1", monkeypatch) == pytest.approx(21.3 + 3 * 1.87 + 0.5, abs=0.1)
     assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 2 * 1.87 + 0.5, abs=0.1)
     lora = {"train_phase1": {"lora_rank": 16}}
     assert needed(large, "train_phase1", monkeypatch, **lora) == pytest.approx(10.7 + 3 * 1.87 + 0.5, abs=0.1)
-    (large / "models/voice").mkdir()  # what is there is made anew in its place
+    (large / "models/voice").mkdir()  # an existing model is replaced and needs no more room
     assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 1.87 + 0.5, abs=0.1)
     for name in ("train_phase1-a", "train_phase2-b"):
         assert needed(large, "train_phase2", monkeypatch) == pytest.approx(21.3 + 1.87 + 0.5, abs=0.1)
         (large / "state" / name).mkdir(parents=True)
-        with (large / "state" / name / "step-1.pt").open("wb") as file:  # phase 2 goes on
+        with (large / "state" / name / "step-1.pt").open("wb") as file:  # a state of phase 2 that will be resumed
             file.truncate(30 * GB)
     assert needed(large, "train_phase2", monkeypatch) == pytest.approx(1.87 + 0.5, abs=0.1)
 
 
-def test_a_state_is_estimated_as_large_as_it_is(tmp_path, bundle_base):
-    """AdamW's state of the tiny model: three times its weights, and the best ones once more."""
+def test_the_estimated_size_of_a_state_is_right(tmp_path, bundle_base):
+    """AdamW's state of the tiny model is four times its weights: weights, two moments, and the best weights."""
     import torch
 
     from voicetune.xtts import folder
@@ -117,7 +117,7 @@ def test_a_state_is_estimated_as_large_as_it_is(tmp_path, bundle_base):
     assert torch.float32 == next(v.dtype for n, v in folder.state(weights).items() if n.startswith("gpt."))
 
 
-def test_dvcs_copies_count_where_its_cache_copies(large):
+def test_dvcs_copies_count_only_if_its_cache_copies(large):
     from dvc.repo import Repo
 
     with Repo.init(str(large), no_scm=True) as repo, repo.config.edit() as settings:
@@ -129,7 +129,7 @@ def test_dvcs_copies_count_where_its_cache_copies(large):
     assert sorted(path.name for path in large.iterdir()) == [".dvc", ".dvcignore", "models"]
 
 
-def test_a_phase_hears_the_sentence_and_not_a_traceback(tmp_path, monkeypatch):
+def test_a_phase_passes_the_sentence_of_the_check_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^params.yaml is missing; run this in the repository's folder.$"):
         readiness.ask("train_phase1")()

@@ -1,4 +1,4 @@
-"""Where the recogniser's weights come from, and on what it reads. A stand-in for a GPU records what is asked."""
+"""Where the recogniser's weights come from, and on which device it reads. A fake GPU records the calls."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ NO_LIBRARY = RuntimeError("Library libcublas.so.12 is not found or cannot be loa
 
 @pytest.fixture
 def loaded(monkeypatch, tmp_path):
-    """Stands in for a GPU and for faster-whisper; what was loaded, and `fails`: what a GPU raises when it reads."""
+    """Fake a GPU and faster-whisper. `asked` holds the arguments of each load. `fails` is the error of the GPU."""
     made = SimpleNamespace(asked=[], fails=None)
     (tmp_path / "model.bin").touch()
 
@@ -45,7 +45,7 @@ def test_the_weights_are_loaded_once_for_all_sounds_and_languages(loaded, tmp_pa
     assert loaded.asked == [{"device": "cuda", "compute_type": "float16", "num_workers": 4}]
 
 
-def test_on_a_cpu_a_sound_has_one_thread_and_eight_bits(loaded, tmp_path, monkeypatch):
+def test_on_a_cpu_each_worker_has_one_thread_and_8_bit_weights(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(recogniser.os, "cpu_count", lambda: 12)
     Recogniser(str(tmp_path), "hu", "cpu")
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 0)
@@ -53,8 +53,8 @@ def test_on_a_cpu_a_sound_has_one_thread_and_eight_bits(loaded, tmp_path, monkey
     assert loaded.asked == 2 * [{"device": "cpu", "compute_type": "int8", "cpu_threads": 1, "num_workers": 12}]
 
 
-def test_a_gpu_that_cannot_be_used_is_found_when_the_model_is_opened(loaded, tmp_path, capsys):
-    """CTranslate2 misses its libraries only when it reads."""
+def test_an_unusable_gpu_is_noticed_when_the_model_is_opened(loaded, tmp_path, capsys):
+    """CTranslate2 notices missing libraries only when it reads a sound."""
     loaded.fails = NO_LIBRARY
     assert Recogniser(str(tmp_path), "hu", "auto").transcribe(np.ones(8000, np.float32), 16000) == "hu 8000"
     assert [asked["device"] for asked in loaded.asked] == ["cuda", "cpu"]
@@ -63,7 +63,7 @@ def test_a_gpu_that_cannot_be_used_is_found_when_the_model_is_opened(loaded, tmp
         Recogniser(str(tmp_path), "hu", "cuda")
 
 
-def test_a_recogniser_that_is_not_on_this_machine_is_fetched_once(monkeypatch, tmp_path, capsys):
+def test_a_recogniser_is_downloaded_once(monkeypatch, tmp_path, capsys):
     asked = []
 
     def download_model(name: str, local_files_only: bool = False) -> str:
@@ -85,7 +85,7 @@ def test_a_recogniser_that_is_not_on_this_machine_is_fetched_once(monkeypatch, t
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )
-def test_what_cannot_be_fetched_is_one_sentence_with_a_remedy(monkeypatch, error, told):
+def test_a_failed_download_is_one_sentence_with_a_remedy(monkeypatch, error, told):
     def download_model(name: str, local_files_only: bool = False) -> str:
         raise LocalEntryNotFoundError("not cached") if local_files_only else error
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_fetched_is_one_sentence_with_a_remedy(monkeypatch, error
     assert "\n" not in str(said.value)
 
 
-def test_a_folder_without_a_model_and_an_unknown_name_are_told_apart(tmp_path):
+def test_a_folder_without_a_model_and_an_unknown_name_give_different_errors(tmp_path):
     recogniser._load.cache_clear()
     with pytest.raises(UserError, match=r"asr is .* holds no model that can be read"):
         Recogniser(str(tmp_path), "hu", "cpu")

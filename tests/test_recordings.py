@@ -1,4 +1,4 @@
-"""Recordings of one's own, added as documented, with DVC's real commands: remote, clone, experiment, cleaning."""
+"""A user's recordings, added as documented, with DVC's real commands: remote, clone, experiment, cleaning."""
 
 import shutil
 from pathlib import Path
@@ -16,12 +16,12 @@ MINE = "data/raw/mine"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder: its path there, and its bytes."""
+    """The path inside the folder and the bytes of every file."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def record(folder: Path) -> dict[str, bytes]:
-    """A source in LJSpeech's layout, spoken by espeak-ng; its contents."""
+    """Write a source in LJSpeech's layout, spoken by espeak-ng, and return its contents."""
     (folder / "wavs").mkdir(parents=True)
     for number, text in enumerate(TEXTS):
         soundfile.write(folder / f"wavs/m-{number}.wav", espeak.speak(text, "en-us+f3"), espeak.SAMPLE_RATE)
@@ -31,7 +31,7 @@ def record(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """A repository with recordings in data/raw/mine, added and committed as documented; and the recordings."""
+    """A repository with recordings in data/raw/mine, added and committed as documented, and their contents."""
     settings = yaml.safe_load(small_params())
     source = {"name": "mine", "reader": "ljspeech", "path": MINE, "speaker": "anna", "language": "en"}
     settings["prepare"]["sources"] = [source]
@@ -40,7 +40,7 @@ def own(tmp_path_factory):
     recordings = record(folder / MINE)
     (folder / "data/raw/session.zip").write_bytes(bytes(1000))
     (folder / "data/raw/take.wav").write_bytes(bytes(1000))
-    assert run(folder, "git", "status", "--porcelain", "-uall") == "", "git would take the recordings in"
+    assert run(folder, "git", "status", "--porcelain", "-uall") == "", "git ignores the recordings"
     run(folder, "dvc", "add", "-q", MINE)
     assert run(folder, "git", "status", "--porcelain", "-uall").split() == ["??", f"{MINE}.dvc"]
     commit(folder, "recordings")
@@ -49,7 +49,7 @@ def own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pulled(own, tmp_path_factory):
-    """Another clone, after `dvc pull` from a remote that the first has pushed to."""
+    """Another clone after `dvc pull`, from a remote to which the first clone pushed."""
     folder, _ = own
     place = tmp_path_factory.mktemp("other")
     run(folder, "dvc", "remote", "add", "-q", "-d", "store", str(place / "store"))
@@ -60,8 +60,8 @@ def pulled(own, tmp_path_factory):
     return place / "clone"
 
 
-def test_dvc_takes_no_tracked_folder_for_ignored():
-    """DVC asks its own git library, which is not of git's opinion about patterns such as `folder/*`."""
+def test_dvc_does_not_consider_a_tracked_folder_ignored():
+    """DVC uses its own git library, which reads patterns such as `folder/*` otherwise than git does."""
     tracked = [Path(name) for name in run(ROOT, "git", "ls-files").splitlines()]
     folders = {folder for path in tracked for folder in path.parents} - {Path(".")}
     git = Git(str(ROOT))
@@ -69,17 +69,17 @@ def test_dvc_takes_no_tracked_folder_for_ignored():
     assert [str(path) for path in tracked if git.is_ignored(str(ROOT / path))] == []
 
 
-def test_dvc_knows_the_recordings(own):
+def test_dvc_tracks_the_recordings(own):
     folder, _ = own
     assert f"{MINE}.dvc" in run(folder, "dvc", "dag", "--dot", "prepare")
     assert MINE in run(folder, "dvc", "data", "status", "--json", "--unchanged")
-    # a folder in a folder is refused with a sentence, rather than lost
+    # a folder inside a folder is refused with a sentence
     shutil.copytree(folder / MINE, folder / "data/raw/studio/mine")
     assert "git-ignored" in run(folder, "dvc", "add", "data/raw/studio/mine", ok=False)
     shutil.rmtree(folder / "data/raw/studio")
 
 
-def test_recordings_travel_with_push_and_pull(own, pulled):
+def test_push_and_pull_transfer_the_recordings(own, pulled):
     _, recordings = own
     assert contents(pulled / MINE) == recordings
     assert not (pulled / "data/raw/session.zip").exists()
@@ -91,10 +91,10 @@ def test_an_experiment_in_a_temporary_folder_has_the_recordings(own, pulled):
         run(folder, "dvc", "exp", "run", "--temp", "-n", "beside", "prepare")
         (kept,) = run(folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps/**/beside").split()
         outs = yaml.safe_load(run(folder, "git", "show", f"{kept}:dvc.lock"))["stages"]["prepare"]["outs"]
-        assert {out["path"]: out.get("nfiles") for out in outs}["data/clips"] == len(TEXTS) + 2, "with its two tables"
+        assert {out["path"]: out.get("nfiles") for out in outs}["data/clips"] == len(TEXTS) + 2, "clips and two tables"
 
 
-def test_the_page_beside_the_recordings_is_no_recording(own):
+def test_prepare_does_not_depend_on_the_readme_beside_the_recordings(own):
     folder, _ = own
     page = folder / "data/raw/README.md"
     run(folder, "dvc", "repro", "-q", "prepare")
@@ -109,7 +109,7 @@ def test_the_page_beside_the_recordings_is_no_recording(own):
     metadata.write_bytes(texts)
 
 
-def test_cleaning_the_cache_leaves_the_recordings(own):
+def test_cleaning_the_cache_keeps_the_recordings(own):
     folder, recordings = own
     run(folder, "dvc", "gc", "-w", "-f")
     shutil.rmtree(folder / MINE)

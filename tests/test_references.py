@@ -1,4 +1,4 @@
-"""Which reference a speaker is heard in: what is tried, by what it is judged, and what a tie keeps."""
+"""Choosing the best reference of a speaker: the candidates, the validation mel CE, and a tie."""
 
 import json
 
@@ -26,15 +26,15 @@ def codes(dataset) -> Codes:
     return Codes(dataset / "codes")
 
 
-def test_what_is_tried(codes):
+def test_candidates_are_distinct_sets_of_training_clips(codes):
     tried = references.candidates(codes, SPEAKER)
-    assert tried[0] == conditioning.longest(codes, SPEAKER), "what was heard before there was a choice"
+    assert tried[0] == conditioning.longest(codes, SPEAKER), "the longest clips come first"
     assert tried == references.candidates(codes, SPEAKER)
     assert len({tuple(sorted(one)) for one in tried}) == len(tried) >= 3
     assert {i for one in tried for i in one} <= set(codes.training.tolist())
 
 
-def test_the_mel_ce_is_that_of_the_training_loss_given_the_same_latents(xtts, codes):
+def test_the_mel_ce_equals_the_training_loss_with_the_same_latents(xtts, codes):
     some = codes.validation
     mel = codes.mel(0)[:80].T[None].astype(np.float32)
     batch = assemble(codes, given(some, np.repeat(mel, len(some), 0)), Recipe(), Tokens.of(xtts.gpt))
@@ -46,7 +46,7 @@ def test_the_mel_ce_is_that_of_the_training_loss_given_the_same_latents(xtts, co
     assert abs(other - expected) > 1e-4
 
 
-def test_the_best_on_the_validation_clips_is_kept(xtts, codes, dataset, monkeypatch):
+def test_the_reference_with_the_lowest_validation_mel_ce_is_chosen(xtts, codes, dataset, monkeypatch):
     tried, judged = references.candidates(codes, SPEAKER), []
 
     def of(better: int, by: float):
@@ -69,7 +69,7 @@ def test_the_best_on_the_validation_clips_is_kept(xtts, codes, dataset, monkeypa
     assert not torch.equal(better.speaker["gpt_cond_latent"], heard["gpt_cond_latent"])
 
 
-def test_a_speaker_without_validation_clips_is_heard_in_the_longest(xtts, dataset, tmp_path):
+def test_a_speaker_without_validation_clips_uses_the_longest_clips(xtts, dataset, tmp_path):
     codes = Codes(dataset / "codes")
     codes.validation = codes.validation[:0]
     found = references.best(xtts, "griffin_lim", codes, dataset / "clips", [SPEAKER])

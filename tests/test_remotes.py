@@ -1,6 +1,7 @@
-"""Remotes on S3 and SSH, on this machine's loopback: what docs/remotes.md says, with DVC's real commands.
+"""Remotes on S3 and SSH as docs/remotes.md describes them, with DVC's real commands on this machine's loopback.
 
-A small repository with the project's own .gitignore, .dvc/config and `artifacts:`; one stage stands for the training.
+The repository is small. It has the project's own .gitignore, .dvc/config and `artifacts:`, and one stage that imitates
+a training.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ for number, name in enumerate(sys.argv[1:]):
 
 @pytest.fixture(autouse=True)
 def at_home(monkeypatch, tmp_path):
-    """No setting of whoever runs this: no keys, no ssh configuration, no proxy before the loopback."""
+    """Hide the settings of the person who runs the test: keys, ssh configuration, and a proxy for the loopback."""
     (tmp_path / "home").mkdir()
     for name in [name for name in test_pipeline.ENVIRONMENT if name.startswith(("AWS_", "SSH_"))]:
         monkeypatch.delitem(test_pipeline.ENVIRONMENT, name)
@@ -51,7 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def origin(place: Path) -> Path:
-    """A repository with recordings and a stage, committed and pushed to place/hub, which is bare."""
+    """Make a repository with recordings and a finished stage, and a bare repository place/hub as its origin."""
     folder = place / "origin"
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/raw/README.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ def origin(place: Path) -> Path:
     run(place, "git", "init", "-q", "--bare", "-b", "main", "hub")
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "git", "remote", "add", "origin", str(place / "hub"))
-    run(folder, "git", "config", "user.name", "t")  # gto asks for it
+    run(folder, "git", "config", "user.name", "t")  # gto needs a name and an address
     run(folder, "git", "config", "user.email", "t@t.invalid")
     run(folder, "dvc", "add", "-q", MINE)
     run(folder, "dvc", "repro", "-q")
@@ -74,7 +75,7 @@ def origin(place: Path) -> Path:
 
 
 def goes_round(place: Path, url: str, settings: dict[str, str], secrets: dict[str, str]) -> None:
-    """Push from one clone, pull in another, and get a registered version by its name: the same bytes each time."""
+    """Push from one clone, pull in another, and fetch a registered version by name. The bytes must be the same."""
     folder, other, fetched, voice = origin(place), place / "other", place / "fetched", ARTIFACTS["voice"]["path"]
     run(folder, "dvc", "remote", "add", "-d", "store", url)
     give(folder, secrets, "--local")
@@ -87,7 +88,7 @@ def goes_round(place: Path, url: str, settings: dict[str, str], secrets: dict[st
     run(folder, "dvc", "push", "-q")
 
     run(place, "git", "clone", "-q", "hub", "other")
-    run(other, "dvc", "pull", "-q", voice, ok=False)  # nobody's without the secret
+    run(other, "dvc", "pull", "-q", voice, ok=False)  # refused without the secret
     give(other, secrets, "--local")
     run(other, "dvc", "pull", "-q")
     for name in (MINE, *MODELS):
@@ -105,7 +106,7 @@ def give(folder: Path, settings: dict[str, str], *how: str) -> None:
         run(folder, "dvc", "remote", "modify", *how, "store", name, value)
 
 
-def test_s3(tmp_path):
+def test_push_pull_and_get_with_s3(tmp_path):
     pytest.importorskip("dvc_s3", reason=MISSING.format("dvc-s3"))
     server = pytest.importorskip("moto.server", reason=MISSING.format("moto")).ThreadedMotoServer("127.0.0.1", 0)
     import boto3
@@ -122,7 +123,7 @@ def test_s3(tmp_path):
 
 @contextmanager
 def asyncssh_server(place: Path) -> Iterator[int]:
-    """asyncssh's own SFTP server, which is there wherever dvc-ssh is; its port."""
+    """Run asyncssh's own SFTP server, which comes with dvc-ssh, and yield its port."""
     import asyncssh
 
     loop, listening = asyncio.new_event_loop(), threading.Event()
@@ -146,13 +147,13 @@ def asyncssh_server(place: Path) -> Iterator[int]:
 
 @contextmanager
 def sshd(place: Path) -> Iterator[int]:
-    """OpenSSH's server, as whoever runs the test; its port."""
+    """Run OpenSSH's server as the current user, and yield its port."""
     program = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
     if not program:
         pytest.skip("there is no sshd here; on Debian, `apt-get install openssh-server` brings it")
     if os.getuid() == 0:
-        with suppress(OSError):  # read-only, perhaps: sshd will say so
-            Path("/run/sshd").mkdir(exist_ok=True)  # as its service does when it starts; root's sshd wants it
+        with suppress(OSError):  # if /run is read-only, sshd reports it
+            Path("/run/sshd").mkdir(exist_ok=True)  # sshd needs it as root; its service makes it at the start
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -172,7 +173,7 @@ def sshd(place: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("begin", [asyncssh_server, sshd], ids=["asyncssh", "sshd"])
-def test_ssh(tmp_path, begin):
+def test_push_pull_and_get_with_ssh(tmp_path, begin):
     pytest.importorskip("dvc_ssh", reason=MISSING.format("dvc-ssh"))
     import asyncssh
 

@@ -23,7 +23,7 @@ LINE = Line("Good evening.", "en")
 
 @pytest.fixture(scope="module")
 def rendered_base(small_base, tmp_path_factory) -> Path:
-    """`small_base` with a small renderer, untrained, in its dvae.pth."""
+    """`small_base` with a small untrained renderer in its dvae.pth."""
     out = Path(shutil.copytree(small_base, tmp_path_factory.mktemp("rendered") / "base"))
     dvae, _ = folder.open_dvae(small_base)
     torch.manual_seed(5)
@@ -54,13 +54,13 @@ def test_statistics_are_the_mean_and_the_spread_of_the_louder_frames():
     np.testing.assert_allclose(found[80:], loud.std(1), atol=1e-4)
 
 
-def test_the_renderer_follows_from_its_weights_alone(voice):
+def test_the_sizes_of_the_renderer_follow_from_its_weights(voice):
     weights = voice.renderer.state_dict()
     assert renderer.sizes_of(weights) == {"codebook_dim": 128, "widths": (16, 12, 8), "blocks": (2, 1, 1)}
     assert folder.open_codec(voice.path)[2].state_dict().keys() == weights.keys()
 
 
-def test_four_frames_a_code_and_another_voice_another_mel(voice):
+def test_the_renderer_makes_four_frames_a_code_and_depends_on_the_voice(voice):
     embedded = torch.randn(2, 128, 7, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         one, other = (voice.renderer(embedded, torch.full((2, 160), value)) for value in (-4.0, -1.0))
@@ -103,7 +103,7 @@ def test_recordings_go_through_the_codec_in_their_speakers_voice(voice, dataset)
     assert np.array_equal(take.sound, voice.sound(own, Line(take.clip.text, "en"), found.speaker))
 
 
-def test_a_phase_and_an_export_hand_the_renderer_on(voice, rendered_base, tmp_path):
+def test_a_phase_and_an_export_keep_the_renderer(voice, rendered_base, tmp_path):
     gpt = voice.xtts.gpt.state_dict()
     folder.close(tmp_path / "phase", rendered_base, gpt, {}, {"steps": 1})
     export.export(tmp_path / "phase", tmp_path / "given", "nobody was asked: it is a test")
@@ -126,7 +126,7 @@ def test_a_folder_without_a_renderer_speaks_through_the_dvaes_decoder(small_base
 
 
 def damaged(base: Path, out: Path, change) -> Path:
-    """A copy of a base with changed weights in dvae.pth."""
+    """Copy a base and change weights of its dvae.pth."""
     copied = Path(shutil.copytree(base, out))
     weights = folder.load(copied / "dvae.pth")
     change(weights)
@@ -159,13 +159,13 @@ def test_a_damaged_renderer_is_one_sentence(rendered_base, tmp_path, change, sai
     refused(tmp_path, said)
 
 
-def test_a_renderer_that_is_not_finite_neither_comes_in_nor_goes_out(rendered_base, tmp_path):
+def test_a_renderer_with_nan_is_neither_exported_nor_a_base(rendered_base, tmp_path):
     damaged(rendered_base, tmp_path / "base", lambda w: w["renderer.end.bias"].fill_(torch.nan))
     refused(tmp_path, "end.bias has values that are not finite")
 
 
 def refused(place: Path, said: str) -> None:
-    """The model folder `place`/base is neither exported nor taken as a base."""
+    """Check that the model folder `place`/base can neither be exported nor be a base."""
     for give in (
         lambda: export.export(place / "base", place / "given", None),
         lambda: origins.unfold(str(place / "base"), place / "model", BUNDLE),
@@ -174,7 +174,7 @@ def refused(place: Path, said: str) -> None:
             give()
 
 
-def test_the_bundle_unfolds_to_a_folder_that_speaks_in_the_voice_that_it_hears(tmp_path, sounds):
+def test_the_bundle_makes_a_folder_that_resynthesizes_a_sound(tmp_path, sounds):
     origins.unfold("tiny", tmp_path / "base", BUNDLE)
     voice = Voice(tmp_path / "base")
     assert voice.vocoder == "renderer"

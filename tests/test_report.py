@@ -1,10 +1,11 @@
-"""The report: what it finds in curves whose story is known, and the page that it makes of a repository's results."""
+"""The report: its findings on curves with known answers, and the page that it writes."""
 
 import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import made_up
 import numpy as np
@@ -16,6 +17,7 @@ from voicetune import run_notes
 from voicetune.errors import UserError
 from voicetune.measures import table, takes
 from voicetune.measures.compared import ROWS
+from voicetune.params.models import MODELS
 from voicetune.report import drawing, gather, page
 from voicetune.report.findings import Phase, find
 
@@ -28,8 +30,8 @@ def falling(steps: int, start: float, slope: float, every: int = 10) -> list[tup
     return [(s, start + slope * float(np.log(s))) for s in range(every, steps + 1, every)]
 
 
-# The run that this project comes from. Its owner concluded that phase 2 brought 0.536 nats, that it learned 3.5 times
-# faster a step, and that a mel CE below 2.5 was near. Only the steps of the last three evaluations are not known.
+# The run that this project began with. Its owner concluded that phase 2 gained 0.536 nats, that it learned 3.5 times as
+# fast per step, and that a mel CE below 2.5 was near. Only the steps of the last three evaluations are not known.
 ORIGIN = (
     Phase("phase 1", 5.046, [(1500, 3.507)], clips_per_step=3),
     Phase("phase 2", 3.008, [(1, 2.971), (50, 2.971), (100, 2.978), (150, 2.995)], clips_per_step=3, target=2.5),
@@ -45,7 +47,7 @@ def test_a_phase_without_a_step_says_so():
     assert second.best == (0, 2.4)
 
 
-def test_the_origin_is_contradicted_three_times():
+def test_the_findings_contradict_three_conclusions_about_the_original_run():
     found = find(ORIGIN)
     said = kinds(found)
     assert "began at 3.008, not at the 3.507" in said["gain_before_start"]
@@ -60,7 +62,7 @@ def test_the_origin_is_contradicted_three_times():
     assert {"gain_before_start", "target_out_of_reach", "first_is_best", "rising"} <= warned
 
 
-def test_a_sound_training_gets_no_warning():
+def test_a_good_training_gets_no_warning():
     first = Phase("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=12)
     second = Phase("phase 2", first.best[1], [(10, 1.8), (20, 1.6), (30, 1.5)], clips_per_step=12, target=1.55)
     found = find([first, second], {"mel_ce": change(-0.6, 0.05), "cer": change(-0.1, 0.05)}, 30)
@@ -81,15 +83,15 @@ def test_overfitting_is_validation_rising_while_training_falls():
     assert "rising" in flat
 
 
-def test_a_test_set_that_is_too_small_says_how_large_it_should_be():
+def test_a_test_set_that_is_too_small_gives_the_size_it_would_need():
     phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.98)])]
     said = kinds(find(phases, {"mel_ce": change(-0.02, 0.06)}, 10))
     assert "cannot be told from zero" in said["no_difference"]
     assert said["test_too_small"].startswith("10 test clips show differences above about 0.060")
-    assert "some 90" in said["test_too_small"], "three times as fine takes nine times as many"
+    assert "some 90" in said["test_too_small"], "a third of the difference needs nine times as many clips"
 
 
-def test_what_more_of_phase_1_would_have_given():
+def test_phase_2_is_compared_with_a_longer_phase_1():
     first = Phase("phase 1", 3.0, falling(100, 2.8, -0.2), clips_per_step=12)
     bound = 2.8 - 0.2 * np.log(100 + 50 * 6 / 12)
     for reached, kind in ((bound - 0.2, "better_than_more"), (bound + 0.001, "more_of_the_first")):
@@ -106,19 +108,19 @@ def test_what_more_of_phase_1_would_have_given():
     ("target", "kind", "said"),
     [(1.75, "target_missed", "times its steps"), (0.5, "target_out_of_reach", "within 10 times")],
 )
-def test_whether_a_trend_reaches_the_target(target, kind, said):
+def test_a_trend_is_extrapolated_to_the_target(target, kind, said):
     second = Phase("phase 2", 3.0, falling(100, 2.8, -0.2), target=target)
     assert said in kinds(find([Phase("phase 1", 4.0, [(10, 3.0)]), second]))[kind]
 
 
-def test_a_curve_that_is_all_but_flat_and_a_difference_that_is_all_but_none_are_told():
+def test_a_nearly_flat_curve_and_a_tiny_difference_are_reported():
     first = Phase("phase 1", 3.0, [(10, 2.0)])
     second = Phase("phase 2", 3.0, [(10, 2.0), (20, 2.0 - 1e-9), (30, 2.0 - 2e-9)], target=0.5)
     pair = {"mel_ce": change(-1e-300, 0.1)}
     assert {"target_out_of_reach", "no_difference"} <= set(kinds(find([first, second], pair, 30)))
 
 
-def test_a_voice_that_is_heard_worse_is_said_though_the_loss_fell():
+def test_worse_measures_of_speech_are_reported_although_the_loss_fell():
     phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])]
     pair = {"mel_ce": change(-0.5, 0.1), "cer": change(0.1, 0.05), "secs": change(-0.1, 0.2), "mos": change(0.1, 0.05)}
     found = [one for one in find(phases, pair, 30) if one.kind == "heard_worse"]
@@ -126,7 +128,7 @@ def test_a_voice_that_is_heard_worse_is_said_though_the_loss_fell():
     assert "could be chance" in found[1].says
 
 
-def test_a_start_that_nobody_measured_is_said():
+def test_an_unmeasured_start_is_reported():
     found = find([Phase("phase 1", None, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])])
     assert "Nobody measured where phase 1 began" in kinds(found)["start_unknown"]
 
@@ -135,7 +137,7 @@ def test_a_start_that_nobody_measured_is_said():
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and whether they close in order."""
+    """Collects tags with their attributes, and checks that they close in order."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -166,7 +168,7 @@ def build(repository: Path, out: Path) -> tuple[str, str]:
     return (out / "index.html").read_text(), (out / "report.md").read_text()
 
 
-def test_the_page_holds_everything_and_asks_nothing_of_a_network(repository, tmp_path):
+def test_the_page_is_complete_and_requests_nothing_from_a_network(repository, tmp_path):
     html, _ = build(repository, tmp_path / "out")
     found = Page(html)
     assert found.open == []
@@ -180,21 +182,21 @@ def test_the_page_holds_everything_and_asks_nothing_of_a_network(repository, tmp
     assert all(sound["aria-label"] and "controls" in sound for sound in sounds)
     assert sum(tag == "img" for tag, _ in found.tags) == 2 * 5
     assert all(a["alt"] for tag, a in found.tags if tag == "img")
-    assert html.index("Said &amp; done.") < html.index("Is 1 &lt; 2?"), "the worst first"
+    assert html.index("Said &amp; done.") < html.index("Is 1 &lt; 2?"), "the worst sentence comes first"
     for text in ("never stopped", "currentColor", "d" * 64, "text_weight: 0.01", "+0.100"):
         assert text in html
     assert not re.search(r"\bnan\b|None|/tmp|20\d\d-\d\d-\d\d", re.sub(r"base64,[^\"]*", "", html))
 
 
-def test_the_page_is_the_same_bytes_twice(repository, tmp_path):
+def test_the_same_results_give_the_same_bytes(repository, tmp_path):
     assert build(repository, tmp_path / "a") == build(repository, tmp_path / "b")
 
 
-def test_markdown_says_the_same(repository, tmp_path):
+def test_the_markdown_report_has_the_same_figures(repository, tmp_path):
     html, text = build(repository, tmp_path / "out")
     assert text.startswith("# The voice, measured\n\n- Was the fine-tuning worth it? **Not shown by what is heard:** ")
     assert "\n\n24 steps of phase 1 and 24 of phase 2 on 0.0 minutes" in text
-    assert 'a \\| "b"' in text, "a bar in a cell"
+    assert 'a \\| "b"' in text, "a bar in a cell is escaped"
     assert "| CER | 0.100 [0.050, 0.200] |" in text
     for row in (line for line in text.splitlines() if line.startswith("|")):
         assert len(re.findall(r"(?<!\\)\|", row)) in (4, 6, 7), row
@@ -203,7 +205,7 @@ def test_markdown_says_the_same(repository, tmp_path):
     assert "Heard by people" not in text + html
 
 
-def test_what_people_heard_is_in_it(repository, tmp_path):
+def test_the_report_includes_the_listening_test(repository, tmp_path):
     write(repository / "metrics/listening.json", {
         "raters": 3, "pairs": {"phase1_phase2": {"preferred": 0.7, "low": 0.5, "high": 0.84, "votes": 24, "ties": 2}},
         "mos": {"phase2": {"mean": 3.5, "low": 3.1, "high": 3.9, "ratings": 24}}, "agreement": 0.61,
@@ -214,12 +216,39 @@ def test_what_people_heard_is_in_it(repository, tmp_path):
         assert "0.61" in text
 
 
-def test_a_source_of_dollars_is_no_formula(repository):
+def test_dollar_signs_in_a_source_name_are_not_a_formula(repository):
     clips = [gather.Clip(str(i), f"{i}.flac", "A.", "en", "anna", "$\\frac{$", 1.0 + i, "train") for i in range(3)]
     assert "frac{" in drawing.durations(clips)
 
 
-def test_a_take_outside_the_folder_is_not_in_the_report(repository, tmp_path):
+def words_of(svg: str) -> list[str]:
+    return ["".join(one.itertext()).strip() for one in ElementTree.fromstring(svg).iter() if one.tag.endswith("}text")]
+
+
+def test_the_picture_shows_the_curves_and_every_row_that_was_measured(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    results, path = gather.read(repository), Path("metrics/result.svg")
+    results.figures["codec"] = {}
+    page.write_picture(results, path)
+    words = words_of(path.read_text(encoding="utf-8"))
+    assert {"phase 1, best 2.100", "phase 2, best 2.000"} <= set(words)
+    measured = ("base", "phase 1", "phase 2", "recordings", "0.100", "0.900")
+    assert [words.count(one) for one in measured] == [2, 2, 2, 2, 4, 4]
+    assert "codec" not in words
+    first = path.read_bytes()
+    page.write_picture(results, path)
+    assert path.read_bytes() == first
+
+
+def test_the_picture_in_the_readme_shows_the_committed_figures():
+    assert "](metrics/result.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    words = words_of((ROOT / "metrics/result.svg").read_text(encoding="utf-8"))
+    for model in MODELS:
+        figures = json.loads((ROOT / f"metrics/evaluate/{model}.json").read_text(encoding="utf-8"))
+        assert {f"{figures[name]:.3f}" for name in ("cer", "secs") if name in figures} <= set(words)
+
+
+def test_a_take_outside_the_folder_is_refused(repository, tmp_path):
     outside = shutil.copy(repository / "data/spoken/base/a.flac", tmp_path / "outside.flac")
     (repository / "data/spoken/phase2/a.flac").unlink()
     (repository / "data/spoken/phase2/a.flac").symlink_to(outside)
@@ -232,7 +261,7 @@ def test_a_take_outside_the_folder_is_not_in_the_report(repository, tmp_path):
             build(repository, tmp_path / "out")
 
 
-def test_nothing_spoken_is_no_section(repository, tmp_path):
+def test_without_spoken_takes_there_is_no_section_of_sentences(repository, tmp_path):
     for row in ROWS:
         shutil.rmtree(repository / "data/spoken" / row)
         takes.save(repository / "data/spoken" / row, [], 22050)
@@ -266,21 +295,21 @@ def test_results_that_cannot_be_read_are_named(repository, tmp_path, name, conte
     assert "dvc repro" in str(raised.value)
 
 
-# What differs from run to run
+# Notes of the last run, which differ from run to run
 
 
 def run_js(repository: Path) -> dict:
-    """What the page is given of the last run: run.js, which is `window.voicetuneRun = ` and JSON."""
+    """The notes of the last run, from run.js: `window.voicetuneRun = ` and JSON."""
     text = (repository / "metrics/run/run.js").read_text(encoding="utf-8")
     beginning, json_text = text.split(" = ", 1)
     assert beginning == "window.voicetuneRun"
     assert json_text.endswith("};\n")
     assert text.isascii()
-    assert "<" not in text, "no tag can end, or begin, in it"
+    assert "<" not in text, "it can contain no tag"
     return json.loads(json_text.removesuffix(";\n"))
 
 
-def test_what_the_last_run_took_is_beside_the_report_and_not_in_it(repository, monkeypatch):
+def test_notes_of_the_last_run_are_beside_the_report_and_not_in_it(repository, monkeypatch):
     monkeypatch.chdir(repository)
 
     def reported() -> dict[str, bytes]:
@@ -300,15 +329,15 @@ def test_what_the_last_run_took_is_beside_the_report_and_not_in_it(repository, m
     assert run_js(repository) == {}
 
 
-def test_a_reason_of_a_restart_cannot_end_the_script(repository):
+def test_markup_in_a_restarts_reason_stays_text(repository):
     why = "RuntimeError: </script><script>alert(1)</script> & \u2028 <!-- \"'"
     write(repository / "metrics/run/train_phase1.json", {"restarts": [{"step": 3, "why": why}]})
     page.write_run(repository)
     assert run_js(repository)["train_phase1"]["restarts"] == [{"step": 3, "why": why}]
 
 
-def test_a_damaged_note_of_a_run_ends_no_stage(repository, monkeypatch):
-    """A power cut may leave half of one."""
+def test_a_damaged_note_of_a_run_is_ignored_and_replaced(repository, monkeypatch):
+    """A power cut may leave an incomplete file."""
     monkeypatch.chdir(repository)
     Path("metrics/run/prepare.json").write_text('{"seconds": 1')
     report.main()
@@ -320,10 +349,10 @@ def test_a_damaged_note_of_a_run_ends_no_stage(repository, monkeypatch):
     assert json.loads(Path("metrics/run/prepare.json").read_text()) == {"seconds": 2.0, "restarts": []}
 
 
-# Phase 2's steps are logged after those of phase 1, and shown from its own start
+# The steps of phase 2 are logged after those of phase 1, but the report counts them from phase 2's own start
 
 
-def test_phase_2_is_counted_from_its_own_start(repository, tmp_path, monkeypatch):
+def test_steps_of_phase_2_are_counted_from_its_own_start(repository, tmp_path, monkeypatch):
     logged = repository / "metrics/train_phase2/plots/metrics"
     assert (logged / "validation/mel_ce.tsv").read_text().split()[2] == "24", "the last step of phase 1"
     (logged / "train").mkdir()
@@ -348,10 +377,10 @@ def test_phase_2_is_counted_from_its_own_start(repository, tmp_path, monkeypatch
     assert drawn == [(0, 2.5), (12, 2.2), (24, 2.1), (24, 2.1), (36, 2.05), (48, 2.0), (28, 2.2), (48, 1.9)]
 
 
-# Words
+# Wording
 
 
-def test_an_interval_makes_nothing_certain():
+def test_no_text_calls_a_result_certain():
     found = find(
         [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])], {"mel_ce": change(-0.5, 0.1)}, 30
     )

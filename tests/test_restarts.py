@@ -1,4 +1,4 @@
-"""A training that loses its processes goes on in fresh ones, on one device or two, and ends as if nothing had been."""
+"""A training whose processes die resumes in new ones, on one device or two, and ends in the same bits."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ LONG = {"max_steps": 5000, "eval_every": 5000, "epochs": 5000}
 
 @pytest.fixture
 def own_signals():
-    """The agent's signal handlers go again with each test."""
+    """Restore the signal handlers after each test, because the agent replaces them."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -51,7 +51,7 @@ def out_of_memory() -> None:
 
 
 class Striking(Attempts):
-    """What befalls which process at which step (from 0): {(restart, rank): (step, what)}."""
+    """Disturb processes as planned. plan: {(restart, rank): (step from 0, function to call)}."""
 
     plan: dict = {}  # noqa: RUF012 - set by the test, read by the processes that it forks
 
@@ -63,7 +63,7 @@ class Striking(Attempts):
 
 
 class Trained(NamedTuple):
-    """What came out of a training. restarts: as `phase.run` returns them. files: SHA-256 of each."""
+    """Results of a training. restarts: as `phase.run` returns them. files: the SHA-256 of each file."""
 
     curve: Curve
     restarts: list[dict]
@@ -73,12 +73,12 @@ class Trained(NamedTuple):
 
 @pytest.fixture
 def trained(small_base, dataset, tmp_path, monkeypatch):
-    """Train under the agent while the plan strikes; returns what came out."""
+    """Return a function that trains under the agent, with the disturbances of a plan, and returns the results."""
     monkeypatch.setattr(phase, "Attempts", Striking)
-    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)  # go on from the middle, not from the first state
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)  # so that it resumes from the middle, not from the first state
 
     def undisturbed(**given):
-        """The same training left alone; trained once for all that ask."""
+        """The results of the same training without disturbances. Each is trained only once."""
         key = json.dumps(given, sort_keys=True)
         if key not in UNDISTURBED:
             UNDISTURBED[key] = train(where="undisturbed", **given)
@@ -106,19 +106,19 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
     return train
 
 
-def test_a_killed_process_and_a_cuda_error_leave_no_trace_but_in_what_is_told(trained):
+def test_a_killed_process_and_a_cuda_error_change_no_result(trained):
     usual = trained.undisturbed()
     found = trained({(0, 0): (3, kill), (1, 0): (5, cuda_error)})
     assert points(found.curve) == points(usual.curve)
-    assert found.files == usual.files  # weights, speakers and facts alike
+    assert found.files == usual.files  # weights, speakers and facts
     assert usual.restarts == []
     why = "RuntimeError: CUDA error: an illegal memory access was encountered"
     assert found.restarts == [{"step": 4, "why": KILLED}, {"step": 6, "why": why}]
 
 
 @pytest.mark.parametrize("at", ["", "a.0", "a.0 7", "a.0 x\n"])
-def test_damaged_notes_of_failures_do_not_count(tmp_path, at):
-    """A full disk or a power cut leaves a part of a line."""
+def test_damaged_notes_of_failures_are_ignored(tmp_path, at):
+    """After a full disk or a power cut, a line may be incomplete."""
     (tmp_path / "failures.jsonl").write_text('{"attempt": "a.0", "st')
     (tmp_path / "at").write_text(at)
     attempts = Attempts(tmp_path, "a.1", first=True)
@@ -129,15 +129,15 @@ def test_damaged_notes_of_failures_do_not_count(tmp_path, at):
     assert [failure.why for failure in attempts.failures()] == ["RuntimeError: first"]
 
 
-def test_the_step_of_a_killed_process_is_read_though_it_was_killed_while_it_wrote(tmp_path):
-    (tmp_path / "at").write_text("a.0 9\n2\n")  # over "a.0 112"
+def test_a_half_written_step_of_a_killed_process_is_read(tmp_path):
+    (tmp_path / "at").write_text("a.0 9\n2\n")  # written over "a.0 112", and not finished
     attempts = Attempts(tmp_path, "a.1", first=True)
     attempts.begin()
     assert attempts.list_restarts() == [{"step": 10, "why": KILLED}]
 
 
 @pytest.mark.slow
-def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
+def test_a_step_that_fails_twice_ends_the_training(trained, tmp_path):
     again = {(attempt, 0): (5, cuda_error) for attempt in range(9)}
     with pytest.raises(UserError, match=r"step 6 failed twice \(RuntimeError: CUDA error.*crash\.log"):
         trained(again, restarts=8)
@@ -145,17 +145,17 @@ def test_a_step_that_fails_twice_is_not_tried_for_ever(trained, tmp_path):
     assert len((place / "failures.jsonl").read_text().split("\n\n")) == 2
     assert (place / "crash.log").read_text().count("Traceback") == 2
     assert State(place).newest() == 5
-    assert trained().facts["steps"] == 8  # started by hand once more, it is tried again, and goes on
+    assert trained().facts["steps"] == 8  # when the user starts it again, the step is tried again
 
 
-def test_there_is_an_end_to_restarts(trained):
+def test_the_training_gives_up_after_its_last_restart(trained):
     ever = {(attempt, 0): (2 + attempt % 2, kill) for attempt in range(9)}
     with pytest.raises(UserError, match=r"given up after SIGKILL ended the training; run the same command"):
         trained(ever, restarts=0)
 
 
 @pytest.mark.slow
-def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained, capfd):
+def test_a_batch_that_does_not_fit_is_halved_without_changing_the_step(trained, capfd):
     usual = trained.undisturbed(accumulate=1)
     short = {(0, 0): (1, out_of_memory), (1, 0): (3, out_of_memory)}
     found = trained(short, accumulate=1)
@@ -168,15 +168,15 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(trained
 
 
 @pytest.mark.slow
-def test_one_clip_that_does_not_fit_is_the_end(trained):
+def test_one_clip_that_does_not_fit_ends_the_training(trained):
     ever = {(attempt, 0): (1, out_of_memory) for attempt in range(9)}
     with pytest.raises(UserError, match="one clip at a time does not fit into memory"):
         trained(ever)
 
 
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
-def test_two_processes_train_as_one(trained, strategy):
-    """Batches of 3, 3, 3 and 1: the last leaves the second process without a clip."""
+def test_two_processes_give_the_losses_of_one(trained, strategy):
+    """The batches have 3, 3, 3 and 1 clips, so the second process gets no clip of the last one."""
     one = trained.undisturbed(accumulate=1).curve
     two = trained.undisturbed(accumulate=1, devices=2, strategy=strategy).curve
     for name in ("train/mel_ce", "train/text_ce", "validation/mel_ce", "validation/text_ce"):
@@ -185,7 +185,7 @@ def test_two_processes_train_as_one(trained, strategy):
 
 
 @pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
-def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strategy):
+def test_if_one_of_two_processes_dies_both_restart_and_the_result_is_the_same(trained, strategy):
     usual = trained.undisturbed(accumulate=1, devices=2, strategy=strategy)
     found = trained({(0, 1): (3, kill)}, accumulate=1, devices=2, strategy=strategy)
     assert points(found.curve) == points(usual.curve)
@@ -194,8 +194,8 @@ def test_one_of_two_processes_dies_and_both_are_brought_up_again(trained, strate
 
 
 @pytest.mark.slow
-def test_fresh_processes_do_not_call_the_dead(tmp_path):
-    """The second process is there long before the first, while the addresses of their dead predecessors are known."""
+def test_restarted_processes_do_not_connect_to_dead_ones(tmp_path):
+    """The second process is ready long before the first, and the store may still hold addresses of dead processes."""
 
     def meet() -> None:
         again = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
@@ -212,18 +212,18 @@ def test_fresh_processes_do_not_call_the_dead(tmp_path):
 
 
 def test_cuda_is_not_touched_before_the_processes_are_forked(tmp_path, monkeypatch):
-    """LaunchConfig counts the GPUs of a machine that seems to have two: by NVML, whatever the environment says."""
+    """On a machine with two (fake) GPUs, LaunchConfig must count them by NVML, even if the environment does not ask."""
     counted = tmp_path / "counted by CUDA"
     monkeypatch.delenv("PYTORCH_NVML_BASED_CUDA_CHECK", raising=False)
     monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
     monkeypatch.setattr(torch.cuda, "_device_count_nvml", lambda: 2)
     monkeypatch.setattr(torch._C, "_cuda_getDeviceCount", lambda: counted.touch() or 2, raising=False)
-    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)  # an earlier test may have counted
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)  # an earlier test may have set it
     agent.run(lambda: (tmp_path / "worked").touch(), 1, 1, 0, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"worked"}
 
 
-def test_who_uses_cuda_too_early_is_told(tmp_path, monkeypatch):
+def test_using_cuda_before_the_fork_is_an_error(tmp_path, monkeypatch):
     def work() -> None:
         (tmp_path / "worked").touch()
 
@@ -232,22 +232,22 @@ def test_who_uses_cuda_too_early_is_told(tmp_path, monkeypatch):
         with pytest.raises(RuntimeError, match="used CUDA before the training's processes were forked"):
             agent.run(work, 1, 1, 0, 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)  # what the forked process sees of such a parent
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)  # a process forked from such a parent
     with pytest.raises(UserError, match="used CUDA before the training's processes were forked"):
         agent.run(work, 1, 1, 0, 0)
     assert not list(tmp_path.iterdir())
 
 
-def test_several_nodes_want_torchrun():
+def test_several_nodes_need_torchrun():
     with pytest.raises(UserError, match=r"num_nodes is 2: start this stage with torchrun"):
         agent.run(lambda: None, 1, 2, 0, 0)
 
 
-# The stage's own process gets a signal
+# A signal to the stage's own process
 
 
 def begun(target, place: Path):
-    """A stage's process, once its training has taken steps."""
+    """Start a stage in a process, and return it when its training has taken some steps."""
     process = multiprocessing.get_context("fork").Process(target=target)
     process.start()
     for _ in range(600):
@@ -276,13 +276,13 @@ def test_a_stage_that_is_stopped_saves_its_state(trained, tmp_path, capfd, numbe
 
 @pytest.mark.slow
 def test_a_training_that_is_disturbed_at_random_moments_ends_in_the_same_bits(small_base, dataset, tmp_path):
-    """What `make chaos` does fifty times over."""
+    """`make chaos` does this with fifty disturbances."""
     happened, same = chaos.compare(tmp_path, small_base, dataset, times=2, seed=2, steps=40)
     assert all(same.values()), same
     assert happened["disturbed"] == 2
 
 
-def test_nobody_trains_on_behind_a_stage_that_was_killed(trained, tmp_path):
+def test_no_process_trains_on_after_its_stage_was_killed(trained, tmp_path):
     process = begun(lambda: trained(**LONG), tmp_path / "here")
     process.kill()
     process.join(30)

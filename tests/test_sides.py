@@ -1,7 +1,7 @@
-"""Which clips reach what: the training and its choice never see a test clip, the measuring never a validation clip.
+"""Training and choosing the best model use no test clip, and measuring uses no validation clip.
 
-Each is shown by a dataset in which one side is garbage: texts, tokens, codes, mels and recordings. What may not depend
-on that side has to come out the same, to the bit; and what does depend on it has to change, so that the test can fail.
+The tests replace one side of a dataset by garbage: texts, tokens, codes, mels and recordings. Results that must not
+depend on that side must keep the same bits. Results that depend on it must change, so that the tests can fail.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def garbled(dataset, tmp_path_factory) -> dict[str, Path]:
-    """The dataset, and for each side one in which that side is garbage, by the side's name; `""` is the dataset."""
+    """Four datasets: by the name of a side, the one in which that side is garbage, and by `""` the unchanged one."""
     return {"": dataset, **{side: garble(dataset, side, tmp_path_factory.mktemp("data")) for side in SIDES}}
 
 
@@ -78,7 +78,7 @@ def test_the_dataset_has_all_three_sides(garbled):
 
 
 def trained(data: Path, base: Path, state: Path) -> tuple[list, dict[str, torch.Tensor]]:
-    """The curves and the best weights of three steps, with the validation clips measured at each."""
+    """Train three steps, with an evaluation after each. Return the curves and the best weights."""
     phase = training.load("train_phase1", ROOT / "params.yaml").phase.model_copy(
         update={"max_steps": 3, "batch_size": 4, "eval_every": 1, "log_every": 1, "reference_seconds": (0.4, 0.6),
                 "warmup_steps": 0, "precision": "32-true"}
@@ -114,7 +114,7 @@ def test_a_training_does_not_depend_on_the_test_clips(garbled, small_base, tmp_p
 
     assert len(of(curve, "train/mel_ce")) == 3
     assert len(of(curve, "validation/mel_ce")) == 4
-    assert of(chosen_otherwise, "train/") == of(curve, "train/"), "the validation clips choose, and train nothing"
+    assert of(chosen_otherwise, "train/") == of(curve, "train/"), "validation clips train nothing"
     assert of(chosen_otherwise, "validation/mel_ce") != of(curve, "validation/mel_ce")
     assert of(trained_otherwise, "train/mel_ce") != of(curve, "train/mel_ce")
 
@@ -127,7 +127,7 @@ CHOICE = Choice(
 
 @pytest.fixture
 def says(monkeypatch):
-    """Whatever is to be spoken is written down, and said as a tone."""
+    """Speak every sentence as a tone, and return the list of the ids of spoken clips."""
     spoken: list[str] = []
 
     def speak(_voice, codes, _speakers, chosen, _decoding, _seed, takes):
@@ -141,14 +141,14 @@ def says(monkeypatch):
     return spoken
 
 
-def test_a_judge_asks_for_every_validation_sentence_and_for_no_other(dataset, says):
+def test_a_judge_speaks_exactly_the_validation_sentences(dataset, says):
     gpt = torch.nn.Linear(1, 1).train()
     speaker = SimpleNamespace(xtts=SimpleNamespace(gpt=gpt), vocoder="griffin_lim", rate=22050)
     codes = Codes(dataset / "codes")
     figures, score = judge.Judge(speaker, codes, dataset, CHOICE, SEED)()
     assert sorted(says) == [codes.clips[i].id for i in codes.validation]
     assert figures == {"mos": -score}
-    assert gpt.training, "and the model is left as it was"
+    assert gpt.training, "the model is in training mode again"
 
 
 # Measuring
@@ -168,17 +168,17 @@ def test_the_cross_entropies_of_the_test_clips_do_not_depend_on_the_validation_c
         one, two = (getattr(each.losses, field.name) for each in (found, same))
         assert np.array_equal(one, two), field.name
     assert (found.losses.mel != other.losses.mel).all()
-    assert (found.losses.mel != measured(TRAIN).losses.mel).all(), "they are conditioned on training clips"
+    assert (found.losses.mel != measured(TRAIN).losses.mel).all(), "the references are training clips"
 
 
-def test_sentences_are_drawn_from_the_side_that_is_given_and_do_not_depend_on_another(garbled):
+def test_sentences_are_drawn_only_from_the_given_side(garbled):
     codes = Codes(garbled[""] / "codes")
     for own in (codes.validation, codes.test):
         assert takes.sentences(own, SEED, 1000).tolist() == own.tolist()
         assert set(takes.sentences(own, SEED, 1)) < set(own)
 
 
-def test_whose_voice_is_spoken_with_or_compared_with_comes_from_training_clips(garbled):
+def test_references_and_speaker_embeddings_come_from_training_clips(garbled):
     def heard(side: str) -> tuple[list[np.ndarray], np.ndarray]:
         data, codes = garbled[side], Codes(garbled[side] / "codes")
         similar = Similar(Material(codes, data / "clips", [codes.clips[12]]))
@@ -192,7 +192,7 @@ def test_whose_voice_is_spoken_with_or_compared_with_comes_from_training_clips(g
     assert not np.array_equal(embedded, heard(TRAIN)[1])
 
 
-def test_the_stages_speak_and_ceiling_take_every_test_sentence_and_no_other(dataset, tmp_path, monkeypatch, says):
+def test_stages_speak_and_ceiling_use_exactly_the_test_sentences(dataset, tmp_path, monkeypatch, says):
     monkeypatch.chdir(tmp_path)
     settings = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("  sentences: 8 ", "  sentences: 1000 ")
     (tmp_path / "params.yaml").write_text(settings, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What takes how much of the disk, and what cleaning removes: nothing of git's, nothing of yours, nothing outside."""
+"""Disk usage, and cleaning. Cleaning removes no file of git, no file of the user, and nothing outside the project."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def everything(folder: Path) -> set[str]:
 
 @pytest.fixture
 def project(tmp_path):
-    """The project's folder after a run, with things of its user's in it; 1000 bytes a file."""
+    """A project folder after a run, with files of its user. Each file has 1000 bytes."""
     folder = tmp_path / "project"
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def outside(tmp_path):
     return tmp_path / "outside"
 
 
-def test_clean_removes_what_was_made_and_nothing_else(project):
+def test_clean_removes_only_made_files(project):
     before = everything(project)
     assert {str(path.relative_to(project)) for path in space.made(project)} == MADE
     assert space.remove_made(project) == (len(MADE), 1000 * len(MADE))
@@ -67,7 +67,7 @@ def test_clean_removes_what_was_made_and_nothing_else(project):
     assert space.remove_made(project) == (0, 0)
 
 
-def test_what_git_tracks_stays_even_below_a_made_folder(project):
+def test_tracked_files_stay_even_in_a_made_folder(project):
     for name in MADE:
         run(project, "git", "add", "-f", name)
     assert space.remove_made(project) == (0, 0)
@@ -83,7 +83,7 @@ def test_a_link_out_of_the_folder_is_not_followed(project, outside):
 
 
 @pytest.mark.parametrize("linked", ["models", "data"])
-def test_a_whole_folder_that_is_a_link_is_left_alone(project, outside, linked):
+def test_a_made_folder_that_is_a_link_is_not_cleaned(project, outside, linked):
     (project / linked).rename(outside / linked)
     (project / linked).symlink_to(outside / linked)
     before = everything(outside)
@@ -92,7 +92,7 @@ def test_a_whole_folder_that_is_a_link_is_left_alone(project, outside, linked):
     assert (project / linked).is_symlink()
 
 
-def test_another_repository_below_a_made_folder_stays(project):
+def test_another_repository_in_a_made_folder_stays(project):
     run(project, "git", "init", "-q", "models/theirs")
     (project / "models/theirs/model.pth").write_bytes(b"theirs")
     space.remove_made(project)
@@ -107,7 +107,7 @@ def test_every_out_of_every_stage_is_cleaned_or_in_git():
             or out.startswith(space.KEPT)] == []  # fmt: skip
 
 
-def test_outside_the_repository_one_sentence(tmp_path, project):
+def test_outside_a_repository_cleaning_is_one_sentence(tmp_path, project):
     with pytest.raises(UserError, match="run this in the repository's folder"):
         space.made(tmp_path)
     shutil.rmtree(project / ".git")
@@ -116,9 +116,9 @@ def test_outside_the_repository_one_sentence(tmp_path, project):
     assert everything(project) >= MADE
 
 
-def test_the_table_counts_everything_once(project, outside):
+def test_the_table_counts_every_file_once(project, outside):
     (project / "models/phase2/linked").symlink_to(outside)
-    os.link(project / ".dvc/cache/files/md5/ab/cd", project / "models/base/config.json")  # as DVC's cache may be linked
+    os.link(project / ".dvc/cache/files/md5/ab/cd", project / "models/base/config.json")  # as DVC may link a file
     rows = {row.name: row for row in space.measure(project)}
     link = (project / "models/phase2/linked").lstat().st_size
     sizes = {name: row.bytes for name, row in rows.items()}
@@ -130,13 +130,13 @@ def test_the_table_counts_everything_once(project, outside):
         "making of the tiny base": 1000,
     }  # fmt: skip
     files = [path for path in project.rglob("*") if path.is_symlink() or path.is_file()]
-    assert rest + sum(sizes.values()) == sum(path.lstat().st_size for path in files) - 1000  # the hard link
+    assert rest + sum(sizes.values()) == sum(path.lstat().st_size for path in files) - 1000  # the hard link counts once
     assert rows["models"].clean == "make clean"
     assert space.table(list(rows.values())).row_count == len(rows) + 1
 
 
-def test_states_are_removed_only_when_somebody_says_so(project, monkeypatch):
-    with pytest.raises(UserError, match="nobody can be asked"):
+def test_states_are_removed_only_after_a_yes(project, monkeypatch):
+    with pytest.raises(UserError, match="there is no terminal to ask in"):
         space.remove_states(project, yes=False)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: "")
@@ -153,20 +153,20 @@ def test_states_are_removed_only_when_somebody_says_so(project, monkeypatch):
     assert space.remove_states(project, yes=False) == 0
 
 
-def test_a_state_that_is_a_link_out_of_the_folder_stays(project, outside):
+def test_a_state_that_is_a_link_stays(project, outside):
     (project / "state/train_phase2-456789abcdef0123").symlink_to(outside)
     assert space.remove_states(project, yes=True) == 1
     assert (outside / "precious.pth").exists()
     assert [path.name for path in (project / "state").iterdir()] == ["train_phase2-456789abcdef0123"]
 
 
-def test_the_cache_keeps_what_the_workspace_names(project):
+def test_cleaning_the_cache_keeps_the_data_of_the_workspace(project):
     recording = project / "data/raw/loose.zip"
     for content in (b"old", b"new"):
         recording.write_bytes(content)
         run(project, "dvc", "add", "-q", "data/raw/loose.zip")
         commit(project, "a recording")
-    with pytest.raises(UserError, match="nobody can be asked"):
+    with pytest.raises(UserError, match="there is no terminal to ask in"):
         space.collect_garbage(project, yes=False)
     cache = project / ".dvc/cache/files"
     assert {path.read_bytes() for path in cache.rglob("*") if path.is_file()} >= {b"old", b"new"}
@@ -174,7 +174,7 @@ def test_the_cache_keeps_what_the_workspace_names(project):
     assert {path.read_bytes() for path in cache.rglob("*") if path.is_file()} == {b"new"}
 
 
-def test_a_cache_that_others_may_share_is_left_alone(project, tmp_path_factory):
+def test_a_shared_cache_is_not_cleaned(project, tmp_path_factory):
     shared = tmp_path_factory.mktemp("shared")
     run(project, "dvc", "cache", "dir", "--local", str(shared))
     (project / "data/raw/loose.zip").write_bytes(b"new")
@@ -186,8 +186,8 @@ def test_a_cache_that_others_may_share_is_left_alone(project, tmp_path_factory):
     assert before
 
 
-def test_make_asks_and_yes_answers():
-    """`make -n` shows what each target would run; none of them says --yes by itself."""
+def test_make_adds_yes_only_with_yes_1():
+    """`make -n` shows the commands of a target. Only YES=1 adds --yes."""
 
     def shown(*given: str) -> str:
         return subprocess.run(["make", "-n", *given], cwd=ROOT, capture_output=True, text=True, check=True).stdout

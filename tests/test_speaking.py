@@ -1,4 +1,4 @@
-"""Speaking: texts cut into parts, joined with pauses, at one loudness, in files; and scripts of many lines."""
+"""Speaking: splitting a text into parts, joining them with pauses, loudness, file formats, and scripts."""
 
 import dataclasses
 import hashlib
@@ -40,13 +40,13 @@ LINES = ("Good evening.", "Which river flows through Budapest?", "No, I am sorry
 @pytest.fixture(scope="module")
 def voice(bundle_base) -> Voice:
     found = Voice(bundle_base)
-    found.xtts.gpt.max_gen_mel_tokens = 60  # so that a line that does not stop costs little
+    found.xtts.gpt.max_gen_mel_tokens = 60  # so that a line that does not stop takes little time
     return found
 
 
 @pytest.fixture(scope="module")
 def speaker(voice, dataset):
-    """As the voice hears one clip; and a second speaker from another."""
+    """Two speakers, each conditioned on one clip."""
     clips = sorted((dataset / "clips").glob("*.flac"))
     return [listen(voice.xtts, voice.vocoder, [soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
 
@@ -58,7 +58,7 @@ def parts_of(text: str, language: str = "en", limit: int | None = None) -> list[
     return [(p.text, p.ends_at) for p in split(text, language, limit or CHARACTER_LIMITS[language], lambda _: True)]
 
 
-def test_sentences_are_cut_where_they_end_and_nowhere_else():
+def test_a_text_is_split_at_the_ends_of_sentences():
     text = 'Dr. Kovacs paid 3.5 million to J. S. Bach in 1720. Was it much? He said: "no!" and left the room at once.'
     assert [t for t, _ in parts_of(text, limit=60)] == [
         "Dr. Kovacs paid 3.5 million to J. S. Bach in 1720.",
@@ -67,7 +67,7 @@ def test_sentences_are_cut_where_they_end_and_nowhere_else():
     ]
 
 
-def test_what_is_too_long_is_cut_at_clauses_then_words_then_characters():
+def test_a_long_sentence_is_split_at_clauses_then_words_then_characters():
     found = parts_of("One thing, and another; " + "x" * 25 + " end of it", limit=20)
     assert [kind for _, kind in found[:2]] == ["clause", "clause"]
     assert "character" in [kind for _, kind in found]
@@ -86,7 +86,7 @@ def test_what_is_too_long_is_cut_at_clauses_then_words_then_characters():
         ("ko", "안녕하세요. 다음 질문입니다. " * 30),
     ],
 )
-def test_no_part_is_over_the_limit_and_no_letter_is_lost(language, text):
+def test_parts_keep_the_limit_and_every_letter(language, text):
     found = parts_of(text, language)
     assert len(found) > 1
     assert max(len(part) for part, _ in found) <= CHARACTER_LIMITS[language]
@@ -106,7 +106,7 @@ def test_a_text_of_100_000_characters_is_split_within_seconds(text):
     assert "".join("".join(part.split()) for part, _ in found) == "".join(whole.split())
 
 
-def test_a_part_also_fits_the_models_tokens():
+def test_a_part_also_fits_the_token_limit():
     found = split("word " * 30, "en", 250, lambda part: len(part.split()) <= 7)
     assert [len(part.text.split()) for part in found] == [7, 7, 7, 7, 2]
 
@@ -120,18 +120,18 @@ def tone(seconds: float, silence: float = 0.3) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("kind", "speed"), [("sentence", 1.0), ("clause", 1.0), ("paragraph", 2.0)])
-def test_the_pause_between_parts_is_what_they_end_at_and_not_their_own_silence(kind, speed):
+def test_the_pause_between_parts_depends_on_their_ends_and_speed(kind, speed):
     joined = speech.join([tone(0.5, 0.3), tone(0.5, 0.1)], [kind, "paragraph"], RATE, speed)
     heard = np.flatnonzero(np.abs(joined) > 1e-3)
     pause = np.diff(heard).max() / RATE
-    assert pause == pytest.approx(speech.PAUSES[kind] / speed, abs=0.05)  # frames of the trimming
+    assert pause == pytest.approx(speech.PAUSES[kind] / speed, abs=0.05)  # trimming is exact to a frame
 
 
-def test_a_part_that_says_nothing_leaves_the_line_empty():
+def test_a_line_with_an_empty_part_is_empty():
     assert speech.join([tone(0.5), np.zeros(0, np.float32)], ["sentence", "paragraph"], RATE).size == 0
 
 
-def test_a_line_sounds_the_same_whatever_is_said_with_it(voice, speaker):
+def test_a_line_sounds_the_same_alone_and_among_others(voice, speaker):
     lines = [Line(text, "en") for text in LINES]
     together = list(speech.say(voice, lines, [speaker[0]] * 3, SAMPLED, 1))
     backwards = list(speech.say(voice, lines[::-1], [speaker[0]] * 3, SAMPLED, 1))[::-1]
@@ -141,7 +141,7 @@ def test_a_line_sounds_the_same_whatever_is_said_with_it(voice, speaker):
     assert next(speech.say(voice, lines[:1], speaker[:1], SAMPLED, 2)).tobytes() != together[0].tobytes()
 
 
-def test_a_line_has_the_loudness_asked_for_below_its_peak(voice, speaker):
+def test_a_line_has_the_given_loudness_or_the_highest_peak(voice, speaker):
     for loudness in (-23.0, -30.0):
         (sound,) = speech.say(voice, [Line(LINES[1], "en")], speaker[:1], SAMPLED, 1, loudness)
         at_peak = np.abs(sound).max() >= speech.PEAK - 1e-3
@@ -155,11 +155,11 @@ def test_a_faster_line_is_shorter_at_the_same_pitch(voice, speaker):
     usual, fast = (voice.sound(codes, Line(LINES[1], "en", speed), speaker[0]) for speed in (1.0, 1.6))
     assert len(fast) == pytest.approx(len(usual) / 1.6, rel=0.02)
     centres = [np.average(np.arange(RATE // 2 + 1), weights=np.abs(np.fft.rfft(s, RATE)) ** 2) for s in (usual, fast)]
-    assert centres[1] == pytest.approx(centres[0], rel=0.25)  # 1.6 times, if it were played faster
+    assert centres[1] == pytest.approx(centres[0], rel=0.25)  # playing faster would make it 1.6 times as high
 
 
-def test_a_long_text_is_said_whole(voice, speaker):
-    """Ten sentences, of which the model takes no more than three or so at once."""
+def test_a_long_text_is_spoken_completely(voice, speaker):
+    """The text has ten sentences, and the model can speak about three at once."""
     text = "Here comes the next question, and it is worth two hundred points. " * 10
     parts = speech.parts(voice, Line(text, "en"))
     assert len(parts) > 3
@@ -168,14 +168,14 @@ def test_a_long_text_is_said_whole(voice, speaker):
 
 
 @pytest.mark.parametrize("text", ["Hello.", "Yes.", "Thank you.", "Good evening."])
-def test_a_text_of_one_or_two_words_is_said(voice, speaker, text):
-    """The base that lay here before cut "Hello." off after 0.1 s, with every seed."""
+def test_a_text_of_one_or_two_words_is_not_cut_off(voice, speaker, text):
+    """An earlier tiny base stopped after 0.1 s of "Hello.", with every seed."""
     for seed in (1, 2, 3):
         codes = voice.codes([Line(text, "en")], [speaker[0]], SAMPLED, seed)[0]
         assert len(voice.sound(codes, Line(text, "en"), speaker[0])) / voice.rate > 0.3
 
 
-def test_speed_is_measured_from_the_text_to_the_sound(voice, speaker):
+def test_timed_returns_positive_times_and_refuses_an_empty_text(voice, speaker):
     first, factor = timed(voice, Line(LINES[0], "en"), speaker[0], SAMPLED, 1)
     assert first > 0
     assert factor > 0
@@ -184,7 +184,7 @@ def test_speed_is_measured_from_the_text_to_the_sound(voice, speaker):
 
 
 @pytest.mark.parametrize("format", formats.FORMATS)
-def test_every_format_is_the_same_bytes_twice_and_can_be_read(format):
+def test_every_format_is_deterministic_and_readable(format):
     sound = tone(1.2)
     data = formats.encode(sound, RATE, format)
     assert data == formats.encode(sound, RATE, format)
@@ -232,7 +232,7 @@ def test_a_second_run_makes_only_what_changed(voice, speaker, tmp_path):
     assert [row["sha256"] for row in manifest] == [changed[row["file"]] for row in manifest]
 
 
-def test_lines_that_move_are_not_made_again_and_those_that_go_are_removed(voice, speaker, tmp_path):
+def test_moved_lines_are_renamed_and_removed_lines_are_deleted(voice, speaker, tmp_path):
     make(voice, speaker, tmp_path, *LINES)
     first = contents(tmp_path)
     (tmp_path / "mine.txt").write_text("left alone")
@@ -252,7 +252,7 @@ def test_a_damaged_or_lost_file_is_made_again(voice, speaker, tmp_path):
     assert contents(tmp_path) == first
 
 
-def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
+def test_an_interrupted_script_resumes(voice, speaker, tmp_path, monkeypatch):
     make(voice, speaker, tmp_path / "whole", *LINES)
     put, written = files.put, []
 
@@ -272,18 +272,18 @@ def test_an_interrupted_script_goes_on(voice, speaker, tmp_path, monkeypatch):
 
 
 class Killed(BaseException):
-    """What a SIGKILL is to a test: nothing handles it."""
+    """Imitates SIGKILL: no code catches this exception."""
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Lines that are said at once: a tone for each, as long as its text."""
+    """Speak each line at once, as a tone whose length depends on its text."""
     monkeypatch.setattr(script, "parts", lambda voice, line: [])
     monkeypatch.setattr(script, "say", lambda voice, lines, *rest: (tone(len(line.text) / 1000) for line in lines))
 
 
 def dies(monkeypatch, at: int) -> None:
-    """Make a script die at a moment: before, amid or after it writes a file or a row, or gives a file its name."""
+    """Kill a script at moment number `at`: before, during or after it writes a file or a row, or renames a file."""
     moments, put, note, replace = itertools.count(), files.put, script._note, os.replace
 
     def moment() -> None:
@@ -314,8 +314,8 @@ def dies(monkeypatch, at: int) -> None:
     monkeypatch.setattr(script, "_note", note_or_die)
 
 
-def test_a_script_that_is_killed_anywhere_goes_on_and_makes_nothing_twice(voice, speaker, tmp_path, quick, monkeypatch):
-    """One line goes, one moves, one is new, one becomes another, one stays."""
+def test_a_script_killed_at_any_moment_resumes_and_makes_nothing_twice(voice, speaker, tmp_path, quick, monkeypatch):
+    """In the second script, one line is removed, one moved, one new, one changed and one unchanged."""
     first, second = ("Stays.", "Goes now.", "Becomes another.", "Moves."), ("Stays.", "Moves.", "New one.", "Is new.")
     make(voice, speaker, tmp_path / "before", *first)
     shutil.copytree(tmp_path / "before", tmp_path / "whole")
@@ -347,7 +347,7 @@ def test_a_script_of_many_lines_writes_its_manifest_once(voice, speaker, tmp_pat
     assert written.count("manifest.json") == 1
 
 
-def test_a_model_folder_whose_name_is_no_utf_8(voice, speaker, tmp_path, quick, monkeypatch):
+def test_a_model_folder_whose_name_is_not_utf_8_works(voice, speaker, tmp_path, quick, monkeypatch):
     folder = tmp_path / os.fsdecode(b"\xe1")
     folder.symlink_to(voice.path.resolve())
     monkeypatch.setattr(voice, "path", folder)
@@ -383,14 +383,14 @@ def test_a_line_that_cannot_be_spoken_is_named_and_the_others_are_made(voice, sp
     assert [row["file"] for row in made.rows] == ["0001.wav"]
 
 
-def test_a_file_that_is_not_the_scripts_is_not_overwritten(voice, speaker, tmp_path):
+def test_a_file_that_no_script_made_is_not_overwritten(voice, speaker, tmp_path):
     (tmp_path / "0002.wav").write_bytes(b"mine")
     with pytest.raises(UserError, match=r"0002\.wav was not made by a script"):
         make(voice, speaker, tmp_path, *LINES)
     assert (tmp_path / "0002.wav").read_bytes() == b"mine"
 
 
-def test_a_table_gives_voice_language_and_speed_a_line(tmp_path):
+def test_a_table_sets_voice_language_and_speed_of_each_line(tmp_path):
     path = tmp_path / "lines.csv"
     path.write_text(
         'text,speed,voice\nHello there.,1.5,anna\n"Yes, of course.",,\nToo fast,9,\n,1,\n', encoding="utf-8-sig"
@@ -419,7 +419,7 @@ def test_a_table_gives_voice_language_and_speed_a_line(tmp_path):
         ("a.docx", b"x", "should end in"),
     ],
 )
-def test_a_script_that_cannot_be_read_is_named(tmp_path, name, content, said):
+def test_the_error_for_an_unreadable_script_names_the_file(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said) as raised:
         script.read(tmp_path / name, Line("", "en"), None, "wav")
@@ -429,7 +429,7 @@ def test_a_script_that_cannot_be_read_is_named(tmp_path, name, content, said):
 # The command
 
 
-def test_the_command_says_a_line_and_a_script(bundle_base, dataset, tmp_path, capsys):
+def test_the_say_command_speaks_a_line_and_a_script(bundle_base, dataset, tmp_path, capsys):
     reference = sorted((dataset / "clips").glob("*.flac"))[2]
     usual = ["--model", str(bundle_base), "--reference", str(reference), "--device", "cpu"]
 

@@ -1,4 +1,4 @@
-"""Which stages DVC finds changed after an edit. It compares files with dvc.lock, in a clone; no stage is run."""
+"""Which stages DVC considers changed after an edit. It compares a clone's files with dvc.lock and runs no stage."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ TRAINING = {"train_phase1", "train_phase2"}
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """A fresh clone of what would be committed: with dvc.lock and metrics, without clips and models."""
+    """A fresh clone of the working tree: with dvc.lock and metrics, without clips and models."""
     folder = clone(tmp_path_factory.mktemp("stages"), (ROOT / "params.yaml").read_text(encoding="utf-8"), lines=None)
     for name in run(ROOT, "git", "ls-files", "dvc.lock", "metrics").split():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -25,26 +25,26 @@ def repository(tmp_path_factory):
 
 
 def touched(folder: Path) -> dict[str, set[str]]:
-    """The changed dependencies and parameters of each stage, as `dvc status` tells them."""
+    """The changed dependencies and parameters of each stage, from `dvc status`."""
     found = json.loads(run(folder, "dvc", "status", "--json"))
     return {stage: set().union(*map(_changed, entries)) for stage, entries in found.items()}
 
 
 def _changed(entry: object) -> set[str]:
-    """DVC gives a parameter as {"params.yaml": {"lr": "modified"}}. What a fresh clone lacks it calls deleted; that is
-    no change."""
+    """DVC reports a parameter as {"params.yaml": {"lr": "modified"}}. Files that a fresh clone lacks are reported as
+    deleted. That is no change."""
     deps = entry.get("changed deps", {}) if isinstance(entry, dict) else {}
     keys = {key for how in deps.values() if isinstance(how, dict) for key in how}
     return keys | {name for name, how in deps.items() if how == "modified"}
 
 
 def seen(folder: Path, name: str, old: str | bytes, new: str | bytes) -> set[str]:
-    """The stages that one edit of a dependency touches."""
+    """The stages that one edit of a dependency changes."""
     with edited(folder / name, old, new):
         return {stage for stage, names in touched(folder).items() if name in names}
 
 
-def test_what_a_stage_does_is_seen_by_dvc_when_its_code_changes(repository):
+def test_dvc_reruns_exactly_the_stages_whose_code_changed(repository):
     """DVC once missed some of these changes, and ran too many stages for the others."""
     code = "src/voicetune"
     ten_times = ('return {**section, "lr": data["lr"]}', 'return {**section, "lr": 10 * data["lr"]}')
@@ -55,14 +55,14 @@ def test_what_a_stage_does_is_seen_by_dvc_when_its_code_changes(repository):
     assert seen(repository, f"{code}/measures/intervals.py", *interval) == {"compare", "report"}
     found = seen(repository, f"{code}/measures/prosody.py", "_VOICED = 0.1", "_VOICED = 0.2")
     assert not found & (TRAINING | SPEAKING)
-    assert {"choose", "ceiling", *HEARING} <= found, "choosing by CER hears it too"
+    assert {"choose", "ceiling", *HEARING} <= found, "choosing by CER uses it too"
     found = seen(repository, f"{code}/speech/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2")
     assert not found & TRAINING
     assert found >= SPEAKING
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "dvae.safetensors", "gpt.safetensors", "vocab.json"])
-def test_a_changed_byte_of_the_bundle_names_base(repository, name):
+def test_a_changed_byte_of_the_bundle_changes_stage_base(repository, name):
     path = f"pretrain/bundle/{name}"
     assert seen(repository, path, (repository / path).read_bytes()[-8:], bytes(8)) == {"base"}
 
@@ -80,21 +80,21 @@ def test_a_changed_byte_of_the_bundle_names_base(repository, name):
         ("batch_size: 12", "batch_size: 11", {"train_phase1", "report"}),
     ],
 )
-def test_a_changed_parameter_touches_the_stages_that_it_acts_in(repository, old, new, stages):
-    """The report shows the parameters, so each touches it. test_pipeline.py runs the stages that follow as well."""
+def test_a_changed_parameter_changes_only_the_stages_that_use_it(repository, old, new, stages):
+    """The report shows all parameters, so each changes it. test_pipeline.py also runs the stages that follow."""
     with edited(repository / "params.yaml", old, new):
         after = touched(repository)
     assert {stage for stage, names in after.items() if any(not name.startswith("src/") for name in names)} == stages
 
 
-def test_no_dependency_is_an_empty_folder(repository):
-    """DVC hashes a folder that it takes for another repository's as an empty one, and sees no change in it."""
+def test_dvc_hashes_no_dependency_as_an_empty_folder(repository):
+    """If DVC takes a folder for part of another repository, it hashes it as empty and never sees a change in it."""
     lock = yaml.safe_load((repository / "dvc.lock").read_text())
     empty = {dep["path"] for stage in lock["stages"].values() for dep in stage["deps"] if dep.get("nfiles") == 0}
     assert empty <= {"data/raw"}
 
 
-def test_what_is_declared_as_a_metric_is_what_a_person_compares(repository):
+def test_dvc_metrics_shows_only_the_main_figures(repository):
     shown = json.loads(run(repository, "dvc", "metrics", "show", "--json"))[""]["data"]
     figures = {path.replace("\\", "/"): entry["data"] for path, entry in shown.items()}
     assert set(figures) == {"metrics/voice.json", *(f"metrics/evaluate/{m}.json" for m in ("base", "phase1", "phase2"))}
@@ -106,13 +106,13 @@ def test_what_is_declared_as_a_metric_is_what_a_person_compares(repository):
     assert len(metrics) <= 40
 
 
-def test_one_more_transcript_names_prepare(repository):
+def test_one_more_transcript_changes_stage_prepare(repository):
     with edited(repository / "data/scripts/questions.txt", b"", b"q999|One more question, for one hundred points?\n"):
         assert {stage for stage, names in touched(repository).items() if "data/scripts" in names} == {"prepare"}
 
 
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/xtts_v2.yaml"])
-def test_every_preset_is_a_pipeline_that_dvc_resolves(tmp_path, preset):
+def test_dvc_resolves_the_pipeline_with_every_preset(tmp_path, preset):
     folder = clone(tmp_path, (ROOT / preset).read_text(encoding="utf-8"))
     assert stages_run(run(folder, "dvc", "repro", "--dry", "prepare", "base")) == {"prepare", "base"}
     names = run(folder, "dvc", "stage", "list", "--name-only").split()

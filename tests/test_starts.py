@@ -1,4 +1,4 @@
-"""Models to start from that others wrote: files made by the stock trainer's own classes, in small."""
+"""Bases that other programs wrote. The files come from the stock trainer's own classes, with a small model."""
 
 import copy
 import json
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def run(bundle_base, tmp_path_factory) -> Path:
-    """A stock training folder as GPTTrainer and its Trainer write it, stopped after step 1901.
+    """A training folder that GPTTrainer and its Trainer wrote, stopped after step 1901.
 
-    Its DVAE is the bundle's size, put where the stock trainer's code has the published one's. The files of the base
-    lie where the stock recipe puts them.
+    Its DVAE has the bundle's size, because the published size in the stock trainer's code is replaced. The files of the
+    base are where the stock recipe puts them.
     """
     top = tmp_path_factory.mktemp("training")
     files = top / "XTTS_v2.0_original_model_files"
@@ -46,7 +46,7 @@ def run(bundle_base, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gpt_trainer, "DiscreteVAE", lambda **_: codec.build_dvae(**sizes))
         model = GPTTrainer(config)
-    with torch.no_grad():  # as if it had been trained
+    with torch.no_grad():  # stands for a training
         model.xtts.gpt.mel_head.bias += 1.0
     out = top / "GPT_XTTS_FT-November-23-2026_03+00AM-0000000"
     out.mkdir()
@@ -64,7 +64,7 @@ def unfold(place: Path, out: Path) -> Path:
 
 
 def check(out: Path, bundle_base: Path, trained: bool = True) -> None:
-    """It is the trained model, in a layout that the stock client loads without rewriting it."""
+    """Check that `out` is the trained model, and that the stock client loads it without rewriting it."""
     before = folder.sha256(out / "model.pth")
     config = XttsConfig()
     config.load_json(str(out / "config.json"))
@@ -79,10 +79,10 @@ def check(out: Path, bundle_base: Path, trained: bool = True) -> None:
     assert torch.equal(dvae.codebook.embed, expected.codebook.embed)
     assert torch.equal(stats, expected_stats)
 
-    assert "original_model_files" not in (out / "config.json").read_text()  # no path of the machine that trained it
+    assert "original_model_files" not in (out / "config.json").read_text()  # no path of the other machine
 
 
-def test_a_training_folder_of_the_stock_trainer(run, bundle_base, tmp_path):
+def test_a_training_folder_of_the_stock_trainer_is_a_base(run, bundle_base, tmp_path):
     assert sorted(p.name for p in run.iterdir()) == [
         *("best_model.pth", "best_model_1901.pth", "checkpoint_1500.pth", "config.json"),
     ]
@@ -93,11 +93,11 @@ def test_a_training_folder_of_the_stock_trainer(run, bundle_base, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["best_model_1901.pth", "checkpoint_1500.pth"])
-def test_one_checkpoint_by_its_path(run, bundle_base, tmp_path, name):
+def test_one_checkpoint_file_is_a_base(run, bundle_base, tmp_path, name):
     check(unfold(run / name, tmp_path / "out"), bundle_base)
 
 
-def test_the_best_of_the_highest_step_where_the_copy_is_gone(run, tmp_path):
+def test_without_best_model_pth_the_best_checkpoint_of_the_highest_step_is_used(run, tmp_path):
     moved = tmp_path / "run"
     moved.mkdir()
     shutil.copyfile(run / "config.json", moved / "config.json")
@@ -110,7 +110,7 @@ def test_the_best_of_the_highest_step_where_the_copy_is_gone(run, tmp_path):
     assert folder.state(out / "model.pth")["gpt.mel_head.bias"][0] == 1000.0
 
 
-def test_a_checkpoint_that_came_alone_brings_its_own_dvae(run, bundle_base, tmp_path):
+def test_a_checkpoint_without_its_training_files_needs_only_vocab_json(run, bundle_base, tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     shutil.copyfile(run / "best_model_1901.pth", alone / "best_model_1901.pth")
@@ -125,8 +125,8 @@ def test_a_checkpoint_that_came_alone_brings_its_own_dvae(run, bundle_base, tmp_
     check(unfold(alone, tmp_path / "out"), bundle_base)
 
 
-def test_the_webuis_ready_folder(run, bundle_base, tmp_path, monkeypatch):
-    """Its "optimised" model.pth has neither optimizer nor DVAE; vocab.json and config.json lie beside it."""
+def test_a_ready_folder_of_the_web_ui_is_a_base(run, bundle_base, tmp_path, monkeypatch):
+    """The web UI's "optimised" model.pth has no optimizer and no DVAE. vocab.json and config.json are beside it."""
     ready = tmp_path / "ready"
     ready.mkdir()
     for name, source in (("vocab.json", bundle_base), ("speakers_xtts.pth", bundle_base), ("config.json", bundle_base)):
@@ -146,8 +146,8 @@ def test_the_webuis_ready_folder(run, bundle_base, tmp_path, monkeypatch):
     check(unfold(ready, tmp_path / "other"), bundle_base)
 
 
-def test_a_configuration_object_inside_the_checkpoint(bundle_base, tmp_path):
-    """As in the weights that were published: pickled under the module's old name."""
+def test_a_checkpoint_with_a_configuration_object_is_a_base(bundle_base, tmp_path):
+    """The published weights hold such an object, pickled under the module's old name."""
     source = Path(shutil.copytree(bundle_base, tmp_path / "source"))
     state = folder.load(source / "model.pth")
     with stock_module._legacy_safe_globals():
@@ -155,7 +155,7 @@ def test_a_configuration_object_inside_the_checkpoint(bundle_base, tmp_path):
     check(unfold(source, tmp_path / "out"), bundle_base, trained=False)
 
 
-def test_the_names_of_the_first_version(bundle_base, tmp_path):
+def test_a_checkpoint_with_the_names_of_xtts_v1_is_a_base(bundle_base, tmp_path):
     """XTTS v1's checkpoints also hold the generator that the GPT builds for inference."""
     source = Path(shutil.copytree(bundle_base, tmp_path / "source"))
     xtts = copy.deepcopy(folder.open_xtts(source))
@@ -174,11 +174,11 @@ def test_a_pickle_that_would_run_code_is_refused(bundle_base, tmp_path):
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"model": Malice()}, source / "model.pth")
-    with pytest.raises(UserError, match=r"model\.pth asks for getattr .* so it was not opened"):
+    with pytest.raises(UserError, match=r"model\.pth was not opened, .* would load getattr, which could"):
         unfold(source, tmp_path / "out")
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_folder_above_the_run_points_to_it(run, tmp_path):
+def test_the_error_for_the_parent_folder_suggests_the_training_folder(run, tmp_path):
     with pytest.raises(UserError, match=r"did you mean .*GPT_XTTS_FT"):
         unfold(run.parent, tmp_path / "out")

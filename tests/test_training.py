@@ -1,4 +1,4 @@
-"""The training: its order, its loss on the CPU to the digit, its end, and what is left when it is killed."""
+"""The training: the order of clips, the golden loss on the CPU, how a phase ends, and its saved states."""
 
 import errno
 import itertools
@@ -55,7 +55,7 @@ PHASE_FILES = {
 }  # fmt: skip
 
 
-# What a phase has where a test says nothing of it. Every key, as params.yaml has to have them all.
+# The settings of a phase if a test does not change them. params.yaml must have every key, so all are here.
 USUAL = {
     "lr": 3e-3, "epochs": 100, "max_steps": 6, "batch_size": 4, "accumulate": 1, "warmup_steps": 0,
     "schedule": "constant", "weight_decay": 0.01, "clip_norm": 1.0, "dropout": 0.0, "text_weight": 0.01,
@@ -69,11 +69,11 @@ BY_MEL_CE = Choice(select="mel_ce", sentences=None, asr=None, decoding=None, cod
 
 
 def phase_with(**changes) -> Phase:
-    """A short phase in fp32 that measures at its end only."""
+    """A short phase in fp32 that evaluates only at its end."""
     return reading.check(Phase, {**USUAL, **changes}, "test")
 
 
-# Made-up data and a GPT of 2 layers x 64
+# Invented data, and a GPT of 2 layers and width 64
 
 
 def small_gpt(seed: int = 1, width: int = 64) -> GPT:
@@ -86,7 +86,7 @@ def small_gpt(seed: int = 1, width: int = 64) -> GPT:
 
 
 def write_made_up(where: Path, speakers=lambda i: "a", mel=None) -> None:
-    """16 clips to train on, 4 to validate; code k follows code k - 1 by a rule, so that there is something to learn."""
+    """Write 16 training and 4 validation clips. Each code follows from the one before, so a GPT can learn them."""
     rng = np.random.default_rng(11)
     clips, encoded = [], []
     for i in range(20):
@@ -117,7 +117,7 @@ class Curve(list):
 
 
 def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge=None, fabric=None, gpt=None):
-    """Train the small GPT; returns best weights, facts and curve."""
+    """Train the small GPT. Returns the best weights, the run and the curve."""
     place.mkdir(parents=True, exist_ok=True)
     curve = Curve()
 
@@ -126,7 +126,7 @@ def train(codes: Codes, settings: Phase, place: Path, log=lambda *_: None, judge
         log(*row)
 
     fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=settings.precision)
-    loss = TrainingLoss(gpt or small_gpt().eval())  # as `folder.open_xtts` gives it
+    loss = TrainingLoss(gpt or small_gpt().eval())  # `folder.open_xtts` also returns a model in evaluation mode
     job = Job(
         loss=loss, codes=codes, phase=settings, seed=7, measured=MEASURED, fabric=fabric, state=State(place), log=both,
         judge=judge,
@@ -144,7 +144,7 @@ def loaded(state: State) -> dict | None:
 
 
 @pytest.mark.parametrize(("clips", "batch"), [(1, 1), (3, 8), (16, 4), (17, 4), (311, 12), (1000, 3)])
-def test_an_epoch_sees_every_clip_once(clips, batch):
+def test_an_epoch_has_every_clip_once(clips, batch):
     lengths = np.random.default_rng(0).integers(10, 300, clips)
     found = batches.epoch(1, 0, lengths, batch)
     assert len(found) == batches.steps_per_epoch(clips, batch)
@@ -152,7 +152,7 @@ def test_an_epoch_sees_every_clip_once(clips, batch):
     assert sorted(np.concatenate(found).tolist()) == list(range(clips))
 
 
-def test_batches_depend_on_seed_and_number_alone():
+def test_batches_depend_only_on_seed_and_epoch():
     lengths = np.random.default_rng(0).integers(10, 300, 100)
 
     def flat(seed: int, number: int) -> list[list[int]]:
@@ -168,7 +168,7 @@ def test_batches_depend_on_seed_and_number_alone():
     assert steps == first + flat(1, 1)
 
 
-def test_batches_hold_clips_of_near_lengths():
+def test_batches_hold_clips_of_similar_lengths():
     lengths = np.random.default_rng(0).integers(10, 300, 320)
     spread = [np.ptp(lengths[part]) for part in batches.epoch(1, 0, lengths, 8)]
     assert np.mean(spread) < 0.25 * np.ptp(lengths)
@@ -186,16 +186,16 @@ GOLDEN = [
 ]  # fmt: skip
 
 
-def test_golden_loss(made_up, tmp_path):
-    """Nothing that decides the loss changes unnoticed: order, references, rows, optimizer, schedule, clipping."""
+def test_the_training_loss_equals_the_golden_values(made_up, tmp_path):
+    """This detects any change of the loss: by order, references, rows, optimizer, schedule or clipping."""
     settings = phase_with(max_steps=30, warmup_steps=4, schedule="cosine", reference_seconds=(0.4, 0.6), clip_norm=1.0)
     _, run, curve = train(made_up, settings, tmp_path / "state")
     assert run.ended == "all steps"
     assert curve.of("train/mel_ce") == pytest.approx(GOLDEN, abs=1e-4)
 
 
-def test_a_gradient_is_the_same_bits_every_time(made_up):
-    """On two threads, in bf16, at a width at which torch spreads the work, with one reference for all rows."""
+def test_a_gradient_has_the_same_bits_every_time(made_up):
+    """It uses two threads, bf16, a width at which torch splits the work, and one reference for all rows."""
     settings = phase_with(batch_size=12, shared_reference=True)
     loss = TrainingLoss(small_gpt(width=256))
     set_dropout(loss.gpt, 0.0)
@@ -218,8 +218,8 @@ def gradients(loss: TrainingLoss, batch) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in loss.named_parameters() if p.grad is not None}
 
 
-def test_two_micro_batches_make_the_step_of_one_big_batch(tmp_path):
-    """A mel that never changes makes every reference the same, however many are drawn, and in whatever order."""
+def test_two_micro_batches_give_the_step_of_one_large_batch(tmp_path):
+    """A constant mel makes all references equal, so that their number and order do not matter."""
     frame = np.random.default_rng(2).standard_normal(80).astype(np.float16)
     write_made_up(tmp_path / "codes", mel=lambda _, frames: np.tile(frame, (len(frames), 1)))
     codes = Codes(tmp_path / "codes")
@@ -229,11 +229,11 @@ def test_two_micro_batches_make_the_step_of_one_big_batch(tmp_path):
     ]
     for name in ("train/mel_ce", "train/text_ce", "validation/mel_ce"):
         assert curves[1].of(name) == pytest.approx(curves[0].of(name), abs=1e-5)
-        assert curves[2].of(name) != pytest.approx(curves[0].of(name), abs=1e-5)  # steps of 9 clips: the test can fail
+        assert curves[2].of(name) != pytest.approx(curves[0].of(name), abs=1e-5)  # steps of 9 clips differ
 
 
-def test_a_loss_that_is_not_finite_stops_with_its_step_and_clips(tmp_path, monkeypatch):
-    """The poisoned clip is the only one of its speaker that is listened to, by itself."""
+def test_a_loss_that_is_not_finite_ends_the_training_and_names_step_and_clips(tmp_path, monkeypatch):
+    """One clip has infinite values. With reference: self, only that clip uses them."""
     poisoned = 5
     write_made_up(
         tmp_path / "codes",
@@ -261,12 +261,12 @@ class Killed(Exception):
 
 @pytest.fixture
 def saved_at_every_step(monkeypatch):
-    """Not once a minute, so that a training that is killed goes on from its middle."""
+    """Save a state at every step instead of once a minute, so that a killed training resumes from the middle."""
     monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
 
 
-def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path, saved_at_every_step):
-    """Until the next evaluation too, which puts the model back into the mode that it found."""
+def test_dropout_is_on_after_resuming(made_up, tmp_path, saved_at_every_step):
+    """Dropout must be on from the first resumed step, because an evaluation restores the mode that it found."""
     settings = phase_with(dropout=0.1, max_steps=8, eval_every=4)
     _, _, whole = train(made_up, settings, tmp_path / "whole")
 
@@ -284,12 +284,12 @@ def test_dropout_is_on_after_going_on_from_a_state(made_up, tmp_path, saved_at_e
 
 
 def half(init_scale: float = 65536.0) -> Fabric:
-    """What Fabric makes of 16-mixed on a GPU."""
+    """Fabric as it is for 16-mixed on a GPU, but on the CPU."""
     scaler = torch.amp.GradScaler("cpu", init_scale=init_scale)
     return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
 
 
-def test_half_precision_trains(made_up, tmp_path):
+def test_half_precision_gives_nearly_the_losses_of_fp32(made_up, tmp_path):
     settings = {"max_steps": 12, "clip_norm": 0.5, "dropout": 0.1}
     _, run, curve = train(made_up, phase_with(precision="16-mixed", **settings), tmp_path / "half", fabric=half())
     _, _, full = train(made_up, phase_with(**settings), tmp_path / "full")
@@ -298,8 +298,8 @@ def test_half_precision_trains(made_up, tmp_path):
     assert curve.of("validation/mel_ce")[-1] < curve.of("validation/mel_ce")[0] - 0.5
 
 
-def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_up, tmp_path, saved_at_every_step):
-    """Killed after that too: the scale belongs to the state."""
+def test_a_step_whose_gradients_overflow_is_skipped(made_up, tmp_path, saved_at_every_step):
+    """This also holds after a kill, because the state includes the loss scale."""
     settings = phase_with(precision="16-mixed", max_steps=10, eval_every=1)
     fabric = half(2.0**22)
     best, run, curve = train(made_up, settings, tmp_path / "whole", fabric=fabric)
@@ -321,7 +321,7 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_training_goes_on(made_u
     assert all(torch.equal(value, best[name]) for name, value in again.items())
 
 
-def test_gradients_that_always_overflow_end_half_precision_with_the_remedy(made_up, tmp_path):
+def test_gradients_that_always_overflow_end_the_training_with_a_remedy(made_up, tmp_path):
     gpt = small_gpt().eval()
     gpt.mel_head.bias.register_hook(lambda gradient: gradient * math.inf)
     settings = phase_with(precision="16-mixed", max_steps=40)
@@ -332,7 +332,7 @@ def test_gradients_that_always_overflow_end_half_precision_with_the_remedy(made_
 def test_a_loss_that_is_not_finite_in_half_precision_names_the_other_precisions(made_up, tmp_path):
     gpt = small_gpt().eval()
     with torch.no_grad():
-        gpt.mel_head.bias[3] = 1e5  # more than 16 bits hold; finite in 32, where the validation is measured
+        gpt.mel_head.bias[3] = 1e5  # overflows in 16 bits, but not in the evaluation in 32 bits
     settings = phase_with(precision="16-mixed", max_steps=40)
     with pytest.raises(UserError, match=r"step 1: the loss is not a finite number .* use precision: 32-true \(or bf16"):
         train(made_up, settings, tmp_path / "state", fabric=half(), gpt=gpt)
@@ -342,7 +342,7 @@ def test_a_loss_that_is_not_finite_in_half_precision_names_the_other_precisions(
 
 
 def scripted(monkeypatch, mel_ces: list[float]) -> list[dict[str, torch.Tensor]]:
-    """Let the validation mel CEs be these; returns the weights that each was measured on, as they come."""
+    """Make evaluations return these mel CEs. Returns the list of weights at each evaluation."""
     weights: list[dict[str, torch.Tensor]] = []
 
     def measure(loss, *_):
@@ -362,8 +362,8 @@ def scripted(monkeypatch, mel_ces: list[float]) -> list[dict[str, torch.Tensor]]
         ({}, "all steps", 12, 12),
     ],
 )
-def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, ended, steps, best_step):
-    values = [5.0, 4.0, 3.0, 3.5, 3.0, 3.2, 2.0]  # at steps 0, 2, 4 and so on; equal is not better
+def test_a_phase_ends_by_patience_target_or_steps(made_up, tmp_path, monkeypatch, changes, ended, steps, best_step):
+    values = [5.0, 4.0, 3.0, 3.5, 3.0, 3.2, 2.0]  # at steps 0, 2, 4 and so on; an equal value is not better
     weights = scripted(monkeypatch, values)
     best, run, curve = train(made_up, phase_with(max_steps=12, eval_every=2, **changes), tmp_path / "state")
     assert (run.ended, run.step, run.best_step) == (ended, steps, best_step)
@@ -372,13 +372,13 @@ def test_a_phase_ends_as_it_is_told(made_up, tmp_path, monkeypatch, changes, end
     assert run.start_mel_ce == 5.0
     assert all(torch.equal(value, weights[best_step // 2][name]) for name, value in best.items())
     manifests = sorted((tmp_path / "state").glob("step-*.json"), key=lambda path: int(path.stem[5:]))
-    assert [path.stem for path in manifests] == ["step-0", f"step-{steps}"]  # it took no minute
+    assert [path.stem for path in manifests] == ["step-0", f"step-{steps}"]  # it ended within a minute
     kept = {name for path in manifests for name in json.loads(path.read_text())["files"]}
     assert {path.name for path in (tmp_path / "state").iterdir()} == kept | {path.name for path in manifests}
     assert f"best-{best_step}.pt" in kept
 
 
-def test_a_phase_that_begins_at_its_target_says_so(made_up, tmp_path, monkeypatch, capsys):
+def test_a_phase_that_begins_at_its_target_takes_no_step(made_up, tmp_path, monkeypatch, capsys):
     scripted(monkeypatch, [2.4])
     _, run, _ = train(made_up, phase_with(target_mel_ce=2.5), tmp_path / "state")
     assert (run.ended, run.step, run.best_step) == ("target reached", 0, 0)
@@ -386,8 +386,8 @@ def test_a_phase_that_begins_at_its_target_says_so(made_up, tmp_path, monkeypatc
     assert "no step is taken: the parent's validation mel CE of 2.4000 is at the target of 2.5 already" in said
 
 
-def test_an_evaluation_writes_the_best_weights_and_once_a_minute_the_state(made_up, tmp_path, monkeypatch):
-    """A clock that goes on by 7 s in each step."""
+def test_better_weights_are_written_at_evaluations_and_states_once_a_minute(made_up, tmp_path, monkeypatch):
+    """The clock of the test advances by 7 s in each step."""
     scripted(monkeypatch, values := [5.0, 4.0, 4.5, 3.0, 3.5, 2.9, 2.8, 3.0, 3.1, 3.2, 2.7])
     clock, written = itertools.count(1.0, 1e-6), []
     steps = [0]
@@ -411,10 +411,10 @@ def test_an_evaluation_writes_the_best_weights_and_once_a_minute_the_state(made_
     assert [name for name in names if name.startswith("step")] == ["step-0", "step-9", "step-18", "step-20"]
     assert (run.best_step, run.best_mel_ce) == (20, min(values))
     sizes = {name.split("-")[0]: size for name, size in written if name not in ("step-0", "best-0")}
-    assert sizes["step"] > 2.5 * sizes["best"]  # AdamW's moments
+    assert sizes["step"] > 2.5 * sizes["best"]  # a state also has AdamW's moments
 
 
-def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
+def test_a_judges_score_chooses_the_best_model_instead_of_the_mel_ce(made_up, tmp_path):
     scores = iter([0.5, 0.2, 0.4, 0.3])
     settings = phase_with(max_steps=6, eval_every=2, patience=2)
 
@@ -427,11 +427,11 @@ def test_a_judge_chooses_instead_of_the_mel_ce(made_up, tmp_path):
     assert curve.of("validation/cer") == [0.5, 0.2, 0.4, 0.3]
     assert run.best_mel_ce == curve.of("validation/mel_ce")[1] > min(curve.of("validation/mel_ce"))
     after_two, _, _ = train(made_up, phase_with(max_steps=6, eval_every=2), tmp_path / "plain")
-    assert any(not torch.equal(best[name], after_two[name]) for name in best), "not the weights of the lowest mel CE"
+    assert any(not torch.equal(best[name], after_two[name]) for name in best), "not those of the lowest mel CE"
 
 
-def test_the_validation_is_measured_in_training_as_in_evaluate(made_up, tmp_path):
-    """In fp32 without TF32 and autocast, whatever the training uses; and that is on again afterwards."""
+def test_evaluations_in_training_equal_those_of_stage_evaluate(made_up, tmp_path):
+    """Evaluations use fp32 without TF32 and autocast, and then restore the settings of the training."""
     settings = phase_with(precision="bf16-mixed", max_steps=4, eval_every=2)
     seen, gpt = set(), small_gpt().eval()
 
@@ -441,7 +441,7 @@ def test_the_validation_is_measured_in_training_as_in_evaluate(made_up, tmp_path
 
     gpt.text_head.register_forward_hook(look)
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as `devices.fabric_for` has it
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as `devices.fabric_for` sets it
     try:
         best, run, _ = train(made_up, settings, tmp_path / "state", gpt=gpt)
         measured = TrainingLoss(small_gpt().eval())
@@ -453,7 +453,7 @@ def test_the_validation_is_measured_in_training_as_in_evaluate(made_up, tmp_path
     assert (again.mel_ce, again.text_ce) == (run.best_mel_ce, run.best_text_ce)
 
 
-def test_learning_rates():
+def test_learning_rates_of_warmup_and_schedules():
     def rate(step: int, **changes) -> float:
         return optimization.learning_rate(phase_with(lr=1e-3, **changes), step, 110)
 
@@ -486,7 +486,7 @@ def test_weight_decay_is_for_matrices_only():
         assert [name for name in in_plain if name.endswith(vector)], vector
 
 
-# A phase, from folder to folder
+# A whole phase, from the parent's folder to its own
 
 
 TRAINING = {
@@ -496,7 +496,7 @@ TRAINING = {
 
 
 def settings_with(**changes) -> TrainStage:
-    """What stage train_phase1 reads, if its section is `TRAINING` with these changes."""
+    """The parameters of stage train_phase1: the settings `TRAINING` with these changes."""
     phase_1 = reading.check(Phase, {**USUAL, **TRAINING, **changes}, "test")
     return TrainStage(
         seed=1, device="cpu", devices=1, num_nodes=1, strategy="ddp", conditioning_seconds=0.5, phase=phase_1
@@ -504,12 +504,12 @@ def settings_with(**changes) -> TrainStage:
 
 
 def run_phase(parent: Path, data: Path, out: Path, log=lambda *_: None, **changes) -> list[dict[str, object]]:
-    """`phase.run` as the stage calls it; the restarts that it tells of."""
+    """Call `phase.run` as the stage does, and return its restarts."""
     return phase.run("train_phase1", settings_with(**changes), BY_MEL_CE, parent, out, data, log)
 
 
 def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: signal.Signals) -> tuple[int, str]:
-    """The phase in a process of its own that gets the signal at its given step's log; its status and what it said."""
+    """Run the phase in a new process that gets a signal when it logs `step`. Return its exit status and its output."""
 
     def log(at: int, values: dict[str, float], _write: bool) -> None:
         if at == step and "train/mel_ce" in values:
@@ -528,7 +528,7 @@ def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: sig
 
 @pytest.fixture(scope="module")
 def published(one_thread, small_base, dataset, tmp_path_factory):
-    """An uninterrupted phase: its folder and its curve."""
+    """Run an uninterrupted phase. Return its folder and its curve."""
     where = tmp_path_factory.mktemp("uninterrupted")
     curve = Curve()
     with pytest.MonkeyPatch.context() as patch:
@@ -538,7 +538,7 @@ def published(one_thread, small_base, dataset, tmp_path_factory):
 
 
 def points(curve: Curve) -> list[tuple]:
-    """A curve without what depends on the clock and the machine."""
+    """Remove the values that depend on the clock and the machine from a curve."""
     rows = [(s, {n: v for n, v in row.items() if not n.startswith("run/")}) for s, row in curve]
     return [(s, row) for s, row in rows if row]
 
@@ -548,10 +548,10 @@ def state_of(where: Path) -> dict:
     return loaded(State(place))
 
 
-def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatch):
+def test_a_killed_and_stopped_phase_ends_in_the_same_bytes(small_base, dataset, published, tmp_path, monkeypatch):
     killed = run_and_signal(tmp_path, small_base, dataset, 6, signal.SIGKILL)
     assert killed[0] == -signal.SIGKILL, killed
-    # the first state, as no minute has passed; the evaluation at step 4, with better weights, is done again
+    # only the first state exists, because no minute has passed; the evaluation at step 4 will be repeated
     assert state_of(tmp_path)["run"]["step"] == 0
 
     status, said = run_and_signal(tmp_path, small_base, dataset, 10, signal.SIGTERM)
@@ -570,16 +570,16 @@ def test_killed_is_unkilled(small_base, dataset, published, tmp_path, monkeypatc
     ours, theirs = (folder.load(f / "best_model.pth")["model"] for f in (tmp_path / "out", expected))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
-    assert bytes_of(tmp_path / "out") == bytes_of(expected)  # the facts too: that it was killed leaves no trace
+    assert bytes_of(tmp_path / "out") == bytes_of(expected)  # the facts do not mention the kill
 
 
-def test_a_state_that_other_code_wrote_is_not_continued(small_base, dataset, tmp_path, monkeypatch):
+def test_a_state_that_other_code_wrote_is_not_resumed(small_base, dataset, tmp_path, monkeypatch):
     status, _ = run_and_signal(tmp_path, small_base, dataset, 5, signal.SIGTERM)
     assert status > 0
     monkeypatch.setattr(phase.closure, "sha256_of_stage", lambda script: "another code")
     monkeypatch.chdir(tmp_path)
     run_phase(small_base, dataset, tmp_path / "out")
-    assert len(list((tmp_path / "state").iterdir())) == 1, "the state of the other code lies there still"
+    assert len(list((tmp_path / "state").iterdir())) == 1, "the state of the other code is kept"
 
 
 def bytes_of(path: Path) -> dict[str, str]:
@@ -591,10 +591,10 @@ def facts_file(path: Path) -> dict:
     return json.loads((path / "voicetune.json").read_text(encoding="utf-8"))
 
 
-def test_the_published_folder(published, small_base, dataset):
+def test_the_folder_of_a_phase_has_its_files_and_facts(published, small_base, dataset):
     path, curve = published
     assert {file.name for file in path.iterdir()} == PHASE_FILES
-    assert [file.name for file in path.parent.iterdir()] == [path.name]  # nothing half written beside it
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # no half-written folder beside it
     said = facts_file(path)
     facts = said.pop("facts")
     assert said == facts_file(small_base)
@@ -612,13 +612,13 @@ def test_the_published_folder(published, small_base, dataset):
     assert facts["tokens"] > 14 * 4
 
 
-def test_training_learns_something(published):
+def test_training_lowers_the_validation_mel_ce(published):
     _, curve = published
     measured = curve.of("validation/mel_ce")
     assert min(measured) < measured[0] - 0.03
 
 
-def test_the_state_is_gone_after_publishing(published):
+def test_the_state_is_removed_at_the_end(published):
     path, _ = published
     assert not list((path.parents[1] / "state").iterdir())
 
@@ -634,10 +634,10 @@ def test_the_stock_client_loads_the_best_model_strictly(published, tmp_path):
     assert voice["speaker_embedding"].shape == (1, 512, 1)
 
 
-def test_a_folder_alone_speaks(published, tmp_path):
+def test_a_copied_folder_speaks(published, tmp_path):
     path = Path(shutil.copytree(published[0], tmp_path / "alone"))
     voice = Voice(path)
-    voice.xtts.gpt.max_gen_mel_tokens = 30  # an untrained one does not stop
+    voice.xtts.gpt.max_gen_mel_tokens = 30  # an untrained model does not stop
     with torch.no_grad():
         voice.xtts.gpt.mel_head.bias[voice.xtts.gpt.stop_audio_token] -= 100
     (sound,) = say(voice, [Line("Good evening.", "en")], [voice.speaker()], DECODING, seed=1)
@@ -647,7 +647,7 @@ def test_a_folder_alone_speaks(published, tmp_path):
 
 
 def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch, saved_at_every_step):
-    """Killed on the way too: what is saved is the adapters alone."""
+    """This also holds after a kill, when the state holds only the adapters."""
     monkeypatch.chdir(tmp_path)
     low = {"lora_rank": 4, "activation_checkpointing": True, "eval_every": 7, "precision": "32-true"}
     kept = {}
@@ -667,22 +667,22 @@ def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_pa
     assert ours.keys() == parents.keys()
     changed = {name for name, value in ours.items() if not torch.equal(value, parents[name])}
     assert changed == {n for n in parents if re.fullmatch(r"gpt\.gpt\.h\.\d\.(attn|mlp)\.c_(attn|proj|fc)\.weight", n)}
-    loss = TrainingLoss(folder.open_xtts(tmp_path / "out").gpt)  # what was published is what was measured
+    loss = TrainingLoss(folder.open_xtts(tmp_path / "out").gpt)  # the published weights have the measured mel CE
     codes = Codes(dataset / "codes")
     measured = cross_entropy.measure(loss, codes, codes.validation, Tokens.of(loss.gpt), 1, measured_recipe(0.5))
     assert measured.mel_ce == pytest.approx(min(curve.of("validation/mel_ce")), abs=1e-6)
 
 
-# Its state
+# The state of a phase
 
 
 class Reached(Exception):
-    """The loop is reached; carries the state's folder."""
+    """Raised instead of running the loop. Its argument is the state's folder."""
 
 
 @pytest.fixture
 def place_of(small_base, dataset, tmp_path, monkeypatch):
-    """Which state folder a phase with these changes would use; called as `place_of(lr=1)`."""
+    """Return a function that gives the state folder of a phase with changes, such as `place_of(lr=1)`."""
 
     def reached(job):
         raise Reached(job.state.folder)
@@ -715,7 +715,7 @@ def test_a_second_trainer_is_refused(place_of, small_base, dataset, tmp_path):
     assert place_of() == place
 
 
-def test_a_state_is_written_through_no_link(tmp_path):
+def test_a_state_is_not_written_through_a_link(tmp_path):
     theirs, place = tmp_path / "theirs", tmp_path / "state"
     place.mkdir()
     theirs.write_bytes(b"mine")
@@ -728,7 +728,7 @@ def test_a_state_is_written_through_no_link(tmp_path):
     assert not (place / "best-1.pt").is_symlink()
 
 
-def test_states_of_temporary_experiments_lie_in_the_repository(tmp_path):
+def test_states_of_temporary_experiments_are_in_the_repository(tmp_path):
     assert state_folders.root(tmp_path) == tmp_path / "state"
     assert state_folders.root(tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc") == tmp_path / "state"
 
@@ -744,7 +744,7 @@ def save(state: State, step: int, best_step: int) -> None:
 
 @pytest.fixture
 def saved(tmp_path) -> State:
-    """States of steps 1, 2 and 3, of which 1 and 2 were the best of their time."""
+    """States of steps 1, 2 and 3. Steps 1 and 2 were the best so far; step 3 was not."""
     state = State(tmp_path / "state")
     state.folder.mkdir()
     for step, best_step in ((1, 1), (2, 2), (3, 2)):
@@ -762,7 +762,7 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(data[:700] + bytes([data[700] ^ 1]) + data[701:])
 
 
-def test_the_last_two_states_are_kept_and_what_they_need(saved):
+def test_the_last_two_states_and_their_best_weights_are_kept(saved):
     assert {path.name for path in saved.folder.iterdir()} == {
         *("step-2.pt", "step-2.json", "step-3.pt", "step-3.json", "best-2.pt"),
     }
@@ -770,8 +770,8 @@ def test_the_last_two_states_are_kept_and_what_they_need(saved):
     assert torch.equal(saved.best(2)["w"], torch.full((1000,), 2.0))
 
 
-def test_best_weights_that_no_state_names_make_room_for_better_ones(saved):
-    """Killed now, a training would go on from step 3, with the best weights of step 2."""
+def test_best_weights_that_no_state_names_are_replaced_by_better_ones(saved):
+    """A training that is killed now would resume from step 3 with the best weights of step 2, so they must stay."""
     for step in (4, 5):
         saved.save_best(step, a_state(step, step)["gpt"])
     saved.flush()
@@ -788,12 +788,12 @@ def test_best_weights_that_no_state_names_make_room_for_better_ones(saved):
 
 
 @pytest.mark.parametrize("how", ["torn", "flipped", "gone"])
-def test_a_damaged_state_is_recognised_and_the_one_before_it_used(saved, how, capsys):
+def test_instead_of_a_damaged_state_the_one_before_is_used(saved, how, capsys):
     damage(saved.folder / "step-3.pt", how)
     again = State(saved.folder)
     assert loaded(again)["run"]["step"] == 2
     assert "step-3.pt is damaged" in capsys.readouterr().out
-    again.save(a_state(4, 2), None)  # the best weights of before are still vouched for
+    again.save(a_state(4, 2), None)  # the new state still names the best weights of step 2
     again.flush()
     assert loaded(State(saved.folder))["run"]["step"] == 4
 
@@ -818,19 +818,19 @@ def test_a_damaged_manifest_is_a_damaged_state(saved, content, capsys):
 
 
 @pytest.mark.parametrize("how", ["torn", "flipped", "gone"])
-def test_without_the_best_weights_a_training_starts_again(saved, how):
+def test_without_its_best_weights_no_state_is_loaded(saved, how):
     damage(saved.folder / "best-2.pt", how)
     assert loaded(State(saved.folder)) is None
 
 
-def test_a_state_without_its_manifest_does_not_count(saved):
+def test_a_state_without_its_manifest_is_ignored(saved):
     (saved.folder / "step-3.json").unlink()
     (saved.folder / "step-9.pt").write_bytes(b"half of a state")
     assert loaded(State(saved.folder))["run"]["step"] == 2
 
 
 @pytest.mark.parametrize("call", ["save", "fsync"])
-def test_a_full_disk_is_one_sentence_and_costs_nothing(saved, monkeypatch, call):
+def test_a_full_disk_is_one_sentence_and_keeps_the_earlier_state(saved, monkeypatch, call):
     def full(*arguments):
         if call == "save":
             arguments[1].write(b"half")
@@ -847,15 +847,15 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing(saved, monkeypatch, call)
     assert torch.equal(again.best(2)["w"], torch.full((1000,), 2.0))
 
 
-def test_a_disk_that_is_too_small_is_seen_before_writing(saved, made_up, tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_reported_before_writing(saved, made_up, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: SimpleNamespace(free=51_000_000))
     with pytest.raises(UserError, match=r"has 0\.1 GB free and the state of this training needs"):
         train(made_up, phase_with(), tmp_path / "new")
     assert not list((tmp_path / "new").iterdir())
 
 
-def test_a_state_is_what_it_was_when_it_was_saved(tmp_path, monkeypatch):
-    """Training goes on while it is written."""
+def test_a_saved_state_does_not_change_with_the_training(tmp_path, monkeypatch):
+    """Training continues while the state is written."""
     gate = threading.Event()
     write = checkpoint.write_beside
     monkeypatch.setattr(checkpoint, "write_beside", lambda *given: gate.wait(10) and write(*given))
@@ -898,7 +898,7 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsy
     assert [path.name for path in root.iterdir()] == ["train_phase1-bbbbbbbbbbbbbbbb"]
 
 
-def test_states_that_nobody_came_back_to_go_by_themselves(tmp_path):
+def test_old_states_are_removed_unless_they_are_in_use(tmp_path):
     for number in range(12):
         place = tmp_path / f"train_phase1-{number:016d}"
         place.mkdir()
@@ -907,14 +907,14 @@ def test_states_that_nobody_came_back_to_go_by_themselves(tmp_path):
         age = number if number < 10 else 40  # days
         for file in place.iterdir():
             os.utime(file, (time.time() - 86400 * age,) * 2)
-    with state_folders.locked(tmp_path / "train_phase1-11"):  # in use, old as it is
+    with state_folders.locked(tmp_path / "train_phase1-11"):  # old, but in use
         state_folders.tidy(tmp_path)
     left = sorted(int(path.name[-2:]) for path in tmp_path.iterdir())
     assert left == [*range(8), 11]
 
 
-def test_nobody_elses_folder_is_a_state(tmp_path):
-    """`state` may be a link to a disk where other things lie; and a link in it leads to what is not ours."""
+def test_other_folders_and_links_are_not_states(tmp_path):
+    """`state` may be a link to a disk with other folders. A link inside it is not a state."""
     for name in ("photos", "train_phase1-old", "train_phase1-0123456789abcdef"):
         (tmp_path / "disk" / name).mkdir(parents=True)
     (tmp_path / "disk" / "train_phase2-0123456789abcdef").symlink_to(tmp_path / "disk" / "photos")

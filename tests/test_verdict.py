@@ -1,4 +1,4 @@
-"""The verdict on the published voice: figures whose truth is known, and sabotage, each red in its own line."""
+"""The verdict on the published voice, from figures with known answers. Each fault is red in its own line."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def change(before: float, after: float, half: float) -> dict:
 
 
 def judged(voice=GOOD, base=None, recordings=RECORDINGS, codec=CODEC, half=0.01, published="phase2") -> dict:
-    """Lines by kind; half: of every interval between the base and the voice."""
+    """The verdict's lines by kind. half: half the width of every interval between the base and the voice."""
     base = {"cer": 0.2, "secs": 0.85, "mos": 2.9, "mel_ce": 2.6} if base is None else base
     figures = {"recordings": recordings, "codec": codec, "base": base, "phase2": voice}
     pair = {name: change(base[name], voice[name], half) for name in set(base) & set(voice)}
@@ -45,7 +45,7 @@ def red(lines: dict) -> list[str]:
     return [kind for kind, line in lines.items() if line.status == "bad"]
 
 
-def test_a_good_voice_is_green_throughout():
+def test_a_good_voice_is_green_in_every_line():
     lines = judged()
     assert {line.status for line in lines.values()} == {"good"}
     assert lines["worth"].told.startswith(
@@ -54,8 +54,8 @@ def test_a_good_voice_is_green_throughout():
     assert all(not line.remedy for line in lines.values())
 
 
-def test_the_catastrophe_that_was_measured():
-    """A natural voice with the tiny base: its report had no warning."""
+def test_a_measured_failure_is_red_in_four_lines():
+    """Measured figures of a natural voice with an earlier tiny base. The report of that time had no warning."""
     lines = judged(
         {"cer": 0.893, "secs": 0.577, "mel_ce": 4.13}, {"cer": 0.277, "mel_ce": 4.9},
         {"cer": 0.043, "secs": 0.972, "secs_floor": 0.48}, {"cer": 0.457, "secs": 0.562}, half=0.1,
@@ -67,7 +67,7 @@ def test_the_catastrophe_that_was_measured():
     assert "No training of this base mends that: take another base" in lines["codec"].remedy
 
 
-def test_the_default_run_comes_out_honestly():
+def test_an_earlier_default_run_is_red_nowhere_and_green_only_in_part():
     lines = judged(
         {"cer": 0.216, "secs": 0.898, "mos": 2.51, "mel_ce": 1.630},
         {"cer": 0.234, "secs": 0.867, "mos": 2.32, "mel_ce": 2.363},
@@ -81,11 +81,11 @@ def test_the_default_run_comes_out_honestly():
     assert "mel CE better" in lines["worth"].answer
 
 
-# Sabotage
+# Faults
 
 
-def test_a_voice_that_the_codec_cannot_carry():
-    """Whatever speaks through it fails with it, and says that the codec is to blame; the transcripts are not."""
+def test_a_bad_codec_is_named_as_the_cause():
+    """Every model fails with such a codec. The verdict names the codec as the cause, and not the transcripts."""
     poor = {**GOOD, "cer": 0.5, "secs": 0.55}
     lines = judged(poor, poor, codec={"cer": 0.45, "secs": 0.56}, half=0.1)
     assert red(lines) == ["understood", "speaker", "codec"]
@@ -97,11 +97,11 @@ def test_a_voice_that_the_codec_cannot_carry():
     assert red(by_cer) == ["understood", "codec"]
 
 
-def test_a_training_that_ruined_a_good_base():
+def test_a_training_that_raises_cer_is_not_worth_it():
     base = {"cer": 0.05, "secs": 0.93, "mos": 3.3, "mel_ce": 2.5}
     lines = judged({"cer": 0.6, "secs": 0.94, "mos": 3.3, "mel_ce": 2.1}, base, half=0.05)
     assert red(lines) == ["worth", "understood"]
-    assert lines["worth"].answer == "No, it made the voice worse", "though its mel CE is better"
+    assert lines["worth"].answer == "No, it made the voice worse", "although the mel CE is better"
     assert "The base had 0.050" in lines["understood"].remedy
     little = judged({"cer": 0.12, "secs": 0.93, "mos": 3.3, "mel_ce": 2.5}, base, half=0.05)
     assert red(little) == ["worth"]
@@ -109,11 +109,11 @@ def test_a_training_that_ruined_a_good_base():
     assert red(worse) == ["worth"]
 
 
-def test_a_training_on_wrong_transcripts():
+def test_wrong_transcripts_are_reported():
     everywhere = judged({**GOOD, "cer": 0.8}, {**GOOD, "cer": 0.2}, {**RECORDINGS, "cer": 0.85}, {**CODEC, "cer": 0.86})
     assert red(everywhere) == ["transcripts"]
     assert everywhere["understood"].answer == "Cannot be told"
-    assert "CER" not in everywhere["worth"].says, "what is no text says nothing of a voice"
+    assert "CER" not in everywhere["worth"].says, "a CER against wrong transcripts is not used"
     assert "CER" not in everywhere["codec"].says
     assert "Check the transcripts" in everywhere["transcripts"].remedy
     training_alone = judged({**GOOD, "cer": 0.8}, {**GOOD, "cer": 0.08})
@@ -121,13 +121,13 @@ def test_a_training_on_wrong_transcripts():
     assert "right transcripts" in training_alone["worth"].remedy
 
 
-def test_another_speaker():
+def test_another_speaker_is_red_in_the_line_about_the_speaker():
     assert red(judged({**GOOD, "secs": 0.6}, {**GOOD, "secs": 0.6}, half=0.1)) == ["speaker"]
 
 
 @pytest.mark.slow
-def test_sabotage_of_real_takes_through_all_that_measures(tmp_path):
-    """Recordings of one voice; a good base; a training that shuffled its sounds, or speaks in another voice."""
+def test_shuffled_and_foreign_takes_are_red_in_the_right_lines(tmp_path):
+    """Measure real takes: a good base, one with shuffled sound, and one in another voice."""
     texts = (
         "Which river flows through the city of Budapest?",
         "That is the correct answer, well done, my friend.",
@@ -182,53 +182,53 @@ def _spoken(text: str, voice: str, rate: int = 150) -> np.ndarray:
     return (said / np.abs(said).max() * 0.9).astype(np.float32)
 
 
-# What was not measured is not green
+# A measure that was not taken gives no green line
 
 
 def test_nothing_spoken_is_not_measured():
     lines = judged({"mel_ce": 2.0}, {"mel_ce": 2.6}, {}, {})
     assert {line.status for line in lines.values()} == {"unknown"}
     assert all("Not measured" in line.told for line in lines.values())
-    assert red(judged({"mel_ce": 2.9}, {"mel_ce": 2.6}, {}, {})) == ["worth"], "a loss that rose is known all the same"
+    assert red(judged({"mel_ce": 2.9}, {"mel_ce": 2.6}, {}, {})) == ["worth"], "a higher loss is reported even so"
 
 
-def test_no_stranger_in_this_language():
+def test_without_a_strangers_secs_the_speaker_is_not_judged():
     lines = judged(recordings={"cer": 0.04, "secs": 0.97})
     assert (lines["speaker"].status, lines["codec"].status) == ("unknown", "unknown")
     assert "there is no stranger" in lines["speaker"].told
     assert lines["understood"].status == "good"
     failing = judged(recordings={"cer": 0.04, "secs": 0.97}, codec={**CODEC, "cer": 0.5})
-    assert red(failing) == ["codec"], "its CER is known all the same"
+    assert red(failing) == ["codec"], "the codec's CER is judged even so"
     alike = judged(recordings={"cer": 0.04, "secs": 0.97, "secs_floor": 0.93})
     assert alike["speaker"].status == "unknown"
     assert "does not tell this speaker from a stranger" in alike["speaker"].told
 
 
-def test_only_one_measure_taken():
+def test_lines_without_their_measure_are_unknown():
     lines = judged({"cer": 0.08}, {"cer": 0.3}, {"cer": 0.04}, {"cer": 0.05})
     assert (lines["worth"].status, lines["understood"].status) == ("good", "good")
     assert (lines["speaker"].status, lines["codec"].status) == ("unknown", "unknown")
 
 
-def test_what_no_interval_shows_is_not_worth_it_yet():
+def test_differences_that_are_not_shown_are_no_yes():
     lines = judged(half=5)
     assert (lines["worth"].answer, lines["worth"].status) == ("Not shown by what is heard", "part")
     base = {**GOOD, "mel_ce": 2.6}
-    assert judged(GOOD, base, half=0.1)["worth"].answer == "Not shown by what is heard", "lower loss is no better voice"
+    assert judged(GOOD, base, half=0.1)["worth"].answer == "Not shown by what is heard", "a lower loss is not enough"
 
 
-def test_a_published_base():
+def test_a_published_base_is_not_compared_with_itself():
     figures = {"recordings": RECORDINGS, "codec": CODEC, "base": GOOD, "phase2": GOOD}
     worth, understood, *_ = verdict.judge("base", figures, {})
     assert (worth.status, understood.status) == ("unknown", "good")
     assert "by zero-shot" in worth.told
 
 
-def test_hifigans_codec_is_voiced_by_the_base():
+def test_a_hifigan_codec_row_is_no_upper_limit():
     poor = {"cer": 0.06, "secs": 0.7, "vocoder": "hifigan"}
     lines = judged(codec=poor)
     assert "voiced by the base" in lines["codec"].question
-    assert lines["codec"].status == "good", "the published voice, with latents of its own, passes it"
+    assert lines["codec"].status == "good", "the published voice has a higher SECS"
     assert "SECS 0.700 (the published voice 0.940)" in lines["codec"].says
     assert red(judged(codec={**poor, "secs": 0.6, "vocoder": "griffin_lim"})) == ["codec"]
 
@@ -241,10 +241,10 @@ def test_a_figure_that_the_codec_lacks_is_not_taken_from_the_voice():
     assert "CER" not in only_secs["codec"].says
 
 
-# Its limits, and who prints it
+# The limits, the command, and close cases
 
 
-def test_the_limits_stand_in_the_docs():
+def test_docs_list_the_same_limits():
     rows = re.findall(
         r"^\| `(\w+)` \| (.*?) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "docs/measuring.md").read_text(), re.M
     )
@@ -252,7 +252,7 @@ def test_the_limits_stand_in_the_docs():
     assert {name: (of, float(good), float(bad)) for name, of, good, bad in rows} == limits
 
 
-def test_the_command_prints_it(tmp_path, monkeypatch):
+def test_the_verdict_command_prints_every_line(tmp_path, monkeypatch):
     monkeypatch.chdir(made_up.results(tmp_path / "repository"))
     with pytest.raises(UserError, match=r"voice\.json is missing; run `dvc repro`"):
         command.parser().parse_args(["verdict"]).run(None)
@@ -274,7 +274,7 @@ def test_damaged_figures_are_one_sentence(tmp_path, monkeypatch):
         verdict.read(root)
 
 
-def test_a_lower_loss_makes_up_for_nothing_that_is_heard():
+def test_a_lower_loss_does_not_outweigh_worse_speech():
     base = {"cer": 0.03, "secs": 0.9, "mos": 3.6, "mel_ce": 3.0}
     assert red(judged({**base, "secs": 0.6, "mel_ce": 2.2}, base)) == ["worth", "speaker"]
     assert red(judged({**base, "mos": 2.6, "mel_ce": 2.2}, base)) == ["worth"]
@@ -282,19 +282,19 @@ def test_a_lower_loss_makes_up_for_nothing_that_is_heard():
     assert (little["worth"].status, red(little)) == ("part", [])
 
 
-def test_a_voice_that_gained_its_speaker_and_lost_little_cer_is_no_failure():
+def test_a_large_gain_in_secs_and_a_small_loss_in_cer_is_not_red():
     base = {"cer": 0.02, "secs": 0.55, "mos": 3.3, "mel_ce": 3.0}
     lines = judged({"cer": 0.045, "secs": 0.95, "mos": 3.3, "mel_ce": 2.2}, base, half=0.005)
     assert (lines["worth"].status, lines["understood"].status) == ("part", "good")
     assert red(lines) == []
 
 
-def test_intervals_that_reach_from_yes_to_no_are_too_few_sentences():
+def test_wide_intervals_give_too_few_sentences():
     lines = judged({**GOOD, "cer": 0.05, "cer_low": 0.0, "cer_high": 0.55, "secs_low": 0.4, "secs_high": 0.99})
     assert lines["understood"].answer == lines["speaker"].answer == "Too few sentences to tell"
 
 
-def test_better_by_other_measures_is_no_yes_where_the_transcripts_are_wrong():
+def test_with_wrong_transcripts_better_secs_and_mos_are_no_yes():
     lines = judged(recordings={**RECORDINGS, "cer": 0.7})
     assert lines["worth"].status == "part"
     assert red(lines) == ["transcripts"]

@@ -1,6 +1,6 @@
-"""Our rows, codes and folders against coqui's own classes, on the committed trained weights.
+"""Compare our rows, codes and folders with coqui's own classes, on the committed trained weights.
 
-The bundle may be trained further at any time, so nothing here knows its weights.
+The bundle may be trained further at any time, so no test depends on its weights.
 """
 
 import copy
@@ -54,7 +54,7 @@ def codes(dataset) -> Codes:
 
 @pytest.fixture(scope="module")
 def xtts(bundle_base) -> Xtts:
-    """The base, opened; tests that change it take a copy."""
+    """The opened base. A test that changes it must copy it."""
     return folder.open_xtts(bundle_base)
 
 
@@ -73,13 +73,13 @@ def tokens(xtts) -> Tokens:
 
 @pytest.fixture(scope="module")
 def uneven(codes) -> np.ndarray:
-    """Four clips, the shortest and the longest among them."""
+    """Four clips, including the shortest and the longest."""
     order = np.argsort(codes.lengths)
     return order[[0, 4, -1, 9]]
 
 
 def references_of(codes: Codes, clips: np.ndarray, frames: int = 48) -> np.ndarray:
-    """The first frames of each clip as its conditioning: (clips, 80, frames) float32."""
+    """The first frames of each clip, used as its reference: (clips, 80, frames) float32."""
     return np.stack([codes.mel(c)[:frames].T for c in clips]).astype(np.float32)
 
 
@@ -88,7 +88,7 @@ def padded(rows: list[np.ndarray]) -> torch.Tensor:
 
 
 def stock_losses(gpt, codes: Codes, clips: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Text CE and mel CE of coqui's `GPT.forward`, called as its trainer calls it."""
+    """Text CE and mel CE of coqui's `GPT.forward`, called as coqui's trainer calls it."""
     texts, audio = [codes.tokens(c) for c in clips], [codes.codes(c) for c in clips]
     text, mel, _ = gpt(
         padded(texts),
@@ -106,14 +106,14 @@ def our_losses(loss, codes, clips, tokens, recipe: Recipe) -> tuple[torch.Tensor
     return text.mean(), mel.mean()
 
 
-def test_the_loss_is_the_stock_one(xtts, loss, codes, uneven, tokens):
+def test_the_loss_equals_the_stock_loss(xtts, loss, codes, uneven, tokens):
     with torch.no_grad():
         expected = stock_losses(copy.deepcopy(xtts.gpt).eval(), codes, uneven)
         values = our_losses(loss, codes, uneven, tokens, STOCK)
     assert [float(v) for v in values] == pytest.approx([float(e) for e in expected], abs=1e-5)
 
 
-def test_the_gradients_are_the_stock_ones(xtts, codes, uneven, tokens):
+def test_the_gradients_equal_the_stock_gradients(xtts, codes, uneven, tokens):
     stock = copy.deepcopy(xtts.gpt).eval()
     ours = TrainingLoss(copy.deepcopy(xtts.gpt)).eval()
     expected, values = stock_losses(stock, codes, uneven), our_losses(ours, codes, uneven, tokens, STOCK)
@@ -126,15 +126,15 @@ def test_the_gradients_are_the_stock_ones(xtts, codes, uneven, tokens):
             assert theirs[name].grad is None, name
             assert parameter.grad is None, name
             continue
-        # in the norm of each tensor; the second term is for those that are zero but for rounding (a key's bias,
-        # or a bias before a norm)
+        # compare the norm of each tensor; the second term is for gradients that are zero except for rounding
+        # (a key's bias, or a bias before a norm)
         allowed = 1e-4 * float(theirs[name].grad.norm()) + 1e-6 * parameter.numel() ** 0.5
         assert float((parameter.grad - theirs[name].grad).norm()) <= allowed, name
         compared += 1
     assert compared > 100
 
 
-def test_the_parity_test_sees_a_broken_convention(xtts, loss, codes, uneven, tokens):
+def test_another_convention_changes_the_loss(xtts, loss, codes, uneven, tokens):
     with torch.no_grad():
         _, expected = stock_losses(copy.deepcopy(xtts.gpt).eval(), codes, uneven)
         stop_shown = our_losses(loss, codes, uneven, tokens, replace(STOCK, text_stop_visible=True))[1]
@@ -144,7 +144,7 @@ def test_the_parity_test_sees_a_broken_convention(xtts, loss, codes, uneven, tok
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), STOCK], ids=["ours", "stock"])
-def test_a_clip_costs_the_same_alone_and_in_a_batch(loss, codes, uneven, tokens, recipe):
+def test_a_clip_has_the_same_loss_alone_and_in_a_batch(loss, codes, uneven, tokens, recipe):
     together = assemble(codes, given(uneven, references_of(codes, uneven)), recipe, tokens)
     with torch.no_grad():
         text, mel = loss(together)
@@ -157,8 +157,8 @@ def test_a_clip_costs_the_same_alone_and_in_a_batch(loss, codes, uneven, tokens,
             assert len(text_alone) == len(codes.tokens(one)) + 1
 
 
-def test_the_conditioning_of_the_tiny_base_can_learn(loss, codes, uneven, tokens):
-    """Its perceiver once overflowed: latents of 0, and no gradient that would ever change them."""
+def test_the_conditioning_of_the_tiny_base_gets_gradients(loss, codes, uneven, tokens):
+    """The perceiver of an earlier base had overflowed: its latents were 0, and no gradient could change them."""
     _, mel = loss(assemble(codes, given(uneven, references_of(codes, uneven)), Recipe(), tokens))
     loss.zero_grad()
     mel.mean().backward()
@@ -174,8 +174,8 @@ def test_the_conditioning_of_the_tiny_base_can_learn(loss, codes, uneven, tokens
     assert not torch.allclose(heard[0], heard[1])
 
 
-def test_dropout_is_the_gpts_alone(xtts, codes, uneven, tokens):
-    """Conditioning latents are the same at every call; the stock perceiver has no dropout."""
+def test_dropout_changes_only_the_gpt(xtts, codes, uneven, tokens):
+    """Conditioning latents are the same at every call, because the stock perceiver has no dropout."""
     gpt = copy.deepcopy(xtts.gpt)
     perceivers = [part.p for part in gpt.conditioning_perceiver.modules() if isinstance(part, torch.nn.Dropout)]
     set_dropout(gpt, 0.1)
@@ -200,16 +200,16 @@ def test_dropout_is_the_gpts_alone(xtts, codes, uneven, tokens):
 
 
 def found_at(mel: np.ndarray, reference: np.ndarray) -> list[int]:
-    """Where a reference (80, frames) was cut from a clip's mel (frames, 80)."""
+    """The frames of a clip's mel (frames, 80) at which a reference (80, frames) may begin."""
     want = reference.T
     return [s for s in range(len(mel) - len(want) + 1) if np.array_equal(mel[s : s + len(want)], want)]
 
 
 def kept_targets(batch, clip_in_batch: int, codes: Codes, position: int) -> set[int]:
-    """Which of a clip's codes (0 to m - 1, m is STOP) are targets."""
+    """The positions of a clip's codes (0 to m - 1, m is STOP) that are targets of the loss."""
     places = batch.mel_places[batch.mel_clips == clip_in_batch].numpy()
     width = batch.row_index.shape[1]
-    text = batch.text_places[batch.text_clips == clip_in_batch].numpy().max() + 1  # its STOP, then START of codes
+    text = batch.text_places[batch.text_clips == clip_in_batch].numpy().max() + 1  # STOP, then START of the codes
     kept = places - text - 1
     assert (places // width == clip_in_batch).all()
     row = np.append(codes.codes(position), batch.mel_targets.max())
@@ -223,7 +223,7 @@ def hidden_targets(batch, i: int, codes: Codes, position: int) -> set[int]:
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory) -> Codes:
-    """20 clips of two speakers with random mels; every second clip is a whole number of codes long."""
+    """20 clips of two speakers with random mels. Every second clip lasts a whole number of codes."""
     rng = np.random.default_rng(5)
     clips, encoded = [], []
     for i in range(20):
@@ -244,7 +244,7 @@ def batches_of(codes: Codes, recipe: Recipe, tokens: Tokens, size: int, count: i
         yield clips, assemble(codes, draw(codes, clips, recipe, rng), recipe, tokens)
 
 
-def test_self_hides_the_codes_that_the_reference_overlaps_of_every_clip(made_up, tokens):
+def test_reference_self_hides_the_codes_that_the_reference_overlaps(made_up, tokens):
     for clips, batch in batches_of(made_up, Recipe(reference="self", reference_seconds=(0.4, 1.0)), tokens, 4):
         for i, one in enumerate(clips):
             reference = batch.references[batch.reference_of[i]].numpy()
@@ -256,7 +256,7 @@ def test_self_hides_the_codes_that_the_reference_overlaps_of_every_clip(made_up,
             assert len(overlap) < count
 
 
-def test_stock_hides_frames_as_if_they_were_codes_and_of_the_last_clip_alone(made_up, tokens):
+def test_reference_stock_hides_frame_numbers_as_codes_in_the_last_clip_only(made_up, tokens):
     some_hidden = 0
     for clips, batch in batches_of(made_up, Recipe(reference="stock", reference_seconds=(0.4, 1.0)), tokens, 4):
         for i, one in enumerate(clips):
@@ -271,7 +271,7 @@ def test_stock_hides_frames_as_if_they_were_codes_and_of_the_last_clip_alone(mad
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_other_never_listens_to_the_clip_itself(made_up, tokens, shared):
+def test_reference_other_never_uses_the_clip_itself(made_up, tokens, shared):
     recipe = Recipe(reference="other", reference_seconds=(0.4, 0.45), shared_reference=shared)
     for clips, batch in batches_of(made_up, recipe, tokens, 6):
         mels = {c: made_up.mel(c) for c in made_up.training}
@@ -286,7 +286,7 @@ def test_other_never_listens_to_the_clip_itself(made_up, tokens, shared):
             assert len(batch.references) == len({made_up.speakers[c] for c in clips})
 
 
-def test_other_takes_training_clips_only_and_says_when_there_is_none(codes, tokens):
+def test_reference_other_uses_only_training_clips_and_needs_enough_of_them(codes, tokens):
     rng = np.random.default_rng(0)
     recipe = Recipe(reference_seconds=(0.5, 0.6))
     for measured in (codes.validation, codes.test):
@@ -298,14 +298,14 @@ def test_other_takes_training_clips_only_and_says_when_there_is_none(codes, toke
         draw(codes, codes.training, replace(recipe, shared_reference=True), rng)
 
 
-def test_reference_seconds_are_kept(made_up, tokens):
+def test_references_have_every_length_in_their_range(made_up, tokens):
     lengths = {b.references.shape[2] for _, b in batches_of(made_up, Recipe(reference_seconds=(0.4, 0.46)), tokens, 2)}
     assert lengths == set(range(int(0.4 * FRAMES_PER_SECOND), int(0.46 * FRAMES_PER_SECOND) + 1))
 
 
 @pytest.fixture(scope="module")
 def short_clips(tmp_path_factory) -> Codes:
-    """One speaker with a 1 s clip in five, the others of 3 to 8 s, and one who never speaks for longer than 1 s."""
+    """Two speakers: `long` has clips of 3 to 8 s and every fifth of 1 s, and `short` has only clips of 1 s."""
     rng = np.random.default_rng(5)
     clips, encoded = [], []
     for i in range(40):
@@ -323,7 +323,7 @@ def short_clips(tmp_path_factory) -> Codes:
 
 @pytest.fixture(scope="module")
 def clip_of_frame(short_clips) -> dict[bytes, int]:
-    """No two frames of these clips are the same."""
+    """The clip of each frame. No two frames of these clips are the same."""
     return {frame.tobytes(): clip for clip in range(len(short_clips)) for frame in short_clips.mel(clip)}
 
 
@@ -335,7 +335,7 @@ def heard_in(reference: np.ndarray, clip_of_frame: dict[bytes, int]) -> set[int]
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(("speaker", "joined"), [("long", {1}), ("short", {3, 4})])
 def test_short_clips_do_not_shorten_references(short_clips, clip_of_frame, speaker, joined, shared):
-    """They are cut from longer clips; where a speaker has none, from several that are joined."""
+    """References are cut from longer clips. If a speaker has none, several clips are joined."""
     recipe = Recipe(reference_seconds=(2.9, 2.9), shared_reference=shared)
     pool = short_clips.training_clips_of(speaker)
     for seed in range(20):
@@ -350,7 +350,7 @@ def test_short_clips_do_not_shorten_references(short_clips, clip_of_frame, speak
             assert not heard & set(clips if shared else [one])
 
 
-def test_a_reference_is_shorter_only_if_all_the_other_clips_together_are(short_clips, clip_of_frame):
+def test_a_reference_is_shorter_only_if_all_other_clips_joined_are_too_short(short_clips, clip_of_frame):
     clips = short_clips.training_clips_of("short")[:2]
     drawn = draw(short_clips, clips, Recipe(reference_seconds=(20, 20)), np.random.default_rng(1))
     assert drawn.references.shape[2] == 9 * int(FRAMES_PER_SECOND)
@@ -361,7 +361,7 @@ def test_a_reference_is_shorter_only_if_all_the_other_clips_together_are(short_c
 
 
 def stock_trainer(base: Path, dvae):
-    """A GPTTrainer with the parts that turn audio into codes; its own DVAE sizes are written into its code."""
+    """A GPTTrainer with only the parts that turn audio into codes. Its own code fixes the sizes of the DVAE."""
     from TTS.tts.layers.xtts.trainer.gpt_trainer import GPTTrainer, GPTTrainerConfig
 
     trainer = GPTTrainer.__new__(GPTTrainer)
@@ -374,13 +374,13 @@ def stock_trainer(base: Path, dvae):
 
 
 def load_with_soundfile(path, rate):
-    """For coqui's `load_audio`, whose torchaudio.load wants a system FFmpeg."""
+    """Replaces coqui's `load_audio`, because torchaudio.load needs a system FFmpeg."""
     samples, found = soundfile.read(path, dtype="float32", always_2d=True)
     assert found == rate
     return torch.from_numpy(samples.T.copy()).clip_(-1, 1)
 
 
-def test_codes_and_tokens_are_those_of_the_stock_trainer(bundle_base, dataset, codes, monkeypatch):
+def test_codes_and_tokens_equal_those_of_the_stock_trainer(bundle_base, dataset, codes, monkeypatch):
     from TTS.tts.layers.xtts.trainer import dataset as stock_dataset  # sets one thread for the whole process
 
     monkeypatch.setattr(stock_dataset, "load_audio", load_with_soundfile)
@@ -394,23 +394,23 @@ def test_codes_and_tokens_are_those_of_the_stock_trainer(bundle_base, dataset, c
     assert len(stock) == len(codes)
     for i in range(len(codes)):
         batch = trainer.format_batch_on_device(stock.collate_fn([stock[i]]))
-        belonging = int(torch.ceil(batch["wav_lengths"] / 1024)[0])  # as GPT.forward cuts them
+        belonging = int(torch.ceil(batch["wav_lengths"] / 1024)[0])  # GPT.forward cuts them to this length
         np.testing.assert_array_equal(codes.tokens(i), batch["text_inputs"][0])
         np.testing.assert_array_equal(codes.codes(i), batch["audio_codes"][0, :belonging])
         assert belonging == len(codes.codes(i)) > 5
     distinct = {int(c) for i in range(len(codes)) for c in codes.codes(i)}
-    assert len(distinct) > 20  # a codebook that has collapsed would make this test blind
+    assert len(distinct) > 20  # with a collapsed codebook, this test could not fail
 
 
 @pytest.mark.parametrize("samples", [20 * 1024 - 1, 20 * 1024, 20 * 1024 + 1])
-def test_a_clip_has_a_code_for_each_1024_samples_begun(bundle_base, samples):
-    """As `GPT.forward` counts; of a whole number of codes the DVAE itself gives one more."""
+def test_a_clip_has_one_code_for_each_begun_1024_samples(bundle_base, samples):
+    """`GPT.forward` counts so. For a whole number of codes, the DVAE itself returns one more."""
     dvae, mel_stats = folder.open_dvae(bundle_base)
     noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32) * 0.1
     assert len(codec.encode(dvae, noise, mel_stats)) == codec.code_count(samples) == -(-samples // 1024)
 
 
-def test_conditioning_mel_is_that_of_the_stock_client(bundle_base, dataset, codes):
+def test_conditioning_mel_equals_that_of_the_stock_client(bundle_base, dataset, codes):
     mel_stats = folder.load(bundle_base / "mel_stats.pth")
     for i in (0, 2):
         wave = load_with_soundfile(dataset / "clips" / codes.clips[i].file, 22050)
@@ -444,7 +444,7 @@ def test_decoding_codes_gives_1024_samples_each_and_the_same_bytes(bundle_base, 
     assert np.abs(first).max() > 1e-3
     assert codec.decode(dvae, sequence[:0], mel_stats).shape == (0,)
     assert codec.decode(dvae, sequence[:1], mel_stats).shape == (1024,)
-    start = torch.tensor([dvae.codebook.n_embed])  # of the GPT's vocabulary, and no sound
+    start = torch.tensor([dvae.codebook.n_embed])  # in the GPT's vocabulary, but not in the codebook
     assert codec.decode(dvae, torch.cat([start, sequence[:1], start + 1]), mel_stats).shape == (1024,)
     assert codec.decode(dvae, start, mel_stats).shape == (0,)
 
@@ -457,7 +457,7 @@ def hashes(path: Path) -> dict[str, str]:
 
 
 def linked(source: Path, to: Path) -> Path:
-    """A copy without copying; replace a file, never write into it."""
+    """Copy a folder by hard links. Replace its files, and never write into them."""
     return Path(shutil.copytree(source, to, copy_function=os.link))
 
 
@@ -467,14 +467,14 @@ def rewrite(path: Path, data: bytes) -> None:
 
 
 def test_the_bundle_unfolds_to_the_same_bytes(bundle_base, tmp_path):
-    torch.manual_seed(123)  # what was drawn before plays no part
+    torch.manual_seed(123)  # the state of the random generator does not matter
     origins.unfold("tiny", tmp_path / "again", BUNDLE)
     assert set(hashes(bundle_base)) == BASE_FILES
     assert hashes(tmp_path / "again") == hashes(bundle_base)
 
 
 def test_the_stock_client_loads_the_base_strictly(bundle_base, tmp_path):
-    copied = Path(shutil.copytree(bundle_base, tmp_path / "base"))  # it may rewrite model.pth
+    copied = Path(shutil.copytree(bundle_base, tmp_path / "base"))  # the stock client may rewrite model.pth
     config = XttsConfig()
     config.load_json(str(copied / "config.json"))
     client = Xtts(config)
@@ -513,7 +513,7 @@ def first_half(path: Path) -> bytes:
     return path.read_bytes()[: path.stat().st_size // 2]
 
 
-def test_mel_stats_are_also_in_the_weights(bundle_base, tmp_path):
+def test_missing_mel_stats_are_read_from_the_weights(bundle_base, tmp_path):
     source = linked(bundle_base, tmp_path / "source")
     (source / "mel_stats.pth").unlink()
     origins.unfold(str(source), tmp_path / "out", BUNDLE)
@@ -550,7 +550,7 @@ def test_a_base_with_a_broken_file_is_refused(bundle_base, tmp_path, name, broke
     assert not (tmp_path / "out").exists()
 
 
-def test_a_base_that_is_no_folder_is_refused(tmp_path):
+def test_a_base_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(UserError, match="'tinny' is neither 'tiny' nor 'xtts_v2' nor a folder"):
         origins.unfold("tinny", tmp_path / "out", BUNDLE)
     with pytest.raises(UserError, match=r"bundle.json is missing"):
@@ -565,10 +565,10 @@ def test_a_base_is_not_unfolded_onto_itself(bundle_base, tmp_path):
     assert set(hashes(source)) == BASE_FILES
 
 
-# Giving away
+# Export
 
 
-def test_an_exported_folder_is_loaded_by_the_stock_client_and_says_who_agreed(bundle_base, tmp_path):
+def test_the_stock_client_loads_an_exported_folder_and_its_card_has_the_consent(bundle_base, tmp_path):
     phase, out = tmp_path / "phase", tmp_path / "anna"
     weights = {name: value + 0.5 for name, value in folder.open_xtts(bundle_base).gpt.state_dict().items()}
     voices = {"anna": {"gpt_cond_latent": torch.zeros(1, 32, 224), "speaker_embedding": torch.zeros(1, 512, 1)}}
@@ -597,7 +597,7 @@ def test_an_exported_folder_is_loaded_by_the_stock_client_and_says_who_agreed(bu
 
 @pytest.fixture(scope="module")
 def latents(xtts, codes, dataset) -> torch.Tensor:
-    """(1, 32, width), of the dataset's speaker."""
+    """The conditioning latents of the dataset's speaker: (1, 32, width)."""
     return listen(xtts, "griffin_lim", recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
 
 
@@ -608,7 +608,7 @@ def texts(bundle_base) -> list[torch.Tensor]:
 
 
 def with_stop(gpt, bias: float):
-    """A copy that is more (or less) inclined to stop."""
+    """Return a copy with `bias` added to the logit of STOP."""
     changed = copy.deepcopy(gpt)
     with torch.no_grad():
         changed.mel_head.bias[changed.stop_audio_token] += bias
@@ -619,9 +619,9 @@ def with_stop(gpt, bias: float):
 def greedy_gpt(xtts, latents, texts):
     """The trained GPT with a bias on STOP at which some of the lines end early and some do not.
 
-    So that the tests see both, whatever the bundle's weights are: these may stop at once, or never.
+    So the tests cover both cases, even if the bundle's own weights stop at once, or never.
     """
-    low, high = -25.0, 25.0  # at `low` none stops, at `high` every line at once
+    low, high = -25.0, 25.0  # at `low` no line stops, at `high` every line stops at once
     for _ in range(12):
         middle = (low + high) / 2
         gpt = with_stop(xtts.gpt, middle)
@@ -633,7 +633,7 @@ def greedy_gpt(xtts, latents, texts):
 
 
 def stock_greedy(gpt, latents, text, penalty: float) -> list[int]:
-    """Codes of one line by coqui's own generator, without STOP."""
+    """The codes of one line from coqui's own generator, without STOP."""
     stock = copy.deepcopy(gpt)
     stock.max_gen_mel_tokens = LIMIT
     stock.init_gpt_for_inference()
@@ -644,7 +644,7 @@ def stock_greedy(gpt, latents, text, penalty: float) -> list[int]:
 
 
 @pytest.mark.parametrize("penalty", [1.0, 5.0])
-def test_greedy_codes_are_the_stock_ones(greedy_gpt, latents, texts, penalty):
+def test_greedy_codes_equal_the_stock_ones(greedy_gpt, latents, texts, penalty):
     settings = GREEDY.model_copy(update={"repetition_penalty": penalty})
     for text in texts:
         ours = decode(greedy_gpt, latents, [text], settings, [0], LIMIT)[0].tolist()
@@ -659,10 +659,10 @@ def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, tex
     assert [t.tolist() for t in together] == [a.tolist() for a in alone]
 
 
-def test_the_hifigan_gives_the_stock_clients_waveform(bundle_base, greedy_gpt, latents):
-    """Also where a line stops by itself, as the stock client voices the STOP too."""
+def test_the_hifigan_gives_the_waveform_of_the_stock_client(bundle_base, greedy_gpt, latents):
+    """This includes a line that stops by itself: the stock client makes sound of the STOP too."""
     voice = Voice(bundle_base)
-    voice.vocoder, voice.renderer, voice.xtts.gpt = "hifigan", None, greedy_gpt  # untrained, but the same for both
+    voice.vocoder, voice.renderer, voice.xtts.gpt = "hifigan", None, greedy_gpt  # random weights, the same for both
     stock = copy.deepcopy(voice.xtts)
     stock.gpt.max_gen_mel_tokens = voice.xtts.gpt.max_gen_mel_tokens = LIMIT
     stock.gpt.init_gpt_for_inference()
@@ -680,7 +680,7 @@ def test_the_hifigan_gives_the_stock_clients_waveform(bundle_base, greedy_gpt, l
     assert lengths == {True, False}
 
 
-def test_sampling_follows_the_seed_alone_whatever_else_is_said(xtts, latents, texts):
+def test_sampled_codes_depend_only_on_the_seed_of_their_line(xtts, latents, texts):
     gpt = with_stop(xtts.gpt, -100.0)
     seeds = list(range(len(texts)))
     first, same = (decode(gpt, latents, texts, SETTINGS, seeds, 30) for _ in range(2))
@@ -692,7 +692,7 @@ def test_sampling_follows_the_seed_alone_whatever_else_is_said(xtts, latents, te
         assert [a.tolist() for a in fewer] == [first[i].tolist() for i in chosen]
 
 
-def test_decoding_leaves_the_model_as_it_was(xtts, latents, texts):
+def test_decoding_does_not_change_the_model(xtts, latents, texts):
     before = {name: value.clone() for name, value in xtts.gpt.state_dict().items()}
     decode(xtts.gpt, latents, texts, SETTINGS, [1] * len(texts), 3)
     after = xtts.gpt.state_dict()

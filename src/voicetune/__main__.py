@@ -101,7 +101,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
 
     out = arguments.out or Path("said")
     if files.is_file(out):
-        raise UserError(f"{out} is a file; with --script, --out is a folder.")
+        raise UserError(f"{out} is a file, but --script needs a folder as --out; choose another name.")
     language = arguments.language or language_of(arguments.model)
     name = _name_of(arguments.reference) if arguments.reference else arguments.speaker
     takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
@@ -113,7 +113,7 @@ def _say_script(arguments: argparse.Namespace) -> None:
     for number in sorted(faults):
         print(shown(f"{arguments.script}, line {number}: {faults[number]}"), file=sys.stderr)
     seconds = sum(row["seconds"] for row in made.rows)
-    print(shown(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} made, the others as they were"))
+    print(shown(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} new, {len(made.rows) - made.anew} kept"))
     if faults:
         raise UserError(f"{len(faults)} of the script's lines could not be spoken; correct them and run this again.")
 
@@ -176,7 +176,7 @@ def states(arguments: argparse.Namespace) -> None:
             use = "in use" if one.used else f"last written {one.days:.1f} days ago"
             print(f"{name}  {at}  {one.bytes / 1e6:.0f} MB  {use}")
     if not known:
-        print("no training was left unfinished")
+        print("there are no states of unfinished trainings")
 
 
 def listening_test(arguments: argparse.Namespace) -> None:
@@ -193,7 +193,7 @@ def listening_test(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Check params.yaml, so that a fault in it is reported even if DVC then finds that nothing changed."""
     readiness.check_params(whole.load(arguments.params))
-    print(f"{arguments.params} is good")
+    print(f"{arguments.params} has no faults")
 
 
 def ready(arguments: argparse.Namespace) -> None:
@@ -210,7 +210,7 @@ def deps(arguments: argparse.Namespace) -> None:
     if arguments.write:
         text = files.read_text(pipeline, "run this in the repository's folder")
         files.put(pipeline, closure.rewrite(text).encode())
-        print("dvc.yaml lists the files that each stage runs")
+        print("dvc.yaml is up to date: it lists the files that each stage runs")
         return
     for name, one in commands.items():
         print(name, *closure.files(closure.script_of(one)), sep="\n  ")

@@ -21,12 +21,12 @@ _WRITING = {
     errno.EDQUOT: "your quota is used up; free some space (`make space` shows what takes it) and run it again",
     errno.EROFS: "it lies in a file system that is read-only; work in a folder that you may write to",
     errno.EACCES: "you have no permission there; correct that, or work in another folder",
-    errno.EPERM: "it must not be changed; correct its permissions, or work in another folder",
-    errno.ENOTDIR: "a part of this path is a file and no folder; move that file away",
+    errno.EPERM: "the file system does not allow it; correct its permissions, or work in another folder",
+    errno.ENOTDIR: "a part of this path is a file, but should be a folder; move that file away",
     errno.EEXIST: "something else of this name is in the way; move it away",
     errno.EISDIR: "a folder of this name is in the way; move it away",
     errno.ENAMETOOLONG: "the name is too long for the file system; shorten it",
-    errno.ELOOP: "its links lead in a circle; remove them",
+    errno.ELOOP: "its links point to each other in a circle; remove them",
 }
 
 

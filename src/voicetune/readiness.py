@@ -156,8 +156,8 @@ def _check_free(place: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(
-            f"{place} has {free / 1e9:.1f} GB free, and {what} need about {needed / 1e9:.1f} GB; make room (`make"
-            " space` shows what takes it), or set lora_rank or optimizer: adamw8bit in params.yaml: smaller states."
+            f"{place} has {free / 1e9:.1f} GB free, and {what} will need about {needed / 1e9:.1f} GB; make room (`make"
+            " space` shows what takes it), or set lora_rank or optimizer: adamw8bit in params.yaml for smaller states."
         )
 
 

@@ -90,5 +90,5 @@ def told(error: ValidationError) -> str:
         return f"has no '{key}'"
     rule = rule.removeprefix("Value error, ").removeprefix("Input ")
     if fault["type"] in ("model_type", "dict_type"):
-        rule = "should hold figures by their names"
+        rule = "should be a JSON object"
     return f"has a '{key}' that {rule}" if key else f"is not right: it {rule}"

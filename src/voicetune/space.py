@@ -127,7 +127,7 @@ def remove_made(root: Path) -> tuple[int, int]:
         try:
             path.unlink()
         except OSError as error:
-            raise UserError(f"{path} cannot be removed ({error.strerror}); see whose it is.") from None
+            raise UserError(f"{path} cannot be removed ({error.strerror}); check its owner and permissions.") from None
         freed += size
     for place in MADE:
         _remove_empty(root / place, root)
@@ -177,14 +177,14 @@ def collect_garbage(root: Path, yes: bool) -> None:
             " name them all: `dvc gc --workspace --projects FOLDER [FOLDER ...]`."
         )
     print(
-        "Kept: what dvc.lock and the .dvc files name as they are here now.\n"
+        "Kept: the data that dvc.lock and the .dvc files here name now.\n"
         "Removed: the data of experiments, of other branches and of earlier commits, earlier recordings too.\n"
-        "What a remote has comes back with `dvc pull`: see `dvc push --all-commits`.",
+        "To get data back later, first send it to a remote with `dvc push --all-commits`; `dvc pull` then fetches it.",
         flush=True,
     )
     confirm(f"Clean the cache in {cache}?", yes)
     if subprocess.run([sys.executable, "-m", "dvc", "gc", "--workspace", "--force"], cwd=root).returncode:
-        raise UserError("DVC did not clean its cache; what it says above is the reason.")
+        raise UserError("DVC did not clean its cache; it printed the reason above.")
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -196,7 +196,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UserError("nobody can be asked here, so nothing is removed; add YES=1 to `make`, or --yes.")
+        raise UserError("there is no terminal to ask in, so nothing is removed; add YES=1 to `make`, or --yes.")
     if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise UserError("nothing is removed.")
 

@@ -78,7 +78,7 @@ def make_all(utterances: list[Utterance], folder: Path, prepare: Prepare, jobs: 
             yield from pool.map(work, utterances, chunksize=4)
     except BrokenProcessPool:
         raise UserError(
-            "a process that prepared clips died, perhaps for want of memory; set `jobs: 1` in params.yaml."
+            "a process that prepared clips was killed, perhaps because memory ran out; set `jobs: 1` in params.yaml."
         ) from None
 
 

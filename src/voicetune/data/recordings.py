@@ -218,7 +218,7 @@ def _check_length(path: Path, samples: int, rate: int) -> None:
     if samples > LONGEST * rate:
         raise Unusable(
             "too long",
-            f"{path} is more than {LONGEST} s long, by its header or its sound; cut it into its sentences.",
+            f"{path} is longer than {LONGEST} s, or its header says so; cut it into sentences.",
         )
 
 
@@ -229,7 +229,7 @@ def _check_promise(path: Path, done: int, promised: int | None, rate: int) -> No
 
 
 def _cut_off(path: Path, amount: str = "") -> Unusable:
-    return Unusable("cut off", f"{path} ends before its header says that it does{amount}; copy or record it again.")
+    return Unusable("cut off", f"{path} is shorter than its header says{amount}; copy or record it again.")
 
 
 def _bad_segment(path: Path, start: float, end: float, fault: str) -> Unusable:

@@ -35,7 +35,7 @@ class Phase(Section):
     shared_reference: bool = Field(examples=[False])
     text_stop_visible: bool = Field(examples=[True])
     stop_targets: Literal[1, 4] = Field(examples=[1])
-    lora_rank: int | None = Field(ge=1, le=512, description="train adapters of so low a rank, and nothing else")
+    lora_rank: int | None = Field(ge=1, le=512, description="the rank of LoRA's adapters; only they are trained")
     lora_alpha: float = Field(gt=0, examples=[16.0], description="the adapters' gain is lora_alpha / lora_rank")
     activation_checkpointing: bool = Field(examples=[False])
     optimizer: Literal["adamw", "adamw8bit"] = Field(examples=["adamw"])
@@ -43,7 +43,9 @@ class Phase(Section):
     eval_every: int = Field(ge=1, le=_MOST_STEPS, examples=[24])
     log_every: int = Field(ge=1, le=_MOST_STEPS, examples=[10])
     target_mel_ce: float | None = Field(gt=0)
-    patience: int | None = Field(ge=1, le=_MOST_STEPS, description="evaluations without a better one")
+    patience: int | None = Field(
+        ge=1, le=_MOST_STEPS, description="evaluations without a better one before the phase ends"
+    )
     select: Select = Field(examples=["mel_ce"])
 
     @model_validator(mode="after")

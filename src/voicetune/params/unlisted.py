@@ -7,4 +7,4 @@ from voicetune.params.reading import Section
 
 class Unlisted(Section):
     jobs: int = Field(ge=0, le=1024, examples=[0], description="processes that prepare clips; 0 is one a core")
-    max_restarts: int = Field(ge=0, le=100, examples=[3], description="fresh processes that a crashed phase is given")
+    max_restarts: int = Field(ge=0, le=100, examples=[3], description="how often a crashed phase is restarted")

@@ -1,7 +1,7 @@
-"""Draw the report's pictures: curves and durations as SVG in the page's own colours, spectrograms as PNG."""
+"""Draw the report's pictures: curves, durations and the result as SVG, spectrograms as PNG."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from voicetune.report.findings import Phase
 
 _INK = "#010203"  # placeholder for the colour of the page's text, which `_svg` puts in
 _COLOURS = ("#3d8fd1", "#e07b39", "#4aa564", "#b069c9", "#c9a227")  # readable on white and on near black
+_PAGES = "<style>svg { color: #57606a } @media (prefers-color-scheme: dark) { svg { color: #9198a1 } }</style>"
 
 
 def curves(phases: Sequence[Phase]) -> str:
@@ -42,6 +43,32 @@ def curves(phases: Sequence[Phase]) -> str:
         axes.legend(dict(zip(labels, handles, strict=True)).values(), dict.fromkeys(labels), frameon=False,
                     fontsize=8, labelcolor=_INK)  # fmt: skip
         return _svg(figure)
+
+
+def result(phases: Sequence[Phase], rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw the picture that README.md shows: the curves of the phases, and the CER and SECS of every row.
+
+    A bar has its 95 % interval. The <svg> is readable on light and dark pages.
+
+    Args:
+        rows: the figures of each row of the table by its label, as in metrics/compare/figures.json.
+    """
+    with _canvas(9.6, 2.7) as figure:
+        curve, *charts = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
+        _style(curve, "step, phase 2 after phase 1", "validation mel CE, nats per token")
+        offset, colours = 0.0, dict.fromkeys(rows, _INK)
+        for phase, colour in zip(phases, _COLOURS, strict=False):
+            points = [*([] if phase.start is None else [(0.0, phase.start)]), *phase.validation]
+            label = f"{phase.name}, best {phase.best[1]:.3f}"
+            _line(curve, points, offset, color=colour, marker="o", ms=3.5, label=label)
+            offset, colours[phase.name] = offset + phase.steps, colour
+        curve.legend(frameon=False, labelcolor=_INK)
+        for axes, name, better in zip(charts, ("cer", "secs"), ("lower", "higher"), strict=True):
+            _style(axes, f"{name.upper()}, {better} is better", "")
+            axes.grid(visible=False)
+            _bars(axes, {label: figures for label, figures in rows.items() if name in figures}, name, colours)
+        svg = _svg(figure)
+    return svg.replace(">", f">\n {_PAGES}", 1)
 
 
 def durations(clips: Sequence[Clip]) -> str:
@@ -88,8 +115,28 @@ def _line(axes: Any, points: Sequence[tuple[float, float]], offset: float, **sty
         axes.plot(steps + offset, values, **style)
 
 
+def _bars(axes: Any, rows: Mapping[str, Mapping[str, Any]], name: str, colours: Mapping[str, str]) -> None:
+    """Draw a bar for each row, from top to bottom, with its interval and its value."""
+    for place, (label, figures) in enumerate(rows.items()):
+        value, low, high = (figures[name + end] for end in ("", "_low", "_high"))
+        axes.barh(place, value, height=0.6, color=colours[label], alpha=0.45)
+        axes.plot((low, high), (place, place), color=_INK, lw=1.2)
+        axes.text(high, place, f"  {value:.3f}", color=_INK, va="center")
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.margins(x=0.3)
+
+
 @contextmanager
 def _figure(width: float, height: float, x: str, y: str) -> Iterator[tuple[Any, Any]]:
+    with _canvas(width, height) as figure:
+        axes = figure.add_subplot()
+        _style(axes, x, y)
+        yield figure, axes
+
+
+@contextmanager
+def _canvas(width: float, height: float) -> Iterator[Any]:
     import matplotlib
 
     with matplotlib.rc_context(
@@ -97,16 +144,17 @@ def _figure(width: float, height: float, x: str, y: str) -> Iterator[tuple[Any, 
     ):
         from matplotlib.figure import Figure  # not pyplot, which looks for a screen
 
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set(xlabel=x, ylabel=y, facecolor="none")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_INK)
-        axes.tick_params(colors=_INK)
-        axes.grid(axis="y", color=_INK, alpha=0.15)
-        for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set_color(_INK)
-        yield figure, axes
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _style(axes: Any, x: str, y: str) -> None:
+    axes.set(xlabel=x, ylabel=y, facecolor="none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.tick_params(colors=_INK)
+    axes.grid(axis="y", color=_INK, alpha=0.15)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(_INK)
 
 
 def _svg(figure: Any) -> str:

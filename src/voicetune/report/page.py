@@ -55,6 +55,13 @@ def write(results: Results, root: Path, out: Path) -> None:
     )
 
 
+def write_picture(results: Results, path: Path) -> None:
+    """Write the picture of the result, which README.md shows. The same results give the same bytes."""
+    files.check_own(path)
+    rows = {LABELS[row]: results.figures[row] for row in _COLUMNS}
+    files.put(path, drawing.result(results.phases, rows).encode())
+
+
 def _common(results: Results) -> dict[str, Any]:
     """The values that both templates use."""
     clips = results.figures["base"].get("clips", 0)

@@ -117,7 +117,7 @@ def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[lis
         except UserError as error:
             faults[number] = str(error)
     if not rows:
-        raise UserError(f"{path} has no lines; write one line of text a line.")
+        raise UserError(f"{path} has no lines; write one text on each line.")
     return takes, faults
 
 
@@ -248,7 +248,7 @@ def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made
     sounds = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness)
     for (take, _, row), sound in terminal.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
         if not sound.size:
-            made.faults[take.number] = "the model said nothing for it; try another seed or temperature."
+            made.faults[take.number] = "the model said nothing for this line; try another seed or temperature."
             continue
         data = formats.encode(sound, voice.rate, formats.format_of(Path(take.file)))
         digest = hashlib.sha256(data).hexdigest()
@@ -325,10 +325,10 @@ def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         rows, found = [None], {}
     if len(found) < len(rows):
-        raise UserError(f"{path} is not what a script's run writes; {again}.")
+        raise UserError(f"{path} is damaged, or `say --script` did not write it; {again}.")
     if strange := [name for name in found if not _MADE.fullmatch(name)]:
         raise UserError(
-            f"{path} names the file '{strange[0][:60]}', but only sounds in its own folder can be; {again}."
+            f"{path} names the file '{strange[0][:60]}', but may name only sound files in its own folder; {again}."
         )
     return found
 

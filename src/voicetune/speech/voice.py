@@ -56,7 +56,7 @@ def decoding_of(model: Path) -> Decoding:
     known = folder.ours(model).get("decoding")
     if not isinstance(known, dict):
         raise UserError(
-            f"{model} does not say how to draw its codes; `dvc repro publish` makes models/voice, which does."
+            f"{model}/{folder.OURS} has no 'decoding'; speak with models/voice, which `dvc repro publish` makes."
         )
     return _checked(known, model / folder.OURS)
 

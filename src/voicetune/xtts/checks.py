@@ -105,7 +105,7 @@ def fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
         UserError: the weights are bigger.
     """
     if sum(value.numel() * value.element_size() for value in found.values()) > path.stat().st_size:
-        raise UserError(f"{path} names the same weights more than once, as no XTTS does; {AGAIN}.")
+        raise UserError(f"{path} stores the same numbers under several names, unlike any XTTS; {AGAIN}.")
 
 
 def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: int) -> None:
@@ -184,7 +184,7 @@ def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]
         UserError: a speaker has another type or shape, or is not finite.
     """
     if not isinstance(found, dict) or not all(_is_line(name) for name in found):
-        raise UserError(f"{path} holds no speakers by name; {AGAIN}.")
+        raise UserError(f"{path} should hold named speakers, and does not; {AGAIN}.")
     for name, one in found.items():
         fault = _fault_of(one, width)
         if fault:
@@ -220,7 +220,7 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
         UserError: it is not a JSON object, or a value has the wrong type or is unknown.
     """
     if not isinstance(found, dict):
-        raise UserError(f"{path} holds no facts about a model ({_shape(found)}); {AGAIN}.")
+        raise UserError(f"{path} should be a JSON object, but is {_shape(found)}; {AGAIN}.")
     if found.get("vocoder") not in VOCODERS:
         _wrong(path, "vocoder", found.get("vocoder"), " or ".join(VOCODERS))
     for name in _TEXTS:
@@ -230,7 +230,7 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
         _wrong(path, "language", found["language"], f"one of {', '.join(CHARACTER_LIMITS)}")
     facts = found.get("facts", {})
     if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
-        raise UserError(f"{path}: 'facts' holds more than names, texts and numbers; {AGAIN}.")
+        raise UserError(f"{path}: 'facts' may hold only names with numbers or short texts; {AGAIN}.")
     return found
 
 

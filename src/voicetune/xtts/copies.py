@@ -35,7 +35,7 @@ def copy(path: Path, out: Path, folder: Path | None = None) -> None:
     """
     check_link(path, folder or path.parent)
     if not os.access(path, os.R_OK):
-        raise UserError(f"{path} cannot be read by you; change who may read it.")
+        raise UserError(f"you may not read {path}; correct its permissions.")
     with written(out):
         shutil.copyfile(path, out)
 
@@ -44,8 +44,8 @@ class _NotWritten(UserError):
     def __init__(self, out: Path, reason: str):
         self.reason = reason
         super().__init__(
-            f"{out} cannot be written ({reason}); free some of the disk, or see that the folder may be written, and run"
-            " this again."
+            f"{out} cannot be written ({reason}); make room on the disk, or correct the folder's"
+            " permissions, and run this again."
         )
 
 

@@ -12,8 +12,8 @@ from voicetune.xtts import copies, folder
 CARD = "README.md"
 _UNSIGNED = "______ (who agreed, when, and to what: fill this in before you give the model to anybody)"
 _UNTRAINED = """
-Its HiFi-GAN is not trained, so the stock client above loads the model and speaks loud noise with it. voicetune voices
-it in another way: `python -m voicetune say "..." --model FOLDER`.
+Its HiFi-GAN is not trained, so the stock client above loads the model, but makes loud noise with it. voicetune makes
+sound from the same codes in another way: `python -m voicetune say "..." --model FOLDER`.
 """
 _UNKNOWN_LICENCE = """\
 The folder that this model was trained from had no licence text. If it descends from the published XTTS v2, it is

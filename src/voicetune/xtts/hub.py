@@ -134,5 +134,5 @@ def _checked(path: Path, file: File) -> Path:
     path.unlink(missing_ok=True)
     raise UserError(
         f"{path.name} from the hub is not the published file ({size} bytes, {file.size} expected, or another hash);"
-        " it is thrown away: run this again, and if it stays so, check HF_ENDPOINT."
+        " it was deleted: run this again, and if that does not help, check HF_ENDPOINT."
     )

@@ -28,7 +28,7 @@ def load(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path} is missing; run `dvc repro` or `dvc pull` first.")
     if not os.access(path, os.R_OK):
-        raise UserError(f"{path} cannot be read by you; change who may read it.")
+        raise UserError(f"you may not read {path}; correct its permissions.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the user sees our one sentence, without torch's warnings
         try:
@@ -57,8 +57,8 @@ def _refusal(path: Path, error: Exception) -> str:
     asked = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
     if asked:
         return (
-            f"{path} asks for {asked[1]} while it is opened, which could run code, so it was not opened; do not open it"
-            " in another way, and fetch the model from where you trust."
+            f"{path} was not opened, because opening it would load {asked[1]}, which could run code; do not open it in"
+            " another way, and fetch the model from a source that you trust."
         )
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
