@@ -10,11 +10,11 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench lint pretrain lock \
-  space clean clean-states clean-cache clean-venv
+.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench compare-losses lint \
+  pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
 
@@ -73,6 +73,9 @@ chaos: $(READY) ## disturb a small training 50 times; it must end in the same bi
 bench: $(READY) ## our training and speaking beside the stock ones (after `make repro`; half an hour)
 	$(BIN)/python bench/versus_stock.py
 	$(BIN)/python bench/speaking.py
+
+compare-losses: $(READY) ## does code A train in the same numbers as code B? (A=HEAD, B=the working tree)
+	@$(BIN)/python bench/compare_losses.py "$(or $(A),HEAD)" $(if $(B),"$(B)")
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -20,7 +20,10 @@ from voicetune.xtts import folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
-INSIDE = {"versus_stock_sides.py": "versus_stock.py"}  # scripts that another script runs
+INSIDE = {  # scripts that another script runs
+    "versus_stock_sides.py": "versus_stock.py",
+    "hashed_steps.py": "compare_losses.py",
+}
 # For each script: its arguments ({made} is a folder of tiny data and models, {out} an empty folder), and some output.
 TINY = {
     "ablations.py": (
@@ -31,6 +34,7 @@ TINY = {
     "asterisk.py": ("{made}/prompts --base {made}/models/base --out {out}/asterisk", "6 recordings with a transcript"),
     "chaos.py": ("--times 2 --steps 40 --base {made}/models/base --data {made}/data", '"out/best_model.pth": true'),
     "checkpoint.py": ("--gb 0.001 --folder {out}", "state and best"),
+    "compare_losses.py": ("HEAD HEAD --steps 2", "no number differs"),
     "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
