@@ -24,7 +24,7 @@ RATE = 16000
 
 # The seam
 
-TOY = '''
+TOY = '''\
 """Reads a folder of sound files, each with its text beside it: a.wav and a.txt."""
 
 from pathlib import Path
@@ -37,12 +37,12 @@ from voicetune.data.readers.source import Source, fault_of, utterance
 from voicetune.data.utterance import Recording, Utterance
 
 
-class ToySource(Source):
-    reader: Literal["toy"]
+class TextsSource(Source):
+    reader: Literal["texts"]
     ending: str = Field(examples=[".wav"])
 
 
-def read(source: ToySource) -> list[Utterance]:
+def read(source: TextsSource) -> list[Utterance]:
     folder = Path(source.path)
     utterances = []
     for path in sorted(folder.glob("*.txt")):
@@ -58,13 +58,13 @@ def with_toy(tmp_path) -> Path:
     """A project whose sources have one more reader: one new file, and the two places of its name in the table."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     place = tmp_path / "src/voicetune/data/readers"
-    (place / "toy.py").write_text(TOY)
+    (place / "texts.py").write_text(TOY)
     table = (place / "__init__.py").read_text()
     imports, line = "import espeak, kaldi, ljspeech\n", "    kaldi.KaldiSource: kaldi.read,\n"
     assert imports in table
     assert line in table
-    table = table.replace(imports, "import espeak, kaldi, ljspeech, toy\n")
-    (place / "__init__.py").write_text(table.replace(line, line + "    toy.ToySource: toy.read,\n"))
+    table = table.replace(imports, "import espeak, kaldi, ljspeech, texts\n")
+    (place / "__init__.py").write_text(table.replace(line, line + "    texts.TextsSource: texts.read,\n"))
     folder = tmp_path / "data/raw/anna"
     folder.mkdir(parents=True)
     for number in range(6):
@@ -81,7 +81,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-TOY_SOURCE = {"name": "anna", "reader": "toy", "path": "data/raw/anna", "speaker": "anna", "language": "en"}
+TOY_SOURCE = {"name": "anna", "reader": "texts", "path": "data/raw/anna", "speaker": "anna", "language": "en"}
 
 
 def test_a_reader_is_one_file_and_its_line_in_the_table(with_toy):
@@ -95,14 +95,26 @@ def test_a_reader_is_one_file_and_its_line_in_the_table(with_toy):
     write_params(with_toy, [TOY_SOURCE])
     done = python(with_toy, "src/prepare.py")
     assert "'prepare.sources.0.ending' is missing; add the line `ending: .wav` under `prepare.so" in done.stderr
-    write_params(with_toy, [{**TOY_SOURCE, "reader": "joy"}])
+    write_params(with_toy, [{**TOY_SOURCE, "reader": "text"}])
     done = python(with_toy, "src/prepare.py")
-    assert "'prepare.sources.0.reader' is 'joy', but should be one of ljspeech, espeak, kaldi, toy." in done.stderr
+    assert "'prepare.sources.0.reader' is 'text', but should be one of ljspeech, espeak, kaldi, texts." in done.stderr
+
+
+def test_a_reader_that_finds_nothing_or_an_id_twice(with_toy):
+    write_params(with_toy, [{**TOY_SOURCE, "path": "data/raw/nobody", "ending": ".wav"}])
+    done = python(with_toy, "src/prepare.py")
+    assert done.stderr == "error: data/raw/nobody holds no clip; add recordings, or correct the path of 'anna'.\n"
+    place = with_toy / "src/voicetune/data/readers/texts.py"
+    place.write_text(TOY.replace("path.stem, text", "path.stem[0], text"))
+    (with_toy / "data/raw/anna/0-again.txt").write_text("Again.\n")
+    write_params(with_toy, [{**TOY_SOURCE, "ending": ".wav"}])
+    done = python(with_toy, "src/prepare.py")
+    assert done.stderr == "error: the source 'anna' makes two clips 'anna-0'; rename one of the recordings.\n"
 
 
 def test_dvc_sees_the_code_of_a_new_reader(with_toy):
     code = "from voicetune import closure; print(*closure.files('prepare'))"
-    assert "src/voicetune/data/readers/toy.py" in python(with_toy, "-c", code).stdout.split()
+    assert "src/voicetune/data/readers/texts.py" in python(with_toy, "-c", code).stdout.split()
 
 
 def test_the_parameters_import_no_library_of_sound():

@@ -28,15 +28,24 @@ def read(sources: Sequence[Source]) -> list[Utterance]:
     """Read every source, in the order of params.yaml and of its rows.
 
     Raises:
-        UserError: a source is missing, malformed or not UTF-8, or an id occurs twice.
+        UserError: a source is missing, malformed, empty or not UTF-8, or an id occurs twice.
     """
-    utterances = [utterance for source in sources for utterance in READERS[type(source)](source)]
-    seen: dict[str, str] = {}
-    for utterance in utterances:  # source "a" with id "b-1" and source "a-b" with id "1" both make a-b-1
-        other = seen.setdefault(utterance.id, utterance.source)
-        if other != utterance.source:
-            raise UserError(
-                f"the sources '{other}' and '{utterance.source}' both make a clip '{utterance.id}'; "
-                "rename one of them in params.yaml (prepare.sources)."
-            )
-    return utterances
+    utterances: dict[str, Utterance] = {}
+    for source in sources:
+        found = READERS[type(source)](source)
+        if not found:
+            raise UserError(f"{source.path} holds no clip; add recordings, or correct the path of '{source.name}'.")
+        for utterance in found:
+            first = utterances.setdefault(utterance.id, utterance)
+            if first is not utterance:
+                raise _met(first, utterance)
+    return list(utterances.values())
+
+
+def _met(first: Utterance, second: Utterance) -> UserError:
+    if first.source == second.source:
+        return UserError(f"the source '{first.source}' makes two clips '{first.id}'; rename one of the recordings.")
+    return UserError(  # source "a" with id "b-1" and source "a-b" with id "1" both make a-b-1
+        f"the sources '{first.source}' and '{second.source}' both make a clip '{first.id}'; "
+        "rename one of them in params.yaml (prepare.sources)."
+    )
