@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from voicetune import stage
+from voicetune import entry
 from voicetune.errors import UserError, quoted
 from voicetune.params import reading
 from voicetune.params.training import PHASES
@@ -200,4 +200,4 @@ def sha256(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    entry.run(main)
