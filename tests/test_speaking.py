@@ -475,7 +475,7 @@ def test_the_command_says_a_script_again_if_the_code_that_speaks_has_changed(
                 file.write("# changed\n")
         given = command.parser().parse_args(["say", *usual])
         given.run(given)
-        return re.search(r"(\d+) made", capsys.readouterr().out)[1]
+        return re.search(r"(\d+) new", capsys.readouterr().out)[1]
 
     assert anew() == "2"
     assert anew() == "0"

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from voicetune.errors import UserError
 from voicetune.measures.measure import Figure, Mean, Measure, Row
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from voicetune.data.clip import Clip
     from voicetune.measures.material import Material
     from voicetune.measures.similarity import OwnEncoder, SpeakerEncoder
@@ -40,6 +40,8 @@ class Similar:
 
         None if espeak-ng cannot speak one of the languages, or there are no sentences.
         """
+        import numpy as np
+
         from voicetune.data import espeak
 
         try:
@@ -49,13 +51,13 @@ class Similar:
         found = [self._secs("secs", sound, espeak.SAMPLE_RATE, speaker) for sound, speaker in strangers]
         return float(np.mean(found)) if found else None
 
-    def _secs(self, column: str, sound: np.ndarray, rate: int, speaker: str) -> float:
+    def _secs(self, column: str, sound: "np.ndarray", rate: int, speaker: str) -> float:
         from voicetune.measures.similarity import secs
 
         return secs(self.encoders[column].embed(sound, rate), self.voices[column][speaker])
 
 
-def _voice(encoder: "SpeakerEncoder | OwnEncoder", material: "Material", speaker: str) -> np.ndarray:
+def _voice(encoder: "SpeakerEncoder | OwnEncoder", material: "Material", speaker: str) -> "np.ndarray":
     """The speaker's mean embedding. It comes from training clips, so no measured sentence is its own reference."""
     from voicetune.measures.similarity import reference_embedding
 
