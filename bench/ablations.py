@@ -28,6 +28,7 @@ from train_step import Nowhere
 from voicetune import entry
 from voicetune.data.codes import Codes
 from voicetune.measures import cross_entropy, intervals
+from voicetune.model import measured_recipe
 from voicetune.params import whole
 from voicetune.params.training import Phase
 from voicetune.params.whole import Params
@@ -35,8 +36,7 @@ from voicetune.training import batches, loop
 from voicetune.training.job import Job
 from voicetune.training.optimization import optimizer_for
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import measured_recipe
+from voicetune.xtts.gpt import TrainingLoss
 
 SEEDS = (1, 2, 3)
 AFRESH = ", new conditioning"  # ends the name of a dataset that is trained from `conditioned_afresh`
@@ -79,7 +79,7 @@ class Bench:
     steps: int
 
     def reset(self) -> None:
-        self.loss.gpt.load_state_dict(self.base)
+        self.loss.network.load_state_dict(self.base)
 
     def train(self, phase: Phase, seed: int, steps: int, after_step: Callable[..., None] | None = None) -> Facts:
         """Train from the current weights for `steps` steps.
@@ -105,8 +105,8 @@ class Bench:
 
     def measure(self, arm: str, seed: int, facts: Facts) -> None:
         """Append a line with the nats and tokens of each validation clip, in fp32, for the current weights."""
-        clips, tokens = self.codes.validation, Tokens.of(self.loss.gpt)
-        found = cross_entropy.measure(self.loss, self.codes, clips, tokens, MEASURE_SEED, self.recipe)
+        clips = self.codes.validation
+        found = cross_entropy.measure(self.loss, self.codes, clips, MEASURE_SEED, self.recipe)
         line = {
             "data": self.data, "arm": arm, "seed": seed, **{name: round(value, 4) for name, value in facts.items()},
             "mel_ce": found.mel_ce, "nats": [round(x, 4) for x in found.mel], "tokens": found.mel_tokens.tolist(),
@@ -129,23 +129,23 @@ def untrained(bench: Bench, seed: int) -> None:
 def heard(bench: Bench) -> dict[str, float]:
     """The mean size of the conditioning latents of eight training clips, and their mean spread from clip to clip."""
     mels = [torch.from_numpy(bench.codes.mel(i).T.astype(np.float32)) for i in bench.codes.training[:8]]
-    latents = torch.stack([bench.loss.gpt.eval().get_style_emb(mel[None])[0] for mel in mels])
+    latents = torch.stack([bench.loss.network.eval().get_style_emb(mel[None])[0] for mel in mels])
     return {"latents_size": latents.abs().mean().item(), "latents_spread": latents.std(0).mean().item()}
 
 
 def default(bench: Bench, seed: int) -> None:
     """Train the default phase 1. Averages of its weights are computed meanwhile, and do not affect it."""
-    averages = [AveragedModel(bench.loss.gpt, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in DECAYS]
+    averages = [AveragedModel(bench.loss.network, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in DECAYS]
 
     def after_step(*_) -> None:
         for average in averages:
-            average.update_parameters(bench.loss.gpt)
+            average.update_parameters(bench.loss.network)
 
     facts = bench.train(bench.settings.train_phase1, seed, bench.steps, after_step)
-    lines = {"default": copy.deepcopy(bench.loss.gpt.state_dict())}
+    lines = {"default": copy.deepcopy(bench.loss.network.state_dict())}
     lines |= {f"average of weights, decay {d}": a.module.state_dict() for d, a in zip(DECAYS, averages, strict=True)}
     for arm, weights in reversed(lines.items()):  # the default's line, the last, marks the run as finished
-        bench.loss.gpt.load_state_dict(weights)
+        bench.loss.network.load_state_dict(weights)
         bench.measure(arm, seed, facts)
 
 

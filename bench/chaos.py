@@ -106,14 +106,14 @@ class Struck(Attempts):
 
 def remember_weights() -> None:
     """Keep the training's weights in `Struck.loss`, so that `Struck` can put a NaN into them."""
-    made = phase.TrainingLoss
+    made = phase._open_loss
 
-    def loss(gpt):
-        whole = made(gpt)
-        Struck.loss = next(whole.parameters()).data
-        return whole
+    def opened(*arguments):
+        loss = made(*arguments)
+        Struck.loss = next(loss.parameters()).data
+        return loss
 
-    setattr(phase, "TrainingLoss", loss)  # noqa: B010 - replaces a class
+    phase._open_loss = opened
 
 
 def damage(state: Path, kind: str) -> None:

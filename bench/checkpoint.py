@@ -32,7 +32,12 @@ def main() -> None:
         state = State(Path(temporary))
         for step in range(1, 9):
             best = weights if step % 2 else None
-            value = {"gpt": weights, "optimizer": moments, "run": {"step": step}, "best_step": step - (step + 1) % 2}
+            value = {
+                "weights": weights,
+                "optimizer": moments,
+                "run": {"step": step},
+                "best_step": step - (step + 1) % 2,
+            }
             began, computed = time.monotonic(), time.process_time()
             state.save(value, best)
             held_up = time.monotonic() - began

@@ -26,12 +26,12 @@ from voicetune import entry
 from voicetune.data.codes import Codes
 from voicetune.device import choose_device
 from voicetune.errors import UserError
+from voicetune.model import measured_recipe
 from voicetune.params import training
 from voicetune.training import loop, memory
 from voicetune.training.job import Job
 from voicetune.xtts import folder
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import measured_recipe
 
 CHECKPOINTING = {"activation_checkpointing": True}
 LORA: dict[str, Any] = {"lora_rank": 16, "lora_alpha": 16.0}
@@ -66,9 +66,9 @@ def one(given: argparse.Namespace) -> None:
     codes.validation = codes.validation[:1]
     loss = TrainingLoss(folder.open_xtts(given.model).gpt)  # everything but the GPT is freed
     if phase.lora_rank is not None:
-        memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed=1)
+        memory.add_lora(loss, phase.lora_rank, phase.lora_alpha, seed=1)
     if phase.activation_checkpointing:
-        memory.checkpoint_activations(loss.gpt)
+        loss.recompute_activations()
     forget_peak()
     fabric = Fabric(accelerator=device, devices=1, precision=phase.precision)
     measured, state = measured_recipe(3.0), Nowhere(Path("nowhere"))

@@ -10,6 +10,7 @@ reference of 6 s; SECS of those lines with the voice of another row (a stranger)
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from voicetune.errors import UserError
 from voicetune.measures import intelligibility, similarity
 from voicetune.measures.recogniser import Recogniser
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import listen
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec
 
@@ -87,9 +87,10 @@ def main() -> None:
             raise UserError(f"{folder} has no recording left for a reference; give a lower --tested.")
         known[name] = similarity.reference_embedding([encoder.embed(s, codec.SAMPLE_RATE) for _, s in rest[:10]])
         joined = np.concatenate([sound for _, sound in rest])[:REFERENCE]
-        speaker = listen(voice.xtts, voice.vocoder, [joined])
+        speaker = voice.model.listen([joined])
         texts, own = [text for text, _ in tested], [sound for _, sound in tested]
-        codes = [codec.encode(voice.dvae, sound, voice.mel_stats) for sound in own]
+        speech: Any = voice.model
+        codes = [codec.encode(speech.dvae, sound, speech.mel_stats) for sound in own]
         coded = [voice.sound(c, Line(t, "en"), speaker) for c, t in zip(codes, texts, strict=True)]
         row = [f"{cer(ears, texts, own, codec.SAMPLE_RATE):.3f} / {secs(own, name, codec.SAMPLE_RATE):.3f}"]
         row += [f"{cer(ears, texts, coded, voice.rate):.3f} / {secs(coded, name, voice.rate):.3f}"]

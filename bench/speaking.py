@@ -4,7 +4,7 @@
     python bench/speaking.py models/base --repeats 5
 
 Both decode greedily, so both must give the same codes. The stock side calls `GPT.generate` for one line after the
-other, as `Xtts.inference` does. Our side is `speech/decode.py`. The sides take turns. The seconds are those of all
+other, as `Xtts.inference` does. Our side is `xtts/decode.py`. The sides take turns. The seconds are those of all
 codes. Making tokens of text and sound of codes is the same for both, so it is not timed. The last line says how long
 `say` takes from a text to its sound, with the decoding of params.yaml.
 """
@@ -14,6 +14,7 @@ import copy
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,9 +22,9 @@ from voicetune import entry
 from voicetune.errors import UserError
 from voicetune.params import whole
 from voicetune.params.decoding import Decoding
-from voicetune.speech.decode import decode
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
+from voicetune.xtts.decode import decode
 
 LINES = (
     "Good evening, ladies and gentlemen, and welcome back to the show.",
@@ -74,17 +75,19 @@ def stock_codes(gpt, latents: torch.Tensor, texts: list[torch.Tensor], penalty: 
 def main() -> None:
     given = arguments()
     voice = Voice(given.model)
-    voice.xtts.gpt.max_gen_mel_tokens = given.limit or voice.xtts.gpt.max_gen_mel_tokens
+    speech: Any = voice.model
+    gpt = speech.xtts.gpt
+    gpt.max_gen_mel_tokens = given.limit or gpt.max_gen_mel_tokens
     speaker = voice.speaker(given.speaker)
     settings = GREEDY.model_copy(update={"repetition_penalty": given.penalty})
     latents = speaker["gpt_cond_latent"]
     texts = [voice.tokens(Line(text, "en")) for text in LINES[: given.lines]]
-    stock = copy.deepcopy(voice.xtts.gpt)
+    stock = copy.deepcopy(gpt)
     stock.init_gpt_for_inference()
     stock.eval()
     sides = {
         "stock": lambda: stock_codes(stock, latents, texts, given.penalty),
-        "ours": lambda: decode(voice.xtts.gpt, latents, texts, settings, [0] * len(texts)),
+        "ours": lambda: decode(gpt, latents, texts, settings, [0] * len(texts)),
     }
     for side in sides.values():
         side()  # the first run also allocates memory

@@ -20,13 +20,13 @@ from lightning_fabric import Fabric
 from voicetune import entry
 from voicetune.data.codes import Codes
 from voicetune.device import choose_device
+from voicetune.model import measured_recipe
 from voicetune.params import training
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
 from voicetune.training.job import Job
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import assemble, draw, measured_recipe
+from voicetune.xtts.gpt import TrainingLoss
 
 
 class Nowhere(State):
@@ -62,10 +62,9 @@ def main() -> None:
     codes = Codes(given.codes)
     few = codes.validation[:2]
     loss = TrainingLoss(folder.open_xtts(given.model).gpt)
-    tokens = Tokens.of(loss.gpt)
     fabric = Fabric(accelerator=device, devices=1, precision=given.precision)
     loss.to(fabric.device)
-    gap = precision_gap(loss, codes, few, tokens, fabric)
+    gap = precision_gap(loss, codes, few, fabric)
     codes.validation = few  # the loop also evaluates before and after; two clips are enough for that
     marks: list[float] = []
     rows: list[dict[str, float]] = []
@@ -94,11 +93,11 @@ def main() -> None:
 
 
 @torch.no_grad()
-def precision_gap(loss, codes, clips, tokens, fabric) -> float:
+def precision_gap(loss, codes, clips, fabric) -> float:
     """Relative difference of the mel CE in the chosen precision from that in fp32, on the same clips."""
     loss.eval()
     recipe = measured_recipe(3.0)
-    batch = assemble(codes, draw(codes, clips, recipe, np.random.default_rng(0)), recipe, tokens).to(fabric.device)
+    batch = loss.batch(codes, loss.draw(codes, clips, recipe, np.random.default_rng(0)), recipe).to(fabric.device)
     exact = loss(batch)[1].mean().item()
     with fabric.autocast():
         cast = loss(batch)[1].mean().item()

@@ -34,6 +34,7 @@ from voicetune.data.codes import FRAMES_PER_SECOND, Codes  # noqa: E402
 from voicetune.device import choose_device  # noqa: E402
 from voicetune.errors import UserError  # noqa: E402
 from voicetune.measures import cross_entropy  # noqa: E402
+from voicetune.model import measured_recipe  # noqa: E402
 from voicetune.params import whole  # noqa: E402
 from voicetune.params.training import Phase  # noqa: E402
 from voicetune.params.whole import Params  # noqa: E402
@@ -41,8 +42,7 @@ from voicetune.training import loop  # noqa: E402
 from voicetune.training.job import Job as TrainingJob  # noqa: E402
 from voicetune.training.optimization import learning_rate  # noqa: E402
 from voicetune.xtts import codec, encoding, folder  # noqa: E402
-from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout  # noqa: E402
-from voicetune.xtts.rows import measured_recipe  # noqa: E402
+from voicetune.xtts.gpt import TrainingLoss, set_dropout  # noqa: E402
 
 NEVER = 10**9
 SIX_SECONDS = 6.0  # the stock trainer's references always have this length, padded with silence
@@ -120,9 +120,9 @@ def phase_of(job: Job, settings: Params) -> Phase:
 
 def measure_of(loss: TrainingLoss, job: Job, settings: Params) -> Measure:
     """The validation cross entropy of a GPT, measured in our way, with the same clips and references for both sides."""
-    codes, tokens = open_codes(job), Tokens.of(loss.gpt)
+    codes = open_codes(job)
     recipe = measured_recipe(settings.conditioning_seconds)
-    return lambda: cross_entropy.measure(loss, codes, codes.validation, tokens, job["seed"], recipe)
+    return lambda: cross_entropy.measure(loss, codes, codes.validation, job["seed"], recipe)
 
 
 def ours(job: Job, settings: Params, device: str) -> Row:
@@ -154,7 +154,7 @@ def is_conditioned(loss: TrainingLoss, job: Job) -> bool:
     codes, device = open_codes(job), next(loss.parameters()).device
     mels = [codes.mel(clip).astype(np.float32).T for clip in codes.training[:2]]
     frames = min(mel.shape[1] for mel in mels)
-    latents = loss.gpt.get_style_emb(torch.from_numpy(np.stack([mel[:, :frames] for mel in mels])).to(device))
+    latents = loss.network.get_style_emb(torch.from_numpy(np.stack([mel[:, :frames] for mel in mels])).to(device))
     return bool((latents[0] != latents[-1]).any())
 
 

@@ -9,7 +9,7 @@ from gpt import LANGUAGES
 from safetensors.torch import load_file, save_file
 
 from voicetune.data import clip
-from voicetune.xtts.folder import sha256
+from voicetune.files import sha256
 
 LIMIT_BYTES = 28_000_000
 PARTS = ("vocab.json", "dvae.safetensors", "dvae.json")  # what earlier stages made

@@ -12,6 +12,7 @@ from muon import Muon
 from safetensors.torch import save_file
 
 from voicetune.data.codes import Codes
+from voicetune.model import measured_recipe
 from voicetune.params.reading import check
 from voicetune.params.training import Phase
 from voicetune.training import loop
@@ -19,7 +20,6 @@ from voicetune.training.checkpoint import State
 from voicetune.training.job import Job
 from voicetune.training.state_folders import locked
 from voicetune.xtts import folder, origins
-from voicetune.xtts.rows import measured_recipe
 from voicetune.xtts.text import Tokenizer
 
 LANGUAGES = ["en"]

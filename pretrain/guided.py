@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes
-from voicetune.xtts.gpt import Batch, TrainingLoss
+from voicetune.xtts.batch import Batch
+from voicetune.xtts.gpt import TrainingLoss
 from voicetune.xtts.rows import FRAMES_PER_CODE, LATENTS
 
 HEAD = 0

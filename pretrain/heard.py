@@ -40,9 +40,8 @@ def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip],
     """
     codes = Codes(data / "codes")
     chosen = np.array([i for i in codes.validation if wanted(codes.clips[i])][:COUNT])
-    speakers = conditioning.compute_speakers(
-        voice.xtts, voice.vocoder, codes, data / "clips", (codes.speakers[i] for i in chosen)
-    )
+    names = (codes.speakers[i] for i in chosen)
+    speakers = conditioning.compute_speakers(voice.model, codes, data / "clips", names)
     spoken = speak(voice, codes, speakers, chosen, DECODING, seed, takes=1)
     original = recorded(codes, data / "clips", chosen)
     cut = [

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voicetune import entry
+from voicetune import entry, families
 from voicetune.params import reading
 from voicetune.params.encoding import BaseStage
 from voicetune.params.shared import BUNDLE
@@ -10,9 +10,7 @@ from voicetune.params.shared import BUNDLE
 
 def main() -> None:
     settings = reading.load(BaseStage)
-    from voicetune.xtts import origins  # torch and stock classes load slowly: parameters are checked first
-
-    origins.unfold(settings.base, Path("models/base"), BUNDLE)
+    families.origins(settings.base).unfold(settings.base, Path("models/base"), BUNDLE)
     print(f"models/base is {settings.base}")
 
 

@@ -30,10 +30,9 @@ def main() -> None:
     takes.save(SPOKEN / "codec", coded, voice.rate)
     for row in ("recordings", "codec"):
         said, rate = takes.read(SPOKEN / row, codes)
-        ears = hearing.ears_for(
-            voice.xtts, voice.vocoder, codes, clips, said, settings.asr, settings.device, settings.evaluate.measures
-        )
-        facts = hearing.floor(ears, said) if row == "recordings" else {"vocoder": voice.vocoder}
+        own, measures = voice.model.own_encoder(), settings.evaluate.measures
+        ears = hearing.ears_for(own, codes, clips, said, settings.asr, settings.device, measures)
+        facts = hearing.floor(ears, said) if row == "recordings" else {"vocoder": voice.model.vocoder}
         hearing.write(OUT / row, hearing.hear(ears, said, rate), facts)
         print(f"{row}: {hearing.summary(OUT / row)}")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voicetune import entry, outputs, terminal
+from voicetune import entry, families, outputs, terminal
 from voicetune.data import clip
 from voicetune.data.split import check_sides
 from voicetune.device import choose_device
@@ -16,13 +16,12 @@ OUT = Path("data/codes")
 def main() -> None:
     settings = reading.load(EncodeStage)
     from voicetune.data import codes
-    from voicetune.xtts import encoding, folder
 
     base, source = Path("models/base"), Path("data/clips")
     clips = clip.read(source / "clips.csv")
     clip.check_files(source, clips)
-    words = folder.tokenizer(base)
-    faults = {c.id: fault for c in clips if (fault := encoding.faults(c, words))}
+    encoder = families.encoding(base).open_encoder(base, choose_device(settings.device))
+    faults = {c.id: fault for c in clips if (fault := encoder.fault_of(c))}
     for fault in faults.values():
         print(f"left out: {fault}")
     if faults and settings.encode.unknown_characters == "fail":
@@ -34,10 +33,8 @@ def main() -> None:
     if not kept:
         raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
     check_sides([c.split for c in kept], "the clips left out above")
-    dvae, mel_stats = folder.open_dvae(base)
-    dvae.to(choose_device(settings.device))
     outputs.make_empty(OUT)
-    encoded = encoding.encode_clips(kept, source, words, dvae, mel_stats, lambda c: terminal.track(c, "encoding"))
+    encoded = [encoder.encode(c, source) for c in terminal.track(kept, "encoding")]
     codes.save(OUT, kept, encoded)
     count = sum(e.codes.size for e in encoded)
     print(f"{len(kept)} clips, {count} audio codes, {sum(e.tokens.size for e in encoded)} text tokens")

@@ -5,7 +5,7 @@ Usage: python src/evaluate.py base | phase1 | phase2
 
 from pathlib import Path
 
-from voicetune import entry, outputs
+from voicetune import entry, families, outputs
 from voicetune.device import choose_device
 from voicetune.params import reading
 from voicetune.params.measuring import EvaluateStage
@@ -18,16 +18,16 @@ def main() -> None:
     name, settings = model_named(), reading.load(EvaluateStage)
     from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import clip_losses, hearing, takes
-    from voicetune.xtts import folder
 
-    model, data = Path("models") / name, Path("data")
+    folder, data = Path("models") / name, Path("data")
     codes = Codes(data / "codes")
-    xtts = folder.open_xtts(model).to(choose_device(settings.device))
+    model = families.training(folder).open_model(folder)
+    model.to(choose_device(settings.device))
     said, rate = takes.read(data / "spoken" / name, codes)
-    vocoder, measures = folder.ours(model)["vocoder"], settings.evaluate.measures
-    ears = hearing.ears_for(xtts, vocoder, codes, data / "clips", said, settings.asr, settings.device, measures)
-    hearing.write(OUT / name, hearing.hear(ears, said, rate), hearing.hashes(model, data))
-    losses = clip_losses.measure(xtts, codes, data / "clips", settings.seed, settings.conditioning_seconds)
+    own, measures = model.own_encoder(), settings.evaluate.measures
+    ears = hearing.ears_for(own, codes, data / "clips", said, settings.asr, settings.device, measures)
+    hearing.write(OUT / name, hearing.hear(ears, said, rate), hearing.hashes(folder, data))
+    losses = clip_losses.measure(model, codes, data / "clips", settings.seed, settings.conditioning_seconds)
     clip_losses.write(OUT / name, losses)
     outputs.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})
     print(f"{name}: {clip_losses.summary(losses)}, {hearing.summary(OUT / name)}")

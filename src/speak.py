@@ -5,7 +5,7 @@ Usage: python src/speak.py base | phase1 | phase2
 
 from pathlib import Path
 
-from voicetune import entry
+from voicetune import entry, families
 from voicetune.device import choose_device
 from voicetune.params import reading
 from voicetune.params.models import model_named
@@ -22,13 +22,14 @@ def main() -> None:
     from voicetune.speech.voice import Voice
 
     codes, clips = Codes(Path("data/codes")), Path("data/clips")
-    voice = Voice(Path("models") / name, choose_device(settings.device))
+    model = Path("models") / name
+    voice = Voice(model, choose_device(settings.device))
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
-    known = references.best(voice.xtts, voice.vocoder, codes, clips, codes.speakers)
+    known = references.best(voice.model, codes, clips, codes.speakers)
     speakers = {who: one.speaker for who, one in known.items()}
     said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)
     takes.save(SPOKEN / name, said, voice.rate)
-    references.save(SPOKEN / name, known)
+    references.save(SPOKEN / name, families.layout(model).SPEAKERS, known)
     print(f"{name}: {len(said)} takes of {len(chosen)} sentences, {sum(len(t.sound) for t in said) / voice.rate:.1f} s")
 
 

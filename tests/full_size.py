@@ -17,8 +17,8 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import _legacy_safe_globals
 
-from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.xtts import codec, folder
+from voicetune.xtts.limits import CHARACTERS
 from voicetune.xtts.text import Tokenizer as Words
 
 PARAMETERS = 518_442_047
@@ -33,7 +33,7 @@ CODES, DIRECTION, STOP = 24, 0.1, 50.0
 
 def vocabulary(path: Path) -> None:
     """A BPE vocabulary of TOKENS tokens: letters, marks, tags, and merges of two, three and four letters."""
-    tags = [f"[{'zh-cn' if name == 'zh' else name}]" for name in CHARACTER_LIMITS]
+    tags = [f"[{'zh-cn' if name == 'zh' else name}]" for name in CHARACTERS]
     first = ["[STOP]", "[UNK]", "[SPACE]", *tags]
     tokens = {token: number for number, token in enumerate([*first, *LETTERS, *MARKS])}
     merges: list[tuple[str, str]] = []
@@ -59,7 +59,7 @@ def configuration() -> XttsConfig:
         gpt_use_masking_gt_prompt_approach=True, gpt_use_perceiver_resampler=True, decoder_input_dim=1024,
         kv_cache=True,
     )  # fmt: skip
-    return XttsConfig(model_args=args, languages=list(CHARACTER_LIMITS), gpt_cond_len=30, gpt_cond_chunk_len=4)
+    return XttsConfig(model_args=args, languages=list(CHARACTERS), gpt_cond_len=30, gpt_cond_chunk_len=4)
 
 
 def let_it_end(gpt: GPT) -> None:

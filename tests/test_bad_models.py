@@ -23,11 +23,12 @@ from conftest import BUNDLE, ROOT
 from TTS.tts.models import xtts as stock_module
 
 import base as base_stage
+from voicetune import copies
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.speech import publishing
 from voicetune.speech.voice import Voice
-from voicetune.xtts import copies, export, folder, origins, tensors
+from voicetune.xtts import export, folder, origins, tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from voicetune import families
 from voicetune.data import espeak
 from voicetune.data.codes import Codes
 from voicetune.params import whole
@@ -78,10 +79,9 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     decoding = whole.load(ROOT / "params.yaml").decoding
     voice = place / "models" / "voice"
     codes, spoken = Codes(dataset / "codes"), place / "data/spoken/base"
-    heard = conditioning.compute_speakers(
-        folder.open_xtts(small_base), "griffin_lim", codes, dataset / "clips", codes.speakers
-    )
-    references.save(spoken, {name: references.Reference([], None, one) for name, one in heard.items()})
+    model = families.training(small_base).open_model(small_base)
+    heard = conditioning.compute_speakers(model, codes, dataset / "clips", codes.speakers)
+    references.save(spoken, folder.SPEAKERS, {name: references.Reference([], None, one) for name, one in heard.items()})
     publishing.publish("base", small_base, voice, spoken, codes.clips, decoding)
     (place / "lj/wavs").mkdir(parents=True)
     rows = [f"{c.id}|{c.text}\n" for c in codes.clips]

@@ -22,6 +22,7 @@ from test_pipeline import ENVIRONMENT, ROOT, clone, run
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.models.xtts import Xtts
 
+from voicetune import files
 from voicetune.params.decoding import Decoding
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
@@ -98,7 +99,7 @@ def test_every_stage_ran_and_the_phases_changed_the_weights(repository):
     voice = json.loads((repository / "models/voice/voicetune.json").read_text())
     assert (voice["published"], voice["language"], voice["facts"]["steps"]) == ("phase2", "en", 2)
     assert voice["decoding"] == preset()["decoding"]
-    second, published = (folder.sha256(repository / f"models/{m}/best_model.pth") for m in ("phase2", "voice"))
+    second, published = (files.sha256(repository / f"models/{m}/best_model.pth") for m in ("phase2", "voice"))
     assert second == published
     assert not any((repository / "state").glob("*/step-*"))
 
@@ -137,9 +138,9 @@ def test_the_export_has_the_stock_clients_files_the_licence_and_a_card(exported)
 
 def test_codes_and_sound_equal_the_stock_clients(exported, client):
     voice = Voice(exported)
-    voice.xtts.gpt.max_gen_mel_tokens = COMPARED
+    voice.model.xtts.gpt.max_gen_mel_tokens = COMPARED
     with torch.no_grad():
-        voice.xtts.gpt.mel_head.bias[voice.xtts.gpt.stop_audio_token] = -100.0
+        voice.model.xtts.gpt.mel_head.bias[voice.model.xtts.gpt.stop_audio_token] = -100.0
     speaker, line = voice.speaker(), Line(TEXT, "en")
     saved = client.speaker_manager.speakers["someone"]
     assert torch.equal(saved["gpt_cond_latent"], speaker["gpt_cond_latent"])

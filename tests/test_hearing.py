@@ -19,9 +19,9 @@ from voicetune.measures.intelligibility import read, word_errors
 from voicetune.measures.material import Material
 from voicetune.measures.naturalness import MosPredictor
 from voicetune.measures.recogniser import Recogniser
-from voicetune.measures.similarity import OwnEncoder
 from voicetune.measures.takes import Take
 from voicetune.xtts import folder
+from voicetune.xtts.own_encoder import OwnEncoder
 
 TEXT = "Which river flows through the city of Budapest, and where does it end?"
 CLIP = Clip("c", "c.flac", TEXT, "en", "quizmaster", "espeak", 4.0, "test")

@@ -11,8 +11,8 @@ import yaml
 from test_pipeline import ROOT, clone, run
 
 from voicetune.data import clip
-from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.xtts import encoding
+from voicetune.xtts.limits import CHARACTERS
 from voicetune.xtts.text import Tokenizer
 
 SCRIPT = ROOT / "data/scripts/kerdesek.txt"
@@ -64,7 +64,7 @@ def test_prepare_keeps_every_clip_and_names_the_one_that_is_too_long(repository)
 def test_every_text_passes_the_tokenizer(repository, words):
     clips = clip.read(repository / "data/clips/clips.csv")
     assert [fault for c in clips if (fault := encoding.faults(c, words))] == []
-    assert max(len(c.text) for c in clips) <= CHARACTER_LIMITS["hu"]
+    assert max(len(c.text) for c in clips) <= CHARACTERS["hu"]
 
 
 def test_numbers_dates_and_abbreviations_are_read_as_words(words):

@@ -21,17 +21,18 @@ from voicetune.errors import UserError
 from voicetune.measures import robustness
 from voicetune.measures.intelligibility import character_errors, word_errors
 from voicetune.measures.readings import nearest, normalise
+from voicetune.model import Recipe
 from voicetune.params.data import Prepare
-from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech.split import split
 from voicetune.xtts import encoding, numerals, rows
-from voicetune.xtts.gpt import Tokens
+from voicetune.xtts.batch import Tokens
+from voicetune.xtts.limits import CHARACTERS
 from voicetune.xtts.spelling import romanise, spell_out
 from voicetune.xtts.text import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCAB = Path(os.environ.get("VOICETUNE_VOCAB", ROOT.parent / "shared/data/xtts_vocab_v1.json"))
-LANGUAGES = sorted(CHARACTER_LIMITS)
+LANGUAGES = sorted(CHARACTERS)
 LINES = {
     language: (ROOT / f"tests/lines/{language}.txt").read_text(encoding="utf-8").splitlines() for language in LANGUAGES
 }
@@ -47,8 +48,8 @@ def words() -> Tokenizer:
 
 def at_the_limit(language: str) -> str:
     """Join the lines of a language, and cut them to exactly the longest text that a clip may have."""
-    joined = " ".join(LINES[language])[: CHARACTER_LIMITS[language]]
-    return joined.rstrip() + "." * (CHARACTER_LIMITS[language] - len(joined.rstrip()))
+    joined = " ".join(LINES[language])[: CHARACTERS[language]]
+    return joined.rstrip() + "." * (CHARACTERS[language] - len(joined.rstrip()))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -149,7 +150,7 @@ def test_a_batch_holds_every_token_of_a_line(language, words, tmp_path):
     codes.save(tmp_path, clips, [codes.Encoded(t, s, mel) for t, s in zip(tokens, sound, strict=True)])
     start, stop = words.special("[START]"), words.special("[STOP]")
     drawn = rows.given(np.arange(len(lines)), np.zeros((len(lines), 80, 8), np.float32))
-    batch = rows.assemble(codes.Codes(tmp_path), drawn, rows.Recipe(), Tokens(start, stop, 1024, 1025))
+    batch = rows.assemble(codes.Codes(tmp_path), drawn, Recipe(), Tokens(start, stop, 1024, 1025))
     assert batch.text.min() >= 0
     assert batch.text.max() < len(words)
     assert (words.special("[UNK]") in batch.text) == (language in ("hu", "ko", "hi"))
@@ -163,8 +164,8 @@ def test_a_batch_holds_every_token_of_a_line(language, words, tmp_path):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_line_is_split_into_parts_that_lose_nothing(language):
     text = " ".join(LINES[language])
-    parts = split(text, language, CHARACTER_LIMITS[language], lambda part: True)
-    assert all(0 < len(part.text) <= CHARACTER_LIMITS[language] for part in parts)
+    parts = split(text, CHARACTERS[language], lambda part: True)
+    assert all(0 < len(part.text) <= CHARACTERS[language] for part in parts)
     assert "".join("".join(part.text.split()) for part in parts) == "".join(text.split())
     assert all(spell_out(part.text, language) for part in parts)
 

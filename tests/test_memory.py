@@ -10,7 +10,8 @@ from test_training import MEASURED, TOKENS, phase_with, small_gpt, write_made_up
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.training import memory, optimization
-from voicetune.xtts.gpt import Batch, TrainingLoss, set_dropout
+from voicetune.xtts.batch import Batch
+from voicetune.xtts.gpt import TrainingLoss, set_dropout
 from voicetune.xtts.rows import assemble, draw
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,7 +28,7 @@ def batch(tmp_path_factory) -> Batch:
 def adapted(seed: int = 5) -> TrainingLoss:
     """A model with adapters whose weights are not zero."""
     loss = TrainingLoss(small_gpt().eval())
-    memory.add_lora(loss.gpt, rank=3, alpha=6.0, seed=seed)
+    memory.add_lora(loss, rank=3, alpha=6.0, seed=seed)
     torch.manual_seed(9)
     with torch.no_grad():
         for name, parameter in loss.named_parameters():
@@ -38,12 +39,12 @@ def adapted(seed: int = 5) -> TrainingLoss:
 
 def test_new_adapters_do_not_change_the_loss_and_only_they_are_trained(batch):
     plain, loss = TrainingLoss(small_gpt().eval()), TrainingLoss(small_gpt().eval())
-    memory.add_lora(loss.gpt, rank=3, alpha=6.0, seed=5)
+    memory.add_lora(loss, rank=3, alpha=6.0, seed=5)
     with torch.no_grad():
         assert torch.equal(loss(batch)[1], plain(batch)[1])
     loss(batch)[1].mean().backward()
-    trained = {name for name, parameter in loss.gpt.named_parameters() if parameter.grad is not None}
-    assert trained == set(memory.trained_state(loss.gpt))
+    trained = {name for name, parameter in loss.network.named_parameters() if parameter.grad is not None}
+    assert trained == set(memory.trained_state(loss.network))
     assert {name.rsplit(".lora_", 1)[0] for name in trained} == {
         f"gpt.h.{layer}.{part}" for layer in (0, 1) for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     }
@@ -53,30 +54,30 @@ def test_new_adapters_do_not_change_the_loss_and_only_they_are_trained(batch):
 
 def test_a_stock_model_with_merged_adapters_has_the_same_loss(batch):
     loss, plain, stock = adapted(), TrainingLoss(small_gpt().eval()), TrainingLoss(small_gpt(seed=2).eval())
-    before = {name: value.clone() for name, value in loss.gpt.state_dict().items()}
-    stock.gpt.load_state_dict(memory.stock_state(loss.gpt), strict=True)
+    before = {name: value.clone() for name, value in loss.network.state_dict().items()}
+    stock.network.load_state_dict(memory.whole_state(loss.network), strict=True)
     with torch.no_grad():
         assert (loss(batch)[1] - plain(batch)[1]).abs().max() > 1e-3  # the adapters change the loss
         for ours, theirs in zip(loss(batch), stock(batch), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
-    assert all(torch.equal(value, before[name]) for name, value in loss.gpt.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in loss.network.state_dict().items())
 
 
 def test_the_saved_state_holds_only_the_adapters():
     loss, other = adapted(), adapted(seed=6)
-    state = {name: value.clone() for name, value in memory.trained_state(loss.gpt).items()}
-    assert sum(v.numel() for v in state.values()) < 0.1 * sum(p.numel() for p in loss.gpt.parameters())
-    memory.load_trained_state(other.gpt, state)
-    assert all(torch.equal(value, state[name]) for name, value in memory.trained_state(other.gpt).items())
+    state = {name: value.clone() for name, value in memory.trained_state(loss.network).items()}
+    assert sum(v.numel() for v in state.values()) < 0.1 * sum(p.numel() for p in loss.network.parameters())
+    memory.load_trained_state(other.network, state)
+    assert all(torch.equal(value, state[name]) for name, value in memory.trained_state(other.network).items())
     larger = TrainingLoss(small_gpt())
-    memory.add_lora(larger.gpt, rank=4, alpha=6.0, seed=5)
+    memory.add_lora(larger, rank=4, alpha=6.0, seed=5)
     with pytest.raises(UserError, match="take the lora_rank that it was saved with"):
-        memory.load_trained_state(larger.gpt, state)
+        memory.load_trained_state(larger.network, state)
 
 
 def gradients_and_kept(loss: TrainingLoss, batch: Batch) -> tuple[dict[str, torch.Tensor], int]:
     """Return the gradients of one pass, and the number of values that it kept for the backward pass."""
-    set_dropout(loss.gpt, 0.1)
+    set_dropout(loss.network, 0.1)
     loss.train()
     own, kept = {parameter.data_ptr() for parameter in loss.parameters()}, {}
 
@@ -95,13 +96,13 @@ def gradients_and_kept(loss: TrainingLoss, batch: Batch) -> tuple[dict[str, torc
 
 def test_checkpointing_keeps_fewer_values_and_changes_no_gradient(batch):
     plain, again = TrainingLoss(small_gpt()), TrainingLoss(small_gpt())
-    memory.checkpoint_activations(again.gpt)
+    again.recompute_activations()
     (expected, usual), (ours, fewer) = gradients_and_kept(plain, batch), gradients_and_kept(again, batch)
     assert ours.keys() == expected.keys()
     for name, value in ours.items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-6)
     assert fewer < 0.75 * usual  # the conditioning encoder is not checkpointed, and it is most of this model
-    assert again.gpt.state_dict().keys() == plain.gpt.state_dict().keys()
+    assert again.network.state_dict().keys() == plain.network.state_dict().keys()
 
 
 def test_8_bit_adam_without_its_package_is_one_sentence(monkeypatch):

@@ -174,7 +174,7 @@ def test_only_choosing_by_ear_depends_on_decoding(repository):
         with edited(parameters, "temperature: 0.3", "temperature: 0.6"):
             run(repository, "dvc", "repro", "choose")
             assert (choice / "train_phase2.json").read_text() != first
-        with edited(repository / "src/voicetune/speech/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2"):
+        with edited(repository / "src/voicetune/xtts/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2"):
             run(repository, "dvc", "repro", "choose")
             assert (choice / "train_phase2.json").read_text() != first
     run(repository, "dvc", "repro", "choose")

@@ -26,7 +26,8 @@ from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.data.split import SIDES, TEST, TRAIN, VALIDATION, split
 from voicetune.data.utterance import Speech
 from voicetune.errors import UserError
-from voicetune.params.languages import CHARACTER_LIMITS
+from voicetune.params.languages import LANGUAGES
+from voicetune.xtts.limits import CHARACTERS
 
 ROOT = Path(__file__).parents[1]
 RATE = audio.SAMPLE_RATE
@@ -231,7 +232,8 @@ def test_equal_clip_ids_of_two_sources_are_refused(tmp_path):
 def test_character_limits_equal_the_stock_tokenizers():
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
-    assert VoiceBpeTokenizer().char_limits == CHARACTER_LIMITS
+    assert VoiceBpeTokenizer().char_limits == CHARACTERS
+    assert set(CHARACTERS) == set(LANGUAGES), "the languages that params.yaml may have"
 
 
 # split

@@ -17,6 +17,7 @@ from test_training import bytes_of, run_and_signal
 import publish
 import synthesize
 from voicetune import __main__ as command
+from voicetune import files
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures.judge import Judge
@@ -44,14 +45,12 @@ def repository(small_base, dataset, tmp_path, monkeypatch) -> Path:
     known = Voice(base)
     stranger = {"gpt_cond_latent": torch.ones(1, 32, 64), "speaker_embedding": torch.ones(1, 512, 1)}
     torch.save({"stranger": stranger}, base / folder.SPEAKERS)
-    weights = {name: value + 0.01 for name, value in known.xtts.gpt.state_dict().items()}
+    weights = {name: value + 0.01 for name, value in known.model.network.state_dict().items()}
     folder.close(place / "models/phase2", base, weights, {SPEAKER: stranger}, {"steps": 4})
-    heard = conditioning.compute_speakers(
-        known.xtts, known.vocoder, Codes(dataset / "codes"), dataset / "clips", [SPEAKER]
-    )
+    heard = conditioning.compute_speakers(known.model, Codes(dataset / "codes"), dataset / "clips", [SPEAKER])
     for model in ("base", "phase2"):
         spoken = {name: references.Reference(["clip00"], 2.5, one) for name, one in heard.items()}
-        references.save(place / "data/spoken" / model, spoken)
+        references.save(place / "data/spoken" / model, folder.SPEAKERS, spoken)
     monkeypatch.chdir(place)
     write_params()
     return place
@@ -123,7 +122,7 @@ def test_a_published_base_has_the_speakers_of_the_dataset_only(repository):
     assert set(heard) == {SPEAKER}
     assert heard[SPEAKER]["gpt_cond_latent"].shape == (1, 32, 64)
     assert said_of(VOICE)["published"] == "base"
-    assert folder.sha256(VOICE / "model.pth") == folder.sha256(Path("models/base/model.pth"))
+    assert files.sha256(VOICE / "model.pth") == files.sha256(Path("models/base/model.pth"))
     assert len(folder.speakers(Path("models/base"))) == 59
 
 
@@ -295,7 +294,7 @@ def test_a_judge_uses_only_validation_sentences(small_base, dataset, asked, monk
 def test_a_phase_does_not_inherit_the_published_settings_of_its_base(repository, tmp_path):
     """A published voice may be the base of another training, whose language and decoding may differ."""
     publish.main()
-    folder.close(tmp_path / "child", VOICE, Voice(VOICE).xtts.gpt.state_dict(), {}, {"steps": 1})
+    folder.close(tmp_path / "child", VOICE, Voice(VOICE).model.network.state_dict(), {}, {"steps": 1})
     added = {"published", "language", "decoding", "references"}
     assert not added & set(said_of(tmp_path / "child"))
     assert added <= set(said_of(VOICE))

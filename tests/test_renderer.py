@@ -14,7 +14,6 @@ from voicetune.data.codes import Codes
 from voicetune.errors import UserError
 from voicetune.measures import speaking
 from voicetune.speech import references
-from voicetune.speech.conditioning import listen
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, export, folder, origins, renderer
 
@@ -55,7 +54,7 @@ def test_statistics_are_the_mean_and_the_spread_of_the_louder_frames():
 
 
 def test_the_sizes_of_the_renderer_follow_from_its_weights(voice):
-    weights = voice.renderer.state_dict()
+    weights = voice.model.renderer.state_dict()
     assert renderer.sizes_of(weights) == {"codebook_dim": 128, "widths": (16, 12, 8), "blocks": (2, 1, 1)}
     assert folder.open_codec(voice.path)[2].state_dict().keys() == weights.keys()
 
@@ -63,13 +62,13 @@ def test_the_sizes_of_the_renderer_follow_from_its_weights(voice):
 def test_the_renderer_makes_four_frames_a_code_and_depends_on_the_voice(voice):
     embedded = torch.randn(2, 128, 7, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        one, other = (voice.renderer(embedded, torch.full((2, 160), value)) for value in (-4.0, -1.0))
+        one, other = (voice.model.renderer(embedded, torch.full((2, 160), value)) for value in (-4.0, -1.0))
     assert one.shape == (2, 80, 28)
     assert (one - other).abs().max() > 1e-3
 
 
 def test_a_reference_gives_its_statistics_as_the_speaker_embedding(voice, sounds):
-    speaker = listen(voice.xtts, voice.vocoder, sounds)
+    speaker = voice.model.listen(sounds)
     joined = torch.from_numpy(np.concatenate(sounds))[None]
     assert speaker["speaker_embedding"].shape == (1, 512, 1)
     expected = renderer.statistics_of(codec.log_mel(joined)[0])
@@ -79,18 +78,18 @@ def test_a_reference_gives_its_statistics_as_the_speaker_embedding(voice, sounds
 
 def test_codes_become_sound_in_the_speakers_voice(voice, sounds):
     codes = torch.arange(12) * 5
-    one, other = (voice.sound(codes, LINE, listen(voice.xtts, voice.vocoder, [sound])) for sound in sounds[:2])
+    one, other = (voice.sound(codes, LINE, voice.model.listen([sound])) for sound in sounds[:2])
     assert one.shape == (12 * 1024,)
     assert np.isfinite(one).all()
     assert not np.array_equal(one, other)
-    assert np.array_equal(one, voice.sound(codes, LINE, listen(voice.xtts, voice.vocoder, sounds[:1])))
-    faster = voice.sound(codes, Line("Good evening.", "en", speed=2.0), listen(voice.xtts, voice.vocoder, sounds[:1]))
+    assert np.array_equal(one, voice.sound(codes, LINE, voice.model.listen(sounds[:1])))
+    faster = voice.sound(codes, Line("Good evening.", "en", speed=2.0), voice.model.listen(sounds[:1]))
     assert faster.size == 12 * 512
 
 
 def test_codes_that_the_codebook_lacks_are_left_out(voice, sounds):
-    speaker = listen(voice.xtts, voice.vocoder, sounds[:1])
-    known = voice.dvae.codebook.n_embed
+    speaker = voice.model.listen(sounds[:1])
+    known = voice.model.dvae.codebook.n_embed
     assert voice.sound(torch.tensor([known, known + 1]), LINE, speaker).size == 0
     assert voice.sound(torch.tensor([3, known, 4]), LINE, speaker).size == 2048
 
@@ -98,17 +97,17 @@ def test_codes_that_the_codebook_lacks_are_left_out(voice, sounds):
 def test_recordings_go_through_the_codec_in_their_speakers_voice(voice, dataset):
     codes = Codes(dataset / "codes")
     (take, *_) = speaking.through_codec(voice, codes, dataset / "clips", codes.test)
-    found = references.best(voice.xtts, voice.vocoder, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+    found = references.best(voice.model, codes, dataset / "clips", [SPEAKER])[SPEAKER]
     own = torch.from_numpy(codes.codes(codes.test[0]).astype(np.int64))
     assert np.array_equal(take.sound, voice.sound(own, Line(take.clip.text, "en"), found.speaker))
 
 
 def test_a_phase_and_an_export_keep_the_renderer(voice, rendered_base, tmp_path):
-    gpt = voice.xtts.gpt.state_dict()
+    gpt = voice.model.xtts.gpt.state_dict()
     folder.close(tmp_path / "phase", rendered_base, gpt, {}, {"steps": 1})
     export.export(tmp_path / "phase", tmp_path / "given", "nobody was asked: it is a test")
-    weights = Voice(tmp_path / "given").renderer.state_dict()
-    assert all(torch.equal(value, weights[name]) for name, value in voice.renderer.state_dict().items())
+    weights = Voice(tmp_path / "given").model.renderer.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in voice.model.renderer.state_dict().items())
 
 
 def test_a_folder_without_a_renderer_speaks_through_the_dvaes_decoder(small_base, dataset, tmp_path):
@@ -117,10 +116,10 @@ def test_a_folder_without_a_renderer_speaks_through_the_dvaes_decoder(small_base
     voice, codes = Voice(out), Codes(dataset / "codes")
     own = torch.from_numpy(codes.codes(codes.test[0]).astype(np.int64))
     sound = voice.sound(own, LINE, {})
-    assert voice.renderer is None
+    assert voice.model.renderer is None
     assert sound.shape == (own.numel() * 1024,)
     with torch.no_grad():
-        assert np.array_equal(sound, codec.decode(voice.dvae, own, voice.mel_stats))
+        assert np.array_equal(sound, codec.decode(voice.model.dvae, own, voice.model.mel_stats))
     (take, *_) = speaking.through_codec(voice, codes, dataset / "clips", codes.test)
     assert np.array_equal(take.sound, sound)
 
@@ -177,10 +176,10 @@ def refused(place: Path, said: str) -> None:
 def test_the_bundle_makes_a_folder_that_resynthesizes_a_sound(tmp_path, sounds):
     origins.unfold("tiny", tmp_path / "base", BUNDLE)
     voice = Voice(tmp_path / "base")
-    assert voice.vocoder == "renderer"
-    speaker = listen(voice.xtts, voice.vocoder, sounds)
-    codes = codec.encode(voice.dvae, sounds[0], voice.mel_stats)
-    again = codec.encode(voice.dvae, voice.sound(codes, LINE, speaker), voice.mel_stats)
+    assert voice.model.vocoder == "renderer"
+    speaker = voice.model.listen(sounds)
+    codes = codec.encode(voice.model.dvae, sounds[0], voice.model.mel_stats)
+    again = codec.encode(voice.model.dvae, voice.sound(codes, LINE, speaker), voice.model.mel_stats)
     mel, other = (codec.log_mel(torch.from_numpy(s)[None])[0] for s in (sounds[0], voice.sound(codes, LINE, speaker)))
     frames = min(mel.shape[1], other.shape[1])
     assert (mel[:, :frames] - other[:, :frames]).abs().mean() < 2.0

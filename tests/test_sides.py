@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 
 import ceiling
 import speak
+from voicetune import families
 from voicetune.data import clip as clips_file
 from voicetune.data import codes as codes_file
 from voicetune.data.codes import Codes, Encoded
@@ -25,6 +26,7 @@ from voicetune.measures import clip_losses, cross_entropy, hearing, judge, speak
 from voicetune.measures.catalogue.similarity import Similar
 from voicetune.measures.material import Material
 from voicetune.measures.takes import Take
+from voicetune.model import measured_recipe
 from voicetune.params import training
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
@@ -32,9 +34,6 @@ from voicetune.speech import conditioning, references, voice
 from voicetune.training import loop
 from voicetune.training.checkpoint import State
 from voicetune.training.job import Job
-from voicetune.xtts import folder
-from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import measured_recipe
 
 ROOT = Path(__file__).parents[1]
 SEED = 1
@@ -89,7 +88,7 @@ def trained(data: Path, base: Path, state: Path) -> tuple[list, dict[str, torch.
         curve.append((step, {name: value for name, value in values.items() if not name.startswith("run/")}))
 
     state.mkdir()
-    loss = TrainingLoss(folder.open_xtts(base).gpt)
+    loss = families.training(base).open_model(base).loss()
     job = Job(
         loss=loss, codes=Codes(data / "codes"), phase=phase, seed=SEED, measured=measured_recipe(0.5),
         fabric=Fabric(accelerator="cpu", devices=1, precision="32-true"), state=State(state), log=log,
@@ -142,24 +141,24 @@ def says(monkeypatch):
 
 
 def test_a_judge_speaks_exactly_the_validation_sentences(dataset, says):
-    gpt = torch.nn.Linear(1, 1).train()
-    speaker = SimpleNamespace(xtts=SimpleNamespace(gpt=gpt), vocoder="griffin_lim", rate=22050)
+    network = torch.nn.Linear(1, 1).train()
+    speaker = SimpleNamespace(model=SimpleNamespace(network=network), rate=22050)
     codes = Codes(dataset / "codes")
     figures, score = judge.Judge(speaker, codes, dataset, CHOICE, SEED)()
     assert sorted(says) == [codes.clips[i].id for i in codes.validation]
     assert figures == {"mos": -score}
-    assert gpt.training, "the model is in training mode again"
+    assert network.training, "the model is in training mode again"
 
 
 # Measuring
 
 
 def test_the_cross_entropies_of_the_test_clips_do_not_depend_on_the_validation_clips(garbled, small_base):
-    xtts = folder.open_xtts(small_base)
+    model = families.training(small_base).open_model(small_base)
 
     def measured(side: str) -> clip_losses.ClipLosses:
         data = garbled[side]
-        return clip_losses.measure(xtts, Codes(data / "codes"), data / "clips", SEED, 0.5)
+        return clip_losses.measure(model, Codes(data / "codes"), data / "clips", SEED, 0.5)
 
     found, same, other = (measured(side) for side in ("", VALIDATION, TEST))
     assert found.ids == same.ids == ["clip12", "clip13"]
@@ -201,7 +200,8 @@ def test_stages_speak_and_ceiling_use_exactly_the_test_sentences(dataset, tmp_pa
         (tmp_path / "data" / name).symlink_to(dataset / name)
     codes = Codes(dataset / "codes")
     wanted = [codes.clips[i].id for i in codes.test]
-    speaker = SimpleNamespace(xtts=None, vocoder="griffin_lim", rate=22050, codec_rate=22050)
+    model = SimpleNamespace(vocoder="griffin_lim", own_encoder=lambda: None)
+    speaker = SimpleNamespace(model=model, rate=22050, codec_rate=22050)
     monkeypatch.setattr(voice, "Voice", lambda *_: speaker)
     monkeypatch.setattr(references, "best", lambda *_: {})
     monkeypatch.setattr(sys, "argv", ["src/speak.py", "phase1"])

@@ -21,14 +21,14 @@ from voicetune import closure, files
 from voicetune.data import audio, formats
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech import say as speech
 from voicetune.speech import script
-from voicetune.speech.conditioning import listen
 from voicetune.speech.split import split
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
+from voicetune.xtts.limits import CHARACTERS
+from voicetune.xtts.speaking import abbreviations
 
 RATE = 22050
 SILENT = {"gpt_cond_latent": torch.zeros(1, 32, 4), "speaker_embedding": torch.zeros(1, 512, 1)}
@@ -40,7 +40,7 @@ LINES = ("Good evening.", "Which river flows through Budapest?", "No, I am sorry
 @pytest.fixture(scope="module")
 def voice(bundle_base) -> Voice:
     found = Voice(bundle_base)
-    found.xtts.gpt.max_gen_mel_tokens = 60  # so that a line that does not stop takes little time
+    found.model.xtts.gpt.max_gen_mel_tokens = 60  # so that a line that does not stop takes little time
     return found
 
 
@@ -48,14 +48,16 @@ def voice(bundle_base) -> Voice:
 def speaker(voice, dataset):
     """Two speakers, each conditioned on one clip."""
     clips = sorted((dataset / "clips").glob("*.flac"))
-    return [listen(voice.xtts, voice.vocoder, [soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
+    return [voice.model.listen([soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
 
 
 # Parts of a text
 
 
 def parts_of(text: str, language: str = "en", limit: int | None = None) -> list[tuple[str, str]]:
-    return [(p.text, p.ends_at) for p in split(text, language, limit or CHARACTER_LIMITS[language], lambda _: True)]
+    return [
+        (p.text, p.ends_at) for p in split(text, limit or CHARACTERS[language], lambda _: True, abbreviations(language))
+    ]
 
 
 def test_a_text_is_split_at_the_ends_of_sentences():
@@ -89,7 +91,7 @@ def test_a_long_sentence_is_split_at_clauses_then_words_then_characters():
 def test_parts_keep_the_limit_and_every_letter(language, text):
     found = parts_of(text, language)
     assert len(found) > 1
-    assert max(len(part) for part, _ in found) <= CHARACTER_LIMITS[language]
+    assert max(len(part) for part, _ in found) <= CHARACTERS[language]
     assert re.sub(r"\s", "", "".join(part for part, _ in found)) == re.sub(r"\s", "", text)
 
 
@@ -107,7 +109,7 @@ def test_a_text_of_100_000_characters_is_split_within_seconds(text):
 
 
 def test_a_part_also_fits_the_token_limit():
-    found = split("word " * 30, "en", 250, lambda part: len(part.split()) <= 7)
+    found = split("word " * 30, 250, lambda part: len(part.split()) <= 7)
     assert [len(part.text.split()) for part in found] == [7, 7, 7, 7, 2]
 
 
@@ -479,6 +481,6 @@ def test_the_command_says_a_script_again_if_the_code_that_speaks_has_changed(
 
     assert anew() == "2"
     assert anew() == "0"
-    assert anew("speech/decode.py") == "2", "it draws the codes"
+    assert anew("xtts/decode.py") == "2", "it draws the codes"
     assert anew("data/formats.py") == "2", "it encodes the sound"
     assert anew("measures/intervals.py") == "0", "it has no part in speaking"

@@ -56,7 +56,7 @@ def test_dvc_reruns_exactly_the_stages_whose_code_changed(repository):
     found = seen(repository, f"{code}/measures/prosody.py", "_VOICED = 0.1", "_VOICED = 0.2")
     assert not found & (TRAINING | SPEAKING)
     assert {"choose", "ceiling", *HEARING} <= found, "choosing by CER uses it too"
-    found = seen(repository, f"{code}/speech/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2")
+    found = seen(repository, f"{code}/xtts/decode.py", "_PLACEHOLDER = 1", "_PLACEHOLDER = 2")
     assert not found & TRAINING
     assert found >= SPEAKING
 

@@ -16,6 +16,7 @@ from TTS.tts.models import xtts as stock_module
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError
+from voicetune.files import sha256
 from voicetune.xtts import codec, export, folder, origins
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -65,12 +66,12 @@ def unfold(place: Path, out: Path) -> Path:
 
 def check(out: Path, bundle_base: Path, trained: bool = True) -> None:
     """Check that `out` is the trained model, and that the stock client loads it without rewriting it."""
-    before = folder.sha256(out / "model.pth")
+    before = sha256(out / "model.pth")
     config = XttsConfig()
     config.load_json(str(out / "config.json"))
     client = Xtts(config)
     client.load_checkpoint(config, checkpoint_dir=str(out), strict=True)
-    assert folder.sha256(out / "model.pth") == before
+    assert sha256(out / "model.pth") == before
     base = folder.state(bundle_base / "model.pth")
     assert torch.equal(client.gpt.mel_head.bias, base["gpt.mel_head.bias"] + (1.0 if trained else 0.0))
     assert torch.equal(client.gpt.mel_head.weight, base["gpt.mel_head.weight"])

@@ -25,12 +25,13 @@ from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
 from voicetune import __main__ as command_line
-from voicetune import entry
+from voicetune import entry, files
 from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes, Encoded
 from voicetune.errors import UserError
 from voicetune.measures import cross_entropy
+from voicetune.model import Recipe, measured_recipe
 from voicetune.params import reading
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
@@ -42,8 +43,8 @@ from voicetune.training.checkpoint import State
 from voicetune.training.job import Job
 from voicetune.training.step import drawn_of_step, recipe_of
 from voicetune.xtts import folder
-from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
-from voicetune.xtts.rows import Recipe, assemble, measured_recipe
+from voicetune.xtts.batch import Tokens
+from voicetune.xtts.gpt import TrainingLoss, set_dropout
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -198,9 +199,9 @@ def test_a_gradient_has_the_same_bits_every_time(made_up):
     """It uses two threads, bf16, a width at which torch splits the work, and one reference for all rows."""
     settings = phase_with(batch_size=12, shared_reference=True)
     loss = TrainingLoss(small_gpt(width=256))
-    set_dropout(loss.gpt, 0.0)
-    drawn = drawn_of_step(made_up, settings, 1, 0)[0]
-    batch = assemble(made_up, drawn, recipe_of(settings), TOKENS)
+    set_dropout(loss.network, 0.0)
+    drawn = drawn_of_step(loss, made_up, settings, 1, 0)[0]
+    batch = loss.batch(made_up, drawn, recipe_of(settings))
     torch.set_num_threads(2)
     try:
         every = [gradients(loss, batch) for _ in range(8)]
@@ -251,7 +252,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_names_step_and_clips(tm
         assert codes.clips[clip].id in str(error.value)
     saved = loaded(State(tmp_path / "state"))
     assert saved["run"]["step"] == bad
-    assert all(value.isfinite().all() for value in saved["gpt"].values())
+    assert all(value.isfinite().all() for value in saved["weights"].values())
     assert all(math.isfinite(value) for _, row in saved["history"] for value in row.values())
 
 
@@ -346,7 +347,7 @@ def scripted(monkeypatch, mel_ces: list[float]) -> list[dict[str, torch.Tensor]]
     weights: list[dict[str, torch.Tensor]] = []
 
     def measure(loss, *_):
-        weights.append({name: value.clone() for name, value in loss.gpt.state_dict().items()})
+        weights.append({name: value.clone() for name, value in loss.network.state_dict().items()})
         return SimpleNamespace(mel_ce=mel_ces[len(weights) - 1], text_ce=1.0 / len(weights))
 
     monkeypatch.setattr(loop.cross_entropy, "measure", measure)
@@ -445,8 +446,8 @@ def test_evaluations_in_training_equal_those_of_stage_evaluate(made_up, tmp_path
     try:
         best, run, _ = train(made_up, settings, tmp_path / "state", gpt=gpt)
         measured = TrainingLoss(small_gpt().eval())
-        measured.gpt.load_state_dict(best)
-        again = cross_entropy.measure(measured, made_up, made_up.validation, TOKENS, 7, MEASURED)
+        measured.network.load_state_dict(best)
+        again = cross_entropy.measure(measured, made_up, made_up.validation, 7, MEASURED)
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
     assert seen == {(False, False, False, False), (True, True, True, True)}
@@ -576,7 +577,7 @@ def test_a_killed_and_stopped_phase_ends_in_the_same_bytes(small_base, dataset, 
 def test_a_state_that_other_code_wrote_is_not_resumed(small_base, dataset, tmp_path, monkeypatch):
     status, _ = run_and_signal(tmp_path, small_base, dataset, 5, signal.SIGTERM)
     assert status > 0
-    monkeypatch.setattr(phase.closure, "sha256_of_stage", lambda script: "another code")
+    monkeypatch.setattr(phase, "sha256_of_stage", lambda script: "another code")
     monkeypatch.chdir(tmp_path)
     run_phase(small_base, dataset, tmp_path / "out")
     assert len(list((tmp_path / "state").iterdir())) == 1, "the state of the other code is kept"
@@ -584,7 +585,7 @@ def test_a_state_that_other_code_wrote_is_not_resumed(small_base, dataset, tmp_p
 
 def bytes_of(path: Path) -> dict[str, str]:
     """SHA-256 of each file of a model folder."""
-    return {file.name: folder.sha256(file) for file in path.iterdir()}
+    return {file.name: files.sha256(file) for file in path.iterdir()}
 
 
 def facts_file(path: Path) -> dict:
@@ -604,8 +605,8 @@ def test_the_folder_of_a_phase_has_its_files_and_facts(published, small_base, da
     assert facts["mel_ce"] == min(measured.values()) == measured[facts["best_step"]]
     assert facts["text_ce"] == curve.of("validation/text_ce")[list(measured).index(facts["best_step"])]
     codes = Codes(dataset / "codes")
-    assert facts["data_sha256"] == folder.sha256(dataset / "codes" / "codes.safetensors")
-    assert facts["parent_sha256"] == folder.sha256(small_base / "model.pth")
+    assert facts["data_sha256"] == files.sha256(dataset / "codes" / "codes.safetensors")
+    assert facts["parent_sha256"] == files.sha256(small_base / "model.pth")
     assert facts["clip_seconds"] == pytest.approx(sum(codes.clips[i].seconds for i in codes.training), abs=0.06)
     assert (facts["stage"], facts["ended"], facts["steps"], facts["clips"]) == ("train_phase1", "all steps", 14, 10)
     assert facts["base_licence"] == said["licence"]
@@ -637,9 +638,9 @@ def test_the_stock_client_loads_the_best_model_strictly(published, tmp_path):
 def test_a_copied_folder_speaks(published, tmp_path):
     path = Path(shutil.copytree(published[0], tmp_path / "alone"))
     voice = Voice(path)
-    voice.xtts.gpt.max_gen_mel_tokens = 30  # an untrained model does not stop
+    voice.model.xtts.gpt.max_gen_mel_tokens = 30  # an untrained model does not stop
     with torch.no_grad():
-        voice.xtts.gpt.mel_head.bias[voice.xtts.gpt.stop_audio_token] -= 100
+        voice.model.xtts.gpt.mel_head.bias[voice.model.xtts.gpt.stop_audio_token] -= 100
     (sound,) = say(voice, [Line("Good evening.", "en")], [voice.speaker()], DECODING, seed=1)
     assert sound.shape == (30 * 1024,)
     assert np.isfinite(sound).all()
@@ -654,7 +655,7 @@ def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_pa
 
     def kill(step: int, values: dict[str, float], _write: bool) -> None:
         if step == 9 and "train/mel_ce" in values and not kept:
-            kept.update(state_of(tmp_path)["gpt"])
+            kept.update(state_of(tmp_path)["weights"])
             raise Killed
 
     curve = Curve()
@@ -669,7 +670,7 @@ def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_pa
     assert changed == {n for n in parents if re.fullmatch(r"gpt\.gpt\.h\.\d\.(attn|mlp)\.c_(attn|proj|fc)\.weight", n)}
     loss = TrainingLoss(folder.open_xtts(tmp_path / "out").gpt)  # the published weights have the measured mel CE
     codes = Codes(dataset / "codes")
-    measured = cross_entropy.measure(loss, codes, codes.validation, Tokens.of(loss.gpt), 1, measured_recipe(0.5))
+    measured = cross_entropy.measure(loss, codes, codes.validation, 1, measured_recipe(0.5))
     assert measured.mel_ce == pytest.approx(min(curve.of("validation/mel_ce")), abs=1e-6)
 
 
@@ -734,12 +735,12 @@ def test_states_of_temporary_experiments_are_in_the_repository(tmp_path):
 
 
 def a_state(step: int, best_step: int) -> dict:
-    return {"gpt": {"w": torch.full((1000,), float(step))}, "best_step": best_step, "run": {"step": step}}
+    return {"weights": {"w": torch.full((1000,), float(step))}, "best_step": best_step, "run": {"step": step}}
 
 
 def save(state: State, step: int, best_step: int) -> None:
     value = a_state(step, best_step)
-    state.save(value, value["gpt"] if step == best_step else None)
+    state.save(value, value["weights"] if step == best_step else None)
 
 
 @pytest.fixture
@@ -773,7 +774,7 @@ def test_the_last_two_states_and_their_best_weights_are_kept(saved):
 def test_best_weights_that_no_state_names_are_replaced_by_better_ones(saved):
     """A training that is killed now would resume from step 3 with the best weights of step 2, so they must stay."""
     for step in (4, 5):
-        saved.save_best(step, a_state(step, step)["gpt"])
+        saved.save_best(step, a_state(step, step)["weights"])
     saved.flush()
     names = {path.name for path in saved.folder.iterdir()}
     assert names == {"step-2.pt", "step-2.json", "step-3.pt", "step-3.json", "best-2.pt", "best-5.pt"}
@@ -860,13 +861,13 @@ def test_a_saved_state_does_not_change_with_the_training(tmp_path, monkeypatch):
     write = checkpoint.write_beside
     monkeypatch.setattr(checkpoint, "write_beside", lambda *given: gate.wait(10) and write(*given))
     state, value = State(tmp_path), a_state(1, 1)
-    state.save(value, value["gpt"])
-    value["gpt"]["w"] += 5.0
+    state.save(value, value["weights"])
+    value["weights"]["w"] += 5.0
     value["run"]["step"] = 7
     gate.set()
     read = loaded(state)
     assert read["run"]["step"] == 1
-    assert torch.equal(read["gpt"]["w"], torch.ones(1000))
+    assert torch.equal(read["weights"]["w"], torch.ones(1000))
 
 
 def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsys):

@@ -21,18 +21,22 @@ from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from TTS.tts.models.xtts import Xtts, wav_to_mel_cloning
 
+from voicetune import files
 from voicetune.data import clip
 from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
 from voicetune.errors import UserError
+from voicetune.model import Recipe
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import listen, recordings
-from voicetune.speech.decode import decode
+from voicetune.speech.conditioning import recordings
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, encoding, export, folder, origins
-from voicetune.xtts.gpt import Tokens, TrainingLoss, set_dropout
-from voicetune.xtts.rows import Recipe, assemble, draw, given
+from voicetune.xtts.batch import Tokens
+from voicetune.xtts.conditioning import listen
+from voicetune.xtts.decode import decode
+from voicetune.xtts.gpt import TrainingLoss, set_dropout
+from voicetune.xtts.rows import assemble, draw, given
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -121,7 +125,7 @@ def test_the_gradients_equal_the_stock_gradients(xtts, codes, uneven, tokens):
     (values[1] + 0.01 * values[0]).backward()
     theirs = dict(stock.named_parameters())
     compared = 0
-    for name, parameter in ours.gpt.named_parameters():
+    for name, parameter in ours.network.named_parameters():
         if theirs[name].grad is None or parameter.grad is None:
             assert theirs[name].grad is None, name
             assert parameter.grad is None, name
@@ -162,13 +166,13 @@ def test_the_conditioning_of_the_tiny_base_gets_gradients(loss, codes, uneven, t
     _, mel = loss(assemble(codes, given(uneven, references_of(codes, uneven)), Recipe(), tokens))
     loss.zero_grad()
     mel.mean().backward()
-    gain = loss.gpt.conditioning_perceiver.norm.gamma
+    gain = loss.network.conditioning_perceiver.norm.gamma
     assert gain.grad.abs().max() > 0
     loss.zero_grad()
     with torch.no_grad():
         before = gain.clone()
         gain.fill_(1.0)
-        heard = loss.gpt.get_style_emb(torch.from_numpy(references_of(codes, uneven)))
+        heard = loss.network.get_style_emb(torch.from_numpy(references_of(codes, uneven)))
         gain.copy_(before)
     assert heard.isfinite().all()
     assert not torch.allclose(heard[0], heard[1])
@@ -453,7 +457,7 @@ def test_decoding_codes_gives_1024_samples_each_and_the_same_bytes(bundle_base, 
 
 
 def hashes(path: Path) -> dict[str, str]:
-    return {file.name: folder.sha256(file) for file in path.iterdir()}
+    return {file.name: files.sha256(file) for file in path.iterdir()}
 
 
 def linked(source: Path, to: Path) -> Path:
@@ -662,9 +666,10 @@ def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, tex
 def test_the_hifigan_gives_the_waveform_of_the_stock_client(bundle_base, greedy_gpt, latents):
     """This includes a line that stops by itself: the stock client makes sound of the STOP too."""
     voice = Voice(bundle_base)
-    voice.vocoder, voice.renderer, voice.xtts.gpt = "hifigan", None, greedy_gpt  # random weights, the same for both
-    stock = copy.deepcopy(voice.xtts)
-    stock.gpt.max_gen_mel_tokens = voice.xtts.gpt.max_gen_mel_tokens = LIMIT
+    voice.model.vocoder, voice.model.renderer = "hifigan", None
+    voice.model.network = greedy_gpt  # random weights, the same for both
+    stock = copy.deepcopy(voice.model.xtts)
+    stock.gpt.max_gen_mel_tokens = voice.model.xtts.gpt.max_gen_mel_tokens = LIMIT
     stock.gpt.init_gpt_for_inference()
     stock.eval()
     speaker = {"gpt_cond_latent": latents, "speaker_embedding": torch.randn(1, 512, 1)}

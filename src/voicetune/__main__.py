@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicetune import entry, files, readiness, terminal
+from voicetune import entry, families, files, readiness, terminal
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import CHARACTER_LIMITS
+from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import Synthesize
 from voicetune.params.training import PHASES
 from voicetune.training import state_folders
@@ -23,7 +23,7 @@ from voicetune.training import state_folders
 if TYPE_CHECKING:
     import numpy as np
 
-    from voicetune.speech.conditioning import Speaker
+    from voicetune.model import Speaker
     from voicetune.speech.voice import Voice
 
 VOICE = Path("models/voice")
@@ -122,10 +122,7 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
     """Return a function that finds a speaker by name. Without a name, it returns the voice of --reference, if given."""
     if not arguments.reference:
         return voice.speaker
-    from voicetune.speech.conditioning import listen
-
-    samples = _reference(arguments.reference)
-    heard = listen(voice.xtts, voice.vocoder, [samples])
+    heard = voice.model.listen([_reference(arguments.reference)])
     known = (None, arguments.speaker, _name_of(arguments.reference))
     return lambda name: heard if name in known else voice.speaker(name)
 
@@ -150,8 +147,7 @@ def _reference(path: Path) -> "np.ndarray":
 
 def export(arguments: argparse.Namespace) -> None:
     """Copy a model folder so that it can be given away."""
-    from voicetune.xtts import export  # torch: not needed for --help
-
+    export = families.export(arguments.model)
     export.export(arguments.model, arguments.out, arguments.consent)
     print(
         shown(f"{arguments.out}: see {export.CARD} there" + ("" if arguments.consent else ", and fill in who agreed"))
@@ -304,7 +300,7 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
     one.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
     one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
     one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    one.add_argument("--language", choices=sorted(CHARACTER_LIMITS), help="(the one the voice was trained in)")
+    one.add_argument("--language", choices=sorted(LANGUAGES), help="(the one the voice was trained in)")
     one.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
     one.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
     one.add_argument("--seed", type=int, default=1)

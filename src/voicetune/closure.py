@@ -1,6 +1,7 @@
 """Which files of this project a stage runs: its script, and every module that it imports, directly or not.
 
-Imports inside functions count. Imports for type checkers only do not count. An import whose line says
+Imports inside functions count. Imports for type checkers only do not count. A call of `families.speaking` counts as an
+import of the module `speaking` of every family of models, and so on for the other parts. An import whose line says
 `# no dep: <reason>` is left out, because its code cannot change the stage's results. A package that imports whatever
 lies in its folder, with `iter_modules(__path__)`, counts with all its modules. If a module names a folder `templates`
 that lies beside it, the whole folder counts. A stage's deps in dvc.yaml list these files. A test compares the two.
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from voicetune import families as known
 from voicetune.errors import UserError
 from voicetune.files import read_text
 
@@ -102,6 +104,9 @@ def _follow(path: Path, src: Path, seen: dict[Path, None]) -> None:
     if path.name == "__init__.py" and "iter_modules(__path__)" in text:
         for beside in sorted(path.parent.glob("*.py")):
             _add(".".join(beside.relative_to(src).with_suffix("").parts), src, seen)
+    for part in _parts(tree):
+        for family in known.TABLE.values():
+            _add(f"{family.package}.{part}", src, seen)
 
 
 def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -112,6 +117,14 @@ def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
         yield from _imports(node)
+
+
+def _parts(tree: ast.AST) -> Iterator[str]:
+    """Yield the parts of models that a module opens, such as `speaking` of `families.speaking(path)`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="families"), attr=name) if name in known.PARTS:
+                yield name
 
 
 def _names_templates(path: Path) -> bool:

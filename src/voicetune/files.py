@@ -5,6 +5,7 @@ that no caller expects. So every path from params.yaml, the command line or a so
 """
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -36,6 +37,12 @@ def is_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def need(path: Path, remedy: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from voicetune import files, space
+from voicetune import families, files, space
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing
 from voicetune.params.shared import BUNDLE, TINY
@@ -26,8 +26,6 @@ from voicetune.training import state_folders
 
 _BASE = Path("models/base")
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
-# The part of a model.pth that is the HiFi-GAN and its speaker encoder: the same for every GPT, and in no state.
-_DECODER_BYTES = 91_000_000
 _STATES = 3  # states on the disk at once, as in `training.checkpoint` (a test compares them)
 _MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # size of the optimizer's moments, in multiples of the weights
 _SPARE_BYTES = 500_000_000  # for clips, samples and figures made later
@@ -125,12 +123,13 @@ def check_room(root: Path, phase: str, params: Params) -> None:
     Raises:
         UserError: it has not.
     """
-    weights = max((path.stat().st_size for path in (root / _BASE).glob("*model.pth")), default=0)
+    base = root / _BASE
+    weights, network = families.layout(base).count_bytes(base)
     if not weights:
         return  # stage base has not run; the phase reports that itself
-    folder, models = _bytes(root / _BASE), _MODELS[phase]
+    folder, models = _bytes(base), _MODELS[phase]
     begun = sum(map(_bytes, state_folders.root(root).glob(f"{phase}-*")))  # states of the other phase stay
-    states = max(0, _STATES * state_bytes(weights, getattr(params, phase)) - begun)
+    states = max(0, _STATES * state_bytes(network, getattr(params, phase)) - begun)
     needed = states + folder * sum(not (root / "models" / name).exists() for name in models)
     copies = weights * (len(models) - 1)  # stage publish copies a model that the cache already has
     _check_free(root, needed + _SPARE_BYTES, f"{phase}, and the models after it")
@@ -141,15 +140,14 @@ def check_room(root: Path, phase: str, params: Params) -> None:
         )
 
 
-def state_bytes(weights: int, phase: Phase) -> int:
+def state_bytes(network: int, phase: Phase) -> int:
     """Estimate the bytes of one state of a phase: weights, the optimizer's moments, the best weights.
 
     Args:
-        weights: the size of the whole model's file.
+        network: bytes of the weights of the network that is trained.
     """
-    gpt = max(0, weights - _DECODER_BYTES)
     moments = 0.0 if phase.lora_rank is not None else _MOMENTS[phase.optimizer]
-    return int((2 + moments) * gpt)
+    return int((2 + moments) * network)
 
 
 def _check_free(place: Path, needed: int, what: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from voicetune import families
 from voicetune.errors import UserError, quoted
 from voicetune.files import is_file
 from voicetune.training import state_folders
@@ -40,9 +41,6 @@ class Row:
 
 def kinds(root: Path) -> list[Kind]:
     """The kinds of files, in the order in which they are counted."""
-    from voicetune.xtts.hub import XTTS_V2, constants
-
-    download = Path(constants.HF_HUB_CACHE, f"models--{XTTS_V2.repository.replace('/', '--')}")
     return [
         # Counted first, because other files may be hard-linked to it: each row then shows what its command would free.
         Kind("DVC's cache", (str(dvc_cache(root)[0]),), "make clean-cache"),
@@ -53,7 +51,7 @@ def kinds(root: Path) -> list[Kind]:
         Kind("models", ("models",), "make clean"),
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),
-        Kind("downloaded XTTS v2", (str(download),), f"hf cache rm model/{XTTS_V2.repository}"),
+        *(Kind(name, (str(place),), clean) for hub in families.hub() for name, place, clean in hub.downloads()),
         Kind("making of the tiny base", ("pretrain/work",), "rm -r pretrain/work"),
     ]
 

@@ -10,13 +10,13 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
+from voicetune import families
 from voicetune.data import audio, recordings, sounds, words
 from voicetune.data.clip import Clip
 from voicetune.data.left_out import LeftOut
 from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError
 from voicetune.params.data import Prepare
-from voicetune.params.languages import CHARACTER_LIMITS
 
 
 def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOut:
@@ -29,7 +29,7 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
         UserError: espeak-ng lacks the voice, which is not a fault of this one clip.
     """
     leave_out = partial(LeftOut, utterance.id, utterance.source)
-    limit = CHARACTER_LIMITS[utterance.language]
+    limit = max(one.CHARACTERS.get(utterance.language, 0) for one in families.limits())  # what no model can speak
     if not utterance.text:
         return leave_out("empty text")
     if len(utterance.text) > limit:

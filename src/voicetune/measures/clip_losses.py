@@ -3,25 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from TTS.tts.models.xtts import Xtts
-
 from voicetune.data.codes import Codes
 from voicetune.measures import clip_table, cross_entropy
 from voicetune.measures.cross_entropy import CrossEntropy
-from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import measured_recipe
+from voicetune.model import Model, measured_recipe
 
 
 @dataclass(frozen=True)
 class ClipLosses:
-    """ids: of the test clips. stock_mel_ce: the mel CE as the stock trainer measures it."""
+    """ids: of the test clips. stock_mel_ce: the mel CE as the model's own trainer measures it."""
 
     ids: list[str]
     losses: CrossEntropy
     stock_mel_ce: float
 
 
-def measure(xtts: Xtts, codes: Codes, clips: Path, seed: int, conditioning_seconds: float) -> ClipLosses:
+def measure(model: Model, codes: Codes, clips: Path, seed: int, conditioning_seconds: float) -> ClipLosses:
     """Measure one model on every test clip.
 
     Args:
@@ -29,10 +26,8 @@ def measure(xtts: Xtts, codes: Codes, clips: Path, seed: int, conditioning_secon
         conditioning_seconds: length of the reference, which is cut from another clip of the speaker; the same for every
             model.
     """
-    loss, tokens, recipe = TrainingLoss(xtts.gpt), Tokens.of(xtts.gpt), measured_recipe(conditioning_seconds)
-    found = cross_entropy.measure(loss, codes, codes.test, tokens, seed, recipe)
-    beginnings = cross_entropy.own_beginnings(codes, clips, xtts.mel_stats.cpu())
-    stock = cross_entropy.measure_stock(loss, codes, codes.test, tokens, beginnings)
+    found = cross_entropy.measure(model.loss(), codes, codes.test, seed, measured_recipe(conditioning_seconds))
+    stock = model.mel_ce_stock(codes, codes.test, clips)
     return ClipLosses([codes.clips[i].id for i in found.clips], found, stock)
 
 

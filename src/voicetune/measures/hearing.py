@@ -4,9 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from TTS.tts.models.xtts import Xtts
-
-from voicetune import outputs
+from voicetune import families, files, outputs
 from voicetune.data.codes import Codes
 from voicetune.measures import catalogue, table
 from voicetune.measures.catalogue.similarity import Similar
@@ -14,14 +12,12 @@ from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
 from voicetune.measures.measure import Row
 from voicetune.measures.results import FACTS
-from voicetune.measures.similarity import OwnEncoder
 from voicetune.measures.takes import Take
-from voicetune.xtts import folder
+from voicetune.model import VoiceEncoder
 
 
 def ears_for(
-    xtts: Xtts,
-    vocoder: str,
+    own: VoiceEncoder | None,
     codes: Codes,
     clips: Path,
     takes: Sequence[Take],
@@ -32,14 +28,12 @@ def ears_for(
     """The `Ears` for these takes; None if there are no takes.
 
     Args:
-        xtts, vocoder: of the model. Its own speaker encoder is used only with vocoder `hifigan`, because only then are
-            the encoder's weights real.
+        own: the model's own speaker encoder, if it has one.
         clips: the folder of the recordings.
         asr, device: see `recogniser.Recogniser`.
         measures: names of the measures to take, see `catalogue.MEASURES`.
     """
     said = list({take.clip.id: take.clip for take in takes}.values())
-    own = OwnEncoder(xtts) if vocoder == "hifigan" else None
     return Ears(Material(codes, clips, said, own), asr, device, measures) if said else None
 
 
@@ -57,8 +51,8 @@ def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:
 
 def hashes(model: Path, data: Path) -> dict[str, str]:
     """SHA-256 of the measured weights and of the dataset."""
-    weights, codes = folder.weights_file(model), data / "codes" / "codes.safetensors"
-    return {"model_sha256": folder.sha256(weights), "data_sha256": folder.sha256(codes)}
+    weights, codes = families.layout(model).weights_file(model), data / "codes" / "codes.safetensors"
+    return {"model_sha256": files.sha256(weights), "data_sha256": files.sha256(codes)}
 
 
 def write(out: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ class Judge:
     """Speaks and measures validation sentences at each evaluation of a phase; see `training.job.Judge`.
 
     Args:
-        voice: speaks with the GPT in training.
+        voice: speaks with the network in training.
         data: the folder that holds `codes` and `clips`.
         choice: how to choose; its `select` is not `mel_ce`.
     """
@@ -34,14 +34,13 @@ class Judge:
     def __call__(self) -> tuple[dict[str, float], float]:
         """Return the figures of the spoken sentences, and the score to choose by (lower is better)."""
         assert self.choice.decoding is not None
-        gpt = self.voice.xtts.gpt
-        was_training = gpt.training
-        gpt.eval()
-        speakers = compute_speakers(
-            self.voice.xtts, self.voice.vocoder, self.codes, self.clips, (self.codes.speakers[i] for i in self.chosen)
-        )
+        network = self.voice.model.network
+        was_training = network.training
+        network.eval()
+        names = (self.codes.speakers[i] for i in self.chosen)
+        speakers = compute_speakers(self.voice.model, self.codes, self.clips, names)
         takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
-        gpt.train(was_training)
+        network.train(was_training)
         found = table.figures(self.ears.hear_all(takes, self.voice.rate))
         figures = {one.name: found[one.name] for one in catalogue.HEADLINES if one.name in found}
         score = choosing.score(self.choice.select, found)

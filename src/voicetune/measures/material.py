@@ -3,24 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
-from voicetune.measures.similarity import OwnEncoder
+
+if TYPE_CHECKING:
+    from voicetune.model import VoiceEncoder
 
 
 @dataclass(frozen=True)
 class Material:
-    """clips: the folder of the recordings. said: the sentences that are measured, each once. own: XTTS's own speaker
-    encoder, if the model has trained weights for it."""
+    """clips: the folder of the recordings. said: the sentences that are measured, each once. own: the model's own
+    speaker encoder, if it has one."""
 
     codes: Codes
     clips: Path
     said: Sequence[Clip]
-    own: OwnEncoder | None = None
+    own: "VoiceEncoder | None" = None
 
     @property
     def speakers(self) -> list[str]:

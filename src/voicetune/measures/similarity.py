@@ -6,16 +6,12 @@ the cosine lies between 0 and 1. Different voices often reach 0.6.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
 
 from voicetune.errors import UserError
 from voicetune.measures.audible import audible
-
-if TYPE_CHECKING:
-    from TTS.tts.models.xtts import Xtts
 
 _RATE = 16000  # resemblyzer.hparams.sampling_rate
 
@@ -52,30 +48,6 @@ class SpeakerEncoder:
             return None
         embedding = self._encoder.embed_utterance(self._levelled(soxr.resample(samples, rate, _RATE)))
         return embedding.astype(np.float32) if np.isfinite(embedding).all() else None
-
-
-class OwnEncoder:
-    """XTTS's own speaker encoder, for comparison with the published figures (Casanova et al. 2024, arXiv:2406.04904).
-
-    XTTS was trained with this encoder, so no verdict uses it.
-
-    Args:
-        xtts: a model whose HiFi-GAN has real weights; the encoder is a part of it.
-    """
-
-    def __init__(self, xtts: "Xtts") -> None:
-        self._xtts = xtts
-
-    def embed(self, samples: np.ndarray, rate: int) -> np.ndarray | None:
-        """Like `SpeakerEncoder.embed`, but the float32 unit vector has shape (512,)."""
-        import torch
-
-        samples = np.asarray(samples, np.float32)
-        if not audible(samples, rate):
-            return None
-        with torch.inference_mode():
-            embedded = self._xtts.get_speaker_embedding(torch.from_numpy(samples)[None], rate)
-        return embedded.flatten().cpu().numpy()
 
 
 def secs(a: np.ndarray | None, b: np.ndarray | None) -> float:

@@ -9,9 +9,9 @@ import torch
 
 from voicetune.data.codes import Codes
 from voicetune.measures.takes import Take
+from voicetune.model import Speaker
 from voicetune.params.decoding import Decoding
 from voicetune.speech import references
-from voicetune.speech.conditioning import Speaker
 from voicetune.speech.voice import Line, Voice
 
 _VOCODERS = 2  # sounds vocoded at once, because Griffin-Lim uses one core for each
@@ -29,7 +29,7 @@ def speak(
     """Speak each sentence `takes` times in its speaker's voice.
 
     Args:
-        speakers: conditioning latents and embedding of each speaker, by name.
+        speakers: the voice of each speaker, by name.
         chosen: positions of the clips whose texts are spoken.
         seed: of the first takes; each further take of the sentences has the next seed.
     """
@@ -41,7 +41,7 @@ def speak(
     with ThreadPoolExecutor(_VOCODERS) as pool:
         sounds = list(pool.map(voice.sound, every, lines, who))
     return [
-        Take(clip, number, sound, stopped=len(own) < voice.xtts.gpt.max_gen_mel_tokens)
+        Take(clip, number, sound, stopped=voice.model.stopped(own))
         for clip, number, sound, own in zip(said, numbers, sounds, every, strict=True)
     ]
 
@@ -49,7 +49,7 @@ def speak(
 def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
     """Turn the recordings' own audio codes into sound, in the way this model's codes become sound.
 
-    HiFi-GAN does not read codes, so with it the model's GPT first computes its latents of them.
+    (HiFi-GAN does not read codes, so with it the model's GPT first computes its latents of them.)
     """
     said = [codes.clips[i] for i in chosen]
     speakers = _speakers(voice, codes, clips, {clip.speaker for clip in said})
@@ -61,7 +61,7 @@ def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -
 
 
 def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
-    """Each speaker's best reference, as in stage speak; empty with `griffin_lim`, whose DVAE decoder needs none."""
-    if voice.vocoder == "griffin_lim":
+    """Each speaker's best reference, as in stage speak; empty if the codec needs none."""
+    if not voice.model.needs_speaker:
         return {name: {} for name in names}
-    return {name: one.speaker for name, one in references.best(voice.xtts, voice.vocoder, codes, clips, names).items()}
+    return {name: one.speaker for name, one in references.best(voice.model, codes, clips, names).items()}

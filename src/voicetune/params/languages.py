@@ -1,13 +1,8 @@
-"""The languages of XTTS v2."""
+"""The languages that voicetune knows: it can spell out their texts to compare them, and its models speak them."""
 
-from typing import Literal
-
-# Most characters of a sentence. Source: TTS.tts.layers.xtts.tokenizer.VoiceBpeTokenizer.char_limits; a test compares.
-CHARACTER_LIMITS = {
-    "en": 250, "de": 253, "fr": 273, "es": 239, "it": 213, "pt": 203, "pl": 224, "zh": 82, "ar": 166,
-    "cs": 186, "ru": 182, "nl": 251, "tr": 226, "ja": 71, "hu": 224, "ko": 95, "hi": 150,
-}  # fmt: skip
+from typing import Literal, get_args
 
 Language = Literal[
     "en", "de", "fr", "es", "it", "pt", "pl", "zh", "ar", "cs", "ru", "nl", "tr", "ja", "hu", "ko", "hi"
 ]  # fmt: skip
+LANGUAGES: tuple[str, ...] = get_args(Language)

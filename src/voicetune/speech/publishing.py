@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from voicetune import copies, families
 from voicetune.data.clip import Clip
 from voicetune.data.split import TRAIN
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.shapes import read_json
-from voicetune.xtts import copies
 
-_OURS, _SPEAKERS, _REFERENCES = "voicetune.json", "speakers_xtts.pth", "references.json"
-"""The names that xtts.folder and speech.references define. Importing those modules would take seconds."""
+_REFERENCES = "references.json"
+"""The name that speech.references defines. Importing that module would take seconds."""
 
 
 def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Clip], decoding: Decoding) -> None:
@@ -33,15 +33,18 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
     Raises:
         UserError: `spoken` has no speakers.
     """
+    speakers = families.layout(model).SPEAKERS
     again = f"run `dvc repro -s -f speak@{name}`"
-    for needed in (_SPEAKERS, _REFERENCES):
+    for needed in (speakers, _REFERENCES):
         if not (spoken / needed).is_file():
             raise UserError(f"{spoken / needed} is missing; {again}.")
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
         copy = partial(_copy, model)
         shutil.copytree(model, part, copy_function=copy, dirs_exist_ok=True)
-        copies.copy(spoken / _SPEAKERS, part / _SPEAKERS, spoken)
-        known = json.loads((part / _OURS).read_text(encoding="utf-8")) if (part / _OURS).is_file() else {}
+        copies.copy(spoken / speakers, part / speakers, spoken)
+        known = (
+            json.loads((part / families.FACTS).read_text(encoding="utf-8")) if (part / families.FACTS).is_file() else {}
+        )
         languages = [clip.language for clip in clips if clip.split == TRAIN]
         facts = {
             **known,
@@ -50,8 +53,8 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
             "decoding": decoding.model_dump(mode="json"),
             "references": read_json(spoken / _REFERENCES, dict[str, Any], again),
         }
-        with copies.written(part / _OURS):
-            (part / _OURS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with copies.written(part / families.FACTS):
+            (part / families.FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _copy(model: Path, source: str, out: str) -> None:

@@ -1,6 +1,6 @@
 """Find the best reference of each speaker: try several, and keep the one with the lowest mel CE.
 
-The mel CE is that of the speaker's validation clips, conditioned on the reference's latents. It needs forward passes
+The mel CE is that of the speaker's validation clips, spoken in the voice of the reference. It needs forward passes
 alone, and is the same in every run. Every model gets its best reference in this way, so that the base is compared at
 its zero-shot best.
 """
@@ -14,26 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from TTS.tts.layers.xtts.gpt import GPT
-from TTS.tts.models.xtts import Xtts
 
-from voicetune import files
+from voicetune import copies, files
 from voicetune.data.codes import Codes
-from voicetune.speech.conditioning import REFERENCE_SECONDS, Speaker, latents, listen, longest, sounds
-from voicetune.xtts import tensors
-from voicetune.xtts.folder import SPEAKERS
-from voicetune.xtts.gpt import Batch, Tokens, TrainingLoss
-from voicetune.xtts.precision import full_fp32
-from voicetune.xtts.rows import Recipe, assemble, given
+from voicetune.model import REFERENCE_SECONDS, Model, Speaker
+from voicetune.speech.conditioning import longest, sounds
 
 FILE = "references.json"
 _SINGLES, _JOINS = 2, 2  # numbers of candidates besides the longest clips
 _SINGLE_SECONDS = 6.0  # the longest reference of the recipe
 _CLIPS = 6  # validation clips that a reference is measured on; few, because every model measures every reference
-_BATCH = 16
 _TIE = 5e-3  # nats; a reference replaces the first only if its mel CE is lower by more than this
-_RECIPE = Recipe()
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,7 @@ class Reference:
     """A reference of a speaker.
 
     clips: ids of the training clips that it is made of. mel_ce: of the speaker's validation clips, conditioned on it;
-    None if the speaker has no validation clips. speaker: latents and embedding.
+    None if the speaker has no validation clips. speaker: the voice.
     """
 
     clips: list[str]
@@ -53,7 +44,7 @@ class Reference:
         return {"clips": self.clips, "mel_ce": None if self.mel_ce is None else round(self.mel_ce, 4)}
 
 
-def best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Reference]:
+def best(model: Model, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Reference]:
     """Find the best reference of each speaker for this model, by name.
 
     The first candidate, the longest clips, is kept unless another one is clearly better.
@@ -61,20 +52,20 @@ def best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, names: Iterable[st
     Args:
         clips: the folder of the recordings.
     """
-    return {name: _best(xtts, vocoder, codes, clips, name) for name in sorted(set(names))}
+    return {name: _best(model, codes, clips, name) for name in sorted(set(names))}
 
 
-def _best(xtts: Xtts, vocoder: str, codes: Codes, clips: Path, name: str) -> Reference:
+def _best(model: Model, codes: Codes, clips: Path, name: str) -> Reference:
     judges = np.array([i for i in codes.validation if codes.speakers[i] == name], np.int64)
     judges = np.sort(_rng(name).permutation(judges)[:_CLIPS])
     first, mel_ce = longest(codes, name), None
     kept = first
     if judges.size:
         tried = candidates(codes, name)
-        found = [measure(xtts, codes, judges, latents(xtts, sounds(codes, clips, one))) for one in tried]
+        found = [model.mel_ce_given(codes, judges, sounds(codes, clips, one)) for one in tried]
         lowest = int(np.argmin(found))
         kept, mel_ce = (tried[lowest], found[lowest]) if found[0] - found[lowest] > _TIE else (first, found[0])
-    return Reference([codes.clips[i].id for i in kept], mel_ce, listen(xtts, vocoder, sounds(codes, clips, kept)))
+    return Reference([codes.clips[i].id for i in kept], mel_ce, model.listen(sounds(codes, clips, kept)))
 
 
 def candidates(codes: Codes, name: str) -> list[list[int]]:
@@ -94,40 +85,11 @@ def candidates(codes: Codes, name: str) -> list[list[int]]:
     return found
 
 
-class _Given(TrainingLoss):
-    """The loss of clips that are all conditioned on the same latents (1, 32, width)."""
-
-    def __init__(self, gpt: GPT, known: Tensor):
-        super().__init__(gpt)
-        self.known = known
-
-    def latents(self, batch: Batch) -> Tensor:
-        return self.known.expand(len(batch.text), -1, -1)
-
-
-@torch.no_grad()
-def measure(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> float:
-    """Measure the mel CE of clips that are all conditioned on the same latents (1, 32, width).
-
-    It is in nats per token, computed in fp32 without dropout.
-    """
-    loss, tokens, device = _Given(xtts.gpt, known.to(xtts.device)).eval(), Tokens.of(xtts.gpt), xtts.device
-    order = chosen[np.argsort(codes.lengths[chosen], kind="stable")]
-    nats, count = 0.0, 0
-    for start in range(0, len(order), _BATCH):
-        some = order[start : start + _BATCH]
-        unused = np.zeros((len(some), 80, 1), np.float32)
-        batch = assemble(codes, given(some, unused), _RECIPE, tokens).to(device)
-        with full_fp32(device):
-            _, mel = loss(batch)
-        nats, count = nats + float(mel.double().sum()), count + mel.numel()
-    return nats / count
-
-
-def save(folder: Path, found: dict[str, Reference]) -> None:
-    """Write the speakers in the format of a model folder, and the reference clips of each to references.json."""
+def save(folder: Path, speakers: str, found: dict[str, Reference]) -> None:
+    """Write the speakers to the file `speakers`, and the reference clips of each to references.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors.save({name: one.speaker for name, one in found.items()}, folder / SPEAKERS)
+    with copies.written(folder / speakers):
+        torch.save({name: one.speaker for name, one in found.items()}, folder / speakers)
     facts = json.dumps({name: one.facts() for name, one in found.items()}, indent=2, ensure_ascii=False)
     with files.writing(folder / FILE):
         (folder / FILE).write_text(facts + "\n", encoding="utf-8")

@@ -9,7 +9,6 @@ from torch import Tensor
 from voicetune.data import audio, words
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import CHARACTER_LIMITS
 from voicetune.speech.split import Break, Part, split
 from voicetune.speech.voice import Line, Voice
 
@@ -29,7 +28,9 @@ def parts(voice: Voice, line: Line) -> list[Part]:
     """
     if fault := words.fault_of(line.text):
         raise UserError(f"there is nothing to say ({fault}); give a text with words.")
-    found = split(line.text, line.language, CHARACTER_LIMITS[line.language], lambda t: voice.takes(t, line.language))
+    model, language = voice.model, line.language
+    limit, abbreviations = model.characters(language), model.abbreviations(language)
+    found = split(line.text, limit, lambda text: voice.takes(text, language), abbreviations)
     if not found:
         raise UserError("there is nothing to say; give a text.")
     for part in found:

@@ -21,25 +21,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
-from torch import Tensor
 
-from voicetune import files, terminal
+from voicetune import families, files, terminal
 from voicetune.data import formats
 from voicetune.errors import UserError, shown
+from voicetune.model import Speaker
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import CHARACTER_LIMITS
+from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import SPEEDS
 from voicetune.shapes import Number, Record, parsed
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
-from voicetune.xtts import folder
 
 MANIFEST = "manifest.json"
 JOURNAL = "manifest.jsonl"
 COLUMNS = ("text", "voice", "language", "speed")
 _MADE = re.compile(rf"[^/\\\x00-\x1f]+\.(?:{'|'.join(formats.FORMATS)})")  # the files that a manifest may name
-
-Speaker = dict[str, Tensor]
 
 
 class _Row(Record):
@@ -150,8 +147,8 @@ def _line(row: dict[str | None, Any], usual: Line) -> Line:
     if not cells.get("text"):
         raise UserError("it has no text; write one, or remove the line.")
     language = cells.get("language") or usual.language
-    if language not in CHARACTER_LIMITS:
-        raise UserError(f"'{language}' is no language of XTTS; take one of {', '.join(sorted(CHARACTER_LIMITS))}.")
+    if language not in LANGUAGES:
+        raise UserError(f"'{language}' is no language of XTTS; take one of {', '.join(sorted(LANGUAGES))}.")
     return Line(cells["text"], language, _speed(cells.get("speed") or str(usual.speed)))
 
 
@@ -276,10 +273,9 @@ class _Wanted:
 
     def __init__(self, voice: Voice, manner: Manner):
         self.model, self.manner = shown(voice.path.name), manner  # shown(): a folder's name need not be UTF-8
-        files = (folder.weights_file(voice.path), *(voice.path / name for name in folder.SHARED))
-        hashes = [folder.sha256(path) for path in files]
+        hashes = [files.sha256(path) for path in families.layout(voice.path).files(voice.path)]
         self.weights = hashes[0]
-        self.ground = [manner.code, voice.device.type, voice.vocoder, *hashes]
+        self.ground = [manner.code, voice.device.type, voice.model.vocoder, *hashes]
 
     def row(self, take: Take, speaker: Speaker) -> dict[str, Any]:
         line, manner = take.line, self.manner
@@ -353,4 +349,4 @@ def _note(out: Path, row: dict[str, Any]) -> None:
 
 
 def _is_that(path: Path, row: dict[str, Any]) -> bool:
-    return path.is_file() and not path.is_symlink() and folder.sha256(path) == row["sha256"]
+    return path.is_file() and not path.is_symlink() and files.sha256(path) == row["sha256"]

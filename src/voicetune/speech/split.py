@@ -1,6 +1,6 @@
 """Split a text into parts that the model can speak at once.
 
-XTTS limits the characters of a part, depending on the language, and its text tokens. The stock splitter
+A model limits the characters of a part, depending on the language, and its text tokens. XTTS's own splitter
 (`TTS.tts.layers.xtts.tokenizer.split_sentence`) needs spacy. It joins sentences up to the limit, and cuts a longer
 sentence anywhere between words. This module cuts a sentence that is too long between clauses first. Each part records
 what it was cut at, so that a fitting pause can follow.
@@ -9,16 +9,14 @@ what it was cut at, so that a fitting pause can follow.
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from TTS.tts.layers.xtts.tokenizer import _abbreviations
-
 Break = Literal["paragraph", "sentence", "clause", "word", "character"]
 _LEVELS: tuple[Break, ...] = ("sentence", "clause", "word", "character")
-_TOGETHER = 0.4  # share of the limit up to which sentences are joined, because XTTS speaks very short ones badly alone
+_TOGETHER = 0.4  # share of the limit up to which sentences are joined, because very short ones are spoken badly alone
 _CLOSING = "[\"'”’»)\\]」』）]*"
 _STOPS, _COMMAS = ".!?…؟।۔", ",;:،؛"
 _ENDS = {  # a run of marks is matched once, from its first mark; otherwise a text of marks alone would take minutes
@@ -39,12 +37,15 @@ class Part:
     ends_at: Break
 
 
-def split(text: str, language: str, limit: int, fits: Callable[[str], bool]) -> list[Part]:
+def split(
+    text: str, limit: int, fits: Callable[[str], bool], abbreviations: Sequence[re.Pattern[str]] = ()
+) -> list[Part]:
     """Cut a text at the places that disturb it least. Joined, the parts give the text again, except for white space.
 
     Args:
         limit: the most characters of a part.
         fits: whether the model takes a part; only asked for parts within `limit`.
+        abbreviations: patterns of abbreviations with a full stop that ends no sentence.
     """
 
     def whole(part: str) -> bool:
@@ -52,19 +53,21 @@ def split(text: str, language: str, limit: int, fits: Callable[[str], bool]) -> 
 
     parts = []
     for paragraph in filter(None, (p.strip() for p in text.splitlines())):
-        *before, last = _cut(paragraph, 0, language, int(limit * _TOGETHER), whole)
+        *before, last = _cut(paragraph, 0, abbreviations, int(limit * _TOGETHER), whole)
         parts += [*before, Part(last.text, "paragraph")]
     return parts
 
 
-def _cut(text: str, level: int, language: str, together: int, whole: Callable[[str], bool]) -> Iterator[Part]:
+def _cut(
+    text: str, level: int, abbreviations: Sequence[re.Pattern[str]], together: int, whole: Callable[[str], bool]
+) -> Iterator[Part]:
     """Cut a text at the breaks of this level. A piece that is still too long is cut at the next level."""
     kind = _LEVELS[level]
-    pieces = deque(_pieces(text, kind, language))
+    pieces = deque(_pieces(text, kind, abbreviations))
     while pieces:
         taken = pieces.popleft()
         if not whole(taken) and level + 1 < len(_LEVELS):
-            *before, last = _cut(taken, level + 1, language, together, whole)
+            *before, last = _cut(taken, level + 1, abbreviations, together, whole)
             yield from before
             yield Part(last.text, kind)
             continue
@@ -74,9 +77,9 @@ def _cut(text: str, level: int, language: str, together: int, whole: Callable[[s
             yield Part(taken.strip(), kind)
 
 
-def _pieces(text: str, kind: Break, language: str) -> list[str]:
+def _pieces(text: str, kind: Break, abbreviations: Sequence[re.Pattern[str]]) -> list[str]:
     """The pieces of a text between the places where it may be cut, each with the white space after it."""
-    short = _abbreviated(text, language) if kind == "sentence" else set()
+    short = _abbreviated(text, abbreviations) if kind == "sentence" else set()
     places = []
     for end in _ENDS[kind].finditer(text):
         after = text[end.end() : end.end() + 1]
@@ -89,9 +92,9 @@ def _pieces(text: str, kind: Break, language: str) -> list[str]:
     return [text[a:b] for a, b in pairwise(bounds) if a < b]
 
 
-def _abbreviated(text: str, language: str) -> set[int]:
+def _abbreviated(text: str, abbreviations: Sequence[re.Pattern[str]]) -> set[int]:
     """The positions after the full stop of each abbreviation in a text."""
-    return {found.end() for known, _ in _abbreviations.get(language, ()) for found in known.finditer(text)}
+    return {found.end() for known in abbreviations for found in known.finditer(text)}
 
 
 def _goes_on(text: str, mark: re.Match, short: set[int]) -> bool:

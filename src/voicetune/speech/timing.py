@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from voicetune.errors import UserError
+from voicetune.model import Speaker
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import Speaker
 from voicetune.speech.say import of_part, parts
 from voicetune.speech.voice import Line, Voice
 

@@ -69,9 +69,11 @@ class State:
             UserError: this state does not fit on the disk, or the previous one could not be written.
         """
         self.flush()
-        self._check_room(_count_bytes(state) + _count_bytes(best or state["gpt"]))
+        self._check_room(_count_bytes(state) + _count_bytes(best or state["weights"]))
         self._copy = copied = _copy_to_cpu(state, self._copy)
-        whole = copied["gpt"] if best is state["gpt"] else _copy_to_cpu(best)  # copied only once if they are the same
+        whole = (
+            copied["weights"] if best is state["weights"] else _copy_to_cpu(best)
+        )  # copied only once if they are the same
         self._pending = self._writer.submit(self._write, copied, whole)
 
     def save_best(self, step: int, best: dict[str, Tensor]) -> None:
@@ -84,7 +86,7 @@ class State:
         """
         self.flush()
         self._check_room(_count_bytes(best))
-        copied = _copy_to_cpu(best, (self._copy or {}).get("gpt"))
+        copied = _copy_to_cpu(best, (self._copy or {}).get("weights"))
         self._pending = self._writer.submit(self._write_best, step, copied)
 
     @contextmanager

@@ -10,8 +10,8 @@ from torch.distributed.fsdp import fully_shard
 
 from voicetune.device import choose_device
 from voicetune.errors import UserError
+from voicetune.model import Loss
 from voicetune.params.training import TrainStage
-from voicetune.xtts.gpt import TrainingLoss
 
 
 def fabric_for(settings: TrainStage) -> Fabric:
@@ -48,9 +48,9 @@ def _strategy(name: str, ranks: int) -> Strategy:
     return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def _shard(loss: TrainingLoss, mesh: DeviceMesh) -> TrainingLoss:
-    """Shard the model with FSDP2: each transformer layer by itself, everything else together."""
-    for block in loss.gpt.gpt.h:
+def _shard(loss: Loss, mesh: DeviceMesh) -> Loss:
+    """Shard the model with FSDP2: each of its blocks by itself, everything else together."""
+    for block in loss.blocks:
         fully_shard(block, mesh=mesh["data_parallel"])
     fully_shard(loss, mesh=mesh["data_parallel"])
     return loss

@@ -17,9 +17,9 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim import Optimizer
 
+from voicetune.model import Loss
 from voicetune.training.checkpoint import State
-from voicetune.training.memory import has_adapters, stock_state, trained_state
-from voicetune.xtts.gpt import TrainingLoss
+from voicetune.training.memory import has_adapters, trained_state, whole_state
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -31,8 +31,8 @@ def load(state: State, fabric: Fabric) -> dict[str, Any] | None:
     return None if step is None else state.read(step)
 
 
-def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[str, Any]:
-    """Collect what a training resumes from: `gpt` (without frozen weights), `optimizer`, `precision`.
+def snapshot(loss: Loss, optimizer: Optimizer, fabric: Fabric) -> dict[str, Any]:
+    """Collect what a training resumes from: `weights` (without the frozen ones), `optimizer`, `precision`.
 
     Every rank must call it; the first rank gets the complete values.
     """
@@ -46,23 +46,23 @@ def snapshot(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric) -> dict[s
         # With an empty state, get_optimizer_state_dict() runs an optimizer step, so skip it until training has begun.
         begun = any(state for state in optimizer.state.values())
         moments = get_optimizer_state_dict(loss, optimizer, options=_WHOLE) if begun else {}
-    return {"gpt": weights, "optimizer": moments, "precision": precision}
+    return {"weights": weights, "optimizer": moments, "precision": precision}
 
 
-def trained(loss: TrainingLoss, fabric: Fabric) -> dict[str, Tensor]:
-    """Collect the GPT's weights without the frozen ones. Every rank must call it; the first rank gets them complete."""
+def trained(loss: Loss, fabric: Fabric) -> dict[str, Tensor]:
+    """Collect the weights without the frozen ones. Every rank must call it; the first rank gets them complete."""
     if not _is_sharded(fabric):
-        return trained_state(loss.gpt)
+        return trained_state(loss.network)
     weights: dict[str, Any] = get_model_state_dict(loss, options=_WHOLE)
-    return {name.removeprefix("gpt."): value for name, value in weights.items()}
+    return {name.removeprefix("network."): value for name, value in weights.items()}
 
 
-def whole(loss: TrainingLoss, trained: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return all weights of the GPT under their stock names: `trained` itself, or with adapters the merged weights."""
-    return stock_state(loss.gpt) if has_adapters(loss.gpt) else trained
+def whole(loss: Loss, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return all weights of the network under its own names: `trained` itself, or with adapters the merged weights."""
+    return whole_state(loss.network) if has_adapters(loss.network) else trained
 
 
-def restore(loss: TrainingLoss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:
+def restore(loss: Loss, optimizer: Optimizer, fabric: Fabric, saved: dict[str, Any]) -> None:
     """Restore optimizer and precision from a snapshot. The weights were loaded before the model was sharded."""
     fabric.strategy.precision.load_state_dict(saved["precision"])
     if not _is_sharded(fabric):

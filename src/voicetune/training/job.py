@@ -7,10 +7,9 @@ from lightning_fabric import Fabric
 from torch.optim import Optimizer
 
 from voicetune.data.codes import Codes
+from voicetune.model import Loss, Recipe
 from voicetune.params.training import Phase
 from voicetune.training.checkpoint import State
-from voicetune.xtts.gpt import Tokens, TrainingLoss
-from voicetune.xtts.rows import Recipe
 
 Row = dict[str, float]
 Judge = Callable[[], tuple[Row, float]]
@@ -24,16 +23,16 @@ Values named `run/...` differ from run to run: they are measured speed and memor
 class Job:
     """What is trained on which clips, and how.
 
-    loss: wraps the GPT, loaded with the parent's weights. It is trained in place.
+    loss: wraps the network, loaded with the parent's weights. It is trained in place.
     state: the state to resume from and to save to; the caller holds its lock.
     measured: how validation clips are conditioned; the caller gives the same to every phase.
-    optimizer: optimizes the GPT's parameters; the default is `optimizer_for`'s.
+    optimizer: optimizes the network's parameters; the default is `optimizer_for`'s.
     before_step: called with the number of each optimizer step (from 0) before that step.
     pieces: how many parts each micro-batch is split into to save memory; the sums over clips stay the same.
     judge: chooses the best model instead of the validation mel CE; must give the same answer on every rank.
     """
 
-    loss: TrainingLoss
+    loss: Loss
     codes: Codes
     phase: Phase
     seed: int
@@ -45,7 +44,3 @@ class Job:
     before_step: Callable[[int], None] = lambda step: None
     pieces: int = 1
     judge: Judge | None = None
-
-    @property
-    def tokens(self) -> Tokens:
-        return Tokens.of(self.loss.gpt)

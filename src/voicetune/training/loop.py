@@ -23,7 +23,6 @@ from voicetune.training.memory import load_trained_state
 from voicetune.training.optimization import optimizer_for, total_steps
 from voicetune.training.progress import Progress, show_bar
 from voicetune.training.step import Stepper
-from voicetune.xtts.gpt import set_dropout
 
 _SAVE_SECONDS = 60.0  # between two states; a resumed training repeats the steps after its last state
 
@@ -32,7 +31,7 @@ def train(job: Job) -> tuple[dict[str, Tensor], Progress]:
     """Train one phase to its end.
 
     Returns:
-        the best GPT weights by validation mel CE or the judge (empty on ranks other than the first), and the progress.
+        the best weights by validation mel CE or the judge (empty on ranks other than the first), and the progress.
 
     Raises:
         Stopped: a signal came; the state is saved.
@@ -98,11 +97,11 @@ class Training:
         saved = gather.load(job.state, fabric)
         self.is_resumed = saved is not None
         if saved:
-            load_trained_state(loss.gpt, saved["gpt"])
+            load_trained_state(loss.network, saved["weights"])
             self.run, self.history = Progress(**saved["run"]), saved["history"]
             fabric.print(f"going on from step {self.run.step} of {self.steps}")
-        set_dropout(loss.gpt, phase.dropout)
-        loss.train()  # the GPT arrives in eval mode, also when the training is resumed
+        loss.set_dropout(phase.dropout)
+        loss.train()  # the network arrives in eval mode, also when the training is resumed
         model = fabric.setup_module(loss)
         optimizer: Any = fabric.setup_optimizers(job.optimizer or optimizer_for(loss, phase))
         if saved:
@@ -134,7 +133,7 @@ class Training:
             UserError: a cross entropy is not finite.
         """
         job, run = self.job, self.run
-        found = cross_entropy.measure(job.loss, job.codes, job.codes.validation, job.tokens, job.seed, job.measured)
+        found = cross_entropy.measure(job.loss, job.codes, job.codes.validation, job.seed, job.measured)
         if not math.isfinite(found.mel_ce + found.text_ce):
             raise UserError(
                 f"step {run.step}: the validation loss is not a finite number; lower lr or check the parent."
@@ -156,8 +155,8 @@ class Training:
         if not (best or state_too):
             return
         loss, fabric, run, optimizer = self.job.loss, self.job.fabric, self.run, self.stepper.optimizer
-        value = gather.snapshot(loss, optimizer, fabric) if state_too else {"gpt": gather.trained(loss, fabric)}
-        weights = gather.whole(loss, value["gpt"]) if best else None
+        value = gather.snapshot(loss, optimizer, fabric) if state_too else {"weights": gather.trained(loss, fabric)}
+        weights = gather.whole(loss, value["weights"]) if best else None
         if not fabric.is_global_zero:
             return
         if state_too:

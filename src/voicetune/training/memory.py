@@ -1,113 +1,77 @@
-"""Training in less memory: low-rank adapters, activation checkpointing, an 8-bit optimizer.
+"""Training in less memory: low-rank adapters, an 8-bit optimizer. (The model itself recomputes activations.)
 
-Each works alone or together with the others. The published model has the stock keys in every case.
+Each works alone or together with the others. The published model has the same keys in every case.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
-from TTS.tts.layers.xtts.gpt import GPT
 
 from voicetune.errors import UserError
-
-# In a GPT-2 block: queries, keys and values; both output projections; the MLP's input.
-_ADAPTED = ["c_attn", "c_proj", "c_fc"]
+from voicetune.model import Loss
 
 
-def add_lora(gpt: GPT, rank: int, alpha: float, seed: int) -> None:
-    """Freeze the GPT, and add a trained term alpha / rank * B A to each matrix W of its blocks.
+def add_lora(loss: Loss, rank: int, alpha: float, seed: int) -> None:
+    """Freeze the network, and add a trained term alpha / rank * B A to each matrix W that `loss.adapted` names.
 
     A (rank, inputs) is drawn from `seed` alone. B (outputs, rank) starts at zero, so that the model does not
-    change at first. Call it once for each GPT, before the optimizer is made.
+    change at first. Call it once for each network, before the optimizer is made.
 
     Source: LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685), by peft.
     """
     from peft import LoraConfig, inject_adapter_in_model  # takes seconds, and only this needs it
 
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=_ADAPTED, fan_in_fan_out=True)  # type: ignore[arg-type]
+    gain: dict[str, Any] = {"lora_alpha": alpha}  # peft's annotation says int, and it takes a float
+    config = LoraConfig(r=rank, **gain, **loss.adapted)
     with torch.random.fork_rng(devices=[]):  # peft draws on the CPU
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, gpt.gpt)
-    for name, parameter in gpt.named_parameters():
+        inject_adapter_in_model(config, loss.network)
+    for name, parameter in loss.network.named_parameters():
         parameter.requires_grad_(".lora_" in name)
 
 
-def has_adapters(gpt: GPT) -> bool:
-    return any(hasattr(part, "base_layer") for part in gpt.modules())
+def has_adapters(network: nn.Module) -> bool:
+    return any(hasattr(part, "base_layer") for part in network.modules())
 
 
-def stock_state(gpt: GPT) -> dict[str, Tensor]:
-    """Return the state under the stock GPT's keys, with W + alpha / rank * B A for each adapted W.
+def whole_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state under the network's own keys, with W + alpha / rank * B A for each adapted W.
 
-    The tensors are copies on the model's device. Without adapters, this is `gpt.state_dict()` itself. The model does
-    not change.
+    The tensors are copies on the model's device. Without adapters, this is `network.state_dict()` itself. The network
+    does not change.
     """
-    layers: dict[str, Any] = {name: part for name, part in gpt.named_modules() if hasattr(part, "base_layer")}
+    layers: dict[str, Any] = {name: part for name, part in network.named_modules() if hasattr(part, "base_layer")}
     if not layers:
-        return gpt.state_dict()
+        return network.state_dict()
     with torch.no_grad():
         merged = {
             f"{n}.weight": part.base_layer.weight + part.get_delta_weight("default") for n, part in layers.items()
         }
-    stock = {name.replace(".base_layer.", "."): v for name, v in gpt.state_dict().items() if ".lora_" not in name}
+    stock = {name.replace(".base_layer.", "."): v for name, v in network.state_dict().items() if ".lora_" not in name}
     return {name: merged[name] if name in merged else value.clone() for name, value in stock.items()}
 
 
-def trained_state(gpt: GPT) -> dict[str, Tensor]:
-    """Return `gpt.state_dict()` without frozen parameters: with adapters, only the adapters; otherwise everything."""
-    frozen = {name for name, parameter in gpt.named_parameters() if not parameter.requires_grad}
-    return {name: value for name, value in gpt.state_dict().items() if name not in frozen}
+def trained_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return `network.state_dict()` without frozen parameters: with adapters, only these; otherwise everything."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
 
 
-def load_trained_state(gpt: GPT, state: dict[str, Tensor]) -> None:
+def load_trained_state(network: nn.Module, state: dict[str, Tensor]) -> None:
     """Load a state from `trained_state`; frozen parameters stay as they are.
 
     Raises:
-        UserError: the state's keys or sizes differ from those of `trained_state(gpt)`; nothing is loaded.
+        UserError: the state's keys or sizes differ from those of `trained_state(network)`; nothing is loaded.
     """
-    sizes = {name: value.shape for name, value in trained_state(gpt).items()}
+    sizes = {name: value.shape for name, value in trained_state(network).items()}
     given = {name: value.shape for name, value in state.items()}
     if strange := sorted(name for name in sizes.keys() | given.keys() if sizes.get(name) != given.get(name)):
         raise UserError(
             f"the saved state does not fit the model in {len(strange)} weights, {strange[0]} first;"
             " take the lora_rank that it was saved with, or remove it."
         )
-    gpt.load_state_dict(state, strict=False)
-
-
-def checkpoint_activations(gpt: GPT) -> None:
-    """In training, keep only each block's input and recompute the other activations in the backward pass.
-
-    Loss, gradients and dropout stay the same; nothing changes in eval mode or in the state.
-
-    Source: sublinear memory cost (Chen et al. 2016, https://arxiv.org/abs/1604.06174).
-    """
-    # gradient_checkpointing_enable() would need token embeddings, which the stock GPT removes from its GPT-2.
-    again = partial(checkpoint, use_reentrant=False, context_fn=partial(_contexts, gpt.gpt.config))
-    for block in gpt.gpt.h:
-        block.gradient_checkpointing, block._gradient_checkpointing_func = True, again
-
-
-def _contexts(config) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Return contexts for the forward pass and its recomputation. Both must use the same attention.
-
-    `TrainingLoss` sets the attention for its forward pass only, so the recomputation has to set it again.
-    """
-    return nullcontext(), _attention(config, config._attn_implementation)
-
-
-@contextmanager
-def _attention(config, name: str) -> Iterator[None]:
-    before, config._attn_implementation = config._attn_implementation, name
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+    network.load_state_dict(state, strict=False)
 
 
 def adam8bit(

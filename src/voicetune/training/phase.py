@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 
-from voicetune import closure  # no dep: it names the folder of a state and changes no result
+from voicetune import copies, families, files
+from voicetune.closure import sha256_of_stage  # no dep: it names the folder of a state and changes no result
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
+from voicetune.model import Loss, measured_recipe
 from voicetune.params.choosing import Choice
 from voicetune.params.training import Phase, TrainStage
 from voicetune.speech.conditioning import compute_speakers
@@ -20,9 +21,6 @@ from voicetune.training.attempts import OUT_OF_MEMORY, Attempts
 from voicetune.training.checkpoint import State
 from voicetune.training.job import Job, Judge, Log
 from voicetune.training.progress import Progress
-from voicetune.xtts import copies, folder
-from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import measured_recipe
 
 
 def run(
@@ -40,7 +38,7 @@ def run(
         the restarts: step and reason of each failure of this training.
 
     Raises:
-        UserError: see `loop.train`, `folder.open_xtts`, `state_folders.locked`, `Attempts.check`.
+        UserError: see `loop.train`, `Training.open_model`, `state_folders.locked`, `Attempts.check`.
     """
     phase, fabric = settings.phase, devices.fabric_for(settings)
     codes = Codes(data / "codes")
@@ -79,8 +77,8 @@ def _hash_inputs(name: str, settings: TrainStage, choice: Choice, parent: Path, 
         "stage": name,
         "parameters_sha256": _hash({"seed": settings.seed, **settings.phase.model_dump(mode="json")}),
         "choice_sha256": _hash(choice.model_dump(mode="json")),
-        "data_sha256": folder.sha256(data / "codes" / "codes.safetensors"),
-        "parent_sha256": folder.sha256(folder.weights_file(parent)),
+        "data_sha256": files.sha256(data / "codes" / "codes.safetensors"),
+        "parent_sha256": files.sha256(families.layout(parent).weights_file(parent)),
     }
 
 
@@ -89,23 +87,23 @@ def _find_state(name: str, settings: TrainStage, facts: dict[str, Any], fabric: 
     shared = {"devices": fabric.world_size, "strategy": settings.strategy} if fabric.world_size > 1 else {}
     identity = {
         **facts, **shared, "device": fabric.device.type, "conditioning_seconds": settings.conditioning_seconds,
-        "code_sha256": closure.sha256_of_stage("train"),  # a state that other code wrote is never continued
+        "code_sha256": sha256_of_stage("train"),  # a state that other code wrote is never continued
     }  # fmt: skip
     return state_folders.root(Path.cwd()) / f"{name}-{state_folders.key(identity)}"
 
 
-def _open_loss(parent: Path, phase: Phase, seed: int) -> TrainingLoss:
-    """Open the loss of the parent's GPT, with the memory savings that the phase asks for."""
-    loss = TrainingLoss(folder.open_xtts(parent).gpt)
+def _open_loss(parent: Path, phase: Phase, seed: int) -> Loss:
+    """Open the loss of the parent, with the memory savings that the phase asks for."""
+    loss = families.training(parent).open_model(parent).loss()
     if phase.lora_rank is not None:
-        memory.add_lora(loss.gpt, phase.lora_rank, phase.lora_alpha, seed)
+        memory.add_lora(loss, phase.lora_rank, phase.lora_alpha, seed)
     if phase.activation_checkpointing:
-        memory.checkpoint_activations(loss.gpt)
+        loss.recompute_activations()
     return loss
 
 
 def _make_judge(
-    loss: TrainingLoss, codes: Codes, data: Path, choice: Choice, seed: int, parent: Path, fabric: Fabric
+    loss: Loss, codes: Codes, data: Path, choice: Choice, seed: int, parent: Path, fabric: Fabric
 ) -> Judge | None:
     """Make the judge that chooses the best model by ear; None if the phase chooses by mel CE.
 
@@ -120,7 +118,7 @@ def _make_judge(
         from voicetune.speech.voice import Voice  # no dep: see above
 
         voice = Voice(parent)
-        voice.xtts.gpt = loss.gpt
+        voice.model.network = loss.network
         voice.to(fabric.device)
         judge = JudgeByEar(voice, codes, data, choice, seed)
 
@@ -151,7 +149,7 @@ def _count_pieces(attempts: Attempts, phase: Phase) -> int:
 
 def _describe_training(name: str, codes: Codes, phase: Phase, progress: Progress, parent: Path) -> dict[str, Any]:
     """Describe the phase and its result, for the published folder."""
-    known = folder.ours(parent)
+    known = families.folder(parent).read_facts(parent)
     trained = [codes.clips[i] for i in codes.training]
     return {
         "ended": progress.ended,
@@ -171,20 +169,20 @@ def _describe_training(name: str, codes: Codes, phase: Phase, progress: Progress
 
 def count_steps_before(name: str, parent: Path) -> int:
     """Count the phase 1 steps that were made before this phase."""
-    return int(folder.ours(parent)["facts"]["steps"]) if name == "train_phase2" else 0
+    return int(families.folder(parent).read_facts(parent)["facts"]["steps"]) if name == "train_phase2" else 0
 
 
-def _publish(out: Path, parent: Path, gpt: dict, codes: Codes, data: Path, facts: dict[str, Any]) -> None:
+def _publish(out: Path, parent: Path, weights: dict, codes: Codes, data: Path, facts: dict[str, Any]) -> None:
     """Publish the parent with the best weights and its speakers' voices.
 
     The parent is opened again, because the trained model may be sharded.
     """
-    xtts = folder.open_xtts(parent)
-    xtts.gpt.load_state_dict(gpt)
-    torch.nn.Module.eval(xtts)
-    speakers = compute_speakers(xtts, folder.ours(parent)["vocoder"], codes, data / "clips", codes.speakers)
+    training = families.training(parent)
+    model = training.open_model(parent)
+    model.network.load_state_dict(weights)
+    speakers = compute_speakers(model, codes, data / "clips", codes.speakers)
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
-        folder.close(part, parent, gpt, speakers, facts)
+        training.close(part, parent, weights, speakers, facts)
 
 
 def _hash(value: Any) -> str:

@@ -15,11 +15,11 @@ from torch.distributed.tensor import DTensor
 
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
+from voicetune.model import Drawn, Loss, Recipe
 from voicetune.params.training import Phase
 from voicetune.training import batches
 from voicetune.training.job import Job
 from voicetune.training.optimization import learning_rate
-from voicetune.xtts.rows import Drawn, Recipe, assemble, draw
 
 _LEAST_SCALE = 1.0
 """The lowest loss scale of 16-mixed. The scale begins at 65,536, is halved by each skipped step and doubled after 2,000
@@ -38,13 +38,13 @@ def recipe_of(phase: Phase) -> Recipe:
     )
 
 
-def drawn_of_step(codes: Codes, phase: Phase, seed: int, step: int) -> list[Drawn]:
+def drawn_of_step(loss: Loss, codes: Codes, phase: Phase, seed: int, step: int) -> list[Drawn]:
     """Draw the micro-batches of optimizer step `step` (0-based)."""
     lengths = codes.lengths[codes.training]
     clips = codes.training[batches.clips_of_step(seed, step, lengths, phase.batch_size * phase.accumulate)]
     parts = [clips[i : i + phase.batch_size] for i in range(0, len(clips), phase.batch_size)]
     rng = np.random.default_rng([seed, 3, step])
-    return [draw(codes, part, recipe_of(phase), rng) for part in parts]
+    return [loss.draw(codes, part, recipe_of(phase), rng) for part in parts]
 
 
 def share(drawn: list[Drawn], rank: int, ranks: int, pieces: int) -> list[tuple[Drawn, bool]]:
@@ -71,7 +71,7 @@ class Stepper:
 
     def __init__(self, job: Job, model: _FabricModule, optimizer, steps: int):
         self.fabric, self.model, self.optimizer = job.fabric, model, optimizer
-        self.codes, self.tokens, self.phase, self.seed = job.codes, job.tokens, job.phase, job.seed
+        self.loss, self.codes, self.phase, self.seed = job.loss, job.codes, job.phase, job.seed
         self.steps, self.pieces = steps, job.pieces
         self._waiting: list[tuple[int, Tensor, Tensor]] = []
         self._last = math.nan, math.nan
@@ -79,7 +79,7 @@ class Stepper:
     def step(self, step: int) -> int:
         """Take optimizer step `step` (0-based); returns its number of tokens over all devices."""
         fabric, ranks = self.fabric, self.fabric.world_size
-        drawn = drawn_of_step(self.codes, self.phase, self.seed, step)
+        drawn = drawn_of_step(self.loss, self.codes, self.phase, self.seed, step)
         recipe = recipe_of(self.phase)
         counts = np.array([part.targets(self.codes, recipe) for part in drawn]).sum(0)
         text_count, mel_count = (max(1, int(count)) for count in counts)
@@ -89,7 +89,7 @@ class Stepper:
         sums = torch.zeros(2, device=fabric.device)
         parts = share(drawn, fabric.global_rank, ranks, self.pieces)
         for number, (part, counted) in enumerate(parts, start=1):
-            batch = assemble(self.codes, part, recipe, self.tokens).to(fabric.device)
+            batch = self.loss.batch(self.codes, part, recipe).to(fabric.device)
             with fabric.no_backward_sync(self.model, enabled=number < len(parts)):
                 text, mel = self.model(batch)
                 both = torch.stack([mel.sum() / mel_count, text.sum() / text_count]) * counted
@@ -140,7 +140,7 @@ class Stepper:
         return self._last
 
     def _not_finite(self, step: int, mel_ce: float, text_ce: float) -> str:
-        drawn = drawn_of_step(self.codes, self.phase, self.seed, step)
+        drawn = drawn_of_step(self.loss, self.codes, self.phase, self.seed, step)
         names = ", ".join(self.codes.clips[i].id for part in drawn for i in part.clips)
         remedy = "lower lr or leave these clips out"
         if self.phase.precision == "16-mixed":

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voicetune.errors import UserError
-from voicetune.params.languages import CHARACTER_LIMITS
+from voicetune.xtts.limits import CHARACTERS
 
 AGAIN = "fetch or make it again"
 BANDS = 80  # of a mel spectrogram
@@ -226,8 +226,8 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
     for name in _TEXTS:
         if name in found and not _is_line(found[name]):
             _wrong(path, name, found[name], "a text of one line")
-    if found.get("language", "en") not in list(CHARACTER_LIMITS):
-        _wrong(path, "language", found["language"], f"one of {', '.join(CHARACTER_LIMITS)}")
+    if found.get("language", "en") not in list(CHARACTERS):
+        _wrong(path, "language", found["language"], f"one of {', '.join(CHARACTERS)}")
     facts = found.get("facts", {})
     if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
         raise UserError(f"{path}: 'facts' may hold only names with numbers or short texts; {AGAIN}.")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
-from voicetune.xtts.precision import full_fp32
+from voicetune.precision import full_fp32
 
 SAMPLE_RATE = 22050
 HOP = 256

@@ -1,6 +1,5 @@
 """Encodes clips into tokens, codes and conditioning mels, once per clip and one clip at a time."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ from TTS.tts.layers.xtts.dvae import DiscreteVAE
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Encoded
 from voicetune.xtts import codec
+from voicetune.xtts.folder import open_dvae
+from voicetune.xtts.folder import tokenizer as open_tokenizer
 from voicetune.xtts.spelling import Unreadable
 from voicetune.xtts.text import MAX_TOKENS, Tokenizer
 
@@ -48,7 +49,30 @@ def encode_clips(
     tokenizer: Tokenizer,
     dvae: DiscreteVAE,
     mel_stats: Tensor,
-    track: Callable[[Iterable[Clip]], Iterable[Clip]] = iter,
 ) -> list[Encoded]:
-    """Encode all clips, in order. `track` wraps the loop in a progress bar."""
-    return [encode_clip(clip, folder, tokenizer, dvae, mel_stats) for clip in track(clips)]
+    """Encode all clips, in order."""
+    return [encode_clip(clip, folder, tokenizer, dvae, mel_stats) for clip in clips]
+
+
+class Encoder:
+    """A model folder's vocabulary and DVAE, see `voicetune.model.Encoder`."""
+
+    def __init__(self, folder: Path, device: str):
+        self.tokenizer = open_tokenizer(folder)
+        self.dvae, self.mel_stats = open_dvae(folder)
+        self.dvae.to(device)
+
+    def fault_of(self, clip: Clip) -> str | None:
+        return faults(clip, self.tokenizer)
+
+    def encode(self, clip: Clip, folder: Path) -> Encoded:
+        return encode_clip(clip, folder, self.tokenizer, self.dvae, self.mel_stats)
+
+
+def open_encoder(folder: Path, device: str) -> Encoder:
+    """Open a model folder to encode clips on a device.
+
+    Raises:
+        UserError: the vocabulary or the DVAE is missing or damaged.
+    """
+    return Encoder(folder, device)

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from voicetune import copies
 from voicetune.errors import UserError
-from voicetune.xtts import copies, folder
+from voicetune.xtts import folder
 
 CARD = "README.md"
 _UNSIGNED = "______ (who agreed, when, and to what: fill this in before you give the model to anybody)"
@@ -43,7 +44,7 @@ def export(model: Path, out: Path, consent: str | None) -> None:
             if (model / name).is_file():
                 copies.copy(model / name, part / name)
         copies.copy(folder.weights_file(model), part / "model.pth")
-        text = card(out.name, folder.ours(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
+        text = card(out.name, folder.read_facts(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
         with copies.written(out):
             if not (part / folder.LICENCE).is_file():
                 (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8")

@@ -6,7 +6,6 @@ which holds the vocoder (`hifigan` if the HiFi-GAN is trained), the origin, the 
 is copied from parent to child.
 """
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -20,18 +19,15 @@ from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
 from TTS.tts.models.xtts import Xtts
 
-from voicetune import files
+from voicetune import copies, files
 from voicetune.errors import UserError
-from voicetune.xtts import checks, codec, copies
+from voicetune.params.decoding import Decoding
+from voicetune.xtts import checks, codec
+from voicetune.xtts.layout import LICENCE, OURS, SHARED, SPEAKERS, WEIGHTS, weights_file
 from voicetune.xtts.renderer import PREFIX, Renderer, sizes_of
 from voicetune.xtts.tensors import load, save, state
 from voicetune.xtts.text import Tokenizer
 
-WEIGHTS = ("best_model.pth", "model.pth")
-SHARED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
-SPEAKERS = "speakers_xtts.pth"
-OURS = "voicetune.json"
-LICENCE = "LICENSE.txt"
 PUBLISHED = (
     "published",
     "language",
@@ -47,23 +43,6 @@ _NOT_XTTS = (
 )  # fmt: skip
 
 Speakers = dict[str, dict[str, Tensor]]
-
-
-def weights_file(folder: Path) -> Path:
-    """The path of the folder's weights: best_model.pth if it exists, else model.pth.
-
-    Raises:
-        UserError: the folder or one of its files is missing.
-    """
-    if not folder.is_dir():
-        raise UserError(f"the folder {folder} does not exist; correct its name, or make it: `dvc repro`, `dvc pull`.")
-    for name in SHARED:
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} is no model folder: {name} is missing; run `dvc repro` or `dvc pull` first.")
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(f"{folder} has no {' or '.join(WEIGHTS)}; run `dvc repro` or `dvc pull` first.")
 
 
 def xtts_names(found: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -108,13 +87,19 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read ({reason}); {checks.AGAIN}.") from None
 
 
-def ours(folder: Path) -> dict[str, Any]:
+def read_facts(folder: Path) -> dict[str, Any]:
     """Read voicetune.json. A folder without one is taken for the published XTTS v2."""
     path = folder / OURS
     if not path.is_file():
         return {"vocoder": "hifigan"}
     with readable(path):
         return checks.ours(path, json.loads(path.read_text(encoding="utf-8")))
+
+
+def usual_decoding(folder: Path) -> dict[str, Any]:
+    """The decoding settings in config.json, as the stock client takes them."""
+    stock = config(folder)
+    return {name: getattr(stock, name) for name in Decoding.model_fields}
 
 
 def tokenizer(folder: Path) -> Tokenizer:
@@ -195,7 +180,7 @@ def open_codec(folder: Path) -> tuple[DiscreteVAE, Tensor, Renderer | None]:
     path, stats = folder / "dvae.pth", folder / "mel_stats.pth"
     weights = state(path)
     dvae = assemble_dvae(path, weights, config(folder))
-    renderer = assemble_renderer(path, weights) if ours(folder)["vocoder"] == "renderer" else None
+    renderer = assemble_renderer(path, weights) if read_facts(folder)["vocoder"] == "renderer" else None
     return dvae, checks.mel_stats(stats, load(stats)), renderer
 
 
@@ -267,7 +252,7 @@ def check(folder: Path) -> None:
     for path in (weights, *(folder / name for name in (*SHARED, SPEAKERS, OURS, LICENCE))):
         copies.check_link(path, folder)
     speakers(folder)
-    ours(folder)
+    read_facts(folder)
     dvae, _, renderer = open_codec(folder)
     for part in filter(None, (dvae, renderer)):
         checks.finite(folder / "dvae.pth", part.state_dict())
@@ -290,13 +275,7 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
     weights.update({f"gpt.{name}": value for name, value in gpt.items()})
     save({"model": weights}, folder / WEIGHTS[0])
     save(voices, folder / SPEAKERS)
-    known = {name: value for name, value in ours(parent).items() if name not in PUBLISHED}
+    known = {name: value for name, value in read_facts(parent).items() if name not in PUBLISHED}
     text = json.dumps({**known, "facts": facts}, indent=2, ensure_ascii=False)
     with copies.written(folder):
         (folder / OURS).write_text(text + "\n", encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

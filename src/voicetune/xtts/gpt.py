@@ -10,64 +10,28 @@ per token, over all tokens of the batch.
 """
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 from TTS.tts.layers.xtts.gpt import GPT
+
+from voicetune.data.codes import Codes
+from voicetune.model import Loss, Recipe
+from voicetune.xtts import rows
+from voicetune.xtts.batch import Batch, Tokens
 
 _CAUSAL = "voicetune_causal"
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """The GPT's special tokens."""
-
-    start_text: int
-    stop_text: int
-    start_audio: int
-    stop_audio: int
-
-    @classmethod
-    def of(cls, gpt: GPT) -> "Tokens":
-        return cls(gpt.start_text_token, gpt.stop_text_token, gpt.start_audio_token, gpt.stop_audio_token)
-
-
-@dataclass  # not frozen, because Fabric rebuilds a batch to convert its precision
-class Batch:
-    """One micro-batch of b clips and r conditioning references. All tensors are on one device.
-
-    text: (b, t) int64, START then tokens (then STOP if the audio may attend to it), padded with 0.
-    codes: (b, m) int64, START then codes then all STOPs but the last, padded with 0.
-    references: (r, 80, frames) float32, conditioning mels.
-    reference_of: (b,) int64, the index of each clip's reference.
-    row_index: (b, s) int64, for each position of a packed row, its source position in [latents | text | codes].
-    text_places, text_targets, text_clips: (n,) int64 each. For each text target: the position in (b*s) that predicts
-        it, the token, and its clip's index in the batch.
-    mel_places, mel_targets, mel_clips: the same for audio codes.
-    """
-
-    text: Tensor
-    codes: Tensor
-    references: Tensor
-    reference_of: Tensor
-    row_index: Tensor
-    text_places: Tensor
-    text_targets: Tensor
-    text_clips: Tensor
-    mel_places: Tensor
-    mel_targets: Tensor
-    mel_clips: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
-
-
-class TrainingLoss(nn.Module):
+class TrainingLoss(Loss):
     """Per-token cross entropies of a stock GPT, for training and for measuring.
 
     Source: `TTS/tts/layers/xtts/gpt.py`, `GPT.forward`; XTTS (Casanova et al. 2024,
@@ -75,19 +39,52 @@ class TrainingLoss(nn.Module):
     """
 
     def __init__(self, gpt: GPT):
-        super().__init__()
-        self.gpt = gpt
+        super().__init__(gpt)
         for block in gpt.gpt.h:  # the same function as GPT-2's own, in one kernel instead of eight
             block.mlp.act = nn.GELU(approximate="tanh")
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        return self.network.gpt.h
+
+    @property
+    def mel_head(self) -> nn.Module:
+        return self.network.mel_head
+
+    @property
+    def adapted(self) -> dict[str, Any]:
+        """In a GPT-2 block: queries, keys and values; both output projections; the MLP's input."""
+        return {"target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True}
+
+    def set_dropout(self, probability: float) -> None:
+        set_dropout(self.network, probability)
+
+    def recompute_activations(self) -> None:
+        """In training, keep only each block's input and recompute the other activations in the backward pass.
+
+        Loss, gradients and dropout stay the same; nothing changes in eval mode or in the state.
+
+        Source: sublinear memory cost (Chen et al. 2016, https://arxiv.org/abs/1604.06174).
+        """
+        # gradient_checkpointing_enable() would need token embeddings, which the stock GPT removes from its GPT-2.
+        again = partial(checkpoint, use_reentrant=False, context_fn=partial(_contexts, self.network.gpt.config))
+        for block in self.network.gpt.h:
+            block.gradient_checkpointing, block._gradient_checkpointing_func = True, again
+
+    def draw(self, codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> rows.Drawn:
+        return rows.draw(codes, clips, recipe, rng)
+
+    def batch(self, codes: Codes, drawn: Any, recipe: Recipe) -> Batch:
+        return rows.assemble(codes, drawn, recipe, Tokens.of(self.network))
 
     def latents(self, batch: Batch) -> Tensor:
         """Returns each clip's conditioning latents: (b, 32, width)."""
         # with [...] instead, a CPU would sum the gradients of rows that share a reference in an order that varies
-        return self.gpt.get_style_emb(batch.references).transpose(1, 2).index_select(0, batch.reference_of)
+        return self.network.get_style_emb(batch.references).transpose(1, 2).index_select(0, batch.reference_of)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns text CE (n_text,) and mel CE (n_mel,) in nats, one for each target token."""
-        gpt = self.gpt
+        gpt = self.network
         latents = self.latents(batch)
         text = gpt.text_embedding(batch.text) + gpt.text_pos_embedding(batch.text)
         codes = gpt.mel_embedding(batch.codes) + gpt.mel_pos_embedding(batch.codes)
@@ -111,8 +108,21 @@ def _attention_of(gpt: GPT) -> Iterator[None]:
     At these lengths, torch's fused CPU kernel takes three times as long, forward and backward.
     """
     config = gpt.gpt.config
-    before = config._attn_implementation
-    config._attn_implementation = _CAUSAL if gpt.mel_head.weight.device.type == "cpu" else before
+    with _attention(config, _CAUSAL if gpt.mel_head.weight.device.type == "cpu" else config._attn_implementation):
+        yield
+
+
+def _contexts(config) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Return contexts for the forward pass and its recomputation. Both must use the same attention.
+
+    `TrainingLoss` sets the attention for its forward pass only, so the recomputation has to set it again.
+    """
+    return nullcontext(), _attention(config, config._attn_implementation)
+
+
+@contextmanager
+def _attention(config, name: str) -> Iterator[None]:
+    before, config._attn_implementation = config._attn_implementation, name
     try:
         yield
     finally:

@@ -136,3 +136,9 @@ def _checked(path: Path, file: File) -> Path:
         f"{path.name} from the hub is not the published file ({size} bytes, {file.size} expected, or another hash);"
         " it was deleted: run this again, and if that does not help, check HF_ENDPOINT."
     )
+
+
+def downloads() -> list[tuple[str, Path, str]]:
+    """The published XTTS v2 in the hub's cache: a name for people, its folder, and the command that removes it."""
+    place = Path(constants.HF_HUB_CACHE, f"models--{XTTS_V2.repository.replace('/', '--')}")
+    return [("downloaded XTTS v2", place, f"hf cache rm model/{XTTS_V2.repository}")]

@@ -10,9 +10,10 @@ from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.models.xtts import Xtts
 
+from voicetune import copies
 from voicetune.errors import UserError, quoted
 from voicetune.params.shared import TINY
-from voicetune.xtts import checks, codec, copies, folder, hub, starts
+from voicetune.xtts import checks, codec, folder, hub, starts
 from voicetune.xtts.text import Tokenizer
 
 NAMED = (TINY, "xtts_v2")
@@ -126,7 +127,7 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
     """Open all of a model in its original place, so that an error names the original file, and check every weight."""
     for name in _HANDED_ON:
         copies.check_link(start.beside / name, start.beside)
-    vocoder = folder.ours(start.beside)["vocoder"]
+    vocoder = folder.read_facts(start.beside)["vocoder"]
     folder.speakers(start.beside)
     if isinstance(mel_stats, Path):
         checks.mel_stats(mel_stats, folder.load(mel_stats))

@@ -7,42 +7,12 @@ import torch
 
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes
 from voicetune.errors import UserError
+from voicetune.model import Recipe
+from voicetune.xtts.batch import Batch, Tokens
 from voicetune.xtts.codec import FRAMES_PER_CODE
-from voicetune.xtts.gpt import Batch, Tokens
 
 LATENTS = 32
 _CHOICE = 8  # long enough clips among which one is drawn; if there are fewer, clips are joined
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How clips become training rows.
-
-    reference: where the conditioning comes from. `other`: another clip of the speaker. `self`: a slice of the clip
-        itself, whose codes are then not targets. `stock`: such a slice with the stock trainer's mask, including its
-        faults (`TTS.tts.layers.xtts.gpt`: it masks only the last clip of a batch, in the wrong unit).
-    reference_seconds: shortest and longest reference. A slice of another clip is cut from one that is long enough, or
-        from several clips joined if the speaker has too few of these. A slice of the clip itself is at most half of
-        it.
-    shared_reference: one reference per speaker and micro-batch instead of one per clip (`other` only).
-    text_stop_visible: whether audio attends to the text's STOP, as it does when speaking. The stock trainer hides it.
-    stop_targets: how many STOPs close the codes: 1, or the stock trainer's 4.
-    """
-
-    reference: str = "other"
-    reference_seconds: tuple[float, float] = (3.0, 6.0)
-    shared_reference: bool = False
-    text_stop_visible: bool = True
-    stop_targets: int = 1
-
-
-def measured_recipe(seconds: float) -> Recipe:
-    """The recipe for measuring validation and test clips, the same for every model and phase.
-
-    The reference is another clip of the speaker, the text's STOP is visible as when speaking, and there is one stop
-    target.
-    """
-    return Recipe(reference="other", reference_seconds=(seconds, seconds))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 from torch import Tensor
 from TTS.tts.configs.xtts_config import XttsConfig
 
+from voicetune import copies
 from voicetune.errors import UserError
-from voicetune.xtts import copies, folder
+from voicetune.xtts import folder
 
 _WEIGHTS = (*folder.WEIGHTS, "unoptimize_model.pth")  # the last is xtts-finetune-webui's, before it removes the DVAE
 _NUMBERED = re.compile(r"(best_model|checkpoint)_(\d+)\.pth")

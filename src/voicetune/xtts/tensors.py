@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from TTS.tts.models.xtts import _legacy_safe_globals
 
+from voicetune import copies
 from voicetune.errors import UserError
-from voicetune.xtts import checks, copies
+from voicetune.xtts import checks
 
 
 def load(path: Path) -> Any:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from voicetune.data.clip import Clip
     from voicetune.measures.material import Material
-    from voicetune.measures.similarity import OwnEncoder, SpeakerEncoder
     from voicetune.measures.takes import Take
+    from voicetune.model import VoiceEncoder
 
 _REFERENCES = 10  # training clips whose mean embedding is a speaker's reference
 _STRANGER = {"en": "en-us", "zh": "cmn"}  # espeak-ng's language names that differ from XTTS's
@@ -24,7 +24,7 @@ class Similar:
     def __init__(self, material: "Material"):
         from voicetune.measures.similarity import SpeakerEncoder
 
-        self.encoders: dict[str, SpeakerEncoder | OwnEncoder] = {"secs": SpeakerEncoder()}
+        self.encoders: dict[str, VoiceEncoder] = {"secs": SpeakerEncoder()}
         if material.own:
             self.encoders["secs_xtts"] = material.own
         self.voices = {
@@ -57,7 +57,7 @@ class Similar:
         return secs(self.encoders[column].embed(sound, rate), self.voices[column][speaker])
 
 
-def _voice(encoder: "SpeakerEncoder | OwnEncoder", material: "Material", speaker: str) -> "np.ndarray":
+def _voice(encoder: "VoiceEncoder", material: "Material", speaker: str) -> "np.ndarray":
     """The speaker's mean embedding. It comes from training clips, so no measured sentence is its own reference."""
     from voicetune.measures.similarity import reference_embedding
 
