@@ -1,0 +1,3 @@
+"""How long a text the toy can hum."""
+
+CHARACTERS = {"en": 120}
