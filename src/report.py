@@ -12,10 +12,10 @@ PICTURE = Path("metrics/result.svg")
 
 
 def main() -> None:
-    from voicetune.report import gather, page
+    from voicetune.report import inputs, page
 
     root = Path(".")
-    results = gather.read(root)
+    results = inputs.read(root)
     page.write(results, root, OUT)
     page.write_picture(results, PICTURE)
     page.write_run(root)

@@ -21,7 +21,9 @@ def main() -> None:
     voice = Voice(Path("models/voice"), choose_device(settings.device))
     speakers = voice.speakers()
     takes = [
-        script.Take(number, f"{name}-{number:02d}.{wanted.format}", Line(text, wanted.language, wanted.speed), name)
+        script.ScriptLine(
+            number, f"{name}-{number:02d}.{wanted.format}", Line(text, wanted.language, wanted.speed), name
+        )
         for name in sorted(speakers)
         for number, text in enumerate(wanted.lines, start=1)
     ]

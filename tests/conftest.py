@@ -1,5 +1,6 @@
 """What the tests of XTTS and of the training share: a base from the bundle, and a small encoded dataset."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,13 @@ TEXTS = (
     "Thank you and good night.",
 )
 TRAINING = 10
+
+
+def example_of_docs(begin: str) -> str:
+    """Return the worked example of docs/extending.md that begins so."""
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    (found,) = (code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if code.startswith(begin))
+    return found
 
 
 def with_scripts(params: str) -> str:

@@ -11,7 +11,7 @@ from voicetune.measures import table, takes
 from voicetune.measures.compared import ROWS
 from voicetune.measures.takes import Take
 from voicetune.params.models import MODELS
-from voicetune.report import gather
+from voicetune.report import inputs
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = {"a": "Is 1 < 2?", "b": "Said & done."}
@@ -73,7 +73,7 @@ def write(path: Path, content: dict) -> None:
 
 def speak(root: Path, row: str) -> None:
     """Write the takes of one row, and the measures of these takes."""
-    clips = [gather.Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "test") for id, text in TEXTS.items()]
+    clips = [inputs.Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "test") for id, text in TEXTS.items()]
     said = [Take(clip, 0, 0.1 * np.sin(np.arange(22050) / 20).astype(np.float32), True) for clip in clips]
     rows = [
         dict.fromkeys(table.COLUMNS) | {"id": take.clip.id, "take": 0, "text": take.clip.text, "file": take.file}

@@ -10,7 +10,7 @@ import pytest
 import spoken_tones
 
 from voicetune.listening import page, results
-from voicetune.report import gather
+from voicetune.report import inputs
 from voicetune.report import page as report_page
 
 pytestmark = pytest.mark.browser
@@ -235,7 +235,7 @@ def contrast(ink: str, paper: str) -> float:
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory) -> Path:
     root = made_up.results(tmp_path_factory.mktemp("results") / "repository")
-    report_page.write(gather.read(root), root, root / "metrics/report")
+    report_page.write(inputs.read(root), root, root / "metrics/report")
     report_page.write_run(root)
     return root / "metrics/report/index.html"
 
@@ -268,7 +268,7 @@ def test_markup_in_run_notes_is_shown_as_text(context, tmp_path):
     root = made_up.results(tmp_path / "repository")
     why = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
     made_up.write(root / "metrics/run/train_phase2.json", {"restarts": [{"step": 3, "why": why}]})
-    report_page.write(gather.read(root), root, root / "metrics/report")
+    report_page.write(inputs.read(root), root, root / "metrics/report")
     report_page.write_run(root)
     tab = context.new_page()
     tab.goto((root / "metrics/report/index.html").as_uri())

@@ -23,7 +23,7 @@ from voicetune.measures.intelligibility import character_errors, word_errors
 from voicetune.measures.readings import nearest, normalise
 from voicetune.model import Recipe
 from voicetune.params.data import Prepare
-from voicetune.speech.split import split
+from voicetune.speech.parts import split_text
 from voicetune.xtts import encoding, numerals, rows
 from voicetune.xtts.batch import Tokens
 from voicetune.xtts.limits import CHARACTERS
@@ -164,7 +164,7 @@ def test_a_batch_holds_every_token_of_a_line(language, words, tmp_path):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_line_is_split_into_parts_that_lose_nothing(language):
     text = " ".join(LINES[language])
-    parts = split(text, CHARACTERS[language], lambda part: True)
+    parts = split_text(text, CHARACTERS[language], lambda part: True)
     assert all(0 < len(part.text) <= CHARACTERS[language] for part in parts)
     assert "".join("".join(part.text.split()) for part in parts) == "".join(text.split())
     assert all(spell_out(part.text, language) for part in parts)

@@ -11,6 +11,7 @@ from pathlib import Path
 import made_up
 import numpy as np
 import pytest
+from conftest import example_of_docs
 
 import choose
 import compare
@@ -33,28 +34,7 @@ COLUMNS = (
     "mos_signal,mos_background,f0_rmse_cents,voicing_error,mcd_db,duration_ratio,stopped,skipped,repeated,long_silence,"
     "clipped"
 )
-TOY = '''
-"""Loudness: the mean absolute amplitude of a take."""
-
-import numpy as np
-
-from voicetune.measures.measure import Figure, Mean, Measure
-
-
-def _open(_material):
-    return lambda take, _rate, _text: {"amplitude": float(np.abs(take.sound).mean())}
-
-
-MEASURE = Measure(
-    open=_open,
-    figures=(
-        Figure(
-            "amplitude", "amplitude", 3, "higher", "mean absolute amplitude, of full scale", Mean("amplitude"),
-            metric=True, cost=0.01, selects=True, one="amplitude {:.2f}",
-        ),
-    ),
-)
-'''
+TOY = example_of_docs('"""Loudness')
 LEVELS = {"recordings": 0.5, "codec": 0.4, "base": 0.1, "phase1": 0.2, "phase2": 0.3}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from conftest import example_of_docs
 from test_prepare import ROOT, tone, write_params, write_with_av
 
 import prepare
@@ -24,33 +25,7 @@ RATE = 16000
 
 # The seam
 
-TOY = '''\
-"""Reads a folder of sound files, each with its text beside it: a.wav and a.txt."""
-
-from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
-
-from voicetune import files
-from voicetune.data.readers.source import Source, fault_of, utterance
-from voicetune.data.utterance import Recording, Utterance
-
-
-class TextsSource(Source):
-    reader: Literal["texts"]
-    ending: str = Field(examples=[".wav"])
-
-
-def read(source: TextsSource) -> list[Utterance]:
-    folder = Path(source.path)
-    utterances = []
-    for path in sorted(folder.glob("*.txt")):
-        sound = path.with_suffix(source.ending)
-        text = files.read_text(path, "restore it").strip()
-        utterances.append(utterance(source, path.stem, text, Recording(sound), fault_of(sound, folder)))
-    return utterances
-'''
+TOY = example_of_docs('"""Reads a folder of sound files')
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from voicetune.errors import UserError
 from voicetune.measures import table, takes
 from voicetune.measures.compared import ROWS
 from voicetune.params.models import MODELS
-from voicetune.report import drawing, gather, page
-from voicetune.report.findings import Phase, find
+from voicetune.report import drawing, inputs, page
+from voicetune.report.findings import PhaseCurves, find
 
 
 def kinds(found) -> dict[str, str]:
@@ -33,14 +33,14 @@ def falling(steps: int, start: float, slope: float, every: int = 10) -> list[tup
 # The run that this project began with. Its owner concluded that phase 2 gained 0.536 nats, that it learned 3.5 times as
 # fast per step, and that a mel CE below 2.5 was near. Only the steps of the last three evaluations are not known.
 ORIGIN = (
-    Phase("phase 1", 5.046, [(1500, 3.507)], clips_per_step=3),
-    Phase("phase 2", 3.008, [(1, 2.971), (50, 2.971), (100, 2.978), (150, 2.995)], clips_per_step=3, target=2.5),
+    PhaseCurves("phase 1", 5.046, [(1500, 3.507)], clips_per_step=3),
+    PhaseCurves("phase 2", 3.008, [(1, 2.971), (50, 2.971), (100, 2.978), (150, 2.995)], clips_per_step=3, target=2.5),
 )
 
 
 def test_a_phase_without_a_step_says_so():
-    second = Phase("phase 2", 2.4, [], target=2.5, clips_per_step=3)
-    found = find([Phase("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=3), second])
+    second = PhaseCurves("phase 2", 2.4, [], target=2.5, clips_per_step=3)
+    found = find([PhaseCurves("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=3), second])
     said = kinds(found)
     assert "Phase 2 took no step" in said["no_step"]
     assert "validation mel CE of 2.400" in said["no_step"]
@@ -63,8 +63,8 @@ def test_the_findings_contradict_three_conclusions_about_the_original_run():
 
 
 def test_a_good_training_gets_no_warning():
-    first = Phase("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=12)
-    second = Phase("phase 2", first.best[1], [(10, 1.8), (20, 1.6), (30, 1.5)], clips_per_step=12, target=1.55)
+    first = PhaseCurves("phase 1", 3.0, falling(100, 2.8, -0.15), clips_per_step=12)
+    second = PhaseCurves("phase 2", first.best[1], [(10, 1.8), (20, 1.6), (30, 1.5)], clips_per_step=12, target=1.55)
     found = find([first, second], {"mel_ce": change(-0.6, 0.05), "cer": change(-0.1, 0.05)}, 30)
     assert [one.says for one in found if one.warns] == []
     assert {"gain", "rate", "differs", "better_than_more", "target_reached"} == set(kinds(found))
@@ -73,18 +73,23 @@ def test_a_good_training_gets_no_warning():
 def test_overfitting_is_validation_rising_while_training_falls():
     curve = [(10, 2.0), (20, 1.8), (30, 1.9), (40, 2.05)]
     train = [(s, 2.0 - 0.02 * s) for s in range(5, 45, 5)]
-    second = Phase("phase 2", 2.2, curve, train)
-    said = kinds(find([Phase("phase 1", 3.0, [(10, 2.2)]), second]))
+    second = PhaseCurves("phase 2", 2.2, curve, train)
+    said = kinds(find([PhaseCurves("phase 1", 3.0, [(10, 2.2)]), second]))
     assert "From step 20 on" in said["overfitting"]
     flat = kinds(
-        find([Phase("phase 1", 3.0, [(10, 2.2)]), Phase("phase 2", 2.2, curve, [(s, 2.0) for s in range(5, 45, 5)])])
+        find(
+            [
+                PhaseCurves("phase 1", 3.0, [(10, 2.2)]),
+                PhaseCurves("phase 2", 2.2, curve, [(s, 2.0) for s in range(5, 45, 5)]),
+            ]
+        )
     )
     assert "overfitting" not in flat
     assert "rising" in flat
 
 
 def test_a_test_set_that_is_too_small_gives_the_size_it_would_need():
-    phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.98)])]
+    phases = [PhaseCurves("phase 1", 3.0, [(10, 2.0)]), PhaseCurves("phase 2", 2.0, [(10, 1.98)])]
     said = kinds(find(phases, {"mel_ce": change(-0.02, 0.06)}, 10))
     assert "cannot be told from zero" in said["no_difference"]
     assert said["test_too_small"].startswith("10 test clips show differences above about 0.060")
@@ -92,15 +97,18 @@ def test_a_test_set_that_is_too_small_gives_the_size_it_would_need():
 
 
 def test_phase_2_is_compared_with_a_longer_phase_1():
-    first = Phase("phase 1", 3.0, falling(100, 2.8, -0.2), clips_per_step=12)
+    first = PhaseCurves("phase 1", 3.0, falling(100, 2.8, -0.2), clips_per_step=12)
     bound = 2.8 - 0.2 * np.log(100 + 50 * 6 / 12)
     for reached, kind in ((bound - 0.2, "better_than_more"), (bound + 0.001, "more_of_the_first")):
-        second = Phase("phase 2", first.best[1], [(50, reached)], clips_per_step=6)
+        second = PhaseCurves("phase 2", first.best[1], [(50, reached)], clips_per_step=6)
         said = kinds(find([first, second], {"mel_ce": change(-0.1, 0.01)}, 30))
         assert f"{bound:.3f}" in said[kind]
         assert len({"better_than_more", "more_of_the_first"} & set(said)) == 1
     assert "125 steps of phase 1 alone would tell" in said["more_of_the_first"]
-    few = [Phase("phase 1", 3.0, [(10, 2.0)], clips_per_step=1), Phase("phase 2", 2.0, [(5, 1.9)], clips_per_step=1)]
+    few = [
+        PhaseCurves("phase 1", 3.0, [(10, 2.0)], clips_per_step=1),
+        PhaseCurves("phase 2", 2.0, [(5, 1.9)], clips_per_step=1),
+    ]
     assert "too few" in kinds(find(few))["more_unknown"]
 
 
@@ -109,19 +117,19 @@ def test_phase_2_is_compared_with_a_longer_phase_1():
     [(1.75, "target_missed", "times its steps"), (0.5, "target_out_of_reach", "within 10 times")],
 )
 def test_a_trend_is_extrapolated_to_the_target(target, kind, said):
-    second = Phase("phase 2", 3.0, falling(100, 2.8, -0.2), target=target)
-    assert said in kinds(find([Phase("phase 1", 4.0, [(10, 3.0)]), second]))[kind]
+    second = PhaseCurves("phase 2", 3.0, falling(100, 2.8, -0.2), target=target)
+    assert said in kinds(find([PhaseCurves("phase 1", 4.0, [(10, 3.0)]), second]))[kind]
 
 
 def test_a_nearly_flat_curve_and_a_tiny_difference_are_reported():
-    first = Phase("phase 1", 3.0, [(10, 2.0)])
-    second = Phase("phase 2", 3.0, [(10, 2.0), (20, 2.0 - 1e-9), (30, 2.0 - 2e-9)], target=0.5)
+    first = PhaseCurves("phase 1", 3.0, [(10, 2.0)])
+    second = PhaseCurves("phase 2", 3.0, [(10, 2.0), (20, 2.0 - 1e-9), (30, 2.0 - 2e-9)], target=0.5)
     pair = {"mel_ce": change(-1e-300, 0.1)}
     assert {"target_out_of_reach", "no_difference"} <= set(kinds(find([first, second], pair, 30)))
 
 
 def test_worse_measures_of_speech_are_reported_although_the_loss_fell():
-    phases = [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])]
+    phases = [PhaseCurves("phase 1", 3.0, [(10, 2.0)]), PhaseCurves("phase 2", 2.0, [(10, 1.5)])]
     pair = {"mel_ce": change(-0.5, 0.1), "cer": change(0.1, 0.05), "secs": change(-0.1, 0.2), "mos": change(0.1, 0.05)}
     found = [one for one in find(phases, pair, 30) if one.kind == "heard_worse"]
     assert [("CER" in one.says, one.warns) for one in found] == [(True, True), (False, False)]
@@ -129,7 +137,7 @@ def test_worse_measures_of_speech_are_reported_although_the_loss_fell():
 
 
 def test_an_unmeasured_start_is_reported():
-    found = find([Phase("phase 1", None, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])])
+    found = find([PhaseCurves("phase 1", None, [(10, 2.0)]), PhaseCurves("phase 2", 2.0, [(10, 1.5)])])
     assert "Nobody measured where phase 1 began" in kinds(found)["start_unknown"]
 
 
@@ -163,7 +171,7 @@ def repository(tmp_path) -> Path:
 
 
 def build(repository: Path, out: Path) -> tuple[str, str]:
-    page.write(gather.read(repository), repository, out)
+    page.write(inputs.read(repository), repository, out)
     assert {path.name for path in out.iterdir()} == {"index.html", "report.md"}
     return (out / "index.html").read_text(), (out / "report.md").read_text()
 
@@ -217,7 +225,7 @@ def test_the_report_includes_the_listening_test(repository, tmp_path):
 
 
 def test_dollar_signs_in_a_source_name_are_not_a_formula(repository):
-    clips = [gather.Clip(str(i), f"{i}.flac", "A.", "en", "anna", "$\\frac{$", 1.0 + i, "train") for i in range(3)]
+    clips = [inputs.Clip(str(i), f"{i}.flac", "A.", "en", "anna", "$\\frac{$", 1.0 + i, "train") for i in range(3)]
     assert "frac{" in drawing.durations(clips)
 
 
@@ -227,7 +235,7 @@ def words_of(svg: str) -> list[str]:
 
 def test_the_picture_shows_the_curves_and_every_row_that_was_measured(repository, monkeypatch):
     monkeypatch.chdir(repository)
-    results, path = gather.read(repository), Path("metrics/result.svg")
+    results, path = inputs.read(repository), Path("metrics/result.svg")
     results.figures["codec"] = {}
     page.write_picture(results, path)
     words = words_of(path.read_text(encoding="utf-8"))
@@ -357,7 +365,7 @@ def test_steps_of_phase_2_are_counted_from_its_own_start(repository, tmp_path, m
     assert (logged / "validation/mel_ce.tsv").read_text().split()[2] == "24", "the last step of phase 1"
     (logged / "train").mkdir()
     (logged / "train/mel_ce.tsv").write_text("step\tmel_ce\n28\t2.2\n48\t1.9\n")
-    first, second = gather.read(repository).phases
+    first, second = inputs.read(repository).phases
     assert (first.start, first.validation, first.steps) == (2.5, [(12, 2.2), (24, 2.1)], 24)
     assert (second.start, second.validation, second.steps) == (2.1, [(12, 2.05), (24, 2.0)], 24)
     assert second.train == [(4, 2.2), (24, 1.9)]
@@ -382,7 +390,9 @@ def test_steps_of_phase_2_are_counted_from_its_own_start(repository, tmp_path, m
 
 def test_no_text_calls_a_result_certain():
     found = find(
-        [Phase("phase 1", 3.0, [(10, 2.0)]), Phase("phase 2", 2.0, [(10, 1.5)])], {"mel_ce": change(-0.5, 0.1)}, 30
+        [PhaseCurves("phase 1", 3.0, [(10, 2.0)]), PhaseCurves("phase 2", 2.0, [(10, 1.5)])],
+        {"mel_ce": change(-0.5, 0.1)},
+        30,
     )
     assert "interval over 30 clips, -0.600 to -0.400, excludes zero" in kinds(found)["differs"]
     files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]

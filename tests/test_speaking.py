@@ -23,7 +23,7 @@ from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.speech import say as speech
 from voicetune.speech import script
-from voicetune.speech.split import split
+from voicetune.speech.parts import split_text
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import folder
@@ -56,7 +56,8 @@ def speaker(voice, dataset):
 
 def parts_of(text: str, language: str = "en", limit: int | None = None) -> list[tuple[str, str]]:
     return [
-        (p.text, p.ends_at) for p in split(text, limit or CHARACTERS[language], lambda _: True, abbreviations(language))
+        (p.text, p.ends_at)
+        for p in split_text(text, limit or CHARACTERS[language], lambda _: True, abbreviations(language))
     ]
 
 
@@ -109,7 +110,7 @@ def test_a_text_of_100_000_characters_is_split_within_seconds(text):
 
 
 def test_a_part_also_fits_the_token_limit():
-    found = split("word " * 30, 250, lambda part: len(part.split()) <= 7)
+    found = split_text("word " * 30, 250, lambda part: len(part.split()) <= 7)
     assert [len(part.text.split()) for part in found] == [7, 7, 7, 7, 2]
 
 
@@ -203,7 +204,7 @@ def test_every_format_is_deterministic_and_readable(format):
 
 def make(voice, speaker, out: Path, *texts: str, names: tuple[str, ...] = (), manner=MANNER) -> script.Made:
     takes = [
-        script.Take(i, f"{i:04d}.wav", Line(text, "en"), name)
+        script.ScriptLine(i, f"{i:04d}.wav", Line(text, "en"), name)
         for i, (text, name) in enumerate(zip(texts, names or ["anna"] * len(texts), strict=True), start=1)
     ]
     speakers = dict(zip(("anna", "bela"), speaker, strict=True))

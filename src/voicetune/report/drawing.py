@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from voicetune.data.clip import Clip
-from voicetune.report.findings import Phase
+from voicetune.report.findings import PhaseCurves
 
 _INK = "#010203"  # placeholder for the colour of the page's text, which `_svg` puts in
 _COLOURS = ("#3d8fd1", "#e07b39", "#4aa564", "#b069c9", "#c9a227")  # readable on white and on near black
 _PAGES = "<style>svg { color: #57606a } @media (prefers-color-scheme: dark) { svg { color: #9198a1 } }</style>"
 
 
-def curves(phases: Sequence[Phase]) -> str:
+def curves(phases: Sequence[PhaseCurves]) -> str:
     """Draw the validation and training mel CE of the phases, one after the other on one axis of steps, as an <svg>."""
     with _figure(9, 3.8, "step, phase 2 after phase 1", "mel CE, nats per token") as (figure, axes):
         offset = 0.0
@@ -45,7 +45,7 @@ def curves(phases: Sequence[Phase]) -> str:
         return _svg(figure)
 
 
-def result(phases: Sequence[Phase], rows: Mapping[str, Mapping[str, Any]]) -> str:
+def result(phases: Sequence[PhaseCurves], rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Draw the picture that README.md shows: the curves of the phases, and the CER and SECS of every row.
 
     A bar has its 95 % interval. The <svg> is readable on light and dark pages.

@@ -23,7 +23,7 @@ Pair = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Phase:
+class PhaseCurves:
     """The measurements of one phase.
 
     start: validation mel CE before the first step; None if nobody measured it. validation, train: pairs of step and mel
@@ -58,7 +58,7 @@ class Finding:
     warns: bool = False
 
 
-def find(phases: Sequence[Phase], pair: Pair | None = None, clips: int = 0) -> list[Finding]:
+def find(phases: Sequence[PhaseCurves], pair: Pair | None = None, clips: int = 0) -> list[Finding]:
     """Collect all findings about phase 1 and phase 2.
 
     Args:
@@ -75,7 +75,7 @@ def find(phases: Sequence[Phase], pair: Pair | None = None, clips: int = 0) -> l
     return found if pair is None else [*found, *_disagreement(pair)]
 
 
-def _gains(phase: Phase) -> Iterator[Finding]:
+def _gains(phase: PhaseCurves) -> Iterator[Finding]:
     if phase.start is None:
         yield Finding(
             "start_unknown", f"Nobody measured where {phase.name} began, so what it gained cannot be told.", True
@@ -98,7 +98,7 @@ def _gains(phase: Phase) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _late_start(first: Phase, second: Phase) -> Iterator[Finding]:
+def _late_start(first: PhaseCurves, second: PhaseCurves) -> Iterator[Finding]:
     """Report it if phase 2 did not begin at phase 1's best mel CE.
 
     Otherwise phase 2 would get the credit for a change that happened between the phases.
@@ -115,7 +115,7 @@ def _late_start(first: Phase, second: Phase) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _rates(first: Phase, second: Phase) -> Iterator[Finding]:
+def _rates(first: PhaseCurves, second: PhaseCurves) -> Iterator[Finding]:
     if first.start is None or second.start is None or not first.steps or not second.steps:
         return
     rates = [(phase.start - phase.best[1]) / phase.steps for phase in (first, second) if phase.start is not None]
@@ -131,7 +131,7 @@ def _small(value: float) -> str:
     return f"{value:.2g}" if abs(value) >= 1e-3 else f"{value:.5f}"
 
 
-def _first_is_best(phase: Phase) -> Iterator[Finding]:
+def _first_is_best(phase: PhaseCurves) -> Iterator[Finding]:
     step, _ = phase.best
     if len(phase.validation) > 1 and step <= phase.validation[0][0]:
         what = "its start" if step == 0 else f"its first evaluation, at step {step:g}"
@@ -143,7 +143,7 @@ def _first_is_best(phase: Phase) -> Iterator[Finding]:
         )
 
 
-def _overfitting(phase: Phase) -> Iterator[Finding]:
+def _overfitting(phase: PhaseCurves) -> Iterator[Finding]:
     """Report a validation mel CE that rises after the best evaluation. It is overfitting if the training loss fell."""
     step, best = phase.best
     later = [value for at, value in phase.validation if at > step]
@@ -161,7 +161,7 @@ def _overfitting(phase: Phase) -> Iterator[Finding]:
     )
 
 
-def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
+def _real(second: PhaseCurves, pair: Pair, clips: int) -> Iterator[Finding]:
     change = pair["mel_ce"]
     low, high = change["low"], change["high"]
     if change["excludes_zero"]:
@@ -190,7 +190,7 @@ def _real(second: Phase, pair: Pair, clips: int) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _more_of_the_first(first: Phase, second: Phase, pair: Pair | None) -> Iterator[Finding]:
+def _more_of_the_first(first: PhaseCurves, second: PhaseCurves, pair: Pair | None) -> Iterator[Finding]:
     """Compare what phase 2 reached with what phase 1 could have reached if it had trained on as many clips more.
 
     The worst case is that phase 1 gains nothing more. The best case is that its curve continues. Curves flatten, so the
@@ -237,7 +237,7 @@ def _trend(curve: Sequence[Point]) -> tuple[float, float] | None:
     return float(slope), float(at_one)
 
 
-def _target(phase: Phase) -> Iterator[Finding]:
+def _target(phase: PhaseCurves) -> Iterator[Finding]:
     if phase.target is None:
         return
     step, best = phase.best

@@ -18,7 +18,7 @@ from voicetune.measures.measure import Figure, Row, Share
 from voicetune.measures.takes import read_sound
 from voicetune.params.models import MODELS
 from voicetune.report import drawing, findings, verdict
-from voicetune.report.gather import PHASES, Results
+from voicetune.report.inputs import PHASES, Results
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _PLAYED = 40  # sentences with players; more would make the page too large for browsers

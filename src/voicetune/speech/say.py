@@ -9,7 +9,7 @@ from torch import Tensor
 from voicetune.data import audio, words
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
-from voicetune.speech.split import Break, Part, split
+from voicetune.speech.parts import Break, Part, split_text
 from voicetune.speech.voice import Line, Voice
 
 LOUDNESS = -23.0  # LUFS, EBU R 128
@@ -30,7 +30,7 @@ def parts(voice: Voice, line: Line) -> list[Part]:
         raise UserError(f"there is nothing to say ({fault}); give a text with words.")
     model, language = voice.model, line.language
     limit, abbreviations = model.characters(language), model.abbreviations(language)
-    found = split(line.text, limit, lambda text: voice.takes(text, language), abbreviations)
+    found = split_text(line.text, limit, lambda text: voice.takes(text, language), abbreviations)
     if not found:
         raise UserError("there is nothing to say; give a text.")
     for part in found:

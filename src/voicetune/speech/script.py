@@ -49,7 +49,7 @@ class _Row(Record):
 
 
 @dataclass(frozen=True)
-class Take:
+class ScriptLine:
     """A line and the file that it is spoken into. number: the line's number, from 1. speaker: a name."""
 
     number: int
@@ -58,7 +58,7 @@ class Take:
     speaker: str | None
 
 
-Todo = tuple[Take, Speaker, dict[str, Any]]
+Todo = tuple[ScriptLine, Speaker, dict[str, Any]]
 """A line to speak, its speaker, and its row of the manifest."""
 
 
@@ -88,7 +88,7 @@ class Made:
     anew: int = 0
 
 
-def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[Take], dict[int, str]]:
+def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[ScriptLine], dict[int, str]]:
     """Read the lines of a script: a .txt with a line each, or a .csv or .tsv with a header, see COLUMNS.
 
     Lines are numbered from 1. Empty lines are not counted.
@@ -110,7 +110,7 @@ def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[lis
     for number, row in enumerate(rows, start=1):
         try:
             line = _line(row, usual)
-            takes.append(Take(number, f"{number:04d}.{format}", line, row.get("voice") or speaker))
+            takes.append(ScriptLine(number, f"{number:04d}.{format}", line, row.get("voice") or speaker))
         except UserError as error:
             faults[number] = str(error)
     if not rows:
@@ -163,7 +163,9 @@ def _speed(written: str) -> float:
     return speed
 
 
-def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speaker], out: Path, manner: Manner) -> Made:
+def make(
+    voice: Voice, takes: list[ScriptLine], speaker: Callable[[str | None], Speaker], out: Path, manner: Manner
+) -> Made:
     """Bring a folder up to date with a script.
 
     A line that cannot be spoken is recorded as a fault and raises nothing, and the other lines are spoken. Files that
@@ -195,7 +197,7 @@ def make(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speake
     return made
 
 
-def _plan(voice: Voice, takes: list[Take], speaker: Callable[[str | None], Speaker], manner: Manner,
+def _plan(voice: Voice, takes: list[ScriptLine], speaker: Callable[[str | None], Speaker], manner: Manner,
           kept: dict[str, dict[str, Any]], made: Made) -> tuple[list[Todo], list[tuple[str, str]]]:  # fmt: skip
     """List the lines to speak, and the old and new names of kept files that get another name.
 
@@ -277,7 +279,7 @@ class _Wanted:
         self.weights = hashes[0]
         self.ground = [manner.code, voice.device.type, voice.model.vocoder, *hashes]
 
-    def row(self, take: Take, speaker: Speaker) -> dict[str, Any]:
+    def row(self, take: ScriptLine, speaker: Speaker) -> dict[str, Any]:
         line, manner = take.line, self.manner
         latents = [hashlib.sha256(speaker[name].numpy().tobytes()).hexdigest() for name in sorted(speaker)]
         says = [line.text, line.language, line.speed, manner.decoding.model_dump(), manner.seed, manner.loudness]

@@ -18,7 +18,7 @@ from voicetune.params import whole
 from voicetune.params.training import Phase as PhaseSettings
 from voicetune.params.unlisted import Unlisted
 from voicetune.params.whole import Params
-from voicetune.report.findings import Phase, Point
+from voicetune.report.findings import PhaseCurves, Point
 from voicetune.report.verdict import COMPARE
 from voicetune.shapes import Number, read_json
 
@@ -40,7 +40,7 @@ class Results:
     figures: dict[str, dict[str, Any]]
     said: dict[str, list[Row]]
     pairs: dict[str, Any]
-    phases: list[Phase]
+    phases: list[PhaseCurves]
     prepared: dict[str, Any]
     clips: list[Clip]
     listening: dict[str, Any] | None
@@ -70,14 +70,14 @@ def read(root: Path) -> Results:
     )
 
 
-def _phase(folder: Path, settings: Params) -> Phase:
+def _phase(folder: Path, settings: Params) -> PhaseCurves:
     """Read a phase with its curves. Steps count from its own start; in dvclive they count from the start of phase 1."""
     section: PhaseSettings = getattr(settings, folder.name)
     curve = _curve(folder, "validation/mel_ce")
     if not curve:
         raise UserError(f"{folder} has no validation curve; run `dvc repro -s -f {folder.name}`.")
     (before, start), *later = curve
-    return Phase(
+    return PhaseCurves(
         name=PHASES[folder.name],
         start=start,
         validation=[(step - before, value) for step, value in later],

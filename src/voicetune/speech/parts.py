@@ -37,7 +37,7 @@ class Part:
     ends_at: Break
 
 
-def split(
+def split_text(
     text: str, limit: int, fits: Callable[[str], bool], abbreviations: Sequence[re.Pattern[str]] = ()
 ) -> list[Part]:
     """Cut a text at the places that disturb it least. Joined, the parts give the text again, except for white space.
