@@ -174,6 +174,10 @@ METADATA: dict[str, tuple[bytes, str]] = {
     "UTF-16 without": ("a|Á\n".encode("utf-16-le"), "metadata.csv is not UTF-8 but looks like UTF-16; save"),
     "UTF-16, big end first": ("a|Á\n".encode("utf-16-be"), "metadata.csv is not UTF-8 but looks like UTF-16; save"),
     "Latin-2": ("a|ő\n".encode("iso-8859-2"), "metadata.csv, line 1 is not UTF-8; save the file again"),
+    "Coqui's header": (
+        b"audio_file|text|speaker_name\na|b|c\n",
+        "line 1 is a header (audio_file|text|speaker_name); remove it, and write",
+    ),
     "no id": (b"|b\n", "line 1 has no id; begin it with"),
     "a folder in the id": (b"../victim/keep|b\n", "has the id '../victim/keep'; use a plain file name"),
     "an id that clears the screen": (b"\x1b[2J|b\n", "has the id '\\x1b[2J'; use a plain file name"),

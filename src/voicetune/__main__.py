@@ -205,8 +205,13 @@ def deps(arguments: argparse.Namespace) -> None:
     commands = closure.commands(reading.read_yaml(pipeline))
     if arguments.write:
         text = files.read_text(pipeline, "run this in the repository's folder")
-        files.put(pipeline, closure.rewrite(text).encode())
-        print("dvc.yaml is up to date: it lists the files that each stage runs")
+        rewritten = closure.rewrite(text)
+        files.put(pipeline, rewritten.encode())
+        added, removed = (
+            len(set(a.split("\n")) - set(b.split("\n"))) for a, b in ((rewritten, text), (text, rewritten))
+        )
+        changed = f"{added} files added, {removed} removed" if rewritten != text else "nothing to change"
+        print(f"dvc.yaml lists the files that each stage runs: {changed}")
         return
     for name, one in commands.items():
         print(name, *closure.files(closure.script_of(one)), sep="\n  ")

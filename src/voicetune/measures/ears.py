@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from voicetune import terminal
+from voicetune.errors import UserError
 from voicetune.measures import catalogue
 from voicetune.measures.material import Material
 from voicetune.measures.measure import Row
@@ -46,5 +47,11 @@ class Ears:
             row["heard"] = self.recognisers[clip.language].transcribe(take.sound, rate)
         for name, measure in self.opened.items():
             if take.number == 0 or not catalogue.MEASURES[name].first_take_only:
-                row |= measure(take, rate, row["heard"] or "")
+                found = measure(take, rate, row["heard"] or "")
+                if extra := found.keys() - set(catalogue.MEASURES[name].columns):
+                    raise UserError(
+                        f"the measure {name} returns {', '.join(sorted(extra))}, which none of its figures names;"
+                        f" correct src/voicetune/measures/catalogue/{name}.py."
+                    )
+                row |= found
         return row

@@ -10,6 +10,22 @@ from voicetune.errors import UserError
 
 # In order of preference.
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif")
+_HEADER = {
+    "id",
+    "file",
+    "file_name",
+    "filename",
+    "audio",
+    "audio_file",
+    "path",
+    "text",
+    "transcript",
+    "sentence",
+    "speaker",
+    "speaker_name",
+    "normalized_text",
+    "normalised_text",
+}
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 100  # characters
 _LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
@@ -29,7 +45,8 @@ def rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
         source: the source's name, which becomes a part of the clips' names.
 
     Raises:
-        UserError: the list cannot be read or is empty, or a row has other fields, an id twice or an unusable id.
+        UserError: the list cannot be read or is empty, it begins with a header, or a row has other fields, an
+            id twice or an unusable id.
     """
     form = " or ".join("|".join(["id", "text", "normalised text"][:count]) for count in fields)
     create = f"create it with one line {form} for each clip, or correct the source's path in params.yaml"
@@ -37,6 +54,8 @@ def rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
     first: dict[str, str] = {}
     for at, line in lines(path, create):
         id, *texts = (field.strip() for field in line.split("|"))
+        if not found and {id.lower(), *(text.lower() for text in texts)} <= _HEADER:
+            raise UserError(f"{at} is a header ({line.strip()}); remove it, and write each clip's line as {form}.")
         if len(texts) + 1 not in fields:
             raise UserError(f"{at} has {len(texts) + 1} fields; write it as {form}.")
         id = nfc(id)
@@ -79,8 +98,10 @@ def check_id(id: str, source: str, at: str) -> None:
     """Check that a clip's file can have this id in its name.
 
     Raises:
-        UserError: it has folders or control characters, or is too long.
+        UserError: it is empty, has folders or control characters, or is too long.
     """
+    if not id:
+        raise UserError(f"{at} has no id; write the name of its recording there.")
     if _UNSAFE.search(id) or id in (".", ".."):
         raise UserError(f"{at} has the id {id!r}; use a plain file name, without folders or control characters.")
     if len(id) > _LONGEST_ID:
