@@ -172,7 +172,7 @@ def train(model: Codec, segments: Segments, settings: dict, seed: int) -> None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
-        print(f"going on from step {begin} of {settings['steps']}")
+        print(f"resuming from step {begin} of {settings['steps']}")
     for step in range(begin + 1, settings["steps"] + 1):
         rng = np.random.default_rng([seed, step])
         model.train()

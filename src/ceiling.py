@@ -33,7 +33,7 @@ def main() -> None:
         own, measures = voice.model.own_encoder(), settings.evaluate.measures
         ears = hearing.ears_for(own, codes, clips, said, settings.asr, settings.device, measures)
         facts = hearing.floor(ears, said) if row == "recordings" else {"vocoder": voice.model.vocoder}
-        hearing.write(OUT / row, hearing.hear(ears, said, rate), facts)
+        hearing.write(OUT / row, hearing.measure(ears, said, rate), facts)
         print(f"{row}: {hearing.summary(OUT / row)}")
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     said, rate = takes.read(data / "spoken" / name, codes)
     own, measures = model.own_encoder(), settings.evaluate.measures
     ears = hearing.ears_for(own, codes, data / "clips", said, settings.asr, settings.device, measures)
-    hearing.write(OUT / name, hearing.hear(ears, said, rate), hearing.hashes(folder, data))
+    hearing.write(OUT / name, hearing.measure(ears, said, rate), hearing.hashes(folder, data))
     losses = clip_losses.measure(model, codes, data / "clips", settings.seed, settings.conditioning_seconds)
     clip_losses.write(OUT / name, losses)
     outputs.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})

@@ -854,7 +854,7 @@ def test_a_lock_that_is_not_a_plain_file_is_refused(name, outside, capsys):
     place.mkdir(parents=True)
     LOCKS[name](place / "lock", outside)
     told = sentence_of(capsys, lambda: state_folders.locked(place).__enter__())
-    assert told == f"{place}/lock leads through a link, or is no plain file; remove it and run this again."
+    assert told == f"{place}/lock leads through a link, or is not a plain file; remove it and run this again."
 
 
 @pytest.mark.parametrize("content", [b"", b"1.0", b"1.0 x\n", b"\xff 1\n", b"1.0 7\n1.0 8\n"])

@@ -197,8 +197,8 @@ def test_saved_takes_are_read_back_unchanged(tmp_path, dataset):
     ("harm", "said"),
     [
         (lambda folder: (folder / "takes.csv").unlink(), "takes.csv is missing; run `dvc repro -s -f speak"),
-        (lambda folder: (folder / "c.flac").unlink(), "c.flac is missing or no sound"),
-        (lambda folder: (folder / "c.flac").write_bytes(b"?"), "c.flac is missing or no sound"),
+        (lambda folder: (folder / "c.flac").unlink(), "c.flac is missing or is not an audio file"),
+        (lambda folder: (folder / "c.flac").write_bytes(b"?"), "c.flac is missing or is not an audio file"),
         (
             lambda folder: (folder / "takes.csv").write_text("id,take\nc,x\n"),
             "takes.csv should have the columns id, take, file",
@@ -217,9 +217,7 @@ def test_takes_that_cannot_be_read_are_named(tmp_path, dataset, harm, said):
 
 def test_takes_of_another_dataset_are_refused(tmp_path, dataset):
     takes.save(tmp_path, [Take(CLIP, 0, np.zeros(10, np.float32), True)], RATE)
-    with pytest.raises(
-        UserError, match="is not the list of takes of this dataset; run `dvc repro -s -f speak ceiling`"
-    ):
+    with pytest.raises(UserError, match="which the dataset lacks; run `dvc repro -s -f speak ceiling`"):
         takes.read(tmp_path, Codes(dataset / "codes"))
 
 
@@ -244,7 +242,7 @@ def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:
     rows = []
     for i in measured(codes):
         recording, rate = soundfile.read(dataset / "clips" / codes.clips[i].file, dtype="float32")
-        rows.append(ears.hear(Take(codes.clips[i], 0, spoil(recording), stopped=True), rate))
+        rows.append(ears.measure(Take(codes.clips[i], 0, spoil(recording), stopped=True), rate))
     return bounds.figures(rows, 100, 1)
 
 

@@ -213,10 +213,13 @@ def index(spoken: Path) -> Path:
         (lambda spoken: index(spoken).write_text(HEAD + "s0,0,s0.flac,1,en"), "line 2 is damaged"),
         (lambda spoken: (index(spoken).unlink(), os.mkfifo(index(spoken))), "takes.csv is a pipe or a device"),
         (lambda spoken: shutil.rmtree(spoken / "phase1"), r"phase1/takes.csv is missing; run `dvc repro"),
-        (lambda spoken: (spoken / "base" / "s1.flac").unlink(), r"base/s1.flac is missing or no sound; run `dvc repro"),
+        (
+            lambda spoken: (spoken / "base" / "s1.flac").unlink(),
+            r"base/s1.flac is missing or is not an audio file; run `dvc repro",
+        ),
         (
             lambda spoken: (spoken / "base" / "s1.flac").write_bytes(b"?"),
-            r"base/s1.flac is missing or no sound; run `dvc repro",
+            r"base/s1.flac is missing or is not an audio file; run `dvc repro",
         ),
         (lambda spoken: (spoken / "base" / "takes.csv").write_text("a,b\n1,2\n"), "base/takes.csv should have"),
         (lambda spoken: index(spoken).write_text(HEAD), "no sentence that every"),
@@ -358,9 +361,9 @@ def test_answers_and_key_are_kept_and_can_be_read_again_without_the_page(here, k
 
 def test_changed_sounds_are_detected(here, key):
     _, read = results.run([save(here, answers(key))], Path("listening"), Path("data/listening"), RESAMPLES, SEED)
-    assert results.heard_these(read, Path("data/spoken"))
+    assert results.sounds_unchanged(read, Path("data/spoken"))
     shutil.copytree("data/spoken/codec", "data/spoken/phase1", dirs_exist_ok=True)
-    assert not results.heard_these(read, Path("data/spoken"))
+    assert not results.sounds_unchanged(read, Path("data/spoken"))
 
 
 def first_vote(**change):
@@ -370,15 +373,18 @@ def first_vote(**change):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda saved: saved.update(page="0" * 12), "is of the page 000000000000, and listening holds the key of"),
+        (
+            lambda saved: saved.update(page="0" * 12),
+            "answers the page 000000000000, but listening has the key of the page",
+        ),
         (lambda saved: saved.pop("ratings"), "'ratings': Field required"),
         (lambda saved: saved.update(name="Anna"), "'name': Extra inputs"),
         (lambda saved: saved.update(listener="../../x"), "'listener'"),
         (lambda saved: saved["ratings"][0].update(score=6), "'ratings.0.score': Input should be less than"),
         (lambda saved: saved["ratings"][0].update(score="4"), "'ratings.0.score'"),
-        (lambda saved: saved["ratings"][0].update(trial="0" * 12), "has the trial 000000000000"),
+        (lambda saved: saved["ratings"][0].update(trial="0" * 12), "answers the trial 000000000000"),
         (first_vote(choice="c"), "'comparisons.0.choice'"),
-        (first_vote(a="0" * 12), "has the trial"),
+        (first_vote(a="0" * 12), "answers the trial"),
         (first_vote(seconds=-1), "'comparisons.0.seconds'"),
         (lambda saved: saved["ratings"].append(saved["ratings"][0]), "answers a trial twice"),
         (lambda saved: saved.update(ratings=[], comparisons=[]), "holds no answer"),
@@ -396,7 +402,7 @@ def test_a_file_with_wrong_answers_is_named(here, key, harm, said):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "is missing; name the file that the listening page saved"),
+        (None, "is missing; give the file that the listening page saved"),
         (b"", "Invalid JSON"),
         (b"\xff\xfe\x00", "Invalid JSON"),
         (b"[]", "saves"),
@@ -411,16 +417,16 @@ def test_a_file_that_is_not_json_is_named(here, content, said):
 
 
 def test_a_folder_and_a_missing_key_are_reported(here, key):
-    with pytest.raises(UserError, match=r"data is a folder, but should be a file; name the file"):
+    with pytest.raises(UserError, match=r"data is a folder, but should be a file; give the file"):
         run([Path("data")])
     Path("listening/key.json").unlink()
-    with pytest.raises(UserError, match="listening holds no key; build the page again"):
+    with pytest.raises(UserError, match="listening has no key; check out the commit"):
         run([save(here, answers(key))])
 
 
 def test_a_pipe_is_refused(here):
     os.mkfifo("pipe.json")
-    with pytest.raises(UserError, match=r"pipe\.json is a pipe or a device, but should be a plain file; name the file"):
+    with pytest.raises(UserError, match=r"pipe\.json is a pipe or a device, but should be a plain file; give the file"):
         run([Path("pipe.json")])
 
 
@@ -483,9 +489,9 @@ def test_the_page_is_not_written_through_a_link(here, tmp_path):
 def test_files_of_two_pages_and_duplicate_listeners_are_refused(here, key):
     saved = save(here, answers(key))
     other = save(here, {**answers(key, 2), "page": "0" * 12}, "other.json")
-    with pytest.raises(UserError, match=r"other\.json is of the page 0+, the first file of"):
+    with pytest.raises(UserError, match=r"other\.json answers the page 0+, but the first file answers"):
         run([saved, other])
-    with pytest.raises(UserError, match="of one listener"):
+    with pytest.raises(UserError, match="from the same listener"):
         run([saved, saved])
 
 
@@ -506,7 +512,4 @@ def test_the_listen_command_builds_the_page_and_reads_answers(here, key):
     assert re.search(r"MOS of recordings +5\.00", read.stdout)
     missing = command("nothing.json")
     assert missing.returncode == 1
-    assert (
-        missing.stderr
-        == "error: nothing.json is missing; name the file that the listening page saved, as it saved it.\n"
-    )
+    assert missing.stderr == "error: nothing.json is missing; give the file that the listening page saved, unchanged.\n"

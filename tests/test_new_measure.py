@@ -110,7 +110,7 @@ def measure(row: str) -> None:
     tone = np.sin(np.arange(22050) / 20).astype(np.float32)
     said = [Take(clip, 0, LEVELS[row] * scale * tone, True) for clip, scale in zip(clips, (1, 1.3), strict=True)]
     ears = Ears(Material(None, Path("."), clips), None, "cpu", ["loudness"])
-    rows = ears.hear_all(said, 22050)
+    rows = ears.measure_all(said, 22050)
     assert rows[0]["amplitude"] == pytest.approx(LEVELS[row] * 2 / np.pi, abs=1e-3)
     folder = Path("metrics/evaluate") / row
     table.write(folder / table.TABLE, rows)

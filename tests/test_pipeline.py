@@ -285,7 +285,7 @@ def test_a_killed_experiment_resumes_from_its_state(repository, way):
     else:
         output, _ = again.communicate(timeout=900)
         assert again.returncode == 0, output
-    steps = re.findall(rf"going on from step (\d+) of {most}", output)
+    steps = re.findall(rf"resuming from step (\d+) of {most}", output)
     assert [int(step) >= 5 for step in steps] == [True], output
 
 

@@ -58,7 +58,7 @@ def test_an_unusable_gpu_is_noticed_when_the_model_is_opened(loaded, tmp_path, c
     loaded.fails = NO_LIBRARY
     assert Recogniser(str(tmp_path), "hu", "auto").transcribe(np.ones(8000, np.float32), 16000) == "hu 8000"
     assert [asked["device"] for asked in loaded.asked] == ["cuda", "cpu"]
-    assert "reads on the CPU: it cannot use the GPU (Library libcublas.so.12" in capsys.readouterr().out
+    assert "runs on the CPU, because it cannot use the GPU (Library libcublas.so.12" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"device is cuda, but .*libcublas.* docs/gpu.md .* set device: auto"):
         Recogniser(str(tmp_path), "hu", "cuda")
 
@@ -75,7 +75,7 @@ def test_a_recogniser_is_downloaded_once(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(faster_whisper, "download_model", download_model)
     assert recogniser.weights("small") == recogniser.weights("small") == tmp_path
     assert asked == [("small", True), ("small", False), ("small", True)]
-    assert capsys.readouterr().out.count("fetching the recogniser 'small'") == 1
+    assert capsys.readouterr().out.count("downloading the recogniser 'small'") == 1
 
 
 @pytest.mark.parametrize(

@@ -229,11 +229,11 @@ def test_using_cuda_before_the_fork_is_an_error(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_initialized", lambda: True)
-        with pytest.raises(RuntimeError, match="used CUDA before the training's processes were forked"):
+        with pytest.raises(RuntimeError, match="the GPU was used before the training processes were started"):
             agent.run(work, 1, 1, 0, 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)  # a process forked from such a parent
-    with pytest.raises(UserError, match="used CUDA before the training's processes were forked"):
+    with pytest.raises(UserError, match="the GPU was used before the training processes were started"):
         agent.run(work, 1, 1, 0, 0)
     assert not list(tmp_path.iterdir())
 

@@ -42,6 +42,6 @@ def check_not_all(left_out: list[LeftOut], kept: int, table: Path) -> None:
     if kept == 0:
         first = left_out[0]
         raise UserError(
-            f"all {len(left_out)} clips are left out, '{first.id}' because of {first.reason.removesuffix('.')}; "
+            f"all {len(left_out)} clips are left out, for example '{first.id}' ({first.reason.removesuffix('.')}); "
             f"see {table} and correct the sources."
         )

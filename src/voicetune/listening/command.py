@@ -29,9 +29,9 @@ def build(sentences: int, settings: Params, open_it: bool) -> None:
         f"{size:.1f} MB; then: python -m voicetune listen <the saved file>"
     )
     if built.quieter:
-        print(f"{built.quieter} sounds have such peaks that they had to be left quieter than the others")
+        print(f"{built.quieter} sounds are quieter than the others: more gain would clip their peaks")
     if open_it and not webbrowser.open(built.path.resolve().as_uri()):
-        print("no browser was found here; open the file in one")
+        print("no browser was found; open this file in a browser")
 
 
 def read(paths: Sequence[Path], settings: Params) -> None:
@@ -43,5 +43,8 @@ def read(paths: Sequence[Path], settings: Params) -> None:
     found, key = results.run(paths, BUILT, KEPT, settings.compare.bootstrap, settings.seed)
     console.print(results.overview(found))
     print(f"{results.METRICS}: {found['raters']} listener{'s' if found['raters'] > 1 else ''}")
-    if not results.heard_these(key, SPOKEN):
-        print("data/spoken has changed since the page was built: these figures are of the earlier sounds")
+    if not results.sounds_unchanged(key, SPOKEN):
+        print(
+            "data/spoken has changed since the page was built: these figures are for the sounds of that page,"
+            " not for those in data/spoken now"
+        )

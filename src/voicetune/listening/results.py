@@ -130,10 +130,10 @@ def read(path: Path) -> Answers:
     Raises:
         UserError: it is missing, or is not a file that the page saved.
     """
-    return _parse(path, Answers, "name the file that the listening page saved, as it saved it")
+    return _parse(path, Answers, "give the file that the listening page saved, unchanged")
 
 
-def heard_these(key: Key, spoken: Path) -> bool:
+def sounds_unchanged(key: Key, spoken: Path) -> bool:
     """Whether the listeners' sounds are still those in `spoken`; a later training changes them."""
     sounds = {spoken / one.row / takes.file_of(one.sentence, 0): one.sha256 for one in key.sounds.values()}
     return all(
@@ -217,22 +217,26 @@ def _key(places: Sequence[Path], path: Path, page: str) -> Key:
             return key
     where = places[0].parent
     raise UserError(
-        f"{path} is of the page {page}, and {where} holds "
-        + (f"the key of {known[0].page}" if known else "no key")
-        + "; build the page again with `make listen` at the revision that it was built from."
+        f"{path} answers the page {page}, but {where} has "
+        + (f"the key of the page {known[0].page}" if known else "no key")
+        + "; check out the commit that this page was built from and run `make listen`."
     )
 
 
 def _check(path: Path, one: Answers, key: Key) -> None:
     """Check that a file has answers, that they belong to this page, and that no trial is answered twice."""
     if one.page != key.page:
-        raise UserError(f"{path} is of the page {one.page}, the first file of {key.page}; read them separately.")
+        raise UserError(
+            f"{path} answers the page {one.page}, but the first file answers {key.page}; read them separately."
+        )
     trials: list[tuple[str, list[str] | None]] = [(vote.trial, sorted((vote.a, vote.b))) for vote in one.comparisons]
     trials += [(rating.trial, None) for rating in one.ratings]
     for trial, sounds in trials:
         known = key.trials.get(trial, [])
         if len(known) != (2 if sounds else 1) or (sounds and sorted(known) != sounds):
-            raise UserError(f"{path} has the trial {trial}, which its page has not; save it again from the page.")
+            raise UserError(
+                f"{path} answers the trial {trial}, which the page does not have; save it again from the page."
+            )
     if len({trial for trial, _ in trials}) < len(trials):
         raise UserError(f"{path} answers a trial twice; save it again from the page.")
     if not trials:
@@ -243,5 +247,5 @@ def _check_listeners(paths: Sequence[Path], answers: Sequence[Answers]) -> None:
     first: dict[str, Path] = {}
     for path, one in zip(paths, answers, strict=True):
         if one.listener in first:
-            raise UserError(f"{path} and {first[one.listener]} are of one listener; name only the later of them.")
+            raise UserError(f"{path} and {first[one.listener]} are from the same listener; give only the later file.")
         first[one.listener] = path

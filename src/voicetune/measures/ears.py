@@ -31,13 +31,13 @@ class Ears:
             self.recognisers = {language: Recogniser(asr, language, device) for language in languages}
         self.opened = {name: one.open(material) for name, one in catalogue.MEASURES.items() if name in measures}
 
-    def hear_all(self, takes: Sequence[Take], rate: int) -> list[Row]:
-        """Measure takes in parallel, one thread per take, see `hear`. The number of threads changes no figure."""
+    def measure_all(self, takes: Sequence[Take], rate: int) -> list[Row]:
+        """Measure takes in parallel, one thread per take, see `measure`. The number of threads changes no figure."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            heard = pool.map(lambda take: self.hear(take, rate), takes)
-            return list(terminal.track(heard, "listening", len(takes)))
+            rows = pool.map(lambda take: self.measure(take, rate), takes)
+            return list(terminal.track(rows, "measuring", len(takes)))
 
-    def hear(self, take: Take, rate: int) -> Row:
+    def measure(self, take: Take, rate: int) -> Row:
         """Measure one take: a row with `table.COLUMNS`, None where nothing was measured."""
         clip = take.clip
         row: Row = dict.fromkeys(COLUMNS)
@@ -45,9 +45,9 @@ class Ears:
         row |= {"text": clip.text, "file": take.file, "seconds": round(len(take.sound) / rate, 3)}
         if self.recognisers:
             row["heard"] = self.recognisers[clip.language].transcribe(take.sound, rate)
-        for name, measure in self.opened.items():
+        for name, measure_take in self.opened.items():
             if take.number == 0 or not catalogue.MEASURES[name].first_take_only:
-                found = measure(take, rate, row["heard"] or "")
+                found = measure_take(take, rate, row["heard"] or "")
                 if extra := found.keys() - set(catalogue.MEASURES[name].columns):
                     raise UserError(
                         f"the measure {name} returns {', '.join(sorted(extra))}, which none of its figures names;"

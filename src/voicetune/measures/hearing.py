@@ -37,9 +37,9 @@ def ears_for(
     return Ears(Material(codes, clips, said, own), asr, device, measures) if said else None
 
 
-def hear(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
+def measure(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
     """Measure every take; `rate` is the sample rate of their sounds in Hz."""
-    return [] if ears is None else ears.hear_all(takes, rate)
+    return [] if ears is None else ears.measure_all(takes, rate)
 
 
 def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:

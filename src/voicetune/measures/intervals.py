@@ -91,7 +91,10 @@ def _checked(sums: ArrayLike, counts: ArrayLike) -> tuple[np.ndarray, np.ndarray
     if not len(values):
         raise UserError("there are no test clips to measure; raise prepare.test in params.yaml.")
     if not np.isfinite(values).all() or not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise UserError("a test clip has no tokens or a figure that is not finite; run `dvc repro -s -f evaluate`.")
+        raise UserError(
+            "a test clip has no tokens, or a figure that is not a finite number; measure again with"
+            " `dvc repro -s -f ceiling evaluate`."
+        )
     return values, sizes
 
 

@@ -41,7 +41,7 @@ class Judge:
         speakers = compute_speakers(self.voice.model, self.codes, self.clips, names)
         takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
         network.train(was_training)
-        found = table.figures(self.ears.hear_all(takes, self.voice.rate))
+        found = table.figures(self.ears.measure_all(takes, self.voice.rate))
         figures = {one.name: found[one.name] for one in catalogue.HEADLINES if one.name in found}
         score = choosing.score(self.choice.select, found)
         return ({**figures, "composite": score} if self.choice.select == "composite" else figures), score

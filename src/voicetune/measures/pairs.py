@@ -71,7 +71,8 @@ def check_same_takes(rows: Mapping[str, Sequence[Row]]) -> None:
     for row, takes in said.items():
         if takes != said["base"] if row in MODELS else takes and takes != sentences:
             raise UserError(
-                f"metrics/evaluate/{row}/takes.csv has other takes than that of base; measure again with "
+                f"metrics/evaluate/{row}/takes.csv and metrics/evaluate/base/takes.csv list different takes; measure "
+                "again with "
                 "`dvc repro -s -f ceiling evaluate`."
             )
 

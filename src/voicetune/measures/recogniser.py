@@ -119,9 +119,9 @@ def _load(asr: str, device: str):
     if device == "cuda":
         raise UserError(
             f"device is cuda, but the recogniser (asr: {asr}) cannot use the GPU ({reason}); see docs/gpu.md for what"
-            " it needs, or set device: auto in params.yaml: it then reads on the CPU."
+            " it needs, or set device: auto in params.yaml: it then runs on the CPU."
         )
-    print(f"the recogniser reads on the CPU: it cannot use the GPU ({reason}); docs/gpu.md says what it needs")
+    print(f"the recogniser runs on the CPU, because it cannot use the GPU ({reason}); docs/gpu.md says what it needs")
     return _open_on_cpu(asr, where)
 
 
@@ -184,7 +184,7 @@ def _fetched(asr: str) -> Path:
             return Path(download_model(asr, local_files_only=True))
         except LocalEntryNotFoundError:
             if not constants.HF_HUB_OFFLINE:
-                print(f"fetching the recogniser '{asr}' from {constants.ENDPOINT}, once", flush=True)
+                print(f"downloading the recogniser '{asr}' from {constants.ENDPOINT}, only once", flush=True)
             return Path(download_model(asr))
     except HfHubHTTPError as error:
         why = f"{constants.ENDPOINT} answered {error.response.status_code}"
@@ -197,7 +197,7 @@ def _fetched(asr: str) -> Path:
     except Exception as error:  # network or disk errors: the downloader's libraries have no common class
         why = _first_line(error)
     raise UserError(
-        f"asr is '{asr}', but it is not in {constants.HF_HUB_CACHE} and it cannot be downloaded ({why}); connect and"
+        f"asr is '{asr}', but it is not in {constants.HF_HUB_CACHE} and it cannot be downloaded ({why}); go online and"
         f" run this again, or set asr in params.yaml to {_PACKAGED} (English only) or to a folder with a CTranslate2"
         " Whisper model."
     )

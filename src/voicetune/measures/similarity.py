@@ -68,6 +68,6 @@ def reference_embedding(embeddings: Sequence[np.ndarray | None]) -> np.ndarray:
     """
     voiced = [embedding for embedding in embeddings if embedding is not None]
     if not voiced:
-        raise UserError("no recording is long and loud enough to hear its speaker; check the clips in data/raw.")
+        raise UserError("no recording is long and loud enough to measure its voice; check the recordings in data/raw.")
     mean = np.mean(voiced, axis=0)
     return (mean / np.linalg.norm(mean)).astype(np.float32)

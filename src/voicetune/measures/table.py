@@ -62,7 +62,8 @@ def read(path: Path) -> list[Row]:
     for row, ratio in product(found, _RATIOS):
         if (row[ratio.above] is None) != (row[ratio.below] is None):
             raise UserError(
-                f"{path} has only one of {ratio.above} and {ratio.below} in the row of {row['id']}; {again}."
+                f"{path} has a value in only one of the columns {ratio.above} and {ratio.below} in the row of"
+                f" {row['id']}; {again}."
             )
     return found
 

@@ -114,7 +114,7 @@ def read(folder: Path, codes: Codes) -> tuple[list[Take], int]:
     takes, rates = [], {0}
     for row in index(folder):
         if row.id not in known:
-            raise UserError(f"{folder / INDEX} is not the list of takes of this dataset; {_AGAIN}.")
+            raise UserError(f"{folder / INDEX} has the sentence {row.id}, which the dataset lacks; {_AGAIN}.")
         sound, rate = read_sound(folder, row.id, row.take)
         stopped = None if row.stopped == "" else row.stopped == "1"
         takes.append(Take(known[row.id], row.take, sound if len(sound) > 1 else _NOTHING, stopped))
@@ -135,7 +135,7 @@ def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
     """The sound of one take: (samples,) float32, and its sample rate in Hz.
 
     Raises:
-        UserError: the file is missing, is no sound, or is a link that leads out of the folder.
+        UserError: the file is missing, is not an audio file, or is a link that leads out of the folder.
     """
     path = folder / file_of(id, number)
     if files.leaves(path, folder):
@@ -145,4 +145,4 @@ def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
             return soundfile.read(path, dtype="float32")
     except (OSError, RuntimeError):
         pass
-    raise UserError(f"{path} is missing or no sound; {_AGAIN}.")
+    raise UserError(f"{path} is missing or is not an audio file; {_AGAIN}.")

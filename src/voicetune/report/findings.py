@@ -78,22 +78,24 @@ def find(phases: Sequence[PhaseCurves], pair: Pair | None = None, clips: int = 0
 def _gains(phase: PhaseCurves) -> Iterator[Finding]:
     if phase.start is None:
         yield Finding(
-            "start_unknown", f"Nobody measured where {phase.name} began, so what it gained cannot be told.", True
+            "start_unknown",
+            f"The mel CE before the first step of {phase.name} was not measured, so its gain is unknown.",
+            True,
         )
         return
     step, best = phase.best
     if not phase.steps:
         yield Finding(
             "no_step",
-            f"{phase.name.capitalize()} took no step: the model that it began with was at its target_mel_ce "
-            f"already, with a validation mel CE of {phase.start:.3f}.",
+            f"{phase.name.capitalize()} took no step: the model that it started from had already reached "
+            f"target_mel_ce, with a validation mel CE of {phase.start:.3f}.",
             True,
         )  # fmt: skip
         return
     yield Finding(
         "gain",
-        f"{phase.name.capitalize()} took the validation mel CE from {phase.start:.3f} to {best:.3f} "
-        f"({best - phase.start:+.3f}), counted from its own measured start; best at step {step:g} of {phase.steps:g}.",
+        f"{phase.name.capitalize()} changed the validation mel CE from {phase.start:.3f}, measured before its first "
+        f"step, to {best:.3f} ({best - phase.start:+.3f}), its best, at step {step:g} of {phase.steps:g}.",
         best >= phase.start,
     )  # fmt: skip
 
@@ -108,9 +110,9 @@ def _late_start(first: PhaseCurves, second: PhaseCurves) -> Iterator[Finding]:
     claimed, between = first.best[1] - second.best[1], first.best[1] - second.start
     yield Finding(
         "gain_before_start",
-        f"{second.name.capitalize()} began at {second.start:.3f}, not at the {first.best[1]:.3f} that {first.name} is "
-        f"known to have reached: of the {claimed:.3f} between them, {between:.3f} came before {second.name} began, and "
-        f"{claimed - between:.3f} are its own.",
+        f"{second.name.capitalize()} started at a mel CE of {second.start:.3f}, but the best of {first.name} is "
+        f"{first.best[1]:.3f}: of the {claimed:.3f} between the best models of both phases, {between:.3f} arose before "
+        f"{second.name} started, and only {claimed - between:.3f} are the gain of {second.name}.",
         True,
     )  # fmt: skip
 
@@ -122,8 +124,8 @@ def _rates(first: PhaseCurves, second: PhaseCurves) -> Iterator[Finding]:
     if rates[0] > 0:
         yield Finding(
             "rate",
-            f"A step of {second.name} gained {_small(rates[1])} nats and one of {first.name} {_small(rates[0])}, each "
-            f"counted from its own start over all its steps: {rates[1] / rates[0]:.2f} times as much.",
+            f"On average over all steps of a phase, a step of {second.name} lowered the mel CE by {_small(rates[1])} "
+            f"nats and a step of {first.name} by {_small(rates[0])}: {rates[1] / rates[0]:.2f} times as much.",
         )  # fmt: skip
 
 
@@ -134,11 +136,11 @@ def _small(value: float) -> str:
 def _first_is_best(phase: PhaseCurves) -> Iterator[Finding]:
     step, _ = phase.best
     if len(phase.validation) > 1 and step <= phase.validation[0][0]:
-        what = "its start" if step == 0 else f"its first evaluation, at step {step:g}"
+        what = "the one that it started from" if step == 0 else f"that of its first evaluation, at step {step:g}"
         yield Finding(
             "first_is_best",
             f"The best model of {phase.name} is {what}; {len(phase.validation) - (step > 0)} later evaluations found "
-            "no better one: what it learned afterwards did not carry over to validation clips.",
+            "no better one: what it learned afterwards did not help on the validation clips.",
             True,
         )
 
@@ -175,8 +177,8 @@ def _real(second: PhaseCurves, pair: Pair, clips: int) -> Iterator[Finding]:
         return
     yield Finding(
         "no_difference",
-        f"What {second.name} changed cannot be told from zero: {change['difference']:+.3f}, 95 % interval {low:+.3f} "
-        f"to {high:+.3f}.",
+        f"On the test clips, the mel CE after {second.name} is not shown to differ: {change['difference']:+.3f}, and "
+        f"the 95 % interval, {low:+.3f} to {high:+.3f}, does not exclude zero.",
         True,
     )  # fmt: skip
     half = (high - low) / 2
@@ -184,8 +186,8 @@ def _real(second: PhaseCurves, pair: Pair, clips: int) -> Iterator[Finding]:
         wanted = math.ceil(clips * (half / abs(change["difference"])) ** 2)
         yield Finding(
             "test_too_small",
-            f"{clips} test clips show differences above about {half:.3f}; for one of "
-            f"{abs(change['difference']):.3f} it would take some {wanted}.",
+            f"{clips} test clips can show a difference of more than about {half:.3f}; to show one of "
+            f"{abs(change['difference']):.3f}, about {wanted} test clips are needed.",
             True,
         )  # fmt: skip
 
@@ -202,8 +204,8 @@ def _more_of_the_first(first: PhaseCurves, second: PhaseCurves, pair: Pair | Non
     if trend is None:
         yield Finding(
             "more_unknown",
-            f"{first.name.capitalize()} has {len(first.validation)} evaluations, too few to tell what more of it would "
-            "have given.",
+            f"{first.name.capitalize()} has {len(first.validation)} evaluations, too few to estimate what more "
+            "steps would have reached.",
         )  # fmt: skip
         return
     slope, at_one = trend
@@ -213,15 +215,16 @@ def _more_of_the_first(first: PhaseCurves, second: PhaseCurves, pair: Pair | Non
     if reached + spread < bound:
         yield Finding(
             "better_than_more",
-            f"{second.name.capitalize()} reached {reached:.3f}; as many clips more of {first.name} would have given "
-            f"{bound:.3f} at best, its curve continued in the logarithm of the steps.",
+            f"{second.name.capitalize()} reached {reached:.3f}; {first.name}, trained on as many more clips, would "
+            f"have reached {bound:.3f} at best (its curve, continued in the logarithm of the steps).",
         )  # fmt: skip
         return
     yield Finding(
         "more_of_the_first",
-        f"Whether {second.name} is worth having cannot be told from this run: as many clips more of {first.name} would "
-        f"have ended between {stood:.3f}, where it stood, and {bound:.3f}, its curve continued in the logarithm of the "
-        f"steps, a bound that {reached:.3f} does not pass; {steps:.0f} steps of {first.name} alone would tell.",
+        f"This run does not show whether {second.name} is better than a longer {first.name}: {first.name}, trained on "
+        f"as many more clips, would have reached between {stood:.3f} (its best so far) and {bound:.3f} (its curve, "
+        f"continued in the logarithm of the steps), and {reached:.3f} is not clearly lower; train {first.name} alone "
+        f"for {steps:.0f} steps to find out.",
         True,
     )  # fmt: skip
 
@@ -247,19 +250,19 @@ def _target(phase: PhaseCurves) -> Iterator[Finding]:
     missing = f"The target, a mel CE of {phase.target:g}, is missed by {best - phase.target:.3f}"
     trend = _trend(phase.validation)
     if trend is None:
-        yield Finding("target_missed", f"{missing}; {len(phase.validation)} evaluations show no trend.", True)
+        yield Finding("target_missed", f"{missing}; {len(phase.validation)} evaluations are too few for a trend.", True)
     elif trend[0] >= 0 or step <= phase.validation[0][0]:
         yield Finding(
-            "target_out_of_reach", f"{missing}, and {phase.name} no longer falls: more of it will not get there.", True
+            "target_out_of_reach",
+            f"{missing}, and the mel CE of {phase.name} no longer falls: more steps will not reach it.",
+            True,
         )
     else:
         factor = float(np.exp(min((phase.target - trend[1]) / trend[0], 700.0))) / phase.steps
         if factor <= _FAR:
-            how = f"its curve, continued in the logarithm of the steps, gets there at {factor:.1f} times its steps"
+            how = f"its curve, continued in the logarithm of the steps, reaches it at {factor:.1f} times its steps"
         else:
-            how = (
-                f"its curve, continued in the logarithm of the steps, does not get there within {_FAR} times its steps"
-            )
+            how = f"its curve, continued in the logarithm of the steps, does not reach it within {_FAR} times its steps"
         yield Finding("target_missed" if factor <= _FAR else "target_out_of_reach", f"{missing}; {how}.", True)
 
 

@@ -244,7 +244,7 @@ def _listening(found: dict[str, Any] | None) -> dict[str, Any] | None:
         f"MOS of {LABELS[row]}: {one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}], {one['ratings']} ratings"
         for row, one in found["mos"].items()
     ]
-    return {"raters": found["raters"], "told": pairs + mos, "agreement": found["agreement"]}
+    return {"raters": found["raters"], "lines": pairs + mos, "agreement": found["agreement"]}
 
 
 def plain(text: object) -> str:

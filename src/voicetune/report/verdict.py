@@ -53,7 +53,7 @@ LIMITS = {
     **{f"cost_{figure.name}": _cost(figure) for figure in HEADLINES},
 }
 COMPARE = "make it again with `dvc repro -s -f compare`"
-_MORE_SENTENCES = "The interval reaches to where the answer is no: raise `speak.sentences`."
+_MORE_SENTENCES = "The 95 % interval includes values that mean no: raise `speak.sentences`."
 _STYLES = {"good": "green", "part": "yellow", "bad": "bold red", "unknown": "dim"}
 _MEL_CE = next(figure for figure in clip_table.FIGURES if figure.name == "mel_ce")
 _COMPARED = {figure.name: figure for figure in (*HEADLINES, _MEL_CE)}
@@ -71,7 +71,7 @@ class Line:
     remedy: str = ""
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         return f"{self.answer}: {self.says}" + (f" {self.remedy}" if self.remedy else "")
 
 
@@ -91,7 +91,7 @@ def show(lines: Sequence[Line]) -> None:
     """Print the verdict."""
     for line in lines:
         terminal.console.print(
-            Text.assemble((line.question, "bold"), " ", (line.told, _STYLES[line.status])), soft_wrap=True
+            Text.assemble((line.question, "bold"), " ", (line.sentence, _STYLES[line.status])), soft_wrap=True
         )
 
 
@@ -126,7 +126,7 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
     question = "Was the fine-tuning worth it?"
     if published == "base":
         says = "the published model is the base, by zero-shot; `publish: phase2` takes what was trained."
-        return Line("worth", question, "unknown", "Nothing of it is published", says)
+        return Line("worth", question, "unknown", "The fine-tuned model is not published", says)
     measured = {name: change[name] for name in _COMPARED if name in change and (readable or name != "cer")}
     says = f"{LABELS[published]} beside the base by zero-shot: {', '.join(_change(*one) for one in measured.items())}."
     heard = set(measured) - {"mel_ce"}
@@ -134,17 +134,17 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
     gained = heard & set(better)
     lost = [name for name in worse if name == "mel_ce" or _costs(name, measured[name])]
     if lost and (not gained or ("cer" in lost and understood.status != "good")):
-        remedy = "Publish the base, or train with a lower `lr`, fewer steps, more recordings, right transcripts."
+        remedy = "Publish the base, or train with a lower `lr`, fewer steps, more recordings or corrected transcripts."
         return Line("worth", question, "bad", "No, it made the voice worse", says, remedy)
     if not heard:
-        return Line("worth", question, "unknown", "Not measured", f"nothing of it was heard; {says}")
+        return Line("worth", question, "unknown", "Not measured", f"no measure of the speech was taken; {says}")
     if worse and better:
         return Line("worth", question, "part", f"In part, {_names(better)} better and {_names(worse)} worse", says)
     if not gained:
         remedy = "More `speak.sentences` show smaller differences, more recordings or steps make larger ones."
-        return Line("worth", question, "part", "Not shown by what is heard", says, remedy)
+        return Line("worth", question, "part", "Not shown by the measures of the speech", says, remedy)
     if not readable:
-        remedy = "Whether it says the words cannot be told before the transcripts are right."
+        remedy = "Correct the transcripts: CER cannot show before that whether the model says the words."
         return Line("worth", question, "part", f"In part, {_names(better)} better", says, remedy)
     return Line("worth", question, "good", f"Yes, {_names(better)} better", says)
 
@@ -166,8 +166,8 @@ def _understood(voice: Figures, recordings: Figures, codec: Figures, change: Fig
         return Line("understood", question, "unknown", "Not measured", "no CER was taken.")
     says = f"CER {_bounded(voice, 'cer')}, the recordings {recordings['cer']:.3f}."
     if not readable:
-        reason = "what the recogniser hears of the recordings themselves is not in the transcripts."
-        return Line("understood", question, "unknown", "Cannot be told", f"{says[:-1]}; {reason}")
+        reason = "the recogniser's text of the recordings themselves does not match the transcripts."
+        return Line("understood", question, "unknown", "Unknown", f"{says[:-1]}; {reason}")
     status = LIMITS["understood"].status(voice["cer"] - recordings["cer"])
     if status == "good" and LIMITS["understood"].status(voice.get("cer_high", 0) - recordings["cer"]) == "bad":
         return Line("understood", question, "part", "Too few sentences to tell", says, _MORE_SENTENCES)
@@ -178,7 +178,7 @@ def _understood(voice: Figures, recordings: Figures, codec: Figures, change: Fig
 
 def _remedy_of_cer(recordings: Figures, codec: Figures, change: Figures) -> str:
     if "cer" in codec and LIMITS["codec_cer"].status(codec["cer"] - recordings["cer"]) == "bad":
-        return "The codec alone costs most of it: take another base."
+        return "Most of the errors come from the codec: take another base."
     if "cer" in change and change["cer"]["excludes_zero"] and change["cer"]["difference"] > 0:
         return f"The base had {change['cer']['from']:.3f}: take a lower `lr` or fewer steps, and check the transcripts."
     return "More recordings, more steps, or another base (presets/xtts_v2.yaml) may help."
@@ -203,7 +203,9 @@ def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line)
         remedy = "Take another base." if carried.status == "bad" else "Take more recordings, and more steps."
         return Line("speaker", question, status, "No, it is another voice", says, remedy)
     if reaches:
-        return Line("speaker", question, status, "As far as the codec carries it", says, "Another base may carry more.")
+        return Line(
+            "speaker", question, status, "As far as the codec allows", says, "Another base may have a better codec."
+        )
     return Line("speaker", question, status, "In part", says, "More recordings or more steps may help.")
 
 
@@ -230,12 +232,14 @@ def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) 
         missing, secs = missing or "no SECS was taken.", []
     told = "; ".join(says) + "." if says else ""
     if "bad" in found:
-        remedy = "No training of this base mends that: take another base (presets/xtts_v2.yaml), or cleaner recordings."
+        remedy = (
+            "Training cannot mend that with this base: take another base (presets/xtts_v2.yaml), or cleaner recordings."
+        )
         return Line("codec", question, "bad", "No", told, remedy)
     if not secs:
         return Line("codec", question, "unknown", "Not measured", f"{told} {missing}".strip())
     if "part" in found:
-        return Line("codec", question, "part", "Most of it", told, "Another base may carry more.")
+        return Line("codec", question, "part", "Most of it", told, "Another base may have a better codec.")
     return Line("codec", question, "good", "Yes", told)
 
 

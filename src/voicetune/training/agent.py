@@ -32,8 +32,8 @@ _OWN_STORES = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 # With this setting, torch counts them through NVML.
 _COUNTED_WITHOUT_CUDA = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 _CUDA_TOO_EARLY = (
-    "something used CUDA before the training's processes were forked, and none of them could use it then;"
-    " let only the work itself, in its own process, ask torch for a GPU."
+    "the GPU was used before the training processes were started, so they cannot use it;"
+    " use the GPU only in the function that trains."
 )
 
 Work = Callable[[], None]
@@ -80,7 +80,7 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
             ended = elastic_launch(config, _process)(work)
         except SignalException as error:
             name = signal.Signals(error.sigval).name
-            raise UserError(f"stopped by {name}; run the same command again: it goes on from the last state.") from None
+            raise UserError(f"stopped by {name}; run the same command again: it resumes from the last state.") from None
         except ChildFailedError as error:
             raise UserError(f"given up after {_described(error)}; run the same command to try again.") from None
     for sentence in ended.values():

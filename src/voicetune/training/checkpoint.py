@@ -49,7 +49,7 @@ class State:
             if found is not None and not damaged:
                 self._best_entry = found.files[manifest.best_name(found.best_step)].model_dump()
                 return step
-            print(f"{self.folder / damaged[0]} is damaged; going on from an earlier state, or from the start")
+            print(f"{self.folder / damaged[0]} is damaged; resuming from an earlier state, or starting again")
             path.unlink()  # otherwise `_tidy` would count it among the states to keep
         return None
 
@@ -112,7 +112,7 @@ class State:
             why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
             raise UserError(
                 f"{self.folder} cannot be written ({why}); make room and run this again:"
-                " it goes on from the last state, and the best model is intact."
+                " it resumes from the last state, and the best model is intact."
             ) from None
 
     def best(self, step: int) -> dict[str, Tensor]:

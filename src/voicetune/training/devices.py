@@ -30,7 +30,7 @@ def fabric_for(settings: TrainStage) -> Fabric:
     if ranks > 1 and settings.strategy == "fsdp" and phase.precision == "16-mixed":
         raise UserError("strategy: fsdp does not train in 16-mixed; set precision to bf16-mixed or 32-true.")
     if ranks > 1 and settings.strategy == "fsdp" and phase.lora_rank is not None:
-        raise UserError("strategy: fsdp does not go with lora_rank, which needs little memory anyway; take ddp.")
+        raise UserError("strategy: fsdp cannot train with lora_rank; set strategy: ddp, as LoRA needs little memory.")
     if accelerator == "cpu" and settings.devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.devices))
     torch.backends.cuda.matmul.allow_tf32 = True

@@ -99,7 +99,7 @@ class Training:
         if saved:
             load_trained_state(loss.network, saved["weights"])
             self.run, self.history = Progress(**saved["run"]), saved["history"]
-            fabric.print(f"going on from step {self.run.step} of {self.steps}")
+            fabric.print(f"resuming from step {self.run.step} of {self.steps}")
         loss.set_dropout(phase.dropout)
         loss.train()  # the network arrives in eval mode, also when the training is resumed
         model = fabric.setup_module(loss)
@@ -120,8 +120,9 @@ class Training:
         self.evaluate(state_too=True)
         if self.run.ended:
             self.job.fabric.print(
-                f"no step is taken: the parent's validation mel CE of {self.run.start_mel_ce:.4f} is at the target of"
-                f" {self.job.phase.target_mel_ce:g} already; lower target_mel_ce, or set it to null"
+                "no step is taken: the model that this phase starts from already has a validation mel CE of"
+                f" {self.run.start_mel_ce:.4f}, and the target is {self.job.phase.target_mel_ce:g}; lower"
+                " target_mel_ce or set it to null"
             )
 
     def evaluate(self, state_too: bool) -> None:
@@ -136,7 +137,8 @@ class Training:
         found = cross_entropy.measure(job.loss, job.codes, job.codes.validation, job.seed, job.measured)
         if not math.isfinite(found.mel_ce + found.text_ce):
             raise UserError(
-                f"step {run.step}: the validation loss is not a finite number; lower lr or check the parent."
+                f"step {run.step}: the validation loss is not a finite number; lower lr, or check the model that this"
+                " phase starts from (base for phase 1, phase 1 for phase 2)."
             )
         figures, score = job.judge() if job.judge else ({}, found.mel_ce)
         values = {"mel_ce": found.mel_ce, "text_ce": found.text_ce, **figures}

@@ -68,8 +68,8 @@ def load_trained_state(network: nn.Module, state: dict[str, Tensor]) -> None:
     given = {name: value.shape for name, value in state.items()}
     if strange := sorted(name for name in sizes.keys() | given.keys() if sizes.get(name) != given.get(name)):
         raise UserError(
-            f"the saved state does not fit the model in {len(strange)} weights, {strange[0]} first;"
-            " take the lora_rank that it was saved with, or remove it."
+            f"{len(strange)} weights of the saved state do not fit the model, for example {strange[0]};"
+            " set lora_rank to the value that the state was saved with, or remove the state."
         )
     network.load_state_dict(state, strict=False)
 

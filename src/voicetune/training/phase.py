@@ -138,12 +138,15 @@ def _count_pieces(attempts: Attempts, phase: Phase) -> int:
     pieces = 2 ** sum(failure.why == OUT_OF_MEMORY for failure in attempts.failures())
     if pieces >= 2 * phase.batch_size:
         raise UserError(
-            "one clip at a time does not fit into memory; lower prepare.max_seconds,"
-            " or see docs/gpu.md for what needs less."
+            "one clip at a time does not fit into memory; lower prepare.max_seconds in params.yaml,"
+            " or take the settings in docs/gpu.md that need less memory."
         )
     if pieces > 1:
         size = -(-phase.batch_size // pieces)
-        print(f"out of memory before: {size} clips at a time instead of {phase.batch_size}, the same step in all")
+        print(
+            f"the memory was too small before: now {size} clips at a time instead of {phase.batch_size};"
+            " each step still trains on the same clips"
+        )
     return pieces
 
 

@@ -51,7 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if folder.is_symlink() or path.is_symlink() or (path.exists() and not files.is_file(path)):
-        raise UserError(f"{path} leads through a link, or is no plain file; remove it and run this again.")
+        raise UserError(f"{path} leads through a link, or is not a plain file; remove it and run this again.")
     with path.open("a+") as file:
         if not _lock(file):
             file.seek(0)
@@ -121,7 +121,7 @@ def tidy(root: Path) -> None:
     unused = [one for one in find(root) if not one.used]
     for number, one in enumerate(unused):
         if one.days > _DAYS or number >= _COUNT:
-            print(f"removing the state {one.folder.name}, last used {one.days:.0f} days ago")
+            print(f"removing the saved state {one.folder.name}, last used {one.days:.0f} days ago")
             remove(one.folder)
 
 

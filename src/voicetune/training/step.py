@@ -25,7 +25,7 @@ _LEAST_SCALE = 1.0
 """The lowest loss scale of 16-mixed. The scale begins at 65,536, is halved by each skipped step and doubled after 2,000
 good steps in a row. If it falls below 1, the gradients overflow at any scale."""
 _OTHER_PRECISION = "use precision: 32-true (or bf16-mixed on an RTX 30 or newer)"
-_KEPT = "The last state before it is kept."
+_KEPT = "The last state saved before this step is kept."
 
 
 def recipe_of(phase: Phase) -> Recipe:
@@ -133,8 +133,8 @@ class Stepper:
                 raise UserError(self._not_finite(step, mel_ce, text_ce))
         if scaler is not None and scaler.get_scale() < _LEAST_SCALE:
             raise UserError(
-                f"step {waiting[-1][0] + 1}: the gradients overflow 16 bits in step after step, so that hardly any step"
-                f" is taken; {_OTHER_PRECISION}. {_KEPT}"
+                f"step {waiting[-1][0] + 1}: the gradients are too large for 16-bit numbers in nearly every step, and"
+                f" such a step is skipped; {_OTHER_PRECISION}. {_KEPT}"
             )
         self._last = sums[-1, 0].item(), sums[-1, 1].item()
         return self._last
