@@ -71,7 +71,7 @@ def test_the_saved_state_holds_only_the_adapters():
     assert all(torch.equal(value, state[name]) for name, value in memory.trained_state(other.network).items())
     larger = TrainingLoss(small_gpt())
     memory.add_lora(larger, rank=4, alpha=6.0, seed=5)
-    with pytest.raises(UserError, match="take the lora_rank that it was saved with"):
+    with pytest.raises(UserError, match="set lora_rank to the value that the state was saved with"):
         memory.load_trained_state(larger.network, state)
 
 
