@@ -11,7 +11,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from voicetune import entry, files, outputs, terminal
+from voicetune import entry, families, files, outputs, terminal
 from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.catalogue import HEADLINES, METRICS
 from voicetune.measures.compared import CEILING, LABELS, PAIRS
@@ -64,7 +64,7 @@ def main() -> None:
 
 def voice(model: str, points: Figures) -> Figures:
     """The figures by which a person compares two published voices: twelve at most."""
-    described = Path("models") / model / "voicetune.json"
+    described = Path("models") / model / families.FACTS
     facts = read_json(described, results.Facts, f"remove models/{model} and run `dvc repro`").get("facts", {})
     trained = {
         "steps": facts.get("steps_before", 0) + facts.get("steps", 0),

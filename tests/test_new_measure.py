@@ -22,7 +22,7 @@ from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing, clip_table, results, table
 from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
-from voicetune.measures.measure import Figure, Mean
+from voicetune.measures.measure import Figure, Mean, Measure
 from voicetune.measures.takes import Take
 from voicetune.params import whole
 from voicetune.params.models import MODELS
@@ -122,6 +122,16 @@ def measure(row: str) -> None:
         losses = {"mel_ce": 1.0, "text_ce": 1.0, "mel_ce_stock": 1.0}
         made_up.write(Path(f"metrics/evaluate/{row}.json"), losses | found)
         made_up.write(Path(f"models/{row}/voicetune.json"), {})
+
+
+def test_a_measure_that_returns_a_column_of_no_figure_is_refused(monkeypatch):
+    figures = (Figure("amplitude", "amplitude", 3, "higher", "amplitude", Mean("amplitude")),)
+    wrong = Measure(figures=figures, open=lambda _material: lambda _take, _rate, _text: {"volume": 1.0})
+    monkeypatch.setitem(catalogue.MEASURES, "loudness", wrong)
+    clip = Clip("a", "a.flac", "A.", "en", "anna", "one", 1.0, "test")
+    ears = Ears(Material(None, Path("."), [clip]), None, "cpu", ["loudness"])
+    with pytest.raises(UserError, match=r"measure loudness returns volume, which none .*catalogue/loudness\.py"):
+        ears.measure(Take(clip, 0, np.zeros(100, np.float32)), 22050)
 
 
 def test_what_is_measured_and_chosen_by_today_stays():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from voicetune.measures.audible import audible
+from voicetune.data.audible import audible
 
 _RATE = 16000
 _WINDOW = int(9.01 * _RATE)  # samples in one input of the model

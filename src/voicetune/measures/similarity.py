@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import soxr
 
+from voicetune.data.audible import audible
 from voicetune.errors import UserError
-from voicetune.measures.audible import audible
 
 _RATE = 16000  # resemblyzer.hparams.sampling_rate
 

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from TTS.tts.models.xtts import Xtts
 
-_SHORTEST = 0.25  # seconds; a sound shorter than a syllable says nothing about a voice
-_SILENCE = 1e-4  # peak; -80 dB of full scale, far below any speech
+from voicetune.data.audible import audible
 
 
 class OwnEncoder:
@@ -21,7 +20,7 @@ class OwnEncoder:
     def embed(self, samples: np.ndarray, rate: int) -> np.ndarray | None:
         """Like `measures.similarity.SpeakerEncoder.embed`, but the float32 unit vector has shape (512,)."""
         samples = np.asarray(samples, np.float32)
-        if len(samples) < _SHORTEST * rate or not np.isfinite(samples).all() or np.abs(samples).max() < _SILENCE:
+        if not audible(samples, rate):
             return None
         with torch.inference_mode():
             embedded = self._xtts.get_speaker_embedding(torch.from_numpy(samples)[None], rate)
