@@ -248,7 +248,7 @@ def test_an_interrupted_publishing_leaves_the_earlier_voice(repository, monkeypa
     process.join(60)
     assert process.exitcode == -signal.SIGTERM
     monkeypatch.undo()
-    os.chdir(repository)
+    monkeypatch.chdir(repository)
     assert bytes_of(VOICE) == before
     publish.main()
     assert said_of(VOICE)["published"] == "base"
