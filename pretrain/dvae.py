@@ -27,6 +27,7 @@ from voicetune.xtts import codec
 from voicetune.xtts.renderer import PREFIX, Renderer, statistics_of
 
 STATE = common.WORK / "state-dvae.pt"
+OUT = common.WORK / "dvae"  # stage denoise goes on from it
 SYMBOLS = 178  # phoneme symbols of Kokoro
 UNKNOWN = -100  # a frame whose symbol is not known
 UNUSED, FRESH = 0.1, 0.3  # of `cluster_size`, a code's running mean of latents a step; with even use it is about 1
@@ -217,8 +218,9 @@ def main() -> None:
     dvae = {n: v for n, v in model.dvae.state_dict().items() if n.startswith(("encoder.", "codebook."))}
     state = dvae | {f"{PREFIX}{name}": value for name, value in model.renderer.state_dict().items()}
     common.PARTS.mkdir(parents=True, exist_ok=True)
+    OUT.mkdir(exist_ok=True)
     halves = {name: value.half().contiguous() for name, value in state.items()}
-    save_file(halves | {"mel_stats": model.scale.contiguous()}, common.PARTS / "dvae.safetensors")
+    save_file(halves | {"mel_stats": model.scale.contiguous()}, OUT / "dvae.safetensors")
     (common.PARTS / "dvae.json").write_text(json.dumps(sizes, indent=2) + "\n")
     STATE.unlink(missing_ok=True)
 

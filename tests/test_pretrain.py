@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -38,6 +40,7 @@ def small(settings: dict) -> dict:
     settings["dvae"] |= {"num_tokens": 64, "hidden_dim": 16, "codebook_dim": 16, "num_resnet_blocks": 1}
     settings["dvae"] |= {"widths": [16, 12, 8], "blocks": [1, 1, 1], "steps": 40, "batch_size": 4}
     settings["dvae"] |= {"codes_per_segment": 8, "revive_until": 30}
+    settings["denoise"] |= {"clips": 20, "steps": 20, "batch_size": 4, "codes_per_segment": 8}
     settings["gpt"] |= {"sizes": {"layers": 2, "width": 32, "heads": 2}, "reference_clip": 0.3}
     settings["gpt"] |= {"max_steps": 3, "batch_size": 4, "warmup_steps": 1, "eval_every": 2, "log_every": 1}
     return settings
@@ -75,10 +78,20 @@ def test_every_stage_writes_exactly_its_files(remade):
     }
     tables = {"speech/000.json", "clips/clips.csv", "clips/words.json", "clips/sounds.json"}
     tables |= {"codes/clips.csv", "codes/codes.safetensors"}
-    tables |= {"bundle/vocab.json", "bundle/dvae.safetensors", "bundle/dvae.json"}
+    tables |= {"dvae/dvae.safetensors", "bundle/vocab.json", "bundle/dvae.safetensors", "bundle/dvae.json"}
     assert {name for name in work if not name.startswith("state-")} == spoken | tables | {"gpt.json", "gpt.safetensors"}
     (state,) = {name.split("/")[0] for name in work if name.startswith("state-")}
     assert state.startswith("state-gpt-")
+
+
+@pytest.mark.slow
+def test_denoise_changes_the_encoder_and_nothing_else(remade):
+    before = load_file(remade / "work" / "dvae" / "dvae.safetensors")
+    after = load_file(remade / "work" / "bundle" / "dvae.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("encoder.") for name in changed)
 
 
 @pytest.mark.slow
