@@ -24,10 +24,11 @@ from voicetune.measures.readings import nearest, normalise
 from voicetune.model import Recipe
 from voicetune.params.data import Prepare
 from voicetune.speech.parts import split_text
-from voicetune.xtts import encoding, numerals, rows
+from voicetune.text import numerals
+from voicetune.text.spelling import romanise, spell_out
+from voicetune.xtts import encoding, rows
 from voicetune.xtts.batch import Tokens
 from voicetune.xtts.limits import CHARACTERS
-from voicetune.xtts.spelling import romanise, spell_out
 from voicetune.xtts.text import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -34,7 +34,6 @@ from voicetune.training import agent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SRC = ROOT / "src"
-SPELLING = {"spelling", "signs", "numerals"}
 
 
 def parameters() -> str:
@@ -137,17 +136,22 @@ def imports(path: Path) -> set[str]:
 
 
 def test_nothing_outside_its_folder_imports_xtts():
-    """Except measures/readings.py, which spells texts out to compare them, in the same way whichever model speaks."""
     outside = [path for path in SRC.rglob("*.py") if SRC / "voicetune/xtts" not in path.parents]
     assert len(outside) > 80
-    found = {
-        (path.name, name)
-        for path in outside
-        for name in imports(path)
-        if name.split(".")[0] == "TTS" or name.startswith("voicetune.xtts")
+    assert not {path.name for path in outside for name in imports(path) if name.startswith("voicetune.xtts")}
+
+
+def test_only_xtts_and_the_spelling_of_texts_import_the_package_tts():
+    """The spelling uses the cleaning of the stock tokenizer as a library. It imports no model."""
+    allowed = SRC / "voicetune/xtts", SRC / "voicetune/text"
+    files = {path: imports(path) for path in SRC.rglob("*.py")}
+    users = [path for path, names in files.items() if any(name.split(".")[0] == "TTS" for name in names)]
+    assert {path.parent for path in users} == set(allowed)
+    below = {
+        name for path in files if path.parent == allowed[1] for name in files[path] if name.startswith("voicetune")
     }
-    assert {path for path, _ in found} == {"readings.py"}
-    assert {name.split(".")[2] for _, name in found} <= SPELLING
+    assert below
+    assert all(name.startswith(("voicetune.text", "voicetune.errors")) for name in below)
 
 
 def test_no_family_imports_what_uses_it():

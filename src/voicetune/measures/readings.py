@@ -16,12 +16,12 @@ _MOST = 6  # numbers per text for which other readings are tried, at most three 
 def normalise(text: str, language: str) -> str:
     """Bring a text into the form in which texts are compared.
 
-    The text is spelt out as for the model (`xtts.spelling.spell_out`) and put in lower case. Apostrophes are removed,
+    The text is spelt out as for the model (`text.spelling.spell_out`) and put in lower case. Apostrophes are removed,
     other punctuation and hyphens become spaces, and runs of spaces become one. Letters keep their accents. Japanese is
     romanised, because one sound has many spellings; its words then have spaces. Chinese is converted to simplified
     characters, and its spaces are removed except between Latin letters.
     """
-    from voicetune.xtts.spelling import romanise, spell_out  # imports torch
+    from voicetune.text.spelling import romanise, spell_out  # imports torch
 
     said = spell_out(_compatible(text, language), language)
     if language == "ja":
@@ -56,8 +56,8 @@ def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
 
 def _compatible(text: str, language: str) -> str:
     """Convert to Unicode's compatibility form (NFKC), after `joined` has rewritten what this form would lose."""
-    from voicetune.xtts.signs import joined
-    from voicetune.xtts.spelling import plain_digits
+    from voicetune.text.spelling import plain_digits
+    from voicetune.text.written_numbers import joined
 
     return unicodedata.normalize("NFKC", joined(plain_digits(text), language))
 
@@ -91,8 +91,8 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
 
     Each list holds the variants of one reading. `nearest` uses the variant that fits best.
     """
-    from voicetune.xtts import numerals
-    from voicetune.xtts.signs import STOPPED
+    from voicetune.text import numerals
+    from voicetune.text.written_numbers import STOPPED
 
     if not number.isdigit():
         hour, minute = re.split("[.:]", number)
@@ -112,7 +112,7 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
 
 def _digits(number: str, language: str) -> list[str]:
     """A number read digit by digit; in English also with "oh" for zero."""
-    from voicetune.xtts import numerals
+    from voicetune.text import numerals
 
     said = numerals.one_by_one(number, language)
     return [said, said.replace("zero", "oh")] if language == "en" and "0" in number else [said]

@@ -2,8 +2,8 @@
 
 import re
 
-from voicetune.xtts.habits import in_words
-from voicetune.xtts.numerals import ordinal
+from voicetune.text.numerals import ordinal
+from voicetune.text.short_forms import in_words
 
 STOPPED = ("de", "cs", "tr", "hu")  # languages that write an ordinal with a full stop
 _FIXED = "\u00a0\u2009\u202f"  # no-break space, thin space, narrow no-break space

@@ -6,7 +6,7 @@ The stock cleaners have one form of each ordinal, the masculine nominative.
 import re
 from collections.abc import Callable
 
-from voicetune.xtts.numerals import ordinal
+from voicetune.text.numerals import ordinal
 
 _OPENERS = "Es|Ich|Er|Sie|Wir|Ihr|Dann|Danach|Das|Die|Der|Aber|Und|Da|Doch|Jetzt|Nun|Was|Wie|Wo|Warum|Wer"
 GERMAN_OPENER = rf"\s+(?:{_OPENERS})\b"  # begins a sentence and is no noun, so a number before it is no ordinal

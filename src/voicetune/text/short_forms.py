@@ -2,8 +2,8 @@
 
 import re
 
-from voicetune.xtts.numerals import czech_ordinal, one_by_one, year
-from voicetune.xtts.ordinals import decline
+from voicetune.text.numerals import czech_ordinal, one_by_one, year
+from voicetune.text.ordinals import decline
 
 _SIGNS = {  # minus and plus
     "en": ("minus", "plus"), "de": ("minus", "plus"), "fr": ("moins", "plus"), "es": ("menos", "más"),
