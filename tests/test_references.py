@@ -14,7 +14,7 @@ from voicetune.speech import conditioning, references
 from voicetune.xtts import folder, losses
 from voicetune.xtts.batch import Tokens
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import assemble, given
+from voicetune.xtts.gpt_rows import assemble, given
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -36,7 +36,7 @@ from voicetune.xtts.batch import Tokens
 from voicetune.xtts.conditioning import listen
 from voicetune.xtts.decode import decode
 from voicetune.xtts.gpt import TrainingLoss, set_dropout
-from voicetune.xtts.rows import assemble, draw, given
+from voicetune.xtts.gpt_rows import assemble, draw, given
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from voicetune import files
-from voicetune.data import rows
+from voicetune.data import csv_tables
 from voicetune.errors import UserError
 from voicetune.measures import catalogue
 from voicetune.measures.measure import Figure, Ratio, Row
@@ -57,7 +57,7 @@ def read(path: Path) -> list[Row]:
         UserError: the table is missing, or is not as `write` writes it.
     """
     again = "run `dvc repro -s -f evaluate ceiling`"
-    read: list[object] = rows.read(path, _Heard, again)
+    read: list[object] = csv_tables.read(path, _Heard, again)
     found = [vars(row) for row in read]
     for row, ratio in product(found, _RATIOS):
         if (row[ratio.above] is None) != (row[ratio.below] is None):

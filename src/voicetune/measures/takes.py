@@ -15,7 +15,7 @@ import soundfile
 from pydantic import Field
 
 from voicetune import files
-from voicetune.data import formats, rows
+from voicetune.data import csv_tables, formats
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
@@ -128,7 +128,7 @@ def index(folder: Path) -> list[Said]:
     Raises:
         UserError: it is missing, or is not as `save` writes it.
     """
-    return rows.read(folder / INDEX, Said, _AGAIN)
+    return csv_tables.read(folder / INDEX, Said, _AGAIN)
 
 
 def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:

@@ -17,7 +17,7 @@ from voicetune.precision import full_fp32
 from voicetune.xtts import codec
 from voicetune.xtts.batch import Batch, Tokens
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import assemble, given
+from voicetune.xtts.gpt_rows import assemble, given
 
 _BATCH = 16
 _RECIPE = Recipe()
