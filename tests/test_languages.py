@@ -70,7 +70,7 @@ def test_every_line_becomes_tokens_and_unknown_characters_are_reported(language,
         missing = words.unknown_characters(line, language)
         tokens = words.encode(line, language)
         assert (unknown in tokens) == bool(missing), line
-        fault = encoding.faults(clip, words)
+        fault = encoding.find_fault(clip, words)
         assert (fault is not None) >= bool(missing)
         if language in ("hu", "ko", "hi"):
             assert f"'[{language}]'" in fault
@@ -137,7 +137,7 @@ REFUSED = {"hu": 30, "ko": 30, "hi": 30, "es": 1}
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_encode_refuses_only_the_expected_number_of_lines(language, words):
     clips = [Clip("c", "c.flac", line, language, "s", "s", 1.0, "train") for line in LINES[language]]
-    refused = [fault for fault in (encoding.faults(clip, words) for clip in clips) if fault]
+    refused = [fault for fault in (encoding.find_fault(clip, words) for clip in clips) if fault]
     assert (len(clips), len(refused)) == (30, REFUSED.get(language, 0))
 
 

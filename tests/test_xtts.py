@@ -427,14 +427,14 @@ def test_conditioning_mel_equals_that_of_the_stock_client(bundle_base, dataset, 
 def test_unknown_characters_are_reported_with_clip_and_character(bundle_base, dataset):
     words = folder.tokenizer(bundle_base)
     good = clip.read(dataset / "clips" / "clips.csv")[0]
-    assert encoding.faults(good, words) is None
-    assert encoding.faults(replace(good, language="hu", text="Árvíztűrő tükörfúrógép."), words) is None
-    fault = encoding.faults(replace(good, text="Good Ж evening ☃."), words)
+    assert encoding.find_fault(good, words) is None
+    assert encoding.find_fault(replace(good, language="hu", text="Árvíztűrő tükörfúrógép."), words) is None
+    fault = encoding.find_fault(replace(good, text="Good Ж evening ☃."), words)
     assert good.id in fault
     assert "'ж'" in fault
     assert "'☃'" in fault
-    assert "[fr]" in encoding.faults(replace(good, language="fr"), words)
-    assert "more than the 200" in encoding.faults(replace(good, text="zq " * 150), words)
+    assert "[fr]" in encoding.find_fault(replace(good, language="fr"), words)
+    assert "more than the 200" in encoding.find_fault(replace(good, text="zq " * 150), words)
 
 
 def test_decoding_codes_gives_1024_samples_each_and_the_same_bytes(bundle_base, codes):

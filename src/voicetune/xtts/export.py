@@ -40,7 +40,7 @@ def export(model: Path, out: Path, consent: str | None) -> None:
         raise UserError(f"{out} lies in the model's own folder; choose another one.")
     folder.check(model)
     with copies.whole(out, out.with_name(f".{out.name}.voicetune-part")) as part:
-        for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS, folder.LICENCE):
+        for name in (*folder.SHARED, folder.SPEAKERS, folder.FACTS, folder.LICENCE):
             if (model / name).is_file():
                 copies.copy(model / name, part / name)
         copies.copy(folder.weights_file(model), part / "model.pth")

@@ -74,7 +74,7 @@ def state(path: Path) -> dict[str, Tensor]:
         UserError: see `load`, or the file is no checkpoint.
     """
     loaded = load(path)
-    return checks.weights(path, loaded.get("model", loaded) if isinstance(loaded, dict) else None)
+    return checks.check_weights(path, loaded.get("model", loaded) if isinstance(loaded, dict) else None)
 
 
 def save(value: Any, out: Path) -> None:
