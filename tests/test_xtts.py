@@ -33,7 +33,7 @@ from voicetune.speech.conditioning import recordings
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, encoding, export, folder, origins
 from voicetune.xtts.batch import Tokens
-from voicetune.xtts.conditioning import listen
+from voicetune.xtts.conditioning import compute_speaker
 from voicetune.xtts.decode import decode
 from voicetune.xtts.gpt import TrainingLoss, set_dropout
 from voicetune.xtts.gpt_rows import assemble, draw, given
@@ -602,7 +602,7 @@ def test_the_stock_client_loads_an_exported_folder_and_its_card_has_the_consent(
 @pytest.fixture(scope="module")
 def latents(xtts, codes, dataset) -> torch.Tensor:
     """The conditioning latents of the dataset's speaker: (1, 32, width)."""
-    return listen(xtts, "griffin_lim", recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
+    return compute_speaker(xtts, "griffin_lim", recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
     """Return a function that finds a speaker by name. Without a name, it returns the voice of --reference, if given."""
     if not arguments.reference:
         return voice.speaker
-    heard = voice.model.listen([_reference(arguments.reference)])
+    heard = voice.model.compute_speaker([_reference(arguments.reference)])
     known = (None, arguments.speaker, _name_of(arguments.reference))
     return lambda name: heard if name in known else voice.speaker(name)
 

@@ -172,7 +172,7 @@ class Model(Protocol):
     def loss(self) -> Loss:
         """The loss around `network`."""
 
-    def listen(self, clips: Sequence[np.ndarray]) -> Speaker:
+    def compute_speaker(self, clips: Sequence[np.ndarray]) -> Speaker:
         """Take a voice from recordings, each (samples,). They are joined; the model uses at most REFERENCE_SECONDS."""
 
     def mel_ce_given(self, codes: Codes, chosen: np.ndarray, clips: Sequence[np.ndarray]) -> float:
@@ -180,7 +180,7 @@ class Model(Protocol):
 
         Args:
             chosen: positions in `codes`.
-            clips: the recordings, as for `listen`.
+            clips: the recordings, as for `compute_speaker`.
         """
 
     def mel_ce_stock(self, codes: Codes, chosen: np.ndarray, clips: Path) -> float:

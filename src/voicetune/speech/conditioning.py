@@ -25,7 +25,7 @@ def longest(codes: Codes, speaker: str) -> list[int]:
 
 
 def recordings(codes: Codes, clips: Path, speaker: str) -> list[np.ndarray]:
-    """The sounds of a speaker's longest training clips, to pass to `Model.listen`.
+    """The sounds of a speaker's longest training clips, to pass to `Model.compute_speaker`.
 
     Args:
         clips: the folder of the cleaned clips.
@@ -40,4 +40,4 @@ def sounds(codes: Codes, clips: Path, chosen: Iterable[int]) -> list[np.ndarray]
 
 def compute_speakers(model: Model, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Speaker]:
     """Compute the speakers of a dataset by name, each from the speaker's longest training clips."""
-    return {name: model.listen(recordings(codes, clips, name)) for name in sorted(set(names))}
+    return {name: model.compute_speaker(recordings(codes, clips, name)) for name in sorted(set(names))}

@@ -65,7 +65,7 @@ def _best(model: Model, codes: Codes, clips: Path, name: str) -> Reference:
         found = [model.mel_ce_given(codes, judges, sounds(codes, clips, one)) for one in tried]
         lowest = int(np.argmin(found))
         kept, mel_ce = (tried[lowest], found[lowest]) if found[0] - found[lowest] > _TIE else (first, found[0])
-    return Reference([codes.clips[i].id for i in kept], mel_ce, model.listen(sounds(codes, clips, kept)))
+    return Reference([codes.clips[i].id for i in kept], mel_ce, model.compute_speaker(sounds(codes, clips, kept)))
 
 
 def candidates(codes: Codes, name: str) -> list[list[int]]:

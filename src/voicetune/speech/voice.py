@@ -136,7 +136,7 @@ class Voice:
         """Draw the audio codes of each line, (codes,) int64. They do not depend on the other lines.
 
         Args:
-            speakers: one for each line, as `Model.listen` and `speaker` return them.
+            speakers: one for each line, as `Model.compute_speaker` and `speaker` return them.
             seed: one for all lines, or one for each line. The same line with the same seed gets the same draws.
 
         Raises:
