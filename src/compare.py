@@ -58,8 +58,8 @@ def main() -> None:
     for a, b in PAIRS:
         for name in BOUNDED:
             if name in (pair := changes[f"{a}_{b}"]):
-                told = sentence(a, b, PRINTED[name].label, pair[name])
-                terminal.console.print(told, soft_wrap=True, markup=False, highlight=False)
+                line = sentence(a, b, PRINTED[name].label, pair[name])
+                terminal.console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def voice(model: str, points: Figures) -> Figures:

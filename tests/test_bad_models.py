@@ -747,7 +747,7 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
 
 
 def test_a_card_escapes_html_and_quotes():
-    said = export.card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
+    said = export.make_card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
     assert "<script>" not in said
     assert "<b>" not in said
     line = next(line for line in said.splitlines() if line.startswith("tts.tts_to_file("))

@@ -43,13 +43,13 @@ def ask(phase: str) -> Callable[[], None]:
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     command = [sys.executable, "-m", "voicetune", "ready", phase]
-    asked = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def wait() -> None:
-        _, told = asked.communicate()
-        if asked.returncode:
-            told = told.strip() or f"{' '.join(command[1:])} ended with status {asked.returncode}."
-            raise UserError(told.splitlines()[-1].removeprefix("error: "))
+        _, message = process.communicate()
+        if process.returncode:
+            message = message.strip() or f"{' '.join(command[1:])} ended with status {process.returncode}."
+            raise UserError(message.splitlines()[-1].removeprefix("error: "))
 
     return wait
 

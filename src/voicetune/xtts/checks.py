@@ -118,7 +118,7 @@ def check_gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tok
         UserError: a size differs, or a weight is missing.
     """
     width, layers = args.gpt_n_model_channels, _layers(found)
-    said = {
+    expected = {
         "gpt.mel_embedding.weight": ("gpt_num_audio_tokens", (args.gpt_num_audio_tokens, width)),
         "gpt.text_embedding.weight": ("vocabulary", (text_tokens, width)),
         "gpt.mel_pos_embedding.emb.weight": ("gpt_max_audio_tokens", (args.gpt_max_audio_tokens + 3, width)),
@@ -128,7 +128,7 @@ def check_gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tok
         "hifigan_decoder.waveform_decoder.cond_layer.weight": ("d_vector_dim", (512, args.d_vector_dim, 1)),
     }
     wrong = f"gpt_layers ({layers}, not {args.gpt_layers})" if layers != args.gpt_layers else ""
-    for name, (what, shape) in said.items():
+    for name, (what, shape) in expected.items():
         if name not in found:
             raise UserError(f"{path} has no {name}, so it is not a whole XTTS; {AGAIN}.")
         if not wrong and tuple(found[name].shape) != shape:

@@ -28,21 +28,21 @@ _STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: a slice of 4.5 s, padded
 class _Given(TrainingLoss):
     """The loss of clips that are all conditioned on the same latents (1, 32, width)."""
 
-    def __init__(self, gpt: GPT, known: Tensor):
+    def __init__(self, gpt: GPT, latents: Tensor):
         super().__init__(gpt)
-        self.known = known
+        self.given = latents
 
     def latents(self, batch: Batch) -> Tensor:
-        return self.known.expand(len(batch.text), -1, -1)
+        return self.given.expand(len(batch.text), -1, -1)
 
 
 @torch.no_grad()
-def measure_given(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> float:
+def measure_given(xtts: Xtts, codes: Codes, chosen: np.ndarray, latents: Tensor) -> float:
     """Measure the mel CE of clips that are all conditioned on the same latents (1, 32, width).
 
     It is in nats per token, computed in fp32 without dropout.
     """
-    loss, tokens, device = _Given(xtts.gpt, known.to(xtts.device)).eval(), Tokens.of(xtts.gpt), xtts.device
+    loss, tokens, device = _Given(xtts.gpt, latents.to(xtts.device)).eval(), Tokens.of(xtts.gpt), xtts.device
     order = chosen[np.argsort(codes.lengths[chosen], kind="stable")]
     nats, count = 0.0, 0
     for start in range(0, len(order), _BATCH):
@@ -90,8 +90,8 @@ def own_beginnings(codes: Codes, clips: Path, mel_stats: Tensor) -> Callable[[in
 
     def beginning(clip: int) -> np.ndarray:
         samples = torch.from_numpy(soundfile.read(clips / codes.clips[clip].file, dtype="float32")[0])
-        heard = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
-        padded = F.pad(heard, (0, _STOCK_PADDED - len(heard)))
+        first = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
+        padded = F.pad(first, (0, _STOCK_PADDED - len(first)))
         return codec.conditioning_mel(padded[None], mel_stats)[0].numpy()
 
     return beginning

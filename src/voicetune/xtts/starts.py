@@ -110,8 +110,8 @@ def _find(beside: Path, name: str, named: str) -> Path | None:
     folder. Nothing is copied from it before it has been opened as what it should be (a vocabulary of the model's size,
     a DVAE, 80 numbers).
     """
-    said = [Path(named)] if os.path.basename(named) == name else []
-    places = [beside / name, *said, beside.parent / _STOCK_FILES / name]
+    configured = [Path(named)] if os.path.basename(named) == name else []
+    places = [beside / name, *configured, beside.parent / _STOCK_FILES / name]
     found = next((path for path in places if os.path.isfile(path)), None)
     if found:
         copies.check_link(found, found.parent)
