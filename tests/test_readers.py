@@ -35,11 +35,11 @@ def with_toy(tmp_path) -> Path:
     place = tmp_path / "src/voicetune/data/readers"
     (place / "texts.py").write_text(TOY)
     table = (place / "__init__.py").read_text()
-    imports, line = "import espeak, kaldi, ljspeech\n", "    kaldi.KaldiSource: kaldi.read,\n"
+    imports, line = "import espeak, kaldi, ljspeech\n", "        kaldi.KaldiSource: kaldi.read,\n"
     assert imports in table
     assert line in table
     table = table.replace(imports, "import espeak, kaldi, ljspeech, texts\n")
-    (place / "__init__.py").write_text(table.replace(line, line + "    texts.TextsSource: texts.read,\n"))
+    (place / "__init__.py").write_text(table.replace(line, line + "        texts.TextsSource: texts.read,\n"))
     folder = tmp_path / "data/raw/anna"
     folder.mkdir(parents=True)
     for number in range(6):
@@ -85,6 +85,26 @@ def test_a_reader_that_finds_nothing_or_an_id_twice(with_toy):
     write_params(with_toy, [{**TOY_SOURCE, "ending": ".wav"}])
     done = python(with_toy, "src/prepare.py")
     assert done.stderr == "error: the source 'anna' makes two clips 'anna-0'; rename one of the recordings.\n"
+
+
+@pytest.mark.parametrize(
+    ("removed", "wanted"),
+    [
+        ('reader: Literal["texts"]', "src/voicetune/data/readers/texts.py: TextsSource has no `reader: Literal[...]`"),
+        ("def read(", "src/voicetune/data/readers/texts.py has no `read`"),
+        ("class TextsSource(", "src/voicetune/data/readers/texts.py has no `TextsSource`"),
+    ],
+)
+def test_a_reader_that_lacks_something_is_one_sentence(with_toy, removed, wanted):
+    given = {"class TextsSource(": "class Other(", "def read(": "def other("}.get(removed, "")
+    text = TOY.replace(removed, given).replace("source: TextsSource", "source")
+    (with_toy / "src/voicetune/data/readers/texts.py").write_text(text)
+    write_params(with_toy, [{**TOY_SOURCE, "ending": ".wav"}])
+    for command in (["-m", "voicetune", "check"], ["src/prepare.py"]):
+        done = python(with_toy, *command)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {wanted}; write it as docs/extending.md shows, or take the reader out")
+        assert done.stderr.count("\n") == 1
 
 
 def test_dvc_sees_the_code_of_a_new_reader(with_toy):

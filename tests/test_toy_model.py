@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import importlib
 import importlib.util
 import json
 import sys
@@ -28,6 +29,7 @@ import synthesize
 import train
 from voicetune import __main__ as command_line
 from voicetune import closure, families, readiness
+from voicetune import model as protocols
 from voicetune.errors import UserError
 from voicetune.params.models import MODELS
 from voicetune.training import agent
@@ -164,6 +166,28 @@ def test_no_family_imports_what_uses_it():
 def test_every_family_has_every_part():
     for family in families.TABLE.values():
         assert all(importlib.util.find_spec(f"{family.package}.{part}") for part in families.PARTS)
+
+
+def test_a_package_of_a_model_that_lacks_something_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(families, "TABLE", {"half": families.Family("half_model")})
+    with pytest.raises(UserError, match=r"^the model package half_model has no module `limits`; write it as docs/"):
+        families.limits()
+    (tmp_path / "half_model").mkdir()
+    (tmp_path / "half_model/limits.py").write_text("WORDS = {}\n")
+    importlib.invalidate_caches()
+    with pytest.raises(UserError, match=r"half_model/limits\.py has no `CHARACTERS`; write it as docs/extending"):
+        families.limits()
+    (tmp_path / "half_model/hub.py").write_text("import no_such_library\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        families.hub()
+
+
+def test_the_table_of_parts_has_what_the_protocols_have():
+    for part, needed in families.PARTS.items():
+        protocol = getattr(protocols, part.capitalize())
+        names = {*protocol.__annotations__, *(name for name in vars(protocol) if not name.startswith("_"))}
+        assert names == set(needed), part
 
 
 def test_a_stage_depends_on_the_parts_of_a_model_that_it_opens(tmp_path):

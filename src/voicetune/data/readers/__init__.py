@@ -9,6 +9,7 @@ and `sounds.sound` raises an error if it cannot be used.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from voicetune.data.readers import espeak, kaldi, ljspeech
@@ -16,12 +17,22 @@ from voicetune.data.readers.source import Source
 from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError
 
-READERS: dict[type[Source], Callable[[Any], list[Utterance]]] = {
-    ljspeech.LJSpeechSource: ljspeech.read,
-    espeak.EspeakSource: espeak.read,
-    kaldi.KaldiSource: kaldi.read,
-}
+_REMEDY = "write it as docs/extending.md shows, or take the reader out of the table in __init__.py"
+
+try:
+    READERS: dict[type[Source], Callable[[Any], list[Utterance]]] = {
+        ljspeech.LJSpeechSource: ljspeech.read,
+        espeak.EspeakSource: espeak.read,
+        kaldi.KaldiSource: kaldi.read,
+    }
+except AttributeError as error:
+    file = f"src/voicetune/data/readers/{Path(error.obj.__file__).name}"
+    raise UserError(f"{file} has no `{error.name}`; {_REMEDY}.") from None
 """Each section of params.yaml, and the function that reads such a source."""
+
+if nameless := [section for section in READERS if "reader" not in section.model_fields]:
+    file = f"src/{nameless[0].__module__.replace('.', '/')}.py"
+    raise UserError(f"{file}: {nameless[0].__name__} has no `reader: Literal[...]`; {_REMEDY}.")
 
 
 def read(sources: Sequence[Source]) -> list[Utterance]:
