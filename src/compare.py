@@ -89,7 +89,7 @@ def overview(figures: Mapping[str, Figures]) -> Table:
     for name, figure in PRINTED.items():
         interval = "\n\\[95 %]" if name in BOUNDED else ""
         shown.add_column((figure.title or figure.label) + interval, justify="right", no_wrap=True)
-    by_base = figures["codec"].get("vocoder") == "hifigan"
+    by_base = figures["codec"].get("voiced_by_base")
     for row in (*MODELS, *CEILING):
         label = "codec\n(by base)" if row == "codec" and by_base else LABELS[row]
         shown.add_row(label, *(_cell(figures[row], figure) for figure in PRINTED.values()))

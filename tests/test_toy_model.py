@@ -102,6 +102,10 @@ def test_every_model_hums_the_test_sentences(project):
         assert all(row["mos"] for row in rows if row["take"] == "0")
 
 
+def test_the_codec_row_says_how_it_was_voiced(project):
+    assert json.loads((project / "metrics/evaluate/codec/facts.json").read_text()) == {"vocoder": "tone"}
+
+
 def test_what_is_published_speaks_from_the_command_line(project):
     known = json.loads((project / "models/voice/voicetune.json").read_text())
     assert (known["published"], known["vocoder"], known["language"]) == ("phase2", "tone", "en")

@@ -27,6 +27,7 @@ from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
 from voicetune.errors import UserError
+from voicetune.measures.speaking import describe_codec
 from voicetune.model import Recipe
 from voicetune.params.decoding import Decoding
 from voicetune.speech.conditioning import recordings
@@ -683,6 +684,8 @@ def test_the_hifigan_gives_the_waveform_of_the_stock_client(bundle_base, greedy_
         assert float(np.abs(ours - theirs).max()) <= 1e-4
         lengths.add(len(codes) < LIMIT)
     assert lengths == {True, False}
+    assert describe_codec(voice) == {"vocoder": "hifigan", "voiced_by_base": True}
+    assert describe_codec(Voice(bundle_base)) == {"vocoder": "renderer"}
 
 
 def test_sampled_codes_depend_only_on_the_seed_of_their_line(xtts, latents, texts):

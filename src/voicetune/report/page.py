@@ -70,7 +70,7 @@ def _common(results: Results) -> dict[str, Any]:
         "summary": summary(results),
         "findings": findings.find(results.phases, results.pairs["phase1_phase2"], clips),
         "rows": [LABELS[row] for row in _COLUMNS],
-        "voiced_by_base": results.figures["codec"].get("vocoder") == "hifigan",
+        "voiced_by_base": results.figures["codec"].get("voiced_by_base"),
         "table": _table(results),
         "floor": results.figures["recordings"].get("secs_floor"),
         "changes": _changes(results),

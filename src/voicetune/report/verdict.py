@@ -212,10 +212,10 @@ def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line)
 def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) -> Line:
     """Judge whether the codec can carry this speaker.
 
-    With HiFi-GAN, the codec row is vocoded from the base's latents, and training changes the latents. So the better of
-    two figures counts there: that of the codec row, or that of the published voice.
+    If the codec row is vocoded from the base's latents (as with HiFi-GAN), training changes these. So the better of two
+    figures counts there: that of the codec row, or that of the published voice.
     """
-    by_base = codec.get("vocoder") == "hifigan"
+    by_base = codec.get("voiced_by_base")
     question = "Does the codec carry this speaker" + (", voiced by the base?" if by_base else "?")
     rows = [codec, voice] if by_base else [codec]
     found: list[Status] = []

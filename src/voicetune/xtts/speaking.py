@@ -29,7 +29,7 @@ class Speech(Model):
 
     @property
     def rate(self) -> int:
-        return self.xtts.args.output_sample_rate if self.vocoder == "hifigan" else codec.SAMPLE_RATE
+        return self.xtts.args.output_sample_rate if self.voices_latents else codec.SAMPLE_RATE
 
     @property
     def codec_rate(self) -> int:
@@ -43,6 +43,10 @@ class Speech(Model):
     def needs_speaker(self) -> bool:
         """With `griffin_lim`, the DVAE's decoder turns codes into sound, and takes no speaker."""
         return self.vocoder != "griffin_lim"
+
+    @property
+    def voices_latents(self) -> bool:
+        return self.vocoder == "hifigan"
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
         return self.tokenizer.unknown_characters(text, language)
@@ -68,7 +72,7 @@ class Speech(Model):
     def sound(self, codes: Tensor, text: str, language: str, speed: float, speaker: Speaker) -> np.ndarray:
         if self.renderer:
             return self._render(self.renderer, codes.cpu(), speed, speaker)
-        if self.vocoder != "hifigan":
+        if not self.voices_latents:
             return codec.decode(self.dvae, codes.cpu(), self.mel_stats, speed)
         return self._by_hifigan(codes, text, language, speed, speaker)
 
