@@ -585,6 +585,22 @@ def test_a_state_that_other_code_wrote_is_not_resumed(small_base, dataset, tmp_p
     assert len(list((tmp_path / "state").iterdir())) == 1, "the state of the other code is kept"
 
 
+@pytest.mark.parametrize("part", ["weights", "ended"])
+def test_a_state_of_another_version_is_one_sentence(made_up, tmp_path, monkeypatch, part):
+    settings = phase_with(max_steps=2, batch_size=4, eval_every=1)
+    train(made_up, settings, tmp_path / "state")
+    whole = State.read
+
+    def without(state: State, step: int) -> dict:
+        saved = whole(state, step)
+        (saved if part in saved else saved["run"]).pop(part)
+        return saved
+
+    monkeypatch.setattr(State, "read", without)
+    with pytest.raises(UserError, match=r"/state has a state that another version of voicetune wrote; remove this fol"):
+        train(made_up, settings, tmp_path / "state")
+
+
 def bytes_of(path: Path) -> dict[str, str]:
     """SHA-256 of each file of a model folder."""
     return {file.name: files.sha256(file) for file in path.iterdir()}

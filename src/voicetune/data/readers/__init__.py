@@ -9,7 +9,6 @@ and `sounds.sound` raises an error if it cannot be used.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from voicetune.data.readers import espeak, kaldi, ljspeech
@@ -26,7 +25,7 @@ try:
         kaldi.KaldiSource: kaldi.read,
     }
 except AttributeError as error:
-    file = f"src/voicetune/data/readers/{Path(error.obj.__file__).name}"
+    file = f"src/{getattr(error.obj, '__name__', '').replace('.', '/')}.py"
     raise UserError(f"{file} has no `{error.name}`; {_REMEDY}.") from None
 """Each section of params.yaml, and the function that reads such a source."""
 
