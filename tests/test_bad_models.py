@@ -154,7 +154,7 @@ def hostile(name: str, how: str) -> Spoil:
         elif how.startswith("beside a configuration"):
             # for a file with a configuration object, `tensors` tries again and allows more classes
             with stock_module._legacy_safe_globals():
-                place.save(name, {"config": folder.config(place.model), "model": Payload()})
+                place.save(name, {"config": folder.open_config(place.model), "model": Payload()})
         else:
             place.save(name, Payload())
 

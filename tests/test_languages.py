@@ -150,7 +150,7 @@ def test_a_batch_holds_every_token_of_a_line(language, words, tmp_path):
     mel = np.zeros((8, 80), np.float16)
     codes.save(tmp_path, clips, [codes.Encoded(t, s, mel) for t, s in zip(tokens, sound, strict=True)])
     start, stop = words.special("[START]"), words.special("[STOP]")
-    drawn = gpt_rows.given(np.arange(len(lines)), np.zeros((len(lines), 80, 8), np.float32))
+    drawn = gpt_rows.condition_on(np.arange(len(lines)), np.zeros((len(lines), 80, 8), np.float32))
     batch = gpt_rows.assemble(codes.Codes(tmp_path), drawn, Recipe(), Tokens(start, stop, 1024, 1025))
     assert batch.text.min() >= 0
     assert batch.text.max() < len(words)

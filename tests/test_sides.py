@@ -181,7 +181,7 @@ def test_references_and_speaker_embeddings_come_from_training_clips(garbled):
     def heard(side: str) -> tuple[list[np.ndarray], np.ndarray]:
         data, codes = garbled[side], Codes(garbled[side] / "codes")
         similar = Similar(Material(codes, data / "clips", [codes.clips[12]]))
-        return conditioning.recordings(codes, data / "clips", "quizmaster"), similar.voices["secs"]["quizmaster"]
+        return conditioning.read_longest(codes, data / "clips", "quizmaster"), similar.voices["secs"]["quizmaster"]
 
     (clips, embedded), *others = (heard(side) for side in ("", VALIDATION, TEST))
     for again, voice_again in others:

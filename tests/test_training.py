@@ -644,7 +644,7 @@ def test_the_state_is_removed_at_the_end(published):
 
 def test_the_stock_client_loads_the_best_model_strictly(published, tmp_path):
     path = Path(shutil.copytree(published[0], tmp_path / "copy"))
-    config = folder.config(path)
+    config = folder.open_config(path)
     client = Xtts(config)
     client.load_checkpoint(config, checkpoint_path=str(path / "best_model.pth"), strict=True)
     assert client.speaker_manager.speaker_names == [SPEAKER]
@@ -682,7 +682,7 @@ def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_pa
     run_phase(small_base, dataset, tmp_path / "out", curve, **low)
     assert kept
     assert all(".lora_" in name for name in kept)
-    ours, parents = (folder.state(folder.weights_file(f)) for f in (tmp_path / "out", small_base))
+    ours, parents = (folder.load_weights(folder.weights_file(f)) for f in (tmp_path / "out", small_base))
     assert ours.keys() == parents.keys()
     changed = {name for name, value in ours.items() if not torch.equal(value, parents[name])}
     assert changed == {n for n in parents if re.fullmatch(r"gpt\.gpt\.h\.\d\.(attn|mlp)\.c_(attn|proj|fc)\.weight", n)}

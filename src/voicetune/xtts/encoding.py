@@ -12,8 +12,7 @@ from voicetune.data.clip import Clip
 from voicetune.data.codes import Encoded
 from voicetune.text.spelling import Unreadable
 from voicetune.xtts import codec
-from voicetune.xtts.folder import open_dvae
-from voicetune.xtts.folder import tokenizer as open_tokenizer
+from voicetune.xtts.folder import open_dvae, open_tokenizer
 from voicetune.xtts.text import MAX_TOKENS, Tokenizer
 
 

@@ -25,7 +25,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.xtts import checks, codec
 from voicetune.xtts.layout import FACTS, LICENCE, SHARED, SPEAKERS, WEIGHTS, weights_file
 from voicetune.xtts.renderer import PREFIX, Renderer, sizes_of
-from voicetune.xtts.tensors import load, save, state
+from voicetune.xtts.tensors import load, load_weights, save
 from voicetune.xtts.text import Tokenizer
 
 PUBLISHED = (
@@ -45,7 +45,7 @@ _NOT_XTTS = (
 Speakers = dict[str, dict[str, Tensor]]
 
 
-def xtts_names(found: dict[str, Tensor]) -> dict[str, Tensor]:
+def select_xtts_weights(found: dict[str, Tensor]) -> dict[str, Tensor]:
     """Keep only the weights of the stock `Xtts`, under its own names, whichever trainer wrote them."""
     named = {name.removeprefix("xtts."): value for name, value in found.items()}
     return {name: value for name, value in named.items() if not name.startswith(_NOT_XTTS)}
@@ -60,7 +60,7 @@ def is_plain(path: Path, xtts: Xtts) -> bool:
     return set(loaded) == {"model"} and set(loaded["model"]) == set(xtts.state_dict())
 
 
-def config(folder: Path) -> XttsConfig:
+def open_config(folder: Path) -> XttsConfig:
     """Open config.json with the stock class.
 
     Raises:
@@ -98,15 +98,15 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 def usual_decoding(folder: Path) -> dict[str, Any]:
     """The decoding settings in config.json, as the stock client takes them."""
-    stock = config(folder)
+    stock = open_config(folder)
     return {name: getattr(stock, name) for name in Decoding.model_fields}
 
 
-def tokenizer(folder: Path) -> Tokenizer:
-    return vocabulary(folder / "vocab.json")
+def open_tokenizer(folder: Path) -> Tokenizer:
+    return open_vocabulary(folder / "vocab.json")
 
 
-def vocabulary(path: Path) -> Tokenizer:
+def open_vocabulary(path: Path) -> Tokenizer:
     """Open a vocab.json.
 
     Raises:
@@ -134,8 +134,8 @@ def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
 def open_xtts(folder: Path) -> Xtts:
     """Open the whole stock model with its weights, strictly loaded, in eval mode, but not set up for generation."""
     path = weights_file(folder)
-    settings, words = config(folder), tokenizer(folder)
-    return assemble(path, state(path), settings, words)
+    settings, words = open_config(folder), open_tokenizer(folder)
+    return assemble(path, load_weights(path), settings, words)
 
 
 def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: Tokenizer) -> Xtts:
@@ -148,7 +148,7 @@ def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: 
         UserError: the parts do not fit each other. Sizes are checked before anything is built that is larger than the
             file.
     """
-    weights = xtts_names(found)
+    weights = select_xtts_weights(found)
     checks.check_fits_file(path, weights)
     checks.check_gpt_sizes(path, weights, settings.model_args, len(words))
     try:
@@ -178,8 +178,8 @@ def open_codec(folder: Path) -> tuple[DiscreteVAE, Tensor, Renderer | None]:
         UserError: see `open_dvae`, or the renderer is missing, or its weights do not fit each other.
     """
     path, stats = folder / "dvae.pth", folder / "mel_stats.pth"
-    weights = state(path)
-    dvae = assemble_dvae(path, weights, config(folder))
+    weights = load_weights(path)
+    dvae = assemble_dvae(path, weights, open_config(folder))
     renderer = assemble_renderer(path, weights) if read_facts(folder)["vocoder"] == "renderer" else None
     return dvae, checks.check_mel_stats(stats, load(stats)), renderer
 
@@ -238,7 +238,7 @@ def speakers(folder: Path) -> Speakers:
     path = folder / SPEAKERS
     if not path.is_file():
         return {}
-    return checks.check_speakers(path, load(path), config(folder).model_args.gpt_n_model_channels)
+    return checks.check_speakers(path, load(path), open_config(folder).model_args.gpt_n_model_channels)
 
 
 def check(folder: Path) -> None:
@@ -271,7 +271,7 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
     for name in (*SHARED, LICENCE):
         if (parent / name).is_file():
             copies.copy(parent / name, folder / name)
-    weights = xtts_names(state(weights_file(parent)))
+    weights = select_xtts_weights(load_weights(weights_file(parent)))
     weights.update({f"gpt.{name}": value for name, value in gpt.items()})
     save({"model": weights}, folder / WEIGHTS[0])
     save(voices, folder / SPEAKERS)

@@ -17,7 +17,7 @@ from voicetune.precision import full_fp32
 from voicetune.xtts import codec
 from voicetune.xtts.batch import Batch, Tokens
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.gpt_rows import assemble, given
+from voicetune.xtts.gpt_rows import assemble, condition_on
 
 _BATCH = 16
 _RECIPE = Recipe()
@@ -48,7 +48,7 @@ def measure_given(xtts: Xtts, codes: Codes, chosen: np.ndarray, latents: Tensor)
     for start in range(0, len(order), _BATCH):
         some = order[start : start + _BATCH]
         unused = np.zeros((len(some), 80, 1), np.float32)
-        batch = assemble(codes, given(some, unused), _RECIPE, tokens).to(device)
+        batch = assemble(codes, condition_on(some, unused), _RECIPE, tokens).to(device)
         with full_fp32(device):
             _, mel = loss(batch)
         nats, count = nats + float(mel.double().sum()), count + mel.numel()
@@ -73,7 +73,7 @@ def measure_stock(xtts: Xtts, codes: Codes, clips: np.ndarray, mels: Callable[[i
     for start in range(0, len(clips), _STOCK_BATCH):
         chosen = clips[start : start + _STOCK_BATCH]
         references = np.stack([mels(clip) for clip in chosen]).astype(np.float32)
-        batch = assemble(codes, given(chosen, references), recipe, tokens)
+        batch = assemble(codes, condition_on(chosen, references), recipe, tokens)
         with full_fp32(device):
             means.append(float(loss(batch.to(device))[1].mean()))
     return float(np.mean(means[1:] or means))

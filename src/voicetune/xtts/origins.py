@@ -134,12 +134,12 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
     else:
         checks.check_mel_stats(start.weights, mel_stats)
     place = dvae if isinstance(dvae, Path) else start.weights
-    weights = folder.state(dvae) if isinstance(dvae, Path) else dvae
+    weights = folder.load_weights(dvae) if isinstance(dvae, Path) else dvae
     checks.check_finite(place, folder.assemble_dvae(place, weights, start.config).state_dict())
     if vocoder == "renderer":
         checks.check_finite(place, folder.assemble_renderer(place, weights).state_dict())
-    words = folder.vocabulary(start.vocab)
-    xtts = folder.assemble(start.weights, folder.state(start.weights), start.config, words)
+    words = folder.open_vocabulary(start.vocab)
+    xtts = folder.assemble(start.weights, folder.load_weights(start.weights), start.config, words)
     checks.check_finite(start.weights, xtts.state_dict())
     return xtts
 

@@ -23,7 +23,7 @@ class Speech(Model):
     """An opened model folder with its vocabulary and codec."""
 
     def __init__(self, path: Path):
-        self.tokenizer = folder.tokenizer(path)  # small files first, so that a fault in one is reported at once
+        self.tokenizer = folder.open_tokenizer(path)  # small files first, so that a fault in one is reported at once
         self.dvae, self.mel_stats, self.renderer = folder.open_codec(path)
         super().__init__(path)
 
@@ -117,6 +117,6 @@ def open_speech(path: Path) -> Speech:
     """Open a model folder to speak with it.
 
     Raises:
-        UserError: see `folder.tokenizer`, `folder.open_codec` and `training.open_model`.
+        UserError: see `folder.open_tokenizer`, `folder.open_codec` and `training.open_model`.
     """
     return Speech(path)

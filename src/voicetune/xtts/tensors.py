@@ -67,7 +67,7 @@ def _refusal(path: Path, error: Exception) -> str:
     return f"{path} is no checkpoint of torch, or damaged; {checks.AGAIN}."
 
 
-def state(path: Path) -> dict[str, Tensor]:
+def load_weights(path: Path) -> dict[str, Tensor]:
     """Load the weights of a checkpoint, under all their names in the file.
 
     Raises:
