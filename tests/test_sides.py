@@ -200,7 +200,7 @@ def test_stages_speak_and_ceiling_use_exactly_the_test_sentences(dataset, tmp_pa
         (tmp_path / "data" / name).symlink_to(dataset / name)
     codes = Codes(dataset / "codes")
     wanted = [codes.clips[i].id for i in codes.test]
-    model = SimpleNamespace(vocoder="griffin_lim", own_encoder=lambda: None)
+    model = SimpleNamespace(vocoder="griffin_lim", voices_latents=False, own_encoder=lambda: None)
     speaker = SimpleNamespace(model=model, rate=22050, codec_rate=22050)
     monkeypatch.setattr(voice, "Voice", lambda *_: speaker)
     monkeypatch.setattr(references, "best", lambda *_: {})
