@@ -233,7 +233,7 @@ def conditioned_afresh(base: dict[str, torch.Tensor], xtts, model: Path) -> dict
     The conditioning latents of the tiny base of that time are zero for every reference.
     """
     torch.manual_seed(0)
-    new = folder.build(xtts.config, folder.tokenizer(model)).gpt.state_dict()
+    new = folder.build(xtts.config, folder.open_tokenizer(model)).gpt.state_dict()
     return {name: new[name] if name.startswith("conditioning_") else value for name, value in base.items()}
 
 

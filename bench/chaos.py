@@ -50,7 +50,7 @@ def small_base(place: Path, parent: Path) -> None:
     shutil.copytree(parent, place, ignore=shutil.ignore_patterns("model.pth"))
     settings = origins.tiny_config(layers=2, width=64, heads=2, num_tokens=1024, languages=["en", "hu"])
     torch.manual_seed(3)
-    torch.save({"model": folder.build(settings, folder.tokenizer(place)).state_dict()}, place / "model.pth")
+    torch.save({"model": folder.build(settings, folder.open_tokenizer(place)).state_dict()}, place / "model.pth")
     settings.save_json(str(place / "config.json"))
 
 

@@ -87,7 +87,7 @@ def main() -> None:
             raise UserError(f"{folder} has no recording left for a reference; give a lower --tested.")
         known[name] = similarity.reference_embedding([encoder.embed(s, codec.SAMPLE_RATE) for _, s in rest[:10]])
         joined = np.concatenate([sound for _, sound in rest])[:REFERENCE]
-        speaker = voice.model.listen([joined])
+        speaker = voice.model.compute_speaker([joined])
         texts, own = [text for text, _ in tested], [sound for _, sound in tested]
         speech: Any = voice.model
         codes = [codec.encode(speech.dvae, sound, speech.mel_stats) for sound in own]

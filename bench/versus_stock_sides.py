@@ -164,7 +164,7 @@ def encode_cost(job: Job) -> Row:
     It does not if data/codes was made with another model's vocabulary or DVAE. Then the mel CEs here mean nothing.
     """
     codes, model = Codes(Path(job["codes"])), Path(job["model"])
-    words, (dvae, mel_stats) = folder.tokenizer(model), folder.open_dvae(model)
+    words, (dvae, mel_stats) = folder.open_tokenizer(model), folder.open_dvae(model)
     some = np.linspace(0, len(codes) - 1, min(ENCODED, len(codes)) + 1).astype(int)
     seconds, same = [], []
     for i in some:
@@ -224,7 +224,7 @@ def stock_trainer(job: Job, phase: Phase):
     torchaudio.load = read_sound
     model = Path(job["model"])
     gpt_trainer.DiscreteVAE = lambda **_: folder.open_dvae(model)[0]  # the stock sizes fit only one model
-    known = folder.config(model)
+    known = folder.open_config(model)
     sizes = {field.name: getattr(known.model_args, field.name) for field in fields(known.model_args)}
     files = {"tokenizer_file": "vocab.json", "mel_norm_file": "mel_stats.pth", "dvae_checkpoint": "dvae.pth"}
     files = {name: str(model / file) for name, file in files.items()}
@@ -239,7 +239,9 @@ def stock_trainer(job: Job, phase: Phase):
     )  # fmt: skip
     trainer = gpt_trainer.GPTTrainer(config)
     # Its own `xtts_checkpoint` is not used, because it may rewrite the file that it reads.
-    trainer.xtts.load_state_dict(folder.xtts_names(folder.state(folder.weights_file(model))), strict=True)
+    trainer.xtts.load_state_dict(
+        folder.select_xtts_weights(folder.load_weights(folder.weights_file(model))), strict=True
+    )
     return trainer
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes
 from voicetune.xtts.batch import Batch
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import FRAMES_PER_CODE, LATENTS
+from voicetune.xtts.gpt_rows import FRAMES_PER_CODE, LATENTS
 
 HEAD = 0
 MARKS = ".,?!'-:;"

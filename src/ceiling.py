@@ -32,7 +32,7 @@ def main() -> None:
         said, rate = takes.read(SPOKEN / row, codes)
         own, measures = voice.model.own_encoder(), settings.evaluate.measures
         ears = hearing.ears_for(own, codes, clips, said, settings.asr, settings.device, measures)
-        facts = hearing.floor(ears, said) if row == "recordings" else {"vocoder": voice.model.vocoder}
+        facts = hearing.floor(ears, said) if row == "recordings" else speaking.describe_codec(voice)
         hearing.write(OUT / row, hearing.measure(ears, said, rate), facts)
         print(f"{row}: {hearing.summary(OUT / row)}")
 

@@ -58,8 +58,8 @@ def main() -> None:
     for a, b in PAIRS:
         for name in BOUNDED:
             if name in (pair := changes[f"{a}_{b}"]):
-                told = sentence(a, b, PRINTED[name].label, pair[name])
-                terminal.console.print(told, soft_wrap=True, markup=False, highlight=False)
+                line = sentence(a, b, PRINTED[name].label, pair[name])
+                terminal.console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def voice(model: str, points: Figures) -> Figures:
@@ -89,7 +89,7 @@ def overview(figures: Mapping[str, Figures]) -> Table:
     for name, figure in PRINTED.items():
         interval = "\n\\[95 %]" if name in BOUNDED else ""
         shown.add_column((figure.title or figure.label) + interval, justify="right", no_wrap=True)
-    by_base = figures["codec"].get("vocoder") == "hifigan"
+    by_base = figures["codec"].get("voiced_by_base")
     for row in (*MODELS, *CEILING):
         label = "codec\n(by base)" if row == "codec" and by_base else LABELS[row]
         shown.add_row(label, *(_cell(figures[row], figure) for figure in PRINTED.values()))

@@ -79,7 +79,7 @@ def dataset(tmp_path_factory, bundle_base) -> Path:
     data = tmp_path_factory.mktemp("data")
     clips = [_record(data / "clips", i, text) for i, text in enumerate(TEXTS)]
     clip.write(data / "clips" / "clips.csv", clips)
-    words, (dvae, mel_stats) = folder.tokenizer(bundle_base), folder.open_dvae(bundle_base)
+    words, (dvae, mel_stats) = folder.open_tokenizer(bundle_base), folder.open_dvae(bundle_base)
     codes.save(data / "codes", clips, encoding.encode_clips(clips, data / "clips", words, dvae, mel_stats))
     return data
 
@@ -110,7 +110,7 @@ def small_base(bundle_base, tmp_path_factory) -> Path:
     shutil.copytree(bundle_base, out, ignore=shutil.ignore_patterns("model.pth"))
     settings = origins.tiny_config(layers=2, width=64, heads=2, num_tokens=1024, languages=["en", "hu"])
     torch.manual_seed(3)
-    model = folder.build(settings, folder.tokenizer(out))
+    model = folder.build(settings, folder.open_tokenizer(out))
     torch.save({"model": model.state_dict()}, out / "model.pth")
     settings.save_json(str(out / "config.json"))
     return out

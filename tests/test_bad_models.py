@@ -154,7 +154,7 @@ def hostile(name: str, how: str) -> Spoil:
         elif how.startswith("beside a configuration"):
             # for a file with a configuration object, `tensors` tries again and allows more classes
             with stock_module._legacy_safe_globals():
-                place.save(name, {"config": folder.config(place.model), "model": Payload()})
+                place.save(name, {"config": folder.open_config(place.model), "model": Payload()})
         else:
             place.save(name, Payload())
 
@@ -747,7 +747,7 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
 
 
 def test_a_card_escapes_html_and_quotes():
-    said = export.card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
+    said = export.make_card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
     assert "<script>" not in said
     assert "<b>" not in said
     line = next(line for line in said.splitlines() if line.startswith("tts.tts_to_file("))

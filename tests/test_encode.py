@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 from voicetune.data import clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
-from voicetune.xtts import spelling, text
+from voicetune.text import spelling
+from voicetune.xtts import text
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))

@@ -63,7 +63,7 @@ def test_prepare_keeps_every_clip_and_names_the_one_that_is_too_long(repository)
 
 def test_every_text_passes_the_tokenizer(repository, words):
     clips = clip.read(repository / "data/clips/clips.csv")
-    assert [fault for c in clips if (fault := encoding.faults(c, words))] == []
+    assert [fault for c in clips if (fault := encoding.find_fault(c, words))] == []
     assert max(len(c.text) for c in clips) <= CHARACTERS["hu"]
 
 

@@ -24,10 +24,11 @@ from voicetune.measures.readings import nearest, normalise
 from voicetune.model import Recipe
 from voicetune.params.data import Prepare
 from voicetune.speech.parts import split_text
-from voicetune.xtts import encoding, numerals, rows
+from voicetune.text import numerals
+from voicetune.text.spelling import romanise, spell_out
+from voicetune.xtts import encoding, gpt_rows
 from voicetune.xtts.batch import Tokens
 from voicetune.xtts.limits import CHARACTERS
-from voicetune.xtts.spelling import romanise, spell_out
 from voicetune.xtts.text import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,7 @@ def test_every_line_becomes_tokens_and_unknown_characters_are_reported(language,
         missing = words.unknown_characters(line, language)
         tokens = words.encode(line, language)
         assert (unknown in tokens) == bool(missing), line
-        fault = encoding.faults(clip, words)
+        fault = encoding.find_fault(clip, words)
         assert (fault is not None) >= bool(missing)
         if language in ("hu", "ko", "hi"):
             assert f"'[{language}]'" in fault
@@ -136,7 +137,7 @@ REFUSED = {"hu": 30, "ko": 30, "hi": 30, "es": 1}
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_encode_refuses_only_the_expected_number_of_lines(language, words):
     clips = [Clip("c", "c.flac", line, language, "s", "s", 1.0, "train") for line in LINES[language]]
-    refused = [fault for fault in (encoding.faults(clip, words) for clip in clips) if fault]
+    refused = [fault for fault in (encoding.find_fault(clip, words) for clip in clips) if fault]
     assert (len(clips), len(refused)) == (30, REFUSED.get(language, 0))
 
 
@@ -149,14 +150,14 @@ def test_a_batch_holds_every_token_of_a_line(language, words, tmp_path):
     mel = np.zeros((8, 80), np.float16)
     codes.save(tmp_path, clips, [codes.Encoded(t, s, mel) for t, s in zip(tokens, sound, strict=True)])
     start, stop = words.special("[START]"), words.special("[STOP]")
-    drawn = rows.given(np.arange(len(lines)), np.zeros((len(lines), 80, 8), np.float32))
-    batch = rows.assemble(codes.Codes(tmp_path), drawn, Recipe(), Tokens(start, stop, 1024, 1025))
+    drawn = gpt_rows.condition_on(np.arange(len(lines)), np.zeros((len(lines), 80, 8), np.float32))
+    batch = gpt_rows.assemble(codes.Codes(tmp_path), drawn, Recipe(), Tokens(start, stop, 1024, 1025))
     assert batch.text.min() >= 0
     assert batch.text.max() < len(words)
     assert (words.special("[UNK]") in batch.text) == (language in ("hu", "ko", "hi"))
     fed = torch.cat([batch.text, batch.codes], 1)  # row_index points into this, after the latents
     for i, line in enumerate(tokens):
-        row = fed[i][batch.row_index[i][rows.LATENTS :] - rows.LATENTS]
+        row = fed[i][batch.row_index[i][gpt_rows.LATENTS :] - gpt_rows.LATENTS]
         assert row[: line.size + sound[i].size + 3].tolist() == [start, *line, stop, 1024, *sound[i]]
         assert batch.text_targets[batch.text_clips == i].tolist() == [*line, stop]
 

@@ -12,7 +12,7 @@ from voicetune.errors import UserError
 from voicetune.training import memory, optimization
 from voicetune.xtts.batch import Batch
 from voicetune.xtts.gpt import TrainingLoss, set_dropout
-from voicetune.xtts.rows import assemble, draw
+from voicetune.xtts.gpt_rows import assemble, draw
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -51,6 +51,22 @@ def test_a_new_measure_is_one_file(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_file_without_a_measure_is_one_sentence(tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "src/voicetune/measures/catalogue/loudness.py").write_text("figures = ()\n")
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    for command in (["-m", "voicetune", "check"], ["src/compare.py"]):
+        done = subprocess.run(
+            [sys.executable, *command], env={**os.environ, "PYTHONPATH": "src"}, cwd=tmp_path,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr == (
+            "error: src/voicetune/measures/catalogue/loudness.py has no `MEASURE = Measure(...)`; write it as"
+            " docs/extending.md shows, or move the file out of this folder.\n"
+        )
+
+
 def walk(place: str) -> None:
     """What the test runs with the copy: parameters, takes, tables, intervals, comparison, verdict, report, choosing."""
     root = made_up.results(Path(place))

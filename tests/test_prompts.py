@@ -43,7 +43,9 @@ def test_every_transcript_becomes_tokens(prompts):
     language, texts, _ = prompts
     words = Tokenizer(VOCAB)
     clips = [Clip(name, "", text, language, "s", "s", 1.0, "train") for name, text in texts.items()]
-    assert [fault for clip in clips if (fault := encoding.faults(clip, words)) and " text tokens" not in fault] == []
+    assert [
+        fault for clip in clips if (fault := encoding.find_fault(clip, words)) and " text tokens" not in fault
+    ] == []
 
 
 def test_most_recordings_pass_prepare(prompts, tmp_path):

@@ -63,7 +63,7 @@ def write_params(**changes) -> None:
 
 
 def said_of(path: Path) -> dict:
-    return json.loads((path / folder.OURS).read_text(encoding="utf-8"))
+    return json.loads((path / folder.FACTS).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_published_folder_is_the_model_with_its_decoding_settings(repository
     publish.main()
     source = Path("models/phase2")
     published, model = bytes_of(VOICE), bytes_of(source)
-    assert published.pop(folder.OURS) != model.pop(folder.OURS)
+    assert published.pop(folder.FACTS) != model.pop(folder.FACTS)
     assert published.pop(folder.SPEAKERS) != model.pop(folder.SPEAKERS)
     assert published == model
     assert bytes_of(VOICE)[folder.SPEAKERS] == bytes_of(Path("data/spoken/phase2"))[folder.SPEAKERS]
@@ -147,7 +147,7 @@ def test_another_temperature_changes_only_voicetune_json(repository):
     write_params(decoding={**DECODING, "temperature": 0.2})
     publish.main()
     after = bytes_of(VOICE)
-    assert {name for name in before | after if before.get(name) != after.get(name)} == {folder.OURS}
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {folder.FACTS}
     said["decoding"]["temperature"] = 0.2
     assert said_of(VOICE) == said
 
@@ -173,7 +173,7 @@ def test_say_uses_the_decoding_of_the_folder_unless_options_override_it(reposito
 
 def test_say_uses_the_language_of_the_folder(repository, asked):
     publish.main()
-    (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
+    (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
     say()
     assert asked[0][0][0].language == "hu"
 
@@ -204,7 +204,7 @@ def test_a_folder_without_decoding_outside_a_repository_is_one_sentence(reposito
 def test_a_stock_folder_uses_the_decoding_of_its_config_json(repository, asked):
     """Its config.json gives the decoding settings. Those of params.yaml were not measured with it."""
     stock = Path(shutil.copytree("models/base", "stock"))
-    (stock / folder.OURS).unlink()
+    (stock / folder.FACTS).unlink()
     settings = json.loads((stock / "config.json").read_text())
     settings |= {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5.0}
     (stock / "config.json").write_text(json.dumps(settings))
@@ -216,14 +216,14 @@ def test_a_stock_folder_uses_the_decoding_of_its_config_json(repository, asked):
 
 def test_the_card_of_an_export_names_the_folders_language(repository):
     publish.main()
-    (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
+    (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
     export.export(VOICE, Path("anna"), None)
     assert 'language="hu"' in Path("anna/README.md").read_text()
 
 
 def test_a_folder_with_wrong_decoding_is_one_sentence(repository, asked):
     publish.main()
-    (VOICE / folder.OURS).write_text(json.dumps({**said_of(VOICE), "decoding": {**DECODING, "temperature": 9}}))
+    (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "decoding": {**DECODING, "temperature": 9}}))
     wanted = r"voicetune\.json: 'temperature' is 9, but should be: .* 2; take the file that belongs to the model\.$"
     with pytest.raises(UserError, match=wanted):
         say()

@@ -35,11 +35,11 @@ def with_toy(tmp_path) -> Path:
     place = tmp_path / "src/voicetune/data/readers"
     (place / "texts.py").write_text(TOY)
     table = (place / "__init__.py").read_text()
-    imports, line = "import espeak, kaldi, ljspeech\n", "    kaldi.KaldiSource: kaldi.read,\n"
+    imports, line = "import espeak, kaldi, ljspeech\n", "        kaldi.KaldiSource: kaldi.read,\n"
     assert imports in table
     assert line in table
     table = table.replace(imports, "import espeak, kaldi, ljspeech, texts\n")
-    (place / "__init__.py").write_text(table.replace(line, line + "    texts.TextsSource: texts.read,\n"))
+    (place / "__init__.py").write_text(table.replace(line, line + "        texts.TextsSource: texts.read,\n"))
     folder = tmp_path / "data/raw/anna"
     folder.mkdir(parents=True)
     for number in range(6):
@@ -87,6 +87,26 @@ def test_a_reader_that_finds_nothing_or_an_id_twice(with_toy):
     assert done.stderr == "error: the source 'anna' makes two clips 'anna-0'; rename one of the recordings.\n"
 
 
+@pytest.mark.parametrize(
+    ("removed", "wanted"),
+    [
+        ('reader: Literal["texts"]', "src/voicetune/data/readers/texts.py: TextsSource has no `reader: Literal[...]`"),
+        ("def read(", "src/voicetune/data/readers/texts.py has no `read`"),
+        ("class TextsSource(", "src/voicetune/data/readers/texts.py has no `TextsSource`"),
+    ],
+)
+def test_a_reader_that_lacks_something_is_one_sentence(with_toy, removed, wanted):
+    given = {"class TextsSource(": "class Other(", "def read(": "def other("}.get(removed, "")
+    text = TOY.replace(removed, given).replace("source: TextsSource", "source")
+    (with_toy / "src/voicetune/data/readers/texts.py").write_text(text)
+    write_params(with_toy, [{**TOY_SOURCE, "ending": ".wav"}])
+    for command in (["-m", "voicetune", "check"], ["src/prepare.py"]):
+        done = python(with_toy, *command)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {wanted}; write it as docs/extending.md shows, or take the reader out")
+        assert done.stderr.count("\n") == 1
+
+
 def test_dvc_sees_the_code_of_a_new_reader(with_toy):
     code = "from voicetune import closure; print(*closure.files('prepare'))"
     assert "src/voicetune/data/readers/texts.py" in python(with_toy, "-c", code).stdout.split()
@@ -132,13 +152,13 @@ def test_a_folder_with_segments(tmp_path):
 
 def test_a_folder_without_segments(tmp_path):
     folder = tmp_path / "train"
-    source = kaldi(folder, wav_scp="a a.wav\nb sub/b.mp3\n", text="b Two.\na One.\n")
+    source = kaldi(folder, wav_scp="a sub/../a.wav\nb sub/b.mp3\n", text="b Two.\na One.\n")
     (folder / "sub").mkdir()
     (folder / "sub/b.mp3").touch()
     (folder / "a.wav").touch()
     assert [(u.id, u.text, u.origin, u.speaker, u.fault) for u in readers.read([source])] == [
         ("k-b", "Two.", Recording(folder / "sub/b.mp3"), "someone", ""),
-        ("k-a", "One.", Recording(folder / "a.wav"), "someone", ""),
+        ("k-a", "One.", Recording(folder / "sub/../a.wav"), "someone", ""),
     ]
 
 
@@ -229,7 +249,7 @@ def test_bad_clips_are_left_out_and_the_good_ones_are_made(tmp_path, monkeypatch
     with Path("data/clips/left_out.csv").open(encoding="utf-8", newline="") as file:
         reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
     r, lists = folder / "r.wav", "data/raw/talk"
-    outside = f"is not in {folder}; put it there, and write in wav.scp its path from there"
+    outside = f"is not in {folder}; put it there, and name it by its path from there"
     assert reasons == {
         "k-backwards": f"bad segment: the segment of {r} from 3 to 2 s ends before it begins; correct its times.",
         "k-nothing": f"bad segment: the segment of {r} from 3 to 3 s has no length; correct its times.",

@@ -111,10 +111,10 @@ def test_the_estimated_size_of_a_state_is_right(tmp_path, bundle_base):
     from voicetune.xtts import folder, layout
 
     weights = bundle_base / "model.pth"
-    gpt = sum(value.nbytes for name, value in folder.state(weights).items() if name.startswith("gpt."))
+    gpt = sum(value.nbytes for name, value in folder.load_weights(weights).items() if name.startswith("gpt."))
     found = readiness.state_bytes(layout.count_bytes(bundle_base)[1], params(tmp_path).train_phase1)
     assert found == pytest.approx(4 * gpt, rel=0.1)
-    assert torch.float32 == next(v.dtype for n, v in folder.state(weights).items() if n.startswith("gpt."))
+    assert torch.float32 == next(v.dtype for n, v in folder.load_weights(weights).items() if n.startswith("gpt."))
 
 
 def test_dvcs_copies_count_only_if_its_cache_copies(large):

@@ -14,7 +14,7 @@ from voicetune.speech import conditioning, references
 from voicetune.xtts import folder, losses
 from voicetune.xtts.batch import Tokens
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import assemble, given
+from voicetune.xtts.gpt_rows import assemble, condition_on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,9 +30,9 @@ def codes(dataset) -> Codes:
 
 
 def test_candidates_are_distinct_sets_of_training_clips(codes):
-    tried = references.candidates(codes, SPEAKER)
-    assert tried[0] == conditioning.longest(codes, SPEAKER), "the longest clips come first"
-    assert tried == references.candidates(codes, SPEAKER)
+    tried = references.list_candidates(codes, SPEAKER)
+    assert tried[0] == conditioning.choose_longest(codes, SPEAKER), "the longest clips come first"
+    assert tried == references.list_candidates(codes, SPEAKER)
     assert len({tuple(sorted(one)) for one in tried}) == len(tried) >= 3
     assert {i for one in tried for i in one} <= set(codes.training.tolist())
 
@@ -40,7 +40,7 @@ def test_candidates_are_distinct_sets_of_training_clips(codes):
 def test_the_mel_ce_equals_the_training_loss_with_the_same_latents(model, codes):
     some, xtts = codes.validation, model.xtts
     mel = codes.mel(0)[:80].T[None].astype(np.float32)
-    batch = assemble(codes, given(some, np.repeat(mel, len(some), 0)), Recipe(), Tokens.of(xtts.gpt))
+    batch = assemble(codes, condition_on(some, np.repeat(mel, len(some), 0)), Recipe(), Tokens.of(xtts.gpt))
     with torch.no_grad():
         known = xtts.gpt.get_style_emb(torch.from_numpy(mel)).transpose(1, 2)
         expected = float(TrainingLoss(xtts.gpt).eval()(batch)[1].mean())
@@ -50,7 +50,7 @@ def test_the_mel_ce_equals_the_training_loss_with_the_same_latents(model, codes)
 
 
 def test_the_reference_with_the_lowest_validation_mel_ce_is_chosen(model, codes, dataset, monkeypatch):
-    tried, judged = references.candidates(codes, SPEAKER), []
+    tried, judged = references.list_candidates(codes, SPEAKER), []
 
     def of(better: int, by: float):
         found = iter([2.0 - by * (n == better) for n in range(len(tried))])
@@ -78,6 +78,6 @@ def test_a_speaker_without_validation_clips_uses_the_longest_clips(model, datase
     found = references.best(model, codes, dataset / "clips", [SPEAKER])
     references.save(tmp_path, folder.SPEAKERS, found)
     assert found[SPEAKER].mel_ce is None
-    longest = [codes.clips[i].id for i in conditioning.longest(codes, SPEAKER)]
+    longest = [codes.clips[i].id for i in conditioning.choose_longest(codes, SPEAKER)]
     assert json.loads((tmp_path / references.FILE).read_text()) == {SPEAKER: {"clips": longest, "mel_ce": None}}
     assert set(torch.load(tmp_path / folder.SPEAKERS, weights_only=True)) == {SPEAKER}

@@ -68,7 +68,7 @@ def test_the_renderer_makes_four_frames_a_code_and_depends_on_the_voice(voice):
 
 
 def test_a_reference_gives_its_statistics_as_the_speaker_embedding(voice, sounds):
-    speaker = voice.model.listen(sounds)
+    speaker = voice.model.compute_speaker(sounds)
     joined = torch.from_numpy(np.concatenate(sounds))[None]
     assert speaker["speaker_embedding"].shape == (1, 512, 1)
     expected = renderer.statistics_of(codec.log_mel(joined)[0])
@@ -78,17 +78,17 @@ def test_a_reference_gives_its_statistics_as_the_speaker_embedding(voice, sounds
 
 def test_codes_become_sound_in_the_speakers_voice(voice, sounds):
     codes = torch.arange(12) * 5
-    one, other = (voice.sound(codes, LINE, voice.model.listen([sound])) for sound in sounds[:2])
+    one, other = (voice.sound(codes, LINE, voice.model.compute_speaker([sound])) for sound in sounds[:2])
     assert one.shape == (12 * 1024,)
     assert np.isfinite(one).all()
     assert not np.array_equal(one, other)
-    assert np.array_equal(one, voice.sound(codes, LINE, voice.model.listen(sounds[:1])))
-    faster = voice.sound(codes, Line("Good evening.", "en", speed=2.0), voice.model.listen(sounds[:1]))
+    assert np.array_equal(one, voice.sound(codes, LINE, voice.model.compute_speaker(sounds[:1])))
+    faster = voice.sound(codes, Line("Good evening.", "en", speed=2.0), voice.model.compute_speaker(sounds[:1]))
     assert faster.size == 12 * 512
 
 
 def test_codes_that_the_codebook_lacks_are_left_out(voice, sounds):
-    speaker = voice.model.listen(sounds[:1])
+    speaker = voice.model.compute_speaker(sounds[:1])
     known = voice.model.dvae.codebook.n_embed
     assert voice.sound(torch.tensor([known, known + 1]), LINE, speaker).size == 0
     assert voice.sound(torch.tensor([3, known, 4]), LINE, speaker).size == 2048
@@ -177,7 +177,7 @@ def test_the_bundle_makes_a_folder_that_resynthesizes_a_sound(tmp_path, sounds):
     origins.unfold("tiny", tmp_path / "base", BUNDLE)
     voice = Voice(tmp_path / "base")
     assert voice.model.vocoder == "renderer"
-    speaker = voice.model.listen(sounds)
+    speaker = voice.model.compute_speaker(sounds)
     codes = codec.encode(voice.model.dvae, sounds[0], voice.model.mel_stats)
     again = codec.encode(voice.model.dvae, voice.sound(codes, LINE, speaker), voice.model.mel_stats)
     mel, other = (codec.log_mel(torch.from_numpy(s)[None])[0] for s in (sounds[0], voice.sound(codes, LINE, speaker)))

@@ -181,7 +181,7 @@ def test_references_and_speaker_embeddings_come_from_training_clips(garbled):
     def heard(side: str) -> tuple[list[np.ndarray], np.ndarray]:
         data, codes = garbled[side], Codes(garbled[side] / "codes")
         similar = Similar(Material(codes, data / "clips", [codes.clips[12]]))
-        return conditioning.recordings(codes, data / "clips", "quizmaster"), similar.voices["secs"]["quizmaster"]
+        return conditioning.read_longest(codes, data / "clips", "quizmaster"), similar.voices["secs"]["quizmaster"]
 
     (clips, embedded), *others = (heard(side) for side in ("", VALIDATION, TEST))
     for again, voice_again in others:
@@ -200,7 +200,7 @@ def test_stages_speak_and_ceiling_use_exactly_the_test_sentences(dataset, tmp_pa
         (tmp_path / "data" / name).symlink_to(dataset / name)
     codes = Codes(dataset / "codes")
     wanted = [codes.clips[i].id for i in codes.test]
-    model = SimpleNamespace(vocoder="griffin_lim", own_encoder=lambda: None)
+    model = SimpleNamespace(vocoder="griffin_lim", voices_latents=False, own_encoder=lambda: None)
     speaker = SimpleNamespace(model=model, rate=22050, codec_rate=22050)
     monkeypatch.setattr(voice, "Voice", lambda *_: speaker)
     monkeypatch.setattr(references, "best", lambda *_: {})

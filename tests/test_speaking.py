@@ -48,7 +48,7 @@ def voice(bundle_base) -> Voice:
 def speaker(voice, dataset):
     """Two speakers, each conditioned on one clip."""
     clips = sorted((dataset / "clips").glob("*.flac"))
-    return [voice.model.listen([soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
+    return [voice.model.compute_speaker([soundfile.read(clip, dtype="float32")[0]]) for clip in clips[2:4]]
 
 
 # Parts of a text

@@ -32,7 +32,7 @@ def run(bundle_base, tmp_path_factory) -> Path:
     top = tmp_path_factory.mktemp("training")
     files = top / "XTTS_v2.0_original_model_files"
     shutil.copytree(bundle_base, files)
-    known = folder.config(bundle_base).model_args.to_dict()
+    known = folder.open_config(bundle_base).model_args.to_dict()
     args = GPTArgs(
         **known
         | {
@@ -43,7 +43,7 @@ def run(bundle_base, tmp_path_factory) -> Path:
         }
     )
     config = GPTTrainerConfig(model_args=args, audio=XttsAudioConfig(sample_rate=22050, output_sample_rate=24000))
-    sizes = codec.sizes_of(folder.state(bundle_base / "dvae.pth"))
+    sizes = codec.sizes_of(folder.load_weights(bundle_base / "dvae.pth"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gpt_trainer, "DiscreteVAE", lambda **_: codec.build_dvae(**sizes))
         model = GPTTrainer(config)
@@ -72,7 +72,7 @@ def check(out: Path, bundle_base: Path, trained: bool = True) -> None:
     client = Xtts(config)
     client.load_checkpoint(config, checkpoint_dir=str(out), strict=True)
     assert sha256(out / "model.pth") == before
-    base = folder.state(bundle_base / "model.pth")
+    base = folder.load_weights(bundle_base / "model.pth")
     assert torch.equal(client.gpt.mel_head.bias, base["gpt.mel_head.bias"] + (1.0 if trained else 0.0))
     assert torch.equal(client.gpt.mel_head.weight, base["gpt.mel_head.weight"])
     dvae, stats = folder.open_dvae(out)
@@ -108,7 +108,7 @@ def test_without_best_model_pth_the_best_checkpoint_of_the_highest_step_is_used(
                    moved / f"best_model_{step}.pth")  # fmt: skip
     shutil.copyfile(run / "checkpoint_1500.pth", moved / "checkpoint_1500.pth")
     out = unfold(moved, tmp_path / "out")
-    assert folder.state(out / "model.pth")["gpt.mel_head.bias"][0] == 1000.0
+    assert folder.load_weights(out / "model.pth")["gpt.mel_head.bias"][0] == 1000.0
 
 
 def test_a_checkpoint_without_its_training_files_needs_only_vocab_json(run, bundle_base, tmp_path):
@@ -152,7 +152,7 @@ def test_a_checkpoint_with_a_configuration_object_is_a_base(bundle_base, tmp_pat
     source = Path(shutil.copytree(bundle_base, tmp_path / "source"))
     state = folder.load(source / "model.pth")
     with stock_module._legacy_safe_globals():
-        torch.save({"config": folder.config(source), **state}, source / "model.pth")
+        torch.save({"config": folder.open_config(source), **state}, source / "model.pth")
     check(unfold(source, tmp_path / "out"), bundle_base, trained=False)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import importlib
 import importlib.util
 import json
 import sys
@@ -28,13 +29,13 @@ import synthesize
 import train
 from voicetune import __main__ as command_line
 from voicetune import closure, families, readiness
+from voicetune import model as protocols
 from voicetune.errors import UserError
 from voicetune.params.models import MODELS
 from voicetune.training import agent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SRC = ROOT / "src"
-SPELLING = {"spelling", "signs", "numerals"}
 
 
 def parameters() -> str:
@@ -101,6 +102,10 @@ def test_every_model_hums_the_test_sentences(project):
         assert all(row["mos"] for row in rows if row["take"] == "0")
 
 
+def test_the_codec_row_says_how_it_was_voiced(project):
+    assert json.loads((project / "metrics/evaluate/codec/facts.json").read_text()) == {"vocoder": "tone"}
+
+
 def test_what_is_published_speaks_from_the_command_line(project):
     known = json.loads((project / "models/voice/voicetune.json").read_text())
     assert (known["published"], known["vocoder"], known["language"]) == ("phase2", "tone", "en")
@@ -137,17 +142,22 @@ def imports(path: Path) -> set[str]:
 
 
 def test_nothing_outside_its_folder_imports_xtts():
-    """Except measures/readings.py, which spells texts out to compare them, in the same way whichever model speaks."""
     outside = [path for path in SRC.rglob("*.py") if SRC / "voicetune/xtts" not in path.parents]
     assert len(outside) > 80
-    found = {
-        (path.name, name)
-        for path in outside
-        for name in imports(path)
-        if name.split(".")[0] == "TTS" or name.startswith("voicetune.xtts")
+    assert not {path.name for path in outside for name in imports(path) if name.startswith("voicetune.xtts")}
+
+
+def test_only_xtts_and_the_spelling_of_texts_import_the_package_tts():
+    """The spelling uses the cleaning of the stock tokenizer as a library. It imports no model."""
+    allowed = SRC / "voicetune/xtts", SRC / "voicetune/text"
+    files = {path: imports(path) for path in SRC.rglob("*.py")}
+    users = [path for path, names in files.items() if any(name.split(".")[0] == "TTS" for name in names)]
+    assert {path.parent for path in users} == set(allowed)
+    below = {
+        name for path in files if path.parent == allowed[1] for name in files[path] if name.startswith("voicetune")
     }
-    assert {path for path, _ in found} == {"readings.py"}
-    assert {name.split(".")[2] for _, name in found} <= SPELLING
+    assert below
+    assert all(name.startswith(("voicetune.text", "voicetune.errors")) for name in below)
 
 
 def test_no_family_imports_what_uses_it():
@@ -160,6 +170,28 @@ def test_no_family_imports_what_uses_it():
 def test_every_family_has_every_part():
     for family in families.TABLE.values():
         assert all(importlib.util.find_spec(f"{family.package}.{part}") for part in families.PARTS)
+
+
+def test_a_package_of_a_model_that_lacks_something_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(families, "TABLE", {"half": families.Family("half_model")})
+    with pytest.raises(UserError, match=r"^the model package half_model has no module `limits`; write it as docs/"):
+        families.limits()
+    (tmp_path / "half_model").mkdir()
+    (tmp_path / "half_model/limits.py").write_text("WORDS = {}\n")
+    importlib.invalidate_caches()
+    with pytest.raises(UserError, match=r"half_model/limits\.py has no `CHARACTERS`; write it as docs/extending"):
+        families.limits()
+    (tmp_path / "half_model/hub.py").write_text("import no_such_library\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        families.hub()
+
+
+def test_the_table_of_parts_has_what_the_protocols_have():
+    for part, needed in families.PARTS.items():
+        protocol = getattr(protocols, part.capitalize())
+        names = {*protocol.__annotations__, *(name for name in vars(protocol) if not name.startswith("_"))}
+        assert names == set(needed), part
 
 
 def test_a_stage_depends_on_the_parts_of_a_model_that_it_opens(tmp_path):

@@ -585,6 +585,22 @@ def test_a_state_that_other_code_wrote_is_not_resumed(small_base, dataset, tmp_p
     assert len(list((tmp_path / "state").iterdir())) == 1, "the state of the other code is kept"
 
 
+@pytest.mark.parametrize("part", ["weights", "ended"])
+def test_a_state_of_another_version_is_one_sentence(made_up, tmp_path, monkeypatch, part):
+    settings = phase_with(max_steps=2, batch_size=4, eval_every=1)
+    train(made_up, settings, tmp_path / "state")
+    whole = State.read
+
+    def without(state: State, step: int) -> dict:
+        saved = whole(state, step)
+        (saved if part in saved else saved["run"]).pop(part)
+        return saved
+
+    monkeypatch.setattr(State, "read", without)
+    with pytest.raises(UserError, match=r"/state has a state that another version of voicetune wrote; remove this fol"):
+        train(made_up, settings, tmp_path / "state")
+
+
 def bytes_of(path: Path) -> dict[str, str]:
     """SHA-256 of each file of a model folder."""
     return {file.name: files.sha256(file) for file in path.iterdir()}
@@ -628,7 +644,7 @@ def test_the_state_is_removed_at_the_end(published):
 
 def test_the_stock_client_loads_the_best_model_strictly(published, tmp_path):
     path = Path(shutil.copytree(published[0], tmp_path / "copy"))
-    config = folder.config(path)
+    config = folder.open_config(path)
     client = Xtts(config)
     client.load_checkpoint(config, checkpoint_path=str(path / "best_model.pth"), strict=True)
     assert client.speaker_manager.speaker_names == [SPEAKER]
@@ -666,7 +682,7 @@ def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_pa
     run_phase(small_base, dataset, tmp_path / "out", curve, **low)
     assert kept
     assert all(".lora_" in name for name in kept)
-    ours, parents = (folder.state(folder.weights_file(f)) for f in (tmp_path / "out", small_base))
+    ours, parents = (folder.load_weights(folder.weights_file(f)) for f in (tmp_path / "out", small_base))
     assert ours.keys() == parents.keys()
     changed = {name for name, value in ours.items() if not torch.equal(value, parents[name])}
     assert changed == {n for n in parents if re.fullmatch(r"gpt\.gpt\.h\.\d\.(attn|mlp)\.c_(attn|proj|fc)\.weight", n)}

@@ -27,16 +27,17 @@ from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
 from voicetune.errors import UserError
+from voicetune.measures.speaking import describe_codec
 from voicetune.model import Recipe
 from voicetune.params.decoding import Decoding
-from voicetune.speech.conditioning import recordings
+from voicetune.speech.conditioning import read_longest
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, encoding, export, folder, origins
 from voicetune.xtts.batch import Tokens
-from voicetune.xtts.conditioning import listen
+from voicetune.xtts.conditioning import compute_speaker
 from voicetune.xtts.decode import decode
 from voicetune.xtts.gpt import TrainingLoss, set_dropout
-from voicetune.xtts.rows import assemble, draw, given
+from voicetune.xtts.gpt_rows import assemble, condition_on, draw
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -106,7 +107,7 @@ def stock_losses(gpt, codes: Codes, clips: np.ndarray) -> tuple[torch.Tensor, to
 
 
 def our_losses(loss, codes, clips, tokens, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    text, mel = loss(assemble(codes, given(clips, references_of(codes, clips)), recipe, tokens))
+    text, mel = loss(assemble(codes, condition_on(clips, references_of(codes, clips)), recipe, tokens))
     return text.mean(), mel.mean()
 
 
@@ -149,11 +150,11 @@ def test_another_convention_changes_the_loss(xtts, loss, codes, uneven, tokens):
 
 @pytest.mark.parametrize("recipe", [Recipe(), STOCK], ids=["ours", "stock"])
 def test_a_clip_has_the_same_loss_alone_and_in_a_batch(loss, codes, uneven, tokens, recipe):
-    together = assemble(codes, given(uneven, references_of(codes, uneven)), recipe, tokens)
+    together = assemble(codes, condition_on(uneven, references_of(codes, uneven)), recipe, tokens)
     with torch.no_grad():
         text, mel = loss(together)
         for i, one in enumerate(uneven):
-            alone = assemble(codes, given(np.array([one]), references_of(codes, [one])), recipe, tokens)
+            alone = assemble(codes, condition_on(np.array([one]), references_of(codes, [one])), recipe, tokens)
             text_alone, mel_alone = loss(alone)
             torch.testing.assert_close(text[together.text_clips == i], text_alone, rtol=0, atol=1e-5)
             torch.testing.assert_close(mel[together.mel_clips == i], mel_alone, rtol=0, atol=1e-5)
@@ -163,7 +164,7 @@ def test_a_clip_has_the_same_loss_alone_and_in_a_batch(loss, codes, uneven, toke
 
 def test_the_conditioning_of_the_tiny_base_gets_gradients(loss, codes, uneven, tokens):
     """The perceiver of an earlier base had overflowed: its latents were 0, and no gradient could change them."""
-    _, mel = loss(assemble(codes, given(uneven, references_of(codes, uneven)), Recipe(), tokens))
+    _, mel = loss(assemble(codes, condition_on(uneven, references_of(codes, uneven)), Recipe(), tokens))
     loss.zero_grad()
     mel.mean().backward()
     gain = loss.network.conditioning_perceiver.norm.gamma
@@ -191,7 +192,7 @@ def test_dropout_changes_only_the_gpt(xtts, codes, uneven, tokens):
     inside = [part.p for part in gpt.gpt.modules() if isinstance(part, torch.nn.Dropout)]
     assert inside == [0.1] * (1 + 3 * len(gpt.gpt.h))
     loss = TrainingLoss(gpt)
-    batch = assemble(codes, given(uneven, references_of(codes, uneven)), STOCK, tokens)
+    batch = assemble(codes, condition_on(uneven, references_of(codes, uneven)), STOCK, tokens)
     with torch.no_grad():
         assert not torch.equal(loss(batch)[1], loss(batch)[1])
     set_dropout(gpt, 0.0)
@@ -425,16 +426,16 @@ def test_conditioning_mel_equals_that_of_the_stock_client(bundle_base, dataset, 
 
 
 def test_unknown_characters_are_reported_with_clip_and_character(bundle_base, dataset):
-    words = folder.tokenizer(bundle_base)
+    words = folder.open_tokenizer(bundle_base)
     good = clip.read(dataset / "clips" / "clips.csv")[0]
-    assert encoding.faults(good, words) is None
-    assert encoding.faults(replace(good, language="hu", text="Árvíztűrő tükörfúrógép."), words) is None
-    fault = encoding.faults(replace(good, text="Good Ж evening ☃."), words)
+    assert encoding.find_fault(good, words) is None
+    assert encoding.find_fault(replace(good, language="hu", text="Árvíztűrő tükörfúrógép."), words) is None
+    fault = encoding.find_fault(replace(good, text="Good Ж evening ☃."), words)
     assert good.id in fault
     assert "'ж'" in fault
     assert "'☃'" in fault
-    assert "[fr]" in encoding.faults(replace(good, language="fr"), words)
-    assert "more than the 200" in encoding.faults(replace(good, text="zq " * 150), words)
+    assert "[fr]" in encoding.find_fault(replace(good, language="fr"), words)
+    assert "more than the 200" in encoding.find_fault(replace(good, text="zq " * 150), words)
 
 
 def test_decoding_codes_gives_1024_samples_each_and_the_same_bytes(bundle_base, codes):
@@ -487,7 +488,7 @@ def test_the_stock_client_loads_the_base_strictly(bundle_base, tmp_path):
     for name, value in weights.items():
         assert torch.equal(client.gpt.state_dict()[name], value.float()), name
     assert torch.equal(client.mel_stats, folder.load(bundle_base / "mel_stats.pth"))
-    assert client.gpt.number_text_tokens == len(folder.tokenizer(bundle_base))
+    assert client.gpt.number_text_tokens == len(folder.open_tokenizer(bundle_base))
     assert client.speaker_manager.num_speakers == 0
 
 
@@ -602,12 +603,12 @@ def test_the_stock_client_loads_an_exported_folder_and_its_card_has_the_consent(
 @pytest.fixture(scope="module")
 def latents(xtts, codes, dataset) -> torch.Tensor:
     """The conditioning latents of the dataset's speaker: (1, 32, width)."""
-    return listen(xtts, "griffin_lim", recordings(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
+    return compute_speaker(xtts, "griffin_lim", read_longest(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
 
 
 @pytest.fixture(scope="module")
 def texts(bundle_base) -> list[torch.Tensor]:
-    words = folder.tokenizer(bundle_base)
+    words = folder.open_tokenizer(bundle_base)
     return [torch.from_numpy(words.encode(text, "en")).long() for text in TEXTS]
 
 
@@ -683,6 +684,8 @@ def test_the_hifigan_gives_the_waveform_of_the_stock_client(bundle_base, greedy_
         assert float(np.abs(ours - theirs).max()) <= 1e-4
         lengths.add(len(codes) < LIMIT)
     assert lengths == {True, False}
+    assert describe_codec(voice) == {"vocoder": "hifigan", "voiced_by_base": True}
+    assert describe_codec(Voice(bundle_base)) == {"vocoder": "renderer"}
 
 
 def test_sampled_codes_depend_only_on_the_seed_of_their_line(xtts, latents, texts):

@@ -30,7 +30,7 @@ VOICE = Path("models/voice")
 _SHORTEST_REFERENCE = 0.5  # seconds; XTTS's own recipe asks for three to six
 
 
-class Said(reading.Section):
+class CommandLine(reading.Section):
     """Arguments of the command line that params.yaml does not have."""
 
     seed: reading.Seed
@@ -41,7 +41,7 @@ def say(arguments: argparse.Namespace) -> None:
     if (arguments.text is None) == (arguments.script is None):
         raise UserError("give either a text to say or a --script.")
     given = {name: getattr(arguments, name) for name in ("speed", "loudness")}
-    reading.check(Said, {"seed": arguments.seed}, "the command line")
+    reading.check(CommandLine, {"seed": arguments.seed}, "the command line")
     reading.check(Synthesize, {"lines": ["-"], "language": "en", "format": "wav", **given}, "the command line")
     if arguments.script:
         _say_script(arguments)
@@ -68,8 +68,8 @@ def _decoding(arguments: argparse.Namespace, voice: "Voice") -> Decoding:
     """
     given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
     given = {name: value for name, value in given.items() if value is not None}
-    silent = voice.ours and "decoding" not in voice.facts and reading.PATH.is_file()
-    known = whole.load().decoding if silent else voice.decoding()
+    unpublished = voice.has_facts and "decoding" not in voice.facts and reading.PATH.is_file()
+    known = whole.load().decoding if unpublished else voice.decoding()
     return reading.check(Decoding, {**known.model_dump(), **given}, "the command line")
 
 
@@ -122,9 +122,9 @@ def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | 
     """Return a function that finds a speaker by name. Without a name, it returns the voice of --reference, if given."""
     if not arguments.reference:
         return voice.speaker
-    heard = voice.model.listen([_reference(arguments.reference)])
+    given = voice.model.compute_speaker([_reference(arguments.reference)])
     known = (None, arguments.speaker, _name_of(arguments.reference))
-    return lambda name: heard if name in known else voice.speaker(name)
+    return lambda name: given if name in known else voice.speaker(name)
 
 
 def _name_of(path: Path) -> str:
@@ -226,8 +226,8 @@ def explain(arguments: argparse.Namespace) -> None:
     for known, stages in made:
         found = machine.differences(known, here)
         names = ", ".join(sorted(stages))
-        told = "; ".join(found) if found else "made on a machine like this one, so the bytes are the same"
-        print(shown(f"{names}: {told}"))
+        difference = "; ".join(found) if found else "made on a machine like this one, so the bytes are the same"
+        print(shown(f"{names}: {difference}"))
 
 
 def verdict(arguments: argparse.Namespace) -> None:
@@ -258,58 +258,60 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_say(commands)
-    three = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
-    three.add_argument("out", type=Path, help="a folder to be made")
-    three.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
-    three.add_argument("--consent", help="who agreed, when, and to what: one line for the model's README")
-    three.set_defaults(run=export)
-    four = commands.add_parser("states", help="list or remove the states of unfinished trainings")
-    four.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
-    four.set_defaults(run=states)
-    five = commands.add_parser("listen", help="build the blind listening page, or read what its listeners saved")
-    five.add_argument("results", type=Path, nargs="*", metavar="results.json", help="files saved by the page")
-    five.add_argument("--sentences", type=int, default=8, help="how many, each in 3 pairs and 4 ratings (8)")
-    five.add_argument("--no-open", action="store_true", help="do not open the page in the browser")
-    five.set_defaults(run=listening_test)
-    two = commands.add_parser("check", help="check params.yaml")
-    two.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
-    two.set_defaults(run=check)
-    nine = commands.add_parser("ready", help="check and fetch what a run will need (each phase does so by itself)")
-    nine.add_argument("phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from here on ({PHASES[0]})")
-    nine.set_defaults(run=ready)
-    six = commands.add_parser("deps", help="print the files that each stage runs (dvc.yaml lists them)")
-    six.add_argument("--write", action="store_true", help="bring dvc.yaml up to date")
-    six.set_defaults(run=deps)
-    seven = commands.add_parser("explain", help="why results here may differ in their bytes: machine and packages")
-    seven.set_defaults(run=explain)
-    eight = commands.add_parser("space", help="show what takes how much of the disk, or remove what can be had again")
-    eight.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
-    eight.add_argument("--yes", action="store_true", help="do not ask")
-    eight.set_defaults(run=space)
-    nine = commands.add_parser("verdict", help="is the published voice understood, is it the speaker, was it worth it?")
-    nine.set_defaults(run=verdict)
+    command = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
+    command.add_argument("out", type=Path, help="a folder to be made")
+    command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
+    command.add_argument("--consent", help="who agreed, when, and to what: one line for the model's README")
+    command.set_defaults(run=export)
+    command = commands.add_parser("states", help="list or remove the states of unfinished trainings")
+    command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
+    command.set_defaults(run=states)
+    command = commands.add_parser("listen", help="build the blind listening page, or read what its listeners saved")
+    command.add_argument("results", type=Path, nargs="*", metavar="results.json", help="files saved by the page")
+    command.add_argument("--sentences", type=int, default=8, help="how many, each in 3 pairs and 4 ratings (8)")
+    command.add_argument("--no-open", action="store_true", help="do not open the page in the browser")
+    command.set_defaults(run=listening_test)
+    command = commands.add_parser("check", help="check params.yaml")
+    command.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
+    command.set_defaults(run=check)
+    command = commands.add_parser("ready", help="check and fetch what a run will need (each phase does so by itself)")
+    command.add_argument("phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from here on ({PHASES[0]})")
+    command.set_defaults(run=ready)
+    command = commands.add_parser("deps", help="print the files that each stage runs (dvc.yaml lists them)")
+    command.add_argument("--write", action="store_true", help="bring dvc.yaml up to date")
+    command.set_defaults(run=deps)
+    command = commands.add_parser("explain", help="why results here may differ in their bytes: machine and packages")
+    command.set_defaults(run=explain)
+    command = commands.add_parser("space", help="show what takes how much of the disk, or remove what can be had again")
+    command.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.set_defaults(run=space)
+    command = commands.add_parser(
+        "verdict", help="is the published voice understood, is it the speaker, was it worth it?"
+    )
+    command.set_defaults(run=verdict)
     return top
 
 
 def _add_say(commands: "argparse._SubParsersAction") -> None:
-    one = commands.add_parser("say", help="speak a text into a sound file, or a script's lines into a folder")
-    one.add_argument("text", nargs="?")
-    one.add_argument("--script", type=Path, help=".txt, a line each; or .csv or .tsv: text, voice, language, speed")
-    one.add_argument(
+    command = commands.add_parser("say", help="speak a text into a sound file, or a script's lines into a folder")
+    command.add_argument("text", nargs="?")
+    command.add_argument("--script", type=Path, help=".txt, a line each; or .csv or .tsv: text, voice, language, speed")
+    command.add_argument(
         "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
     )
-    one.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
-    one.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
-    one.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
-    one.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    one.add_argument("--language", choices=sorted(LANGUAGES), help="(the one the voice was trained in)")
-    one.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
-    one.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
-    one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
-    one.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
-    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    one.set_defaults(run=say)
+    command.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
+    command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
+    command.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
+    command.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
+    command.add_argument("--language", choices=sorted(LANGUAGES), help="(the one the voice was trained in)")
+    command.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
+    command.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
+    command.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.set_defaults(run=say)
 
 
 def main() -> None:

@@ -59,8 +59,8 @@ def written(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error) if isinstance(error, ValueError) else None
-        raise _NotWritten(out, f"{said or 'the disk is full or fails'}{_free(out)}") from None
+        reason = error.strerror if isinstance(error, OSError) else str(error) if isinstance(error, ValueError) else None
+        raise _NotWritten(out, f"{reason or 'the disk is full or fails'}{_free(out)}") from None
 
 
 def _free(out: Path) -> str:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 import psutil
@@ -15,6 +16,17 @@ from voicetune.errors import UserError, shortened, shown
 
 # Building XTTS's GPT-2 warns of token ids that it does not use. Set this variable yourself to see the warnings.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, UserError):
+        sys.__excepthook__(kind, error, trace)
+        return
+    _print_error(str(error))
+
+
+# A UserError outside `run` comes from an import: a file of a table (measures, readers) lacks what it must define.
+sys.excepthook = _report
 
 
 def run(main: Callable[[], None]) -> None:
@@ -48,8 +60,12 @@ def run(main: Callable[[], None]) -> None:
 
 def _fail(sentence: str) -> NoReturn:
     """Print a sentence on one line and exit with status 1."""
-    print(f"error: {shown(shortened(sentence))}", file=sys.stderr)
+    _print_error(sentence)
     sys.exit(1)
+
+
+def _print_error(sentence: str) -> None:
+    print(f"error: {shown(shortened(sentence))}", file=sys.stderr)
 
 
 def stage_name() -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicetune import files
+from voicetune.errors import UserError
 
 if TYPE_CHECKING:
     from voicetune import model
@@ -32,8 +33,18 @@ USUAL = "xtts"
 """The family of a folder whose config.json is damaged or names no family of the table. It then reports the fault."""
 FACTS = "voicetune.json"
 """The file of a model folder in which voicetune writes what it knows of the model."""
-PARTS = ("limits", "layout", "folder", "origins", "encoding", "training", "speaking", "export", "hub")
-"""The modules of a package, each with a function of the same name below."""
+PARTS = {
+    "limits": ("CHARACTERS",),
+    "layout": ("SPEAKERS", "weights_file", "files", "count_bytes"),
+    "folder": ("read_facts", "usual_decoding", "speakers"),
+    "origins": ("unfold",),
+    "encoding": ("open_encoder",),
+    "training": ("open_model", "close"),
+    "speaking": ("open_speech",),
+    "export": ("CARD", "export"),
+    "hub": ("downloads",),
+}
+"""The modules of a package and what each must have, see `model.py`. Each has a function of the same name below."""
 
 
 def of(folder: Path) -> Family:
@@ -89,4 +100,18 @@ def hub() -> "list[model.Hub]":
 
 
 def _part(family: Family, name: str) -> Any:
-    return importlib.import_module(f"{family.package}.{name}")
+    """Import a module of a family.
+
+    Raises:
+        UserError: the package has no such module, or the module lacks what PARTS lists.
+    """
+    module, remedy = f"{family.package}.{name}", "write it as docs/extending.md shows"
+    try:
+        part = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, family.package):
+            raise  # a library that the module imports
+        raise UserError(f"the model package {family.package} has no module `{name}`; {remedy}.") from None
+    if lacking := [needed for needed in PARTS[name] if not hasattr(part, needed)]:
+        raise UserError(f"{part.__file__} has no `{lacking[0]}`; {remedy}.")
+    return part

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from voicetune import files
 from voicetune.errors import UserError
-from voicetune.shapes import parsed
+from voicetune.shapes import parse
 
 PATH = Path("machine.json")
 # Packages whose code computes, reads or writes results of the stages.
@@ -118,7 +118,7 @@ def has_conflict(path: Path = PATH) -> bool:
 def read(path: Path = PATH) -> list[tuple[Facts, set[str]]]:
     """Return each machine with its stages; none if the file is missing or damaged, because `note` makes it anew."""
     try:
-        entries = parsed(_text(path), list[_Entry])
+        entries = parse(_text(path), list[_Entry])
         return [({k: v for k, v in one.items() if k != "stages"}, set(one["stages"])) for one in entries]
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return []

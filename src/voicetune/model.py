@@ -160,8 +160,7 @@ class Model(Protocol):
     """The model of a folder, opened in eval mode on the CPU.
 
     network: see `Loss`. Assign the network of a training to use it as it is now.
-    vocoder: what turns codes into sound, as it is written into results. The report takes `hifigan` to mean that the
-        sound of the recordings' own codes depends on the network.
+    vocoder: what turns codes into sound, as it is written into results.
     """
 
     network: Any
@@ -172,7 +171,7 @@ class Model(Protocol):
     def loss(self) -> Loss:
         """The loss around `network`."""
 
-    def listen(self, clips: Sequence[np.ndarray]) -> Speaker:
+    def compute_speaker(self, clips: Sequence[np.ndarray]) -> Speaker:
         """Take a voice from recordings, each (samples,). They are joined; the model uses at most REFERENCE_SECONDS."""
 
     def mel_ce_given(self, codes: Codes, chosen: np.ndarray, clips: Sequence[np.ndarray]) -> float:
@@ -180,7 +179,7 @@ class Model(Protocol):
 
         Args:
             chosen: positions in `codes`.
-            clips: the recordings, as for `listen`.
+            clips: the recordings, as for `compute_speaker`.
         """
 
     def mel_ce_stock(self, codes: Codes, chosen: np.ndarray, clips: Path) -> float:
@@ -200,6 +199,8 @@ class Speech(Model, Protocol):
     rate: of its sound, in Hz. codec_rate: of the recordings that audio codes are made from, in Hz.
     most_tokens: a text must have fewer text tokens.
     needs_speaker: whether codes that are given become other sound for another speaker.
+    voices_latents: whether codes that are given become other sound after training, because the vocoder reads latents
+        that the network computes of them. A trained model can then be better than the report's `codec` row.
     """
 
     @property
@@ -213,6 +214,9 @@ class Speech(Model, Protocol):
 
     @property
     def needs_speaker(self) -> bool: ...
+
+    @property
+    def voices_latents(self) -> bool: ...
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
         """The characters of a text that the vocabulary lacks, and the language's name if the model does not know it."""

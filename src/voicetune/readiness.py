@@ -21,7 +21,7 @@ from voicetune.measures import catalogue, choosing
 from voicetune.params.shared import BUNDLE, TINY
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
-from voicetune.shapes import Record, told
+from voicetune.shapes import Record, describe_fault
 from voicetune.training import state_folders
 
 _BASE = Path("models/base")
@@ -43,13 +43,13 @@ def ask(phase: str) -> Callable[[], None]:
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     command = [sys.executable, "-m", "voicetune", "ready", phase]
-    asked = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def wait() -> None:
-        _, told = asked.communicate()
-        if asked.returncode:
-            told = told.strip() or f"{' '.join(command[1:])} ended with status {asked.returncode}."
-            raise UserError(told.splitlines()[-1].removeprefix("error: "))
+        _, message = process.communicate()
+        if process.returncode:
+            message = message.strip() or f"{' '.join(command[1:])} ended with status {process.returncode}."
+            raise UserError(message.splitlines()[-1].removeprefix("error: "))
 
     return wait
 
@@ -95,7 +95,7 @@ def _check_languages(params: Params) -> None:
     try:
         known = _Bundle.model_validate_json(files.read_text(facts, again)).languages
     except ValidationError as error:
-        raise UserError(f"{facts} {told(error)}; {again}.") from None
+        raise UserError(f"{facts} {describe_fault(error)}; {again}.") from None
     wanted = {f"prepare.sources ({source.name})": source.language for source in params.prepare.sources}
     for key, language in {**wanted, "synthesize.language": params.synthesize.language}.items():
         if language not in known:

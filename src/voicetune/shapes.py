@@ -13,26 +13,26 @@ from voicetune.errors import UserError
 _FOLDERS = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
 
-def _plain(name: str) -> str:
+def _check_plain(name: str) -> str:
     if name in ("", ".", "..") or _FOLDERS.search(name):
         raise ValueError("should be a plain name, without folders or control characters")
     return name
 
 
-Plain = Annotated[str, AfterValidator(_plain)]
+Plain = Annotated[str, AfterValidator(_check_plain)]
 """A name that cannot lead out of its folder."""
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 """A figure. No figure of this project is larger, and sums and squares of such numbers are finite."""
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
-def _scalar(value: Any) -> Any:
+def _check_scalar(value: Any) -> Any:
     if not (value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= 1e9)):
         raise ValueError("should be a number or a text")
     return value
 
 
-Scalar = Annotated[Any, AfterValidator(_scalar)]
+Scalar = Annotated[Any, AfterValidator(_check_scalar)]
 
 
 class Record(BaseModel):
@@ -47,7 +47,7 @@ class Flat(Record):
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)
 
 
-def parsed(text: str, shape: Any) -> Any:
+def parse(text: str, shape: Any) -> Any:
     """Parse a JSON text and check its shape; returns what Python reads, with all its keys.
 
     Args:
@@ -73,14 +73,14 @@ def read_json(path: Path, shape: Any, again: str) -> dict[str, Any]:
     """
     text = files.read_text(path, "run `dvc repro`")
     try:
-        return parsed(text, shape)
+        return parse(text, shape)
     except ValidationError as error:
-        raise UserError(f"{path} {told(error)}; {again}.") from None
+        raise UserError(f"{path} {describe_fault(error)}; {again}.") from None
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not valid JSON; {again}.") from None
 
 
-def told(error: ValidationError) -> str:
+def describe_fault(error: ValidationError) -> str:
     """Describe the first fault in words to follow the file's name: `has no 'a'`, or `has a 'b' that should be ...`."""
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     key, rule = ".".join(str(part) for part in fault["loc"]), fault["msg"]

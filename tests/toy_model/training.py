@@ -29,12 +29,12 @@ class Model:
     def loss(self) -> ToyLoss:
         return ToyLoss(self.network)
 
-    def listen(self, clips: Sequence[np.ndarray]) -> Speaker:
+    def compute_speaker(self, clips: Sequence[np.ndarray]) -> Speaker:
         return {"voice": torch.from_numpy(voice_of(mel_of(np.concatenate(list(clips)))))}
 
     @torch.no_grad()
     def mel_ce_given(self, codes: Codes, chosen: np.ndarray, clips: Sequence[np.ndarray]) -> float:
-        loss, voice = self.loss().eval(), self.listen(clips)["voice"].numpy()
+        loss, voice = self.loss().eval(), self.compute_speaker(clips)["voice"].numpy()
         batch = loss.batch(codes, Drawn(chosen, np.repeat(voice[None], len(chosen), 0)), Recipe())
         return float(loss(batch)[1].mean())
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from voicetune import files
-from voicetune.data import rows
+from voicetune.data import csv_tables
 from voicetune.data.split import SIDES
 from voicetune.errors import UserError
 from voicetune.shapes import Plain
@@ -54,7 +54,7 @@ def read(path: Path) -> list[Clip]:
     Raises:
         UserError: it is missing or damaged.
     """
-    return rows.read(path, Clip, f"run `dvc repro -s -f {MADE_BY.get(path.parent.name, 'prepare')}`")
+    return csv_tables.read(path, Clip, f"run `dvc repro -s -f {MADE_BY.get(path.parent.name, 'prepare')}`")
 
 
 def check_files(folder: Path, clips: list[Clip]) -> None:

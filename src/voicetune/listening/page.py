@@ -72,11 +72,11 @@ def build(spoken: Path, out: Path, published: str, sentences: int, seed: int) ->
     ids = {name: _opaque(salt, *name) for name in names}
     compared = [[ids[first, s], ids[second, s]] for s in chosen for first, second in pairs(published)]
     rated = [[ids[row, s]] for s in chosen for row in RATED]
-    trials = {_opaque(salt, *heard): heard for heard in compared + rated}
+    trials = {_opaque(salt, *trial): trial for trial in compared + rated}
     page = _opaque(salt, *sorted(trials))
     key = {"page": page, "sounds": {ids[name]: _who(spoken, *name) for name in names}, "trials": trials}
     seconds = {ids[name]: len(sound) / rate for name, sound in zip(names, levelled, strict=True)}
-    minutes = _minutes([[seconds[id] for id in heard] for heard in trials.values()])
+    minutes = _minutes([[seconds[id] for id in trial] for trial in trials.values()])
     contents = {
         id: {**chosen[name[1]], "flac": base64.b64encode(flac).decode()}
         for (name, id), flac in zip(ids.items(), flacs, strict=True)
@@ -128,7 +128,7 @@ def _levelled(read: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], int
 def _sentences(spoken: Path, count: int, seed: int) -> dict[str, dict[str, str]]:
     """Choose among the sentences that every row has: their text and language, by id."""
     tables = [
-        {said.id: {"text": said.text, "language": said.language} for said in takes.index(spoken / row)} for row in RATED
+        {take.id: {"text": take.text, "language": take.language} for take in takes.index(spoken / row)} for row in RATED
     ]
     common = sorted(set(tables[0]).intersection(*tables[1:]))
     if not common:
@@ -161,7 +161,7 @@ def _html(page: str, sounds: dict[str, Any], trials: dict[str, list[str]], minut
     """The page. Sounds, trials and the sides of a pair are sorted by id, so their order reveals nothing."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    listed = [{"id": id, "sounds": sorted(heard)} for id, heard in sorted(trials.items())]
+    listed = [{"id": id, "sounds": sorted(trial)} for id, trial in sorted(trials.items())]
     test = {
         "page": page,
         "sounds": dict(sorted(sounds.items())),

@@ -77,7 +77,7 @@ class Key(_Record):
 
     @model_validator(mode="after")
     def _knows_its_sounds(self):
-        if unknown := {id for heard in self.trials.values() for id in heard} - set(self.sounds):
+        if unknown := {id for trial in self.trials.values() for id in trial} - set(self.sounds):
             raise ValueError(f"a trial has the sound {min(unknown)}, which 'sounds' lacks")
         return self
 

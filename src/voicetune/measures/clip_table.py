@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from voicetune import files
-from voicetune.data import rows
+from voicetune.data import csv_tables
 from voicetune.errors import UserError
 from voicetune.measures.measure import Figure, Ratio
 from voicetune.shapes import Number, Plain
@@ -81,7 +81,7 @@ def read(path: Path) -> ClipTable:
     Raises:
         UserError: the file is missing, empty, or not such a table.
     """
-    found = rows.read(path, _Row, _AGAIN)
+    found = csv_tables.read(path, _Row, _AGAIN)
     if not found:
         raise UserError(f"{path} has no rows; {_AGAIN}.")
     columns = {name: np.array([getattr(row, name) for row in found], np.float64) for name in COLUMNS[1:]}

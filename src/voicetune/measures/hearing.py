@@ -71,5 +71,5 @@ def figures(out: Path) -> dict[str, float]:
 def summary(out: Path) -> str:
     """CER, SECS and predicted MOS for a line on the terminal."""
     found = figures(out)
-    said = [f"{one.label} {found[one.name]:.3f}" for one in catalogue.HEADLINES if one.name in found]
-    return ", ".join(said) or "nothing was spoken"
+    shown = [f"{one.label} {found[one.name]:.3f}" for one in catalogue.HEADLINES if one.name in found]
+    return ", ".join(shown) or "nothing was spoken"

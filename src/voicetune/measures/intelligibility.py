@@ -13,7 +13,7 @@ from voicetune.measures.recogniser import Recogniser
 class Reading:
     """The text that a recogniser read in one sound, and its errors against the expected text."""
 
-    heard: str
+    transcript: str
     character_errors: int
     characters: int
     word_errors: int
@@ -27,9 +27,11 @@ def read(recogniser: Recogniser, clip: Clip, sound: np.ndarray, rate: int) -> Re
         clip: has the text that the sound should say.
         sound: (samples,) float32 at `rate` Hz.
     """
-    heard = recogniser.transcribe(sound, rate)
+    transcript = recogniser.transcribe(sound, rate)
     return Reading(
-        heard, *character_errors(clip.text, heard, clip.language), *word_errors(clip.text, heard, clip.language)
+        transcript,
+        *character_errors(clip.text, transcript, clip.language),
+        *word_errors(clip.text, transcript, clip.language),
     )
 
 
@@ -43,10 +45,10 @@ def character_errors(reference: str, hypothesis: str, language: str) -> tuple[in
     """
     import jiwer
 
-    expected, heard = (characters(text, language) for text in nearest(reference, hypothesis, language))
+    expected, written = (characters(text, language) for text in nearest(reference, hypothesis, language))
     if not expected:
-        return len(heard), 0
-    counted = jiwer.process_characters(expected, heard)
+        return len(written), 0
+    counted = jiwer.process_characters(expected, written)
     plain = characters(normalise(reference, language), language)
     return counted.substitutions + counted.deletions + counted.insertions, len(plain)
 
@@ -55,9 +57,9 @@ def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, in
     """Word errors and the number of the reference's words, see `character_errors`; a Chinese character is a word."""
     import jiwer
 
-    expected, heard = (words(text, language) for text in nearest(reference, hypothesis, language))
+    expected, written = (words(text, language) for text in nearest(reference, hypothesis, language))
     if not expected:
-        return len(heard), 0
-    counted = jiwer.process_words(" ".join(expected), " ".join(heard))
+        return len(written), 0
+    counted = jiwer.process_words(" ".join(expected), " ".join(written))
     plain = words(normalise(reference, language), language)
     return counted.substitutions + counted.deletions + counted.insertions, len(plain)

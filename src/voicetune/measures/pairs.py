@@ -66,10 +66,10 @@ def check_same_takes(rows: Mapping[str, Sequence[Row]]) -> None:
     Raises:
         UserError: a table lacks a take that another table has, or has one twice.
     """
-    said = {row: sorted((take["id"], take["take"]) for take in takes) for row, takes in rows.items()}
-    sentences = [take for take in said["base"] if take[1] == 0]
-    for row, takes in said.items():
-        if takes != said["base"] if row in MODELS else takes and takes != sentences:
+    ids = {row: sorted((take["id"], take["take"]) for take in takes) for row, takes in rows.items()}
+    sentences = [take for take in ids["base"] if take[1] == 0]
+    for row, takes in ids.items():
+        if takes != ids["base"] if row in MODELS else takes and takes != sentences:
             raise UserError(
                 f"metrics/evaluate/{row}/takes.csv and metrics/evaluate/base/takes.csv list different takes; measure "
                 "again with "

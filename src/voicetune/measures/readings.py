@@ -16,18 +16,18 @@ _MOST = 6  # numbers per text for which other readings are tried, at most three 
 def normalise(text: str, language: str) -> str:
     """Bring a text into the form in which texts are compared.
 
-    The text is spelt out as for the model (`xtts.spelling.spell_out`) and put in lower case. Apostrophes are removed,
+    The text is spelt out as for the model (`text.spelling.spell_out`) and put in lower case. Apostrophes are removed,
     other punctuation and hyphens become spaces, and runs of spaces become one. Letters keep their accents. Japanese is
     romanised, because one sound has many spellings; its words then have spaces. Chinese is converted to simplified
     characters, and its spaces are removed except between Latin letters.
     """
-    from voicetune.xtts.spelling import romanise, spell_out  # imports torch
+    from voicetune.text.spelling import romanise, spell_out  # imports torch
 
-    said = spell_out(_compatible(text, language), language)
+    spelt = spell_out(_compatible(text, language), language)
     if language == "ja":
-        said = romanise(said, language)
-    said = re.sub(r"['’ʼ`\u00ad\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff]", "", said.lower())  # and invisible characters
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", said))
+        spelt = romanise(spelt, language)
+    spelt = re.sub(r"['’ʼ`\u00ad\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff]", "", spelt.lower())  # and invisible characters
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", spelt))
     found = " ".join("".join(kept).split())
     return _simplifier().convert(_joined(found)) if language == "zh" else found
 
@@ -56,8 +56,8 @@ def nearest(reference: str, hypothesis: str, language: str) -> tuple[str, str]:
 
 def _compatible(text: str, language: str) -> str:
     """Convert to Unicode's compatibility form (NFKC), after `joined` has rewritten what this form would lose."""
-    from voicetune.xtts.signs import joined
-    from voicetune.xtts.spelling import plain_digits
+    from voicetune.text.spelling import plain_digits
+    from voicetune.text.written_numbers import joined
 
     return unicodedata.normalize("NFKC", joined(plain_digits(text), language))
 
@@ -69,10 +69,10 @@ def _distance(pair: list[str], language: str) -> float:
     """
     import jiwer
 
-    expected, heard = (characters(text, language) for text in pair)
+    expected, written = (characters(text, language) for text in pair)
     if not expected:
-        return len(heard)
-    counted = jiwer.process_characters(expected, heard)
+        return len(written)
+    counted = jiwer.process_characters(expected, written)
     return (counted.substitutions + counted.deletions + counted.insertions) / len(expected)
 
 
@@ -91,15 +91,15 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
 
     Each list holds the variants of one reading. `nearest` uses the variant that fits best.
     """
-    from voicetune.xtts import numerals
-    from voicetune.xtts.signs import STOPPED
+    from voicetune.text import numerals
+    from voicetune.text.written_numbers import STOPPED
 
     if not number.isdigit():
         hour, minute = re.split("[.:]", number)
         if len(minute) < 2 or int(hour) > 23 or int(minute) > 59 or (language == "en" and "." in number):
             return  # not a time: "12.5" heard as "twelve five" is an error
         minutes = _digits(minute, language) if minute[0] == "0" else [numerals.cardinal(minute, language)]
-        yield [f"{numerals.cardinal(str(int(hour)), language)} {said}" for said in minutes]
+        yield [f"{numerals.cardinal(str(int(hour)), language)} {spoken}" for spoken in minutes]
         return
     if len(number) == 4 and number[0] in "12":
         yield [numerals.year(number, language)]
@@ -112,10 +112,10 @@ def _others(number: str, stop: str, language: str) -> Iterator[list[str]]:
 
 def _digits(number: str, language: str) -> list[str]:
     """A number read digit by digit; in English also with "oh" for zero."""
-    from voicetune.xtts import numerals
+    from voicetune.text import numerals
 
-    said = numerals.one_by_one(number, language)
-    return [said, said.replace("zero", "oh")] if language == "en" and "0" in number else [said]
+    spoken = numerals.one_by_one(number, language)
+    return [spoken, spoken.replace("zero", "oh")] if language == "en" and "0" in number else [spoken]
 
 
 def _joined(text: str) -> str:

@@ -18,6 +18,7 @@ class CeilingFacts(Flat):
     """metrics/evaluate/<recordings or codec>/facts.json."""
 
     vocoder: str = ""
+    voiced_by_base: bool = False
     secs_floor: Number = 0.0
 
 

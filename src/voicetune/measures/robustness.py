@@ -17,22 +17,22 @@ _FLAT = 4  # samples in a row
 _NEAR = 1e-4
 
 
-def skipped(text: str, heard: str, language: str) -> bool:
+def skipped(text: str, transcript: str, language: str) -> bool:
     """Whether three words in a row are missing, or half of a text that has fewer than six words.
 
     In Chinese: six characters in a row, or half of a text that has fewer than twelve.
     """
-    expected, found = _words(text, heard, language)
+    expected, found = _words(text, transcript, language)
     enough = min(_SKIP[language == "zh"], max(1, (len(expected) + 1) // 2))
     return any(kind == "delete" and end - start >= enough for kind, start, end, _, _ in _alignment(expected, found))
 
 
-def repeated(text: str, heard: str, language: str) -> bool:
+def repeated(text: str, transcript: str, language: str) -> bool:
     """Whether two or more words in a row are said twice in a row, though the text has them once.
 
     In Chinese: four or more characters.
     """
-    expected, found = _words(text, heard, language)
+    expected, found = _words(text, transcript, language)
     for kind, _, _, start, end in _alignment(expected, found):
         size, inserted = end - start, found[start:end]
         again = inserted in (found[max(0, start - size) : start], found[end : end + size])
@@ -68,8 +68,8 @@ def clipped(samples: np.ndarray) -> bool:
     )
 
 
-def _words(text: str, heard: str, language: str) -> tuple[list[str], list[str]]:
-    expected, found = nearest(text, heard, language)
+def _words(text: str, transcript: str, language: str) -> tuple[list[str], list[str]]:
+    expected, found = nearest(text, transcript, language)
     return words(expected, language), words(found, language)
 
 

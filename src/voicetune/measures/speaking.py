@@ -60,6 +60,11 @@ def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -
     return [Take(clip, 0, sound, stopped=True) for clip, sound in zip(said, sounds, strict=True)]
 
 
+def describe_codec(voice: Voice) -> dict[str, str | bool]:
+    """The facts of the codec row: its vocoder, and whether the base's network computed what the vocoder reads."""
+    return {"vocoder": voice.model.vocoder} | ({"voiced_by_base": True} if voice.model.voices_latents else {})
+
+
 def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
     """Each speaker's best reference, as in stage speak; empty if the codec needs none."""
     if not voice.model.needs_speaker:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from voicetune import files
-from voicetune.data import rows
+from voicetune.data import csv_tables
 from voicetune.errors import UserError
 from voicetune.measures import catalogue
 from voicetune.measures.measure import Figure, Ratio, Row
@@ -23,7 +23,7 @@ _Measured = Annotated[Number | None, BeforeValidator(lambda cell: None if cell =
 
 
 @dataclass(frozen=True)
-class _Said:
+class _FirstColumns:
     """The first columns of a row; those of the measures follow."""
 
     id: Plain
@@ -36,8 +36,8 @@ class _Said:
     heard: str
 
 
-_Heard = make_dataclass("_Heard", [(name, _Measured) for name in catalogue.COLUMNS], bases=(_Said,), frozen=True)
-COLUMNS = tuple(field.name for field in fields(_Heard))
+_Row = make_dataclass("_Row", [(name, _Measured) for name in catalogue.COLUMNS], bases=(_FirstColumns,), frozen=True)
+COLUMNS = tuple(field.name for field in fields(_Row))
 _RATIOS = [figure.of for figure in catalogue.FIGURES if isinstance(figure.of, Ratio)]
 
 
@@ -57,7 +57,7 @@ def read(path: Path) -> list[Row]:
         UserError: the table is missing, or is not as `write` writes it.
     """
     again = "run `dvc repro -s -f evaluate ceiling`"
-    read: list[object] = rows.read(path, _Heard, again)
+    read: list[object] = csv_tables.read(path, _Row, again)
     found = [vars(row) for row in read]
     for row, ratio in product(found, _RATIOS):
         if (row[ratio.above] is None) != (row[ratio.below] is None):

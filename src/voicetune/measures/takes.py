@@ -15,7 +15,7 @@ import soundfile
 from pydantic import Field
 
 from voicetune import files
-from voicetune.data import formats, rows
+from voicetune.data import csv_tables, formats
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.errors import UserError
@@ -27,7 +27,7 @@ _NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
-class Said:
+class IndexRow:
     """A row of the index. take: from 0. stopped: `Take.stopped` as 1 or 0; empty for None."""
 
     id: Plain
@@ -77,8 +77,8 @@ def recorded(codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
     Args:
         clips: the folder of the recordings.
     """
-    said = [codes.clips[i] for i in chosen]
-    return [Take(clip, 0, soundfile.read(clips / clip.file, dtype="float32")[0]) for clip in said]
+    sentences = [codes.clips[i] for i in chosen]
+    return [Take(clip, 0, soundfile.read(clips / clip.file, dtype="float32")[0]) for clip in sentences]
 
 
 def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
@@ -92,7 +92,7 @@ def save(folder: Path, takes: Sequence[Take], rate: int) -> None:
         files.put(path, formats.encode(np.clip(sound, -1, 1), rate, "flac"))
     with files.writing(folder / INDEX), (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Said))
+        writer.writerow(field.name for field in fields(IndexRow))
         for take in takes:
             stopped = "" if take.stopped is None else int(take.stopped)
             writer.writerow([take.clip.id, take.number, take.file, stopped, take.clip.language, take.clip.text])
@@ -122,13 +122,13 @@ def read(folder: Path, codes: Codes) -> tuple[list[Take], int]:
     return takes, max(rates)
 
 
-def index(folder: Path) -> list[Said]:
+def index(folder: Path) -> list[IndexRow]:
     """The rows of a folder's takes.csv.
 
     Raises:
         UserError: it is missing, or is not as `save` writes it.
     """
-    return rows.read(folder / INDEX, Said, _AGAIN)
+    return csv_tables.read(folder / INDEX, IndexRow, _AGAIN)
 
 
 def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:

@@ -120,11 +120,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         at = f", line {where.line + 1}" if where else ""
-        ours = str(getattr(error, "problem", None) or error)
-        told = (
-            ours if ours.startswith(("has the key", "has half a", "unfolds")) else "is not valid YAML; correct it there"
-        )
-        raise UserError(f"{path}{at} {told}.") from None
+        problem = str(getattr(error, "problem", None) or error)
+        clear = problem.startswith(("has the key", "has half a", "unfolds"))
+        rule = problem if clear else "is not valid YAML; correct it there"
+        raise UserError(f"{path}{at} {rule}.") from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply; restore it with `git checkout`.") from None
     except (ValueError, LookupError, AttributeError, TypeError) as error:  # what PyYAML raises for `!!bool maybe`

@@ -31,14 +31,14 @@ PHASES = {f"train_{phase}": LABELS[phase] for phase in ("phase1", "phase2")}
 class Results:
     """All results of a repository.
 
-    figures, said: by row of ROWS; said has the measured takes. parameters: params.yaml without the keys that no result
+    figures, takes: by row of ROWS; takes are the measured ones. parameters: params.yaml without the keys that no result
     depends on. pairs: the paired differences, as stage compare writes them. listening: None if nobody has listened yet.
     """
 
     settings: Params
     parameters: str
     figures: dict[str, dict[str, Any]]
-    said: dict[str, list[Row]]
+    takes: dict[str, list[Row]]
     pairs: dict[str, Any]
     phases: list[PhaseCurves]
     prepared: dict[str, Any]
@@ -53,20 +53,20 @@ def read(root: Path) -> Results:
         UserError: a file is missing or not what its stage writes.
     """
     metrics, settings = root / "metrics", whole.load(root / "params.yaml")
-    heard = read_json(metrics / "listening.json", results.Listening, LISTEN)
-    said = {row: table.read(metrics / "evaluate" / row / table.TABLE) for row in ROWS}
-    pairs.check_same_takes(said)
+    opinions = read_json(metrics / "listening.json", results.Listening, LISTEN)
+    takes = {row: table.read(metrics / "evaluate" / row / table.TABLE) for row in ROWS}
+    pairs.check_same_takes(takes)
     written = settings.model_dump(mode="json", exclude=set(Unlisted.model_fields))
     return Results(
         settings=settings,
         parameters=yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100),
         figures=read_json(metrics / "compare" / "figures.json", results.Figures, COMPARE),
-        said=said,
+        takes=takes,
         pairs=read_json(metrics / "compare" / "changes.json", results.Changes, COMPARE),
         phases=[_phase(metrics / stage, settings) for stage in PHASES],
         prepared=read_json(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"),
         clips=clip.read(root / "data/clips/clips.csv"),
-        listening=heard if heard.get("raters") else None,
+        listening=opinions if opinions.get("raters") else None,
     )
 
 

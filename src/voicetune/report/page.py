@@ -70,7 +70,7 @@ def _common(results: Results) -> dict[str, Any]:
         "summary": summary(results),
         "findings": findings.find(results.phases, results.pairs["phase1_phase2"], clips),
         "rows": [LABELS[row] for row in _COLUMNS],
-        "voiced_by_base": results.figures["codec"].get("vocoder") == "hifigan",
+        "voiced_by_base": results.figures["codec"].get("voiced_by_base"),
         "table": _table(results),
         "floor": results.figures["recordings"].get("secs_floor"),
         "changes": _changes(results),
@@ -118,13 +118,13 @@ def summary(results: Results) -> str:
         f"{_bounded(figures['phase2'], 'mel_ce', 3)}, of which phase 2's part is "
         f"{change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
     ]  # fmt: skip
-    heard = [
+    measured = [
         f"{one.label} {_bounded(voice, one.name, one.digits)} ({_beside(results, one.name, one.digits)})"
         for one in catalogue.HEADLINES
         if one.name in voice
     ]
-    said = f"; {LABELS[results.settings.publish]} speaks with {', '.join(heard)}" if heard else ""
-    return "".join(parts) + said + "."
+    speech = f"; {LABELS[results.settings.publish]} speaks with {', '.join(measured)}" if measured else ""
+    return "".join(parts) + speech + "."
 
 
 def _beside(results: Results, name: str, digits: int) -> str:
@@ -186,7 +186,7 @@ def _sentences(results: Results) -> list[dict[str, Any]]:
 
     The sentences that the published model says worst come first.
     """
-    takes = {row: {one["id"]: one for one in said if one["take"] == 0} for row, said in results.said.items()}
+    takes = {row: {one["id"]: one for one in rows if one["take"] == 0} for row, rows in results.takes.items()}
     published = takes[results.settings.publish]
 
     def badness(id: str) -> tuple[float, float]:

@@ -129,14 +129,14 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
         return Line("worth", question, "unknown", "The fine-tuned model is not published", says)
     measured = {name: change[name] for name in _COMPARED if name in change and (readable or name != "cer")}
     says = f"{LABELS[published]} beside the base by zero-shot: {', '.join(_change(*one) for one in measured.items())}."
-    heard = set(measured) - {"mel_ce"}
+    of_speech = set(measured) - {"mel_ce"}
     better, worse = _shown(measured, good=True), _shown(measured, good=False)
-    gained = heard & set(better)
+    gained = of_speech & set(better)
     lost = [name for name in worse if name == "mel_ce" or _costs(name, measured[name])]
     if lost and (not gained or ("cer" in lost and understood.status != "good")):
         remedy = "Publish the base, or train with a lower `lr`, fewer steps, more recordings or corrected transcripts."
         return Line("worth", question, "bad", "No, it made the voice worse", says, remedy)
-    if not heard:
+    if not of_speech:
         return Line("worth", question, "unknown", "Not measured", f"no measure of the speech was taken; {says}")
     if worse and better:
         return Line("worth", question, "part", f"In part, {_names(better)} better and {_names(worse)} worse", says)
@@ -212,35 +212,35 @@ def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line)
 def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) -> Line:
     """Judge whether the codec can carry this speaker.
 
-    With HiFi-GAN, the codec row is vocoded from the base's latents, and training changes the latents. So the better of
-    two figures counts there: that of the codec row, or that of the published voice.
+    If the codec row is vocoded from the base's latents (as with HiFi-GAN), training changes these. So the better of two
+    figures counts there: that of the codec row, or that of the published voice.
     """
-    by_base = codec.get("vocoder") == "hifigan"
+    by_base = codec.get("voiced_by_base")
     question = "Does the codec carry this speaker" + (", voiced by the base?" if by_base else "?")
     rows = [codec, voice] if by_base else [codec]
     found: list[Status] = []
-    says = []
+    measured = []
     if readable and "cer" in recordings and (cers := _of(rows, "cer")):
         found.append(LIMITS["codec_cer"].status(min(cers) - recordings["cer"]))
-        says.append(f"CER {_each(cers)}, the recordings {recordings['cer']:.3f}")
+        measured.append(f"CER {_each(cers)}, the recordings {recordings['cer']:.3f}")
     way, missing = _way(recordings)
     if way is not None and (secs := _of(rows, "secs")):
         found.append(LIMITS["codec_secs"].status((max(secs) - recordings["secs_floor"]) / way))
         beside = f"a stranger {recordings['secs_floor']:.3f}, the recordings {recordings['secs']:.3f}"
-        says.append(f"SECS {_each(secs)}; {beside}")
+        measured.append(f"SECS {_each(secs)}; {beside}")
     else:
         missing, secs = missing or "no SECS was taken.", []
-    told = "; ".join(says) + "." if says else ""
+    says = "; ".join(measured) + "." if measured else ""
     if "bad" in found:
         remedy = (
             "Training cannot mend that with this base: take another base (presets/xtts_v2.yaml), or cleaner recordings."
         )
-        return Line("codec", question, "bad", "No", told, remedy)
+        return Line("codec", question, "bad", "No", says, remedy)
     if not secs:
-        return Line("codec", question, "unknown", "Not measured", f"{told} {missing}".strip())
+        return Line("codec", question, "unknown", "Not measured", f"{says} {missing}".strip())
     if "part" in found:
-        return Line("codec", question, "part", "Most of it", told, "Another base may have a better codec.")
-    return Line("codec", question, "good", "Yes", told)
+        return Line("codec", question, "part", "Most of it", says, "Another base may have a better codec.")
+    return Line("codec", question, "good", "Yes", says)
 
 
 def _transcripts(recordings: Figures) -> Line:

@@ -18,7 +18,7 @@ import torch
 from voicetune import copies, files
 from voicetune.data.codes import Codes
 from voicetune.model import REFERENCE_SECONDS, Model, Speaker
-from voicetune.speech.conditioning import longest, sounds
+from voicetune.speech.conditioning import choose_longest, read_sounds
 
 FILE = "references.json"
 _SINGLES, _JOINS = 2, 2  # numbers of candidates besides the longest clips
@@ -58,26 +58,26 @@ def best(model: Model, codes: Codes, clips: Path, names: Iterable[str]) -> dict[
 def _best(model: Model, codes: Codes, clips: Path, name: str) -> Reference:
     judges = np.array([i for i in codes.validation if codes.speakers[i] == name], np.int64)
     judges = np.sort(_rng(name).permutation(judges)[:_CLIPS])
-    first, mel_ce = longest(codes, name), None
+    first, mel_ce = choose_longest(codes, name), None
     kept = first
     if judges.size:
-        tried = candidates(codes, name)
-        found = [model.mel_ce_given(codes, judges, sounds(codes, clips, one)) for one in tried]
+        tried = list_candidates(codes, name)
+        found = [model.mel_ce_given(codes, judges, read_sounds(codes, clips, one)) for one in tried]
         lowest = int(np.argmin(found))
         kept, mel_ce = (tried[lowest], found[lowest]) if found[0] - found[lowest] > _TIE else (first, found[0])
-    return Reference([codes.clips[i].id for i in kept], mel_ce, model.listen(sounds(codes, clips, kept)))
+    return Reference([codes.clips[i].id for i in kept], mel_ce, model.compute_speaker(read_sounds(codes, clips, kept)))
 
 
-def candidates(codes: Codes, name: str) -> list[list[int]]:
+def list_candidates(codes: Codes, name: str) -> list[list[int]]:
     """List the references to try, each as positions of training clips, without repeats.
 
     They are the longest clips joined to 30 s, single clips of about 6 s, and joins of randomly drawn clips. The draw is
     seeded with the speaker's name.
     """
-    first, pool = longest(codes, name), codes.training_clips_of(name)
+    first, pool = choose_longest(codes, name), codes.training_clips_of(name)
     nearest = sorted(pool.tolist(), key=lambda i: (abs(codes.clips[i].seconds - _SINGLE_SECONDS), codes.clips[i].id))
     rng = _rng(name)
-    joins = [_joined(codes, rng.permutation(pool).tolist()) for _ in range(_JOINS)]
+    joins = [_join(codes, rng.permutation(pool).tolist()) for _ in range(_JOINS)]
     found: list[list[int]] = []
     for one in [first, *([i] for i in nearest[:_SINGLES]), *joins]:
         if sorted(one) not in [sorted(other) for other in found]:
@@ -95,7 +95,7 @@ def save(folder: Path, speakers: str, found: dict[str, Reference]) -> None:
         (folder / FILE).write_text(facts + "\n", encoding="utf-8")
 
 
-def _joined(codes: Codes, order: list[int]) -> list[int]:
+def _join(codes: Codes, order: list[int]) -> list[int]:
     """Take clips from the start of `order` until they have 30 s together."""
     total = np.cumsum([codes.clips[i].seconds for i in order])
     return order[: int(np.searchsorted(total, REFERENCE_SECONDS)) + 1]

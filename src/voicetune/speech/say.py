@@ -63,17 +63,17 @@ def say(
         UserError: see `parts`.
     """
     for start in range(0, len(lines), _LINES):
-        some = [(line, parts(voice, line)) for line in lines[start : start + _LINES]]
-        who = speakers[start : start + _LINES]
-        flat = [of_part(part, line) for line, its in some for part in its]
-        every = [speaker for (_, its), speaker in zip(some, who, strict=True) for _ in its]
-        codes = iter(voice.codes(flat, every, settings, seed))
-        for (line, its), speaker in zip(some, who, strict=True):
-            sounds = [
-                voice.sound(c, of_part(p, line), speaker) for p, c in zip(its, islice(codes, len(its)), strict=True)
-            ]
-            said = join(sounds, [part.ends_at for part in its], voice.rate, line.speed)
-            yield audio.level(said, loudness, PEAK, voice.rate)
+        batch = [
+            (line, parts(voice, line), speaker)
+            for line, speaker in zip(lines[start : start + _LINES], speakers[start : start + _LINES], strict=True)
+        ]
+        flat = [(of_part(part, line), speaker) for line, split, speaker in batch for part in split]
+        codes = iter(voice.codes([line for line, _ in flat], [speaker for _, speaker in flat], settings, seed))
+        for line, split, speaker in batch:
+            drawn = zip(split, islice(codes, len(split)), strict=True)
+            sounds = [voice.sound(codes_of_part, of_part(part, line), speaker) for part, codes_of_part in drawn]
+            speech = join(sounds, [part.ends_at for part in split], voice.rate, line.speed)
+            yield audio.level(speech, loudness, PEAK, voice.rate)
 
 
 def join(sounds: Sequence[np.ndarray], breaks: Sequence[Break], rate: int, speed: float = 1.0) -> np.ndarray:

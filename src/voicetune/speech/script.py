@@ -29,7 +29,7 @@ from voicetune.model import Speaker
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import SPEEDS
-from voicetune.shapes import Number, Record, parsed
+from voicetune.shapes import Number, Record, parse
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 
@@ -318,7 +318,7 @@ def _rows_of(path: Path) -> dict[str, dict[str, Any]]:
     if path.name == JOURNAL:
         text = "[" + ",".join(text.split("\n")[:-1]) + "]"  # a row that a kill cut short has no line end
     try:
-        rows = parsed(text, list[_Row])
+        rows = parse(text, list[_Row])
         found = {row["file"]: row for row in rows}
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         rows, found = [None], {}

@@ -47,16 +47,16 @@ def decoding_of(model: Path) -> Decoding:
     """
     folder = families.folder(model)
     if not (model / families.FACTS).is_file():
-        return _checked(folder.usual_decoding(model), model / "config.json")
+        return _check(folder.usual_decoding(model), model / "config.json")
     known = folder.read_facts(model).get("decoding")
     if not isinstance(known, dict):
         raise UserError(
             f"{model / families.FACTS} has no 'decoding'; speak with models/voice, which `dvc repro publish` makes."
         )
-    return _checked(known, model / families.FACTS)
+    return _check(known, model / families.FACTS)
 
 
-def _checked(values: dict[str, Any], path: Path) -> Decoding:
+def _check(values: dict[str, Any], path: Path) -> Decoding:
     """The decoding settings that a file of a model folder holds; the remedy for a fault is the model's, not a key's."""
     try:
         return reading.check(Decoding, values, path)
@@ -94,7 +94,7 @@ class Voice:
         return language_of(self.path)
 
     @property
-    def ours(self) -> bool:
+    def has_facts(self) -> bool:
         """Whether the folder has a voicetune.json, which means that this project made it."""
         return (self.path / families.FACTS).is_file()
 
@@ -136,7 +136,7 @@ class Voice:
         """Draw the audio codes of each line, (codes,) int64. They do not depend on the other lines.
 
         Args:
-            speakers: one for each line, as `Model.listen` and `speaker` return them.
+            speakers: one for each line, as `Model.compute_speaker` and `speaker` return them.
             seed: one for all lines, or one for each line. The same line with the same seed gets the same draws.
 
         Raises:

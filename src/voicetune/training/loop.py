@@ -8,6 +8,7 @@ step and the curves so far. A training that is killed and resumed ends with the 
 import math
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -24,6 +25,7 @@ from voicetune.training.optimization import optimizer_for, total_steps
 from voicetune.training.progress import Progress, show_bar
 from voicetune.training.step import Stepper
 
+_SAVED = {"weights", "optimizer", "precision", "run", "history", "best_step"}  # the keys of a state
 _SAVE_SECONDS = 60.0  # between two states; a resumed training repeats the steps after its last state
 
 
@@ -97,6 +99,7 @@ class Training:
         saved = gather.load(job.state, fabric)
         self.is_resumed = saved is not None
         if saved:
+            _check_version(saved, job.state.folder)
             load_trained_state(loss.network, saved["weights"])
             self.run, self.history = Progress(**saved["run"]), saved["history"]
             fabric.print(f"resuming from step {self.run.step} of {self.steps}")
@@ -166,6 +169,22 @@ class Training:
             self.job.state.save({**value, **more}, weights)
         elif weights is not None:
             self.job.state.save_best(run.best_step, weights)
+
+
+def _check_version(saved: dict[str, Any], folder: Path) -> None:
+    """Check that this version of the code wrote a state.
+
+    The name of a phase's state folder holds a hash of the code, so only a caller that names its folder otherwise, such
+    as the pretraining, can find another version's state.
+
+    Raises:
+        UserError: another version wrote it.
+    """
+    if saved.keys() != _SAVED or saved["run"].keys() != asdict(Progress()).keys():
+        raise UserError(
+            f"{folder} has a state that another version of voicetune wrote; remove this folder and run the same command"
+            " again."
+        )
 
 
 def _agree(fabric: Fabric, may_ask: bool, wishes: list[bool]) -> list[bool]:

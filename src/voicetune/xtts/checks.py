@@ -35,7 +35,7 @@ _SWITCHES = ("gpt_use_perceiver_resampler", "cond_d_vector_in_each_upsampling_la
 _TEXTS = ("base", "origin", "licence", "published")
 
 
-def config(path: Path, found: Any) -> None:
+def check_config(path: Path, found: Any) -> None:
     """Check config.json's content as it is in the file. A missing key has the stock class's default.
 
     Raises:
@@ -50,16 +50,16 @@ def config(path: Path, found: Any) -> None:
     for table, name, low, high in numbers:
         value = table.get(name, low)
         if type(value) is not int or not low <= value <= high:
-            _wrong(path, name, value, f"{low} to {high}" if low < high else f"{low}")
+            _refuse_value(path, name, value, f"{low} to {high}" if low < high else f"{low}")
     for name in _SWITCHES:
         if type(args.get(name, False)) is not bool:
-            _wrong(path, name, args[name], "true or false")
+            _refuse_value(path, name, args[name], "true or false")
     languages = found.get("languages", [])
     if not isinstance(languages, list) or not all(isinstance(one, str) for one in languages):
-        _wrong(path, "languages", languages, "a list of names")
+        _refuse_value(path, "languages", languages, "a list of names")
 
 
-def _wrong(path: Path, name: str, value: Any, rule: str) -> None:
+def _refuse_value(path: Path, name: str, value: Any, rule: str) -> None:
     raise UserError(
         f"{path}: '{name}' is {_shown(value)}, but should be {rule}; take the file that belongs to the model."
     )
@@ -74,7 +74,7 @@ def _shown(value: Any) -> str:
     return repr(value[:40]) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-def weights(path: Path, found: Any) -> dict[str, Tensor]:
+def check_weights(path: Path, found: Any) -> dict[str, Tensor]:
     """Check that a checkpoint's content maps names to plain tensors.
 
     Raises:
@@ -98,7 +98,7 @@ def _is_plain(value: Any) -> bool:
     return not value.is_complex() and not value.is_quantized and value.numel() * value.element_size() <= stored
 
 
-def fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
+def check_fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
     """Check that weights are no bigger than their file. Many names may point to the same numbers in the file.
 
     Raises:
@@ -108,7 +108,7 @@ def fits_file(path: Path, found: Mapping[str, Tensor]) -> None:
         raise UserError(f"{path} stores the same numbers under several names, unlike any XTTS; {AGAIN}.")
 
 
-def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: int) -> None:
+def check_gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: int) -> None:
     """Compare the sizes in config.json and vocab.json with the weights, before the model is built in those sizes.
 
     Args:
@@ -118,7 +118,7 @@ def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: i
         UserError: a size differs, or a weight is missing.
     """
     width, layers = args.gpt_n_model_channels, _layers(found)
-    said = {
+    expected = {
         "gpt.mel_embedding.weight": ("gpt_num_audio_tokens", (args.gpt_num_audio_tokens, width)),
         "gpt.text_embedding.weight": ("vocabulary", (text_tokens, width)),
         "gpt.mel_pos_embedding.emb.weight": ("gpt_max_audio_tokens", (args.gpt_max_audio_tokens + 3, width)),
@@ -128,7 +128,7 @@ def gpt_sizes(path: Path, found: Mapping[str, Tensor], args: Any, text_tokens: i
         "hifigan_decoder.waveform_decoder.cond_layer.weight": ("d_vector_dim", (512, args.d_vector_dim, 1)),
     }
     wrong = f"gpt_layers ({layers}, not {args.gpt_layers})" if layers != args.gpt_layers else ""
-    for name, (what, shape) in said.items():
+    for name, (what, shape) in expected.items():
         if name not in found:
             raise UserError(f"{path} has no {name}, so it is not a whole XTTS; {AGAIN}.")
         if not wrong and tuple(found[name].shape) != shape:
@@ -148,7 +148,7 @@ def _layers(found: Mapping[str, Tensor]) -> int:
     return sum(name.startswith("gpt.gpt.h.") and name.endswith(".attn.c_attn.weight") for name in found)
 
 
-def finite(path: Path, found: Mapping[str, Tensor]) -> None:
+def check_finite(path: Path, found: Mapping[str, Tensor]) -> None:
     """Check that every weight is finite.
 
     This reads all weights, so it runs only when a model is imported or given away, not every time it is opened.
@@ -164,7 +164,7 @@ def finite(path: Path, found: Mapping[str, Tensor]) -> None:
             )
 
 
-def mel_stats(path: Path, found: Any) -> Tensor:
+def check_mel_stats(path: Path, found: Any) -> Tensor:
     """Check mel_stats (80,). Each value divides one band of a log mel spectrogram. The published ones are all negative.
 
     Raises:
@@ -177,7 +177,7 @@ def mel_stats(path: Path, found: Any) -> Tensor:
     return found
 
 
-def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]:
+def check_speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]:
     """Check speakers by name: gpt_cond_latent (1, any, width) and speaker_embedding (1, 512, 1).
 
     Raises:
@@ -186,13 +186,13 @@ def speakers(path: Path, found: Any, width: int) -> dict[str, dict[str, Tensor]]
     if not isinstance(found, dict) or not all(_is_line(name) for name in found):
         raise UserError(f"{path} should hold named speakers, and does not; {AGAIN}.")
     for name, one in found.items():
-        fault = _fault_of(one, width)
+        fault = _find_speaker_fault(one, width)
         if fault:
             raise UserError(f"{path}: the speaker '{name[:60]}' has {fault}; take the file that belongs to the model.")
     return found
 
 
-def _fault_of(speaker: Any, width: int) -> str | None:
+def _find_speaker_fault(speaker: Any, width: int) -> str | None:
     known = speaker if isinstance(speaker, dict) else {}
     for name, shape in (("gpt_cond_latent", (1, -1, width)), ("speaker_embedding", EMBEDDING)):
         value: Any = known.get(name)
@@ -213,7 +213,7 @@ def _is_line(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 500 and value.isprintable()
 
 
-def ours(path: Path, found: Any) -> dict[str, Any]:
+def check_facts(path: Path, found: Any) -> dict[str, Any]:
     """Check voicetune.json. Its `decoding`, how codes are drawn, is checked where it is used.
 
     Raises:
@@ -222,12 +222,12 @@ def ours(path: Path, found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{path} should be a JSON object, but is {_shape(found)}; {AGAIN}.")
     if found.get("vocoder") not in VOCODERS:
-        _wrong(path, "vocoder", found.get("vocoder"), " or ".join(VOCODERS))
+        _refuse_value(path, "vocoder", found.get("vocoder"), " or ".join(VOCODERS))
     for name in _TEXTS:
         if name in found and not _is_line(found[name]):
-            _wrong(path, name, found[name], "a text of one line")
+            _refuse_value(path, name, found[name], "a text of one line")
     if found.get("language", "en") not in list(CHARACTERS):
-        _wrong(path, "language", found["language"], f"one of {', '.join(CHARACTERS)}")
+        _refuse_value(path, "language", found["language"], f"one of {', '.join(CHARACTERS)}")
     facts = found.get("facts", {})
     if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
         raise UserError(f"{path}: 'facts' may hold only names with numbers or short texts; {AGAIN}.")

@@ -11,7 +11,7 @@ from voicetune.model import REFERENCE_SECONDS, Speaker
 from voicetune.xtts import codec, renderer
 
 
-def listen(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
+def compute_speaker(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
     """Compute a speaker's conditioning latents and speaker embedding.
 
     The stock model's own functions compute both. With the renderer, the speaker embedding is the renderer's own.
@@ -25,20 +25,20 @@ def listen(xtts: Xtts, vocoder: str, clips: Sequence[np.ndarray]) -> Speaker:
     """
     with torch.inference_mode():
         if vocoder == "renderer":
-            embedding = renderer.embedding_of(_joined(clips))
+            embedding = renderer.embedding_of(_join(clips))
         else:
-            embedding = xtts.get_speaker_embedding(_joined(clips).to(xtts.device), codec.SAMPLE_RATE)
-    return {"gpt_cond_latent": latents(xtts, clips), "speaker_embedding": embedding.cpu().clone()}
+            embedding = xtts.get_speaker_embedding(_join(clips).to(xtts.device), codec.SAMPLE_RATE)
+    return {"gpt_cond_latent": compute_latents(xtts, clips), "speaker_embedding": embedding.cpu().clone()}
 
 
-def latents(xtts: Xtts, clips: Sequence[np.ndarray]) -> Tensor:
-    """Compute the conditioning latents alone, which takes a tenth of the time. Arguments as in `listen`."""
+def compute_latents(xtts: Xtts, clips: Sequence[np.ndarray]) -> Tensor:
+    """Compute the conditioning latents alone, which takes a tenth of the time. Arguments as in `compute_speaker`."""
     with torch.inference_mode():
         found = xtts.get_gpt_cond_latents(
-            _joined(clips), codec.SAMPLE_RATE, length=REFERENCE_SECONDS, chunk_length=xtts.config.gpt_cond_chunk_len
+            _join(clips), codec.SAMPLE_RATE, length=REFERENCE_SECONDS, chunk_length=xtts.config.gpt_cond_chunk_len
         )
     return found.cpu().clone()
 
 
-def _joined(clips: Sequence[np.ndarray]) -> Tensor:
+def _join(clips: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.concatenate(list(clips)))[None, : codec.SAMPLE_RATE * REFERENCE_SECONDS]

@@ -10,14 +10,13 @@ from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Encoded
+from voicetune.text.spelling import Unreadable
 from voicetune.xtts import codec
-from voicetune.xtts.folder import open_dvae
-from voicetune.xtts.folder import tokenizer as open_tokenizer
-from voicetune.xtts.spelling import Unreadable
+from voicetune.xtts.folder import open_dvae, open_tokenizer
 from voicetune.xtts.text import MAX_TOKENS, Tokenizer
 
 
-def faults(clip: Clip, tokenizer: Tokenizer) -> str | None:
+def find_fault(clip: Clip, tokenizer: Tokenizer) -> str | None:
     """Say why a clip's text cannot be trained on. None if it can be."""
     try:
         missing = tokenizer.unknown_characters(clip.text, clip.language)
@@ -63,7 +62,7 @@ class Encoder:
         self.dvae.to(device)
 
     def fault_of(self, clip: Clip) -> str | None:
-        return faults(clip, self.tokenizer)
+        return find_fault(clip, self.tokenizer)
 
     def encode(self, clip: Clip, folder: Path) -> Encoded:
         return encode_clip(clip, folder, self.tokenizer, self.dvae, self.mel_stats)

@@ -40,26 +40,26 @@ def export(model: Path, out: Path, consent: str | None) -> None:
         raise UserError(f"{out} lies in the model's own folder; choose another one.")
     folder.check(model)
     with copies.whole(out, out.with_name(f".{out.name}.voicetune-part")) as part:
-        for name in (*folder.SHARED, folder.SPEAKERS, folder.OURS, folder.LICENCE):
+        for name in (*folder.SHARED, folder.SPEAKERS, folder.FACTS, folder.LICENCE):
             if (model / name).is_file():
                 copies.copy(model / name, part / name)
         copies.copy(folder.weights_file(model), part / "model.pth")
-        text = card(out.name, folder.read_facts(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
+        text = make_card(out.name, folder.read_facts(model), sorted(folder.speakers(model)), consent or _UNSIGNED)
         with copies.written(out):
             if not (part / folder.LICENCE).is_file():
                 (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8")
             (part / CARD).write_text(text, encoding="utf-8")
 
 
-def card(name: str, ours: dict[str, Any], speakers: list[str], consent: str) -> str:
+def make_card(name: str, facts: dict[str, Any], speakers: list[str], consent: str) -> str:
     """The model card in Markdown: what the recipient of the folder should know."""
-    facts = {key: value for key, value in ours.get("facts", {}).items() if not key.endswith("_sha256")}
-    hashes = {key: value for key, value in ours.get("facts", {}).items() if key.endswith("_sha256")}
-    rows = "\n".join(f"| {key} | {_figure(value)} |" for key, value in (facts | hashes).items())
+    figures = {key: value for key, value in facts.get("facts", {}).items() if not key.endswith("_sha256")}
+    hashes = {key: value for key, value in facts.get("facts", {}).items() if key.endswith("_sha256")}
+    rows = "\n".join(f"| {key} | {_figure(value)} |" for key, value in (figures | hashes).items())
     table = f"\n## How it was trained\n\n| | |\n| --- | --- |\n{rows}\n" if rows else ""
-    language = ours.get("language", "en")
-    origin, licence = ours.get("origin", ours.get("base", "unknown")), ours.get("licence", "see LICENSE.txt")
-    untrained = "" if ours.get("vocoder") == "hifigan" else _UNTRAINED
+    language = facts.get("language", "en")
+    origin, licence = facts.get("origin", facts.get("base", "unknown")), facts.get("licence", "see LICENSE.txt")
+    untrained = "" if facts.get("vocoder") == "hifigan" else _UNTRAINED
     return f"""\
 # {name}
 

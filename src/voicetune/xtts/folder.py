@@ -23,9 +23,9 @@ from voicetune import copies, files
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.xtts import checks, codec
-from voicetune.xtts.layout import LICENCE, OURS, SHARED, SPEAKERS, WEIGHTS, weights_file
+from voicetune.xtts.layout import FACTS, LICENCE, SHARED, SPEAKERS, WEIGHTS, weights_file
 from voicetune.xtts.renderer import PREFIX, Renderer, sizes_of
-from voicetune.xtts.tensors import load, save, state
+from voicetune.xtts.tensors import load, load_weights, save
 from voicetune.xtts.text import Tokenizer
 
 PUBLISHED = (
@@ -33,7 +33,7 @@ PUBLISHED = (
     "language",
     "decoding",
     "references",
-)  # keys that stage publish adds to OURS; a child does not inherit them
+)  # keys that stage publish adds to FACTS; a child does not inherit them
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 # Names in checkpoints that are not the model's own weights. The first three come from the stock trainer. The last two
 # come from XTTS v1: its generator, which has the GPT's own tensors under a second name.
@@ -45,7 +45,7 @@ _NOT_XTTS = (
 Speakers = dict[str, dict[str, Tensor]]
 
 
-def xtts_names(found: dict[str, Tensor]) -> dict[str, Tensor]:
+def select_xtts_weights(found: dict[str, Tensor]) -> dict[str, Tensor]:
     """Keep only the weights of the stock `Xtts`, under its own names, whichever trainer wrote them."""
     named = {name.removeprefix("xtts."): value for name, value in found.items()}
     return {name: value for name, value in named.items() if not name.startswith(_NOT_XTTS)}
@@ -60,7 +60,7 @@ def is_plain(path: Path, xtts: Xtts) -> bool:
     return set(loaded) == {"model"} and set(loaded["model"]) == set(xtts.state_dict())
 
 
-def config(folder: Path) -> XttsConfig:
+def open_config(folder: Path) -> XttsConfig:
     """Open config.json with the stock class.
 
     Raises:
@@ -70,7 +70,7 @@ def config(folder: Path) -> XttsConfig:
     files.need(path, checks.AGAIN)
     with readable(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the stock class warns about fields that XTTS does not use
-        checks.config(path, json.loads(path.read_text(encoding="utf-8")))
+        checks.check_config(path, json.loads(path.read_text(encoding="utf-8")))
         opened.load_json(str(path))
     return opened
 
@@ -89,24 +89,24 @@ def readable(path: Path) -> Iterator[None]:
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read voicetune.json. A folder without one is taken for the published XTTS v2."""
-    path = folder / OURS
+    path = folder / FACTS
     if not path.is_file():
         return {"vocoder": "hifigan"}
     with readable(path):
-        return checks.ours(path, json.loads(path.read_text(encoding="utf-8")))
+        return checks.check_facts(path, json.loads(path.read_text(encoding="utf-8")))
 
 
 def usual_decoding(folder: Path) -> dict[str, Any]:
     """The decoding settings in config.json, as the stock client takes them."""
-    stock = config(folder)
+    stock = open_config(folder)
     return {name: getattr(stock, name) for name in Decoding.model_fields}
 
 
-def tokenizer(folder: Path) -> Tokenizer:
-    return vocabulary(folder / "vocab.json")
+def open_tokenizer(folder: Path) -> Tokenizer:
+    return open_vocabulary(folder / "vocab.json")
 
 
-def vocabulary(path: Path) -> Tokenizer:
+def open_vocabulary(path: Path) -> Tokenizer:
     """Open a vocab.json.
 
     Raises:
@@ -134,8 +134,8 @@ def build(settings: XttsConfig, words: Tokenizer) -> Xtts:
 def open_xtts(folder: Path) -> Xtts:
     """Open the whole stock model with its weights, strictly loaded, in eval mode, but not set up for generation."""
     path = weights_file(folder)
-    settings, words = config(folder), tokenizer(folder)
-    return assemble(path, state(path), settings, words)
+    settings, words = open_config(folder), open_tokenizer(folder)
+    return assemble(path, load_weights(path), settings, words)
 
 
 def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: Tokenizer) -> Xtts:
@@ -148,16 +148,16 @@ def assemble(path: Path, found: dict[str, Tensor], settings: XttsConfig, words: 
         UserError: the parts do not fit each other. Sizes are checked before anything is built that is larger than the
             file.
     """
-    weights = xtts_names(found)
-    checks.fits_file(path, weights)
-    checks.gpt_sizes(path, weights, settings.model_args, len(words))
+    weights = select_xtts_weights(found)
+    checks.check_fits_file(path, weights)
+    checks.check_gpt_sizes(path, weights, settings.model_args, len(words))
     try:
         model = build(settings, words)
         model.load_state_dict(weights, strict=True)
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit its config.json ({reason}); take both from the same model.") from None
-    checks.mel_stats(path, model.mel_stats)
+    checks.check_mel_stats(path, model.mel_stats)
     torch.nn.Module.eval(model)  # Xtts.eval would also build the generator
     return model
 
@@ -178,17 +178,17 @@ def open_codec(folder: Path) -> tuple[DiscreteVAE, Tensor, Renderer | None]:
         UserError: see `open_dvae`, or the renderer is missing, or its weights do not fit each other.
     """
     path, stats = folder / "dvae.pth", folder / "mel_stats.pth"
-    weights = state(path)
-    dvae = assemble_dvae(path, weights, config(folder))
+    weights = load_weights(path)
+    dvae = assemble_dvae(path, weights, open_config(folder))
     renderer = assemble_renderer(path, weights) if read_facts(folder)["vocoder"] == "renderer" else None
-    return dvae, checks.mel_stats(stats, load(stats)), renderer
+    return dvae, checks.check_mel_stats(stats, load(stats)), renderer
 
 
 def assemble_renderer(path: Path, dvae: dict[str, Tensor]) -> Renderer:
     """Build the renderer from a DVAE's weights, which were read from the file `path`. See `open_codec`."""
     weights = {name.removeprefix(PREFIX): value for name, value in dvae.items() if name.startswith(PREFIX)}
     try:
-        checks.fits_file(path, weights)
+        checks.check_fits_file(path, weights)
         sizes = sizes_of(weights)
         with torch.device("meta"):  # compares all shapes with the file before it allocates memory
             shapes = {name: value.shape for name, value in Renderer(**sizes).state_dict().items()}
@@ -208,7 +208,7 @@ def assemble_renderer(path: Path, dvae: dict[str, Tensor]) -> Renderer:
 
 def assemble_dvae(path: Path, weights: dict[str, Tensor], settings: XttsConfig) -> DiscreteVAE:
     """Build a DVAE from its weights, which were read from the file `path`. See `open_dvae`."""
-    checks.fits_file(path, weights)
+    checks.check_fits_file(path, weights)
     try:
         sizes = codec.sizes_of(weights)
         needed = (12 + 56 * sizes["num_resnet_blocks"]) * sizes["hidden_dim"] ** 2  # its convolutions alone
@@ -238,7 +238,7 @@ def speakers(folder: Path) -> Speakers:
     path = folder / SPEAKERS
     if not path.is_file():
         return {}
-    return checks.speakers(path, load(path), config(folder).model_args.gpt_n_model_channels)
+    return checks.check_speakers(path, load(path), open_config(folder).model_args.gpt_n_model_channels)
 
 
 def check(folder: Path) -> None:
@@ -249,14 +249,14 @@ def check(folder: Path) -> None:
             finite.
     """
     weights = weights_file(folder)
-    for path in (weights, *(folder / name for name in (*SHARED, SPEAKERS, OURS, LICENCE))):
+    for path in (weights, *(folder / name for name in (*SHARED, SPEAKERS, FACTS, LICENCE))):
         copies.check_link(path, folder)
     speakers(folder)
     read_facts(folder)
     dvae, _, renderer = open_codec(folder)
     for part in filter(None, (dvae, renderer)):
-        checks.finite(folder / "dvae.pth", part.state_dict())
-    checks.finite(weights, open_xtts(folder).state_dict())
+        checks.check_finite(folder / "dvae.pth", part.state_dict())
+    checks.check_finite(weights, open_xtts(folder).state_dict())
 
 
 def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, facts: dict[str, Any]) -> None:
@@ -271,11 +271,11 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
     for name in (*SHARED, LICENCE):
         if (parent / name).is_file():
             copies.copy(parent / name, folder / name)
-    weights = xtts_names(state(weights_file(parent)))
+    weights = select_xtts_weights(load_weights(weights_file(parent)))
     weights.update({f"gpt.{name}": value for name, value in gpt.items()})
     save({"model": weights}, folder / WEIGHTS[0])
     save(voices, folder / SPEAKERS)
     known = {name: value for name, value in read_facts(parent).items() if name not in PUBLISHED}
     text = json.dumps({**known, "facts": facts}, indent=2, ensure_ascii=False)
     with copies.written(folder):
-        (folder / OURS).write_text(text + "\n", encoding="utf-8")
+        (folder / FACTS).write_text(text + "\n", encoding="utf-8")

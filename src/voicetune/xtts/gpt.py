@@ -25,7 +25,7 @@ from TTS.tts.layers.xtts.gpt import GPT
 
 from voicetune.data.codes import Codes
 from voicetune.model import Loss, Recipe
-from voicetune.xtts import rows
+from voicetune.xtts import gpt_rows
 from voicetune.xtts.batch import Batch, Tokens
 
 _CAUSAL = "voicetune_causal"
@@ -71,11 +71,11 @@ class TrainingLoss(Loss):
         for block in self.network.gpt.h:
             block.gradient_checkpointing, block._gradient_checkpointing_func = True, again
 
-    def draw(self, codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> rows.Drawn:
-        return rows.draw(codes, clips, recipe, rng)
+    def draw(self, codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> gpt_rows.Drawn:
+        return gpt_rows.draw(codes, clips, recipe, rng)
 
     def batch(self, codes: Codes, drawn: Any, recipe: Recipe) -> Batch:
-        return rows.assemble(codes, drawn, recipe, Tokens.of(self.network))
+        return gpt_rows.assemble(codes, drawn, recipe, Tokens.of(self.network))
 
     def latents(self, batch: Batch) -> Tensor:
         """Returns each clip's conditioning latents: (b, 32, width)."""

@@ -7,7 +7,7 @@ from voicetune.errors import UserError
 WEIGHTS = ("best_model.pth", "model.pth")
 SHARED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
-OURS = "voicetune.json"
+FACTS = "voicetune.json"
 LICENCE = "LICENSE.txt"
 # The part of a model.pth that is the HiFi-GAN and its speaker encoder: the same for every GPT, and never trained.
 _DECODER_BYTES = 91_000_000

@@ -17,7 +17,7 @@ from voicetune.precision import full_fp32
 from voicetune.xtts import codec
 from voicetune.xtts.batch import Batch, Tokens
 from voicetune.xtts.gpt import TrainingLoss
-from voicetune.xtts.rows import assemble, given
+from voicetune.xtts.gpt_rows import assemble, condition_on
 
 _BATCH = 16
 _RECIPE = Recipe()
@@ -28,27 +28,27 @@ _STOCK_SLICE, _STOCK_PADDED = 99225, 132300  # samples: a slice of 4.5 s, padded
 class _Given(TrainingLoss):
     """The loss of clips that are all conditioned on the same latents (1, 32, width)."""
 
-    def __init__(self, gpt: GPT, known: Tensor):
+    def __init__(self, gpt: GPT, latents: Tensor):
         super().__init__(gpt)
-        self.known = known
+        self.given = latents
 
     def latents(self, batch: Batch) -> Tensor:
-        return self.known.expand(len(batch.text), -1, -1)
+        return self.given.expand(len(batch.text), -1, -1)
 
 
 @torch.no_grad()
-def measure_given(xtts: Xtts, codes: Codes, chosen: np.ndarray, known: Tensor) -> float:
+def measure_given(xtts: Xtts, codes: Codes, chosen: np.ndarray, latents: Tensor) -> float:
     """Measure the mel CE of clips that are all conditioned on the same latents (1, 32, width).
 
     It is in nats per token, computed in fp32 without dropout.
     """
-    loss, tokens, device = _Given(xtts.gpt, known.to(xtts.device)).eval(), Tokens.of(xtts.gpt), xtts.device
+    loss, tokens, device = _Given(xtts.gpt, latents.to(xtts.device)).eval(), Tokens.of(xtts.gpt), xtts.device
     order = chosen[np.argsort(codes.lengths[chosen], kind="stable")]
     nats, count = 0.0, 0
     for start in range(0, len(order), _BATCH):
         some = order[start : start + _BATCH]
         unused = np.zeros((len(some), 80, 1), np.float32)
-        batch = assemble(codes, given(some, unused), _RECIPE, tokens).to(device)
+        batch = assemble(codes, condition_on(some, unused), _RECIPE, tokens).to(device)
         with full_fp32(device):
             _, mel = loss(batch)
         nats, count = nats + float(mel.double().sum()), count + mel.numel()
@@ -73,7 +73,7 @@ def measure_stock(xtts: Xtts, codes: Codes, clips: np.ndarray, mels: Callable[[i
     for start in range(0, len(clips), _STOCK_BATCH):
         chosen = clips[start : start + _STOCK_BATCH]
         references = np.stack([mels(clip) for clip in chosen]).astype(np.float32)
-        batch = assemble(codes, given(chosen, references), recipe, tokens)
+        batch = assemble(codes, condition_on(chosen, references), recipe, tokens)
         with full_fp32(device):
             means.append(float(loss(batch.to(device))[1].mean()))
     return float(np.mean(means[1:] or means))
@@ -90,8 +90,8 @@ def own_beginnings(codes: Codes, clips: Path, mel_stats: Tensor) -> Callable[[in
 
     def beginning(clip: int) -> np.ndarray:
         samples = torch.from_numpy(soundfile.read(clips / codes.clips[clip].file, dtype="float32")[0])
-        heard = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
-        padded = F.pad(heard, (0, _STOCK_PADDED - len(heard)))
+        first = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
+        padded = F.pad(first, (0, _STOCK_PADDED - len(first)))
         return codec.conditioning_mel(padded[None], mel_stats)[0].numpy()
 
     return beginning

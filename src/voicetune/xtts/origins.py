@@ -18,7 +18,7 @@ from voicetune.xtts.text import Tokenizer
 
 NAMED = (TINY, "xtts_v2")
 CPML = f"Coqui Public Model License, no commercial use, {hub.LICENCE}"
-_HANDED_ON = (folder.SPEAKERS, folder.OURS, folder.LICENCE)
+_HANDED_ON = (folder.SPEAKERS, folder.FACTS, folder.LICENCE)
 _FILL_SEED = 20240607  # for the parts that the bundle lacks; these are never trained or changed
 
 
@@ -130,24 +130,24 @@ def _check(start: starts.Start, dvae: Path | dict[str, Tensor], mel_stats: Path 
     vocoder = folder.read_facts(start.beside)["vocoder"]
     folder.speakers(start.beside)
     if isinstance(mel_stats, Path):
-        checks.mel_stats(mel_stats, folder.load(mel_stats))
+        checks.check_mel_stats(mel_stats, folder.load(mel_stats))
     else:
-        checks.mel_stats(start.weights, mel_stats)
+        checks.check_mel_stats(start.weights, mel_stats)
     place = dvae if isinstance(dvae, Path) else start.weights
-    weights = folder.state(dvae) if isinstance(dvae, Path) else dvae
-    checks.finite(place, folder.assemble_dvae(place, weights, start.config).state_dict())
+    weights = folder.load_weights(dvae) if isinstance(dvae, Path) else dvae
+    checks.check_finite(place, folder.assemble_dvae(place, weights, start.config).state_dict())
     if vocoder == "renderer":
-        checks.finite(place, folder.assemble_renderer(place, weights).state_dict())
-    words = folder.vocabulary(start.vocab)
-    xtts = folder.assemble(start.weights, folder.state(start.weights), start.config, words)
-    checks.finite(start.weights, xtts.state_dict())
+        checks.check_finite(place, folder.assemble_renderer(place, weights).state_dict())
+    words = folder.open_vocabulary(start.vocab)
+    xtts = folder.assemble(start.weights, folder.load_weights(start.weights), start.config, words)
+    checks.check_finite(start.weights, xtts.state_dict())
     return xtts
 
 
 def _published_codec(start: starts.Start) -> dict[str, Path]:
     """Fetch the DVAE and mel_stats of XTTS v2, which fine-tuning leaves unchanged."""
     lack = f"{start.weights} has no dvae.pth or no mel_stats.pth beside it, nor inside"
-    if (start.beside / folder.OURS).is_file():
+    if (start.beside / folder.FACTS).is_file():
         raise UserError(f"{lack}; take the whole folder that it came from.")
     try:
         return hub.fetch(hub.XTTS_V2, ("dvae.pth", "mel_stats.pth"))
@@ -164,7 +164,7 @@ def _put(part: Path | dict[str, Tensor] | Tensor, out: Path) -> None:
 
 def _describe(out: Path, facts: dict[str, str]) -> None:
     with copies.written(out):
-        (out / folder.OURS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (out / folder.FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def unfold(base: str, out: Path, bundle: Path) -> None:

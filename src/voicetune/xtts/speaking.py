@@ -23,13 +23,13 @@ class Speech(Model):
     """An opened model folder with its vocabulary and codec."""
 
     def __init__(self, path: Path):
-        self.tokenizer = folder.tokenizer(path)  # small files first, so that a fault in one is reported at once
+        self.tokenizer = folder.open_tokenizer(path)  # small files first, so that a fault in one is reported at once
         self.dvae, self.mel_stats, self.renderer = folder.open_codec(path)
         super().__init__(path)
 
     @property
     def rate(self) -> int:
-        return self.xtts.args.output_sample_rate if self.vocoder == "hifigan" else codec.SAMPLE_RATE
+        return self.xtts.args.output_sample_rate if self.voices_latents else codec.SAMPLE_RATE
 
     @property
     def codec_rate(self) -> int:
@@ -43,6 +43,10 @@ class Speech(Model):
     def needs_speaker(self) -> bool:
         """With `griffin_lim`, the DVAE's decoder turns codes into sound, and takes no speaker."""
         return self.vocoder != "griffin_lim"
+
+    @property
+    def voices_latents(self) -> bool:
+        return self.vocoder == "hifigan"
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
         return self.tokenizer.unknown_characters(text, language)
@@ -68,7 +72,7 @@ class Speech(Model):
     def sound(self, codes: Tensor, text: str, language: str, speed: float, speaker: Speaker) -> np.ndarray:
         if self.renderer:
             return self._render(self.renderer, codes.cpu(), speed, speaker)
-        if self.vocoder != "hifigan":
+        if not self.voices_latents:
             return codec.decode(self.dvae, codes.cpu(), self.mel_stats, speed)
         return self._by_hifigan(codes, text, language, speed, speaker)
 
@@ -113,6 +117,6 @@ def open_speech(path: Path) -> Speech:
     """Open a model folder to speak with it.
 
     Raises:
-        UserError: see `folder.tokenizer`, `folder.open_codec` and `training.open_model`.
+        UserError: see `folder.open_tokenizer`, `folder.open_codec` and `training.open_model`.
     """
     return Speech(path)

@@ -70,10 +70,10 @@ def recognise(place: Path) -> Start:
     dvae: Path | dict[str, Tensor] | None = _find(beside, "dvae.pth", named["dvae_checkpoint"])
     stats: Path | Tensor | None = _find(beside, "mel_stats.pth", named["mel_norm_file"])
     if dvae is None or stats is None:
-        held = folder.state(weights)
+        held = folder.load_weights(weights)
         inside = {name.removeprefix(_DVAE): value for name, value in held.items() if name.startswith(_DVAE)}
         dvae = dvae or inside or None
-        stats = folder.xtts_names(held).get(_MEL_STATS) if stats is None else stats
+        stats = folder.select_xtts_weights(held).get(_MEL_STATS) if stats is None else stats
     return Start(weights, config, vocab, dvae, stats, beside)
 
 
@@ -95,7 +95,7 @@ def _config(weights: Path) -> tuple[XttsConfig, dict[str, str]]:
     """Open the configuration beside a checkpoint, and read the paths that the stock trainer wrote into it."""
     if not (weights.parent / "config.json").is_file():
         raise UserError(f"{weights} has no config.json beside it; copy the one that it was trained with there.")
-    config = folder.config(weights.parent)  # it checks that model_args is a dict
+    config = folder.open_config(weights.parent)  # it checks that model_args is a dict
     config.model_args.tokenizer_file, config.output_path, config.datasets = "", "output", []  # paths of its training
     # read as JSON, because importing the stock trainer's class would limit torch to one thread
     named = json.loads((weights.parent / "config.json").read_text(encoding="utf-8")).get("model_args", {})
@@ -110,8 +110,8 @@ def _find(beside: Path, name: str, named: str) -> Path | None:
     folder. Nothing is copied from it before it has been opened as what it should be (a vocabulary of the model's size,
     a DVAE, 80 numbers).
     """
-    said = [Path(named)] if os.path.basename(named) == name else []
-    places = [beside / name, *said, beside.parent / _STOCK_FILES / name]
+    configured = [Path(named)] if os.path.basename(named) == name else []
+    places = [beside / name, *configured, beside.parent / _STOCK_FILES / name]
     found = next((path for path in places if os.path.isfile(path)), None)
     if found:
         copies.check_link(found, found.parent)

@@ -67,14 +67,14 @@ def _refusal(path: Path, error: Exception) -> str:
     return f"{path} is no checkpoint of torch, or damaged; {checks.AGAIN}."
 
 
-def state(path: Path) -> dict[str, Tensor]:
+def load_weights(path: Path) -> dict[str, Tensor]:
     """Load the weights of a checkpoint, under all their names in the file.
 
     Raises:
         UserError: see `load`, or the file is no checkpoint.
     """
     loaded = load(path)
-    return checks.weights(path, loaded.get("model", loaded) if isinstance(loaded, dict) else None)
+    return checks.check_weights(path, loaded.get("model", loaded) if isinstance(loaded, dict) else None)
 
 
 def save(value: Any, out: Path) -> None:

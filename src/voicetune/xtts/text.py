@@ -10,7 +10,7 @@ import numpy as np
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
 from voicetune.errors import UserError
-from voicetune.xtts.spelling import romanise, spell_out
+from voicetune.text.spelling import romanise, spell_out
 
 # Replacements for signs. A sign is replaced only if the vocabulary lacks it.
 _PLAIN: dict[str, str] = {

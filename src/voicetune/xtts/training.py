@@ -38,11 +38,11 @@ class Model:
     def loss(self) -> TrainingLoss:
         return TrainingLoss(self.xtts.gpt)
 
-    def listen(self, clips: Sequence[np.ndarray]) -> Speaker:
-        return conditioning.listen(self.xtts, self.vocoder, clips)
+    def compute_speaker(self, clips: Sequence[np.ndarray]) -> Speaker:
+        return conditioning.compute_speaker(self.xtts, self.vocoder, clips)
 
     def mel_ce_given(self, codes: Codes, chosen: np.ndarray, clips: Sequence[np.ndarray]) -> float:
-        return losses.measure_given(self.xtts, codes, chosen, conditioning.latents(self.xtts, clips))
+        return losses.measure_given(self.xtts, codes, chosen, conditioning.compute_latents(self.xtts, clips))
 
     def mel_ce_stock(self, codes: Codes, chosen: np.ndarray, clips: Path) -> float:
         beginnings = losses.own_beginnings(codes, clips, self.xtts.mel_stats.cpu())

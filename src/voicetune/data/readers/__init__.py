@@ -16,12 +16,22 @@ from voicetune.data.readers.source import Source
 from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError
 
-READERS: dict[type[Source], Callable[[Any], list[Utterance]]] = {
-    ljspeech.LJSpeechSource: ljspeech.read,
-    espeak.EspeakSource: espeak.read,
-    kaldi.KaldiSource: kaldi.read,
-}
+_REMEDY = "write it as docs/extending.md shows, or take the reader out of the table in __init__.py"
+
+try:
+    READERS: dict[type[Source], Callable[[Any], list[Utterance]]] = {
+        ljspeech.LJSpeechSource: ljspeech.read,
+        espeak.EspeakSource: espeak.read,
+        kaldi.KaldiSource: kaldi.read,
+    }
+except AttributeError as error:
+    file = f"src/{getattr(error.obj, '__name__', '').replace('.', '/')}.py"
+    raise UserError(f"{file} has no `{error.name}`; {_REMEDY}.") from None
 """Each section of params.yaml, and the function that reads such a source."""
+
+if nameless := [section for section in READERS if "reader" not in section.model_fields]:
+    file = f"src/{nameless[0].__module__.replace('.', '/')}.py"
+    raise UserError(f"{file}: {nameless[0].__name__} has no `reader: Literal[...]`; {_REMEDY}.")
 
 
 def read(sources: Sequence[Source]) -> list[Utterance]:

@@ -7,11 +7,21 @@ import importlib
 import pkgutil
 from collections.abc import Collection
 
+from voicetune.errors import UserError
 from voicetune.measures.measure import Figure, Measure, Share
 
-_FOUND: dict[str, Measure] = {
-    one.name: importlib.import_module(f"{__name__}.{one.name}").MEASURE for one in pkgutil.iter_modules(__path__)
-}
+
+def _load(name: str) -> Measure:
+    measure = getattr(importlib.import_module(f"{__name__}.{name}"), "MEASURE", None)
+    if not isinstance(measure, Measure):
+        raise UserError(
+            f"src/voicetune/measures/catalogue/{name}.py has no `MEASURE = Measure(...)`; write it as docs/extending.md"
+            " shows, or move the file out of this folder."
+        )
+    return measure
+
+
+_FOUND = {one.name: _load(one.name) for one in pkgutil.iter_modules(__path__)}
 MEASURES = dict(sorted(_FOUND.items(), key=lambda one: (one[1].place, one[0])))
 """The measures by name, in the order of the tables."""
 NAMES = tuple(MEASURES)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from voicetune import files
 from voicetune.errors import UserError
-from voicetune.shapes import told
+from voicetune.shapes import describe_fault
 
 R = TypeVar("R")
 
@@ -36,7 +36,7 @@ def read(path: Path, record: type[R], again: str) -> list[R]:
             if len(row) != len(columns):
                 raise csv.Error(f"{len(row)} cells")
             rows.append(
-                _checked(adapter, dict(zip(columns, row, strict=True)), f"{path}, line {reader.line_num}", again)
+                _check_row(adapter, dict(zip(columns, row, strict=True)), f"{path}, line {reader.line_num}", again)
             )
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num} is damaged ({error}); {again}.") from None
@@ -45,8 +45,8 @@ def read(path: Path, record: type[R], again: str) -> list[R]:
     return rows
 
 
-def _checked(adapter: TypeAdapter[R], row: dict[str, Any], at: str, again: str) -> R:
+def _check_row(adapter: TypeAdapter[R], row: dict[str, Any], at: str, again: str) -> R:
     try:
         return adapter.validate_python(row)
     except ValidationError as error:
-        raise UserError(f"{at} {told(error)}; {again}.") from None
+        raise UserError(f"{at} {describe_fault(error)}; {again}.") from None

@@ -12,9 +12,9 @@ from TTS.tts.layers.xtts import tokenizer as stock
 from TTS.tts.layers.xtts import zh_num2words
 
 from voicetune.errors import UserError
-from voicetune.xtts.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
-from voicetune.xtts.ordinals import GERMAN_OPENER
-from voicetune.xtts.signs import STOPPED, joined, readable
+from voicetune.text.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
+from voicetune.text.ordinals import GERMAN_OPENER
+from voicetune.text.written_numbers import STOPPED, joined, readable
 
 _MARK = "\ue000"  # private use: hides a full stop from the stock cleaners, which read "5." as an ordinal
 _LONG = re.compile(r"\d[\d.,]{24,}\d")  # longer than any amount; the stock cleaners take minutes for 5,000 digits
@@ -40,7 +40,7 @@ _JAPANESE = {
 
 
 class Unreadable(UserError):
-    """A text that neither the stock cleaners nor ours can spell out."""
+    """A text that neither the stock cleaners nor this package can spell out."""
 
 
 def spell_out(text: str, language: str) -> str:

@@ -2,8 +2,8 @@
 
 import re
 
-from voicetune.xtts.habits import in_words
-from voicetune.xtts.numerals import ordinal
+from voicetune.text.numerals import ordinal
+from voicetune.text.short_forms import in_words
 
 STOPPED = ("de", "cs", "tr", "hu")  # languages that write an ordinal with a full stop
 _FIXED = "\u00a0\u2009\u202f"  # no-break space, thin space, narrow no-break space
@@ -80,10 +80,10 @@ def _reais(found: re.Match) -> str:
         whole += f",{found[2]}" if found[2] else ""
         return f"{whole}{power} {'reais' if power.strip() == 'mil' else 'de reais'}"
     millions = int(whole) > 0 and int(whole) % 10**6 == 0
-    said = f"{whole} {'real' if int(whole) == 1 else 'de reais' if millions else 'reais'}"
+    words = f"{whole} {'real' if int(whole) == 1 else 'de reais' if millions else 'reais'}"
     if int(cents):
-        said += f" e {int(cents)} {'centavo' if int(cents) == 1 else 'centavos'}"
-    return said
+        words += f" e {int(cents)} {'centavo' if int(cents) == 1 else 'centavos'}"
+    return words
 
 
 def _times(text: str, language: str) -> str:
@@ -94,8 +94,8 @@ def _times(text: str, language: str) -> str:
         hour, minute = int(found[1]), int(found[2] or 0)
         if hour > 24 or minute > 59:
             return found.group()
-        said = f"{feminine.get(hour, hour)} {hour_word}{'s' if hour > 1 else ''}"
-        return said + (f"{between}{feminine.get(minute, minute) if minutes_too else minute}" if minute else "")
+        words = f"{feminine.get(hour, hour)} {hour_word}{'s' if hour > 1 else ''}"
+        return words + (f"{between}{feminine.get(minute, minute) if minutes_too else minute}" if minute else "")
 
     return re.sub(r"(?<![\w.,:])(\d{1,2})\s?h(?:\s?(\d\d))?(?:\s?min)?(?!\w)", time, text, flags=re.I)
 
@@ -122,8 +122,8 @@ def _german_days(text: str) -> str:
         if not (1 <= int(day) <= 31 and 1 <= int(month) <= 12):
             return found.group()
         ending = "" if before.lower() == "der" else "n"
-        said = " ".join(f"{ordinal(str(int(number)), 'de')}{ending}" for number in (day, month))
-        return f"{before} {said}" + ("." if after is not None else "")
+        words = " ".join(f"{ordinal(str(int(number)), 'de')}{ending}" for number in (day, month))
+        return f"{before} {words}" + ("." if after is not None else "")
 
     return re.sub(
         r"\b(am|vom|zum|bis|ab|seit|dem|den|der)\s+(\d{1,2})\.\s?(\d{1,2})\.(?!\s?\d(?!\d{3}(?!\d)))(\s*$)?",

@@ -54,7 +54,7 @@ def draw(codes: Codes, clips: np.ndarray, recipe: Recipe, rng: np.random.Generat
     return Drawn(clips, *_references(codes, clips, recipe, rng))
 
 
-def given(clips: np.ndarray, references: np.ndarray) -> Drawn:
+def condition_on(clips: np.ndarray, references: np.ndarray) -> Drawn:
     """Condition clips on the caller's own mels: (clips, 80, frames), one per clip."""
     return Drawn(clips, references, np.arange(len(clips)), [slice(0, 0)] * len(clips))
 

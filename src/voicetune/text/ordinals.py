@@ -6,7 +6,7 @@ The stock cleaners have one form of each ordinal, the masculine nominative.
 import re
 from collections.abc import Callable
 
-from voicetune.xtts.numerals import ordinal
+from voicetune.text.numerals import ordinal
 
 _OPENERS = "Es|Ich|Er|Sie|Wir|Ihr|Dann|Danach|Das|Die|Der|Aber|Und|Da|Doch|Jetzt|Nun|Was|Wie|Wo|Warum|Wer"
 GERMAN_OPENER = rf"\s+(?:{_OPENERS})\b"  # begins a sentence and is no noun, so a number before it is no ordinal
@@ -74,8 +74,8 @@ def _russian(text: str) -> str:
 
     def declined(found: re.Match) -> str:
         plural = found[2] == "е" and re.match(r"\s+г(?:оды|г)\b", text[found.end() :])
-        said, ending = ordinal(found[1], "ru"), "ые" if plural else _RUSSIAN_ENDINGS[found[2]]
-        return said[:-2] + _THIRD[ending] if said.endswith("третий") else said[:-2] + ending
+        word, ending = ordinal(found[1], "ru"), "ые" if plural else _RUSSIAN_ENDINGS[found[2]]
+        return word[:-2] + _THIRD[ending] if word.endswith("третий") else word[:-2] + ending
 
     return re.sub(rf"(?<![\w.,])(\d{{1,4}})-({'|'.join(_RUSSIAN_ENDINGS)})(?!\w)", declined, text)
 

@@ -2,8 +2,8 @@
 
 import re
 
-from voicetune.xtts.numerals import czech_ordinal, one_by_one, year
-from voicetune.xtts.ordinals import decline
+from voicetune.text.numerals import czech_ordinal, one_by_one, year
+from voicetune.text.ordinals import decline
 
 _SIGNS = {  # minus and plus
     "en": ("minus", "plus"), "de": ("minus", "plus"), "fr": ("moins", "plus"), "es": ("menos", "más"),
@@ -99,8 +99,8 @@ def in_words(text: str, language: str) -> str:
 def _part(found: re.Match, language: str) -> str:
     """Write a fraction in words, alone (½ cup) or after a number (3½ cups)."""
     half, after, between, quarter, three = _PARTS[language]
-    said = {"½": after if found[1] else half, "¼": quarter, "¾": three}[found[2]]
-    words = f"{between} {said}" if found[1] and found[2] != "½" else said
+    fraction = {"½": after if found[1] else half, "¼": quarter, "¾": three}[found[2]]
+    words = f"{between} {fraction}" if found[1] and found[2] != "½" else fraction
     return f"{(found[1] or '').strip()} {words} "
 
 
@@ -123,8 +123,8 @@ def _currencies(text: str, language: str) -> str:
 
 def _decade(found: re.Match) -> str:
     """Write a decade in words: 1980s and '80s."""
-    said = year(found[1], "en")
-    return said.removesuffix("y") + ("ies" if said.endswith("y") else "s")
+    decade = year(found[1], "en")
+    return decade.removesuffix("y") + ("ies" if decade.endswith("y") else "s")
 
 
 def _signs(text: str, language: str) -> str:
