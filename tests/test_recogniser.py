@@ -29,7 +29,7 @@ def loaded(monkeypatch, tmp_path):
         def transcribe(self, samples: np.ndarray, language: str, **_):
             if self.on_gpu and made.fails:
                 raise made.fails
-            return [SimpleNamespace(text=f" {language} {len(samples)}")], None
+            return [SimpleNamespace(text=f" {language} {len(samples)}", compression_ratio=1.0)], None
 
     monkeypatch.setattr(faster_whisper, "WhisperModel", StandIn)
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
