@@ -32,6 +32,7 @@ from pathlib import Path
 import torch
 
 from voicetune import entry
+from voicetune.data.dataset import Dataset
 from voicetune.params import reading, training
 from voicetune.params.choosing import Choice
 from voicetune.params.unlisted import Unlisted
@@ -81,7 +82,7 @@ def train(place: Path, base: Path, data: Path, steps: int) -> None:
                 curve.append([at, kept])
 
         setattr(phase, "Attempts", Struck)  # noqa: B010 - in the place of a class
-        restarts_made = phase.run("train_phase1", settings, by_mel_ce, base, place / "out", data, log)
+        restarts_made = phase.run("train_phase1", settings, by_mel_ce, base, place / "out", Dataset(data), log)
         (place / "curve.json").write_text(json.dumps(curve))
         (place / "told.json").write_text(json.dumps(restarts_made))
 

@@ -169,7 +169,8 @@ def encode_cost(job: Job) -> Row:
     seconds, same = [], []
     for i in some:
         started = time.perf_counter()
-        one = encoding.encode_clip(codes.clips[i], Path(job["clips"]), words, dvae, mel_stats)
+        samples, _ = soundfile.read(Path(job["clips"]) / codes.clips[i].file, dtype="float32")
+        one = encoding.encode_clip(codes.clips[i], samples, words, dvae, mel_stats)
         seconds.append(time.perf_counter() - started)
         fits = np.array_equal(one.tokens, codes.tokens(i)) and one.codes.size == codes.codes(i).size
         same.append(bool(fits) and float((one.codes == codes.codes(i)).mean()) > 0.9)

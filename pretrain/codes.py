@@ -7,11 +7,9 @@ and the conditioning mels that real recordings have.
 import json
 import zlib
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import common
 import numpy as np
-import soundfile
 import torch
 from denoise import disturb
 from rich.progress import track
@@ -19,6 +17,7 @@ from rich.progress import track
 from voicetune.data import clip, codes
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Encoded
+from voicetune.data.dataset import Dataset
 from voicetune.xtts import codec, encoding, origins
 from voicetune.xtts.renderer import statistics_of
 from voicetune.xtts.text import Tokenizer
@@ -36,12 +35,13 @@ def start() -> None:
     _OPEN[:] = Tokenizer(common.PARTS / "vocab.json"), dvae.eval(), stats
 
 
-def encode(job: tuple[Path, list[Clip], float]) -> list[Encoded]:
-    folder, clips, share = job
+def encode(job: tuple[Dataset, list[Clip], float]) -> list[Encoded]:
+    data, clips, share = job
+    heard = [(c, data.sound(c)[0]) for c in clips]
     with torch.no_grad():
         return [
-            encode_disturbed(c, folder) if is_disturbed(c, share) else encoding.encode_clip(c, folder, *_OPEN)
-            for c in clips
+            encode_disturbed(*one) if is_disturbed(one[0], share) else encoding.encode_clip(*one, *_OPEN)
+            for one in heard
         ]
 
 
@@ -53,10 +53,9 @@ def _rng(one: Clip, *more: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(one.id.encode()), *more])
 
 
-def encode_disturbed(one: Clip, folder: Path) -> Encoded:
+def encode_disturbed(one: Clip, samples: np.ndarray) -> Encoded:
     """Encode a clip as `encoding.encode_clip` does, with one disturbance for its codes and its conditioning mel."""
     tokenizer, dvae, mel_stats = _OPEN
-    samples, _ = soundfile.read(folder / one.file, dtype="float32")
     mels = [codec.log_mel(torch.from_numpy(samples)[None], n_fft)[0] for n_fft in (1024, 2048)]
     mean = statistics_of(mels[0])[:80]
     heard, reference = (disturb(mel, mean, _rng(one, 1)) / mel_stats[:, None] for mel in mels)
@@ -71,7 +70,7 @@ def encode_disturbed(one: Clip, folder: Path) -> Encoded:
 def main() -> None:
     folder = common.WORK / "clips"
     clips, share = clip.read(folder / "clips.csv"), common.params()["codes"]["disturbed"]
-    jobs = [(folder, clips[i : i + CHUNK], share) for i in range(0, len(clips), CHUNK)]
+    jobs = [(Dataset(common.WORK), clips[i : i + CHUNK], share) for i in range(0, len(clips), CHUNK)]
     with ProcessPoolExecutor(initializer=start) as pool:
         encoded = [e for part in track(pool.map(encode, jobs), "encoding", len(jobs)) for e in part]
     codes.save(folder.parent / "codes", clips, encoded)

@@ -13,7 +13,7 @@ import common
 import numpy as np
 
 from voicetune.data.clip import Clip
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.measures.intelligibility import read
 from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.speaking import speak
@@ -29,21 +29,20 @@ CUT = 0.5  # share of the synthesiser's time; a text spoken in less counts as cu
 DECODING = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
 
 
-def figures(voice: Voice, ears: Recogniser, data: Path, wanted: Callable[[Clip], bool], seed: int) -> dict[str, float]:
+def figures(
+    voice: Voice, ears: Recogniser, data: Dataset, wanted: Callable[[Clip], bool], seed: int
+) -> dict[str, float]:
     """Measure a data set's first validation clips that `wanted` accepts.
-
-    Args:
-        data: a folder with `clips` and `codes`.
 
     Returns:
         the number of texts; the CER of the bundle's and of the synthesisers' speech; and the share of texts cut short.
     """
-    codes = Codes(data / "codes")
+    codes = data.codes
     chosen = np.array([i for i in codes.validation if wanted(codes.clips[i])][:COUNT])
     names = (codes.speakers[i] for i in chosen)
-    speakers = conditioning.compute_speakers(voice.model, codes, data / "clips", names)
+    speakers = conditioning.compute_speakers(voice.model, data, names)
     spoken = speak(voice, codes, speakers, chosen, DECODING, seed, takes=1)
-    original = recorded(codes, data / "clips", chosen)
+    original = recorded(data, chosen)
     cut = [
         s.sound.size / voice.rate < CUT * o.sound.size / codec.SAMPLE_RATE
         for s, o in zip(spoken, original, strict=True)
@@ -69,9 +68,10 @@ def main() -> None:
         origins.unfold("tiny", base, common.BUNDLE)
         voice = Voice(base)
     ears = Recogniser("tiny.en", "en", "cpu")
+    data = Dataset(common.WORK)
     found = {
-        "sentences": figures(voice, ears, common.WORK, lambda clip: len(clip.text.split()) > WORDS, seed),
-        "phrases": figures(voice, ears, common.WORK, lambda clip: len(clip.text.split()) <= WORDS, seed),
+        "sentences": figures(voice, ears, data, lambda clip: len(clip.text.split()) > WORDS, seed),
+        "phrases": figures(voice, ears, data, lambda clip: len(clip.text.split()) <= WORDS, seed),
     }
     (common.HERE / "heard.json").write_text(json.dumps(found, indent=2) + "\n")
     print(found)

@@ -18,20 +18,21 @@ OUT = Path("metrics/evaluate")
 
 def main() -> None:
     settings = reading.load(CeilingStage)
-    from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
+    from voicetune.data.dataset import Dataset  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import hearing, speaking, takes
     from voicetune.speech.voice import Voice
 
-    codes, clips = Codes(Path("data/codes")), Path("data/clips")
+    data = Dataset(Path("data"))
+    codes = data.codes
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
     voice = Voice(Path("models/base"), choose_device(settings.device))
-    recorded, coded = takes.recorded(codes, clips, chosen), speaking.through_codec(voice, codes, clips, chosen)
+    recorded, coded = takes.recorded(data, chosen), speaking.through_codec(voice, data, chosen)
     takes.save(SPOKEN / "recordings", recorded, voice.codec_rate)
     takes.save(SPOKEN / "codec", coded, voice.rate)
     for row in ("recordings", "codec"):
         said, rate = takes.read(SPOKEN / row, codes)
         own, measures = voice.model.own_encoder(), settings.evaluate.measures
-        ears = hearing.ears_for(own, codes, clips, said, settings.asr, settings.device, measures)
+        ears = hearing.ears_for(own, data, said, settings.asr, settings.device, measures)
         facts = hearing.floor(ears, said) if row == "recordings" else speaking.describe_codec(voice)
         hearing.write(OUT / row, hearing.measure(ears, said, rate), facts)
         print(f"{row}: {hearing.summary(OUT / row)}")

@@ -16,8 +16,9 @@ OUT = Path("data/codes")
 def main() -> None:
     settings = reading.load(EncodeStage)
     from voicetune.data import codes
+    from voicetune.data.dataset import Dataset
 
-    base, source = Path("models/base"), Path("data/clips")
+    base, source, data = Path("models/base"), Path("data/clips"), Dataset(Path("data"))
     clips = clip.read(source / "clips.csv")
     clip.check_files(source, clips)
     encoder = families.encoding(base).open_encoder(base, choose_device(settings.device))
@@ -34,7 +35,7 @@ def main() -> None:
         raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
     check_sides([c.split for c in kept], "the clips left out above")
     outputs.make_empty(OUT)
-    encoded = [encoder.encode(c, source) for c in terminal.track(kept, "encoding")]
+    encoded = [encoder.encode(c, data.sound(c)[0]) for c in terminal.track(kept, "encoding")]
     codes.save(OUT, kept, encoded)
     count = sum(e.codes.size for e in encoded)
     print(f"{len(kept)} clips, {count} audio codes, {sum(e.tokens.size for e in encoded)} text tokens")

@@ -11,23 +11,24 @@ from voicetune.params import reading
 from voicetune.params.measuring import EvaluateStage
 from voicetune.params.models import model_named
 
+SPOKEN = Path("data/spoken")
 OUT = Path("metrics/evaluate")
 
 
 def main() -> None:
     name, settings = model_named(), reading.load(EvaluateStage)
-    from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
+    from voicetune.data.dataset import Dataset  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import clip_losses, hearing, takes
 
-    folder, data = Path("models") / name, Path("data")
-    codes = Codes(data / "codes")
+    folder, data = Path("models") / name, Dataset(Path("data"))
+    codes = data.codes
     model = families.training(folder).open_model(folder)
     model.to(choose_device(settings.device))
-    said, rate = takes.read(data / "spoken" / name, codes)
+    said, rate = takes.read(SPOKEN / name, codes)
     own, measures = model.own_encoder(), settings.evaluate.measures
-    ears = hearing.ears_for(own, codes, data / "clips", said, settings.asr, settings.device, measures)
+    ears = hearing.ears_for(own, data, said, settings.asr, settings.device, measures)
     hearing.write(OUT / name, hearing.measure(ears, said, rate), hearing.hashes(folder, data))
-    losses = clip_losses.measure(model, codes, data / "clips", settings.seed, settings.conditioning_seconds)
+    losses = clip_losses.measure(model, data, settings.seed, settings.conditioning_seconds)
     clip_losses.write(OUT / name, losses)
     outputs.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})
     print(f"{name}: {clip_losses.summary(losses)}, {hearing.summary(OUT / name)}")

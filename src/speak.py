@@ -16,16 +16,17 @@ SPOKEN = Path("data/spoken")
 
 def main() -> None:
     name, settings = model_named(), reading.load(SpeakStage)
-    from voicetune.data.codes import Codes  # torch and stock classes load slowly: parameters are checked first
+    from voicetune.data.dataset import Dataset  # torch and stock classes load slowly: parameters are checked first
     from voicetune.measures import speaking, takes
     from voicetune.speech import references
     from voicetune.speech.voice import Voice
 
-    codes, clips = Codes(Path("data/codes")), Path("data/clips")
+    data = Dataset(Path("data"))
+    codes = data.codes
     model = Path("models") / name
     voice = Voice(model, choose_device(settings.device))
     chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
-    known = references.best(voice.model, codes, clips, codes.speakers)
+    known = references.best(voice.model, data, codes.speakers)
     speakers = {who: one.speaker for who, one in known.items()}
     said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)
     takes.save(SPOKEN / name, said, voice.rate)

@@ -28,6 +28,7 @@ def main() -> None:
     from voicetune import readiness  # no dep: it checks what the run will need, and changes no result
 
     wait_until_ready = readiness.ask(name) if entry.is_first() else lambda: None
+    from voicetune.data.dataset import Dataset
     from voicetune.training import agent, phase  # torch and stock classes load slowly: parameters are checked first
 
     wait_until_ready()
@@ -35,7 +36,7 @@ def main() -> None:
     def work() -> None:
         folder, before = Path("metrics") / name, phase.count_steps_before(name, parent)
         with open_curves(folder, before) if entry.is_first() else nullcontext(lambda *_: None) as curves:
-            restarts = phase.run(name, settings, chosen, parent, out, Path("data"), curves)
+            restarts = phase.run(name, settings, chosen, parent, out, Dataset(Path("data")), curves)
         if entry.is_first():
             run_notes.add(name, {"restarts": restarts})
 

@@ -74,13 +74,16 @@ def bundle_base(tmp_path_factory) -> Path:
 def dataset(tmp_path_factory, bundle_base) -> Path:
     """A data folder with `clips` and `codes`: 14 short clips of one voice (10 train, 2 validation, 2 test)."""
     from voicetune.data import codes
+    from voicetune.data.dataset import Dataset
     from voicetune.xtts import encoding, folder
 
     data = tmp_path_factory.mktemp("data")
     clips = [_record(data / "clips", i, text) for i, text in enumerate(TEXTS)]
     clip.write(data / "clips" / "clips.csv", clips)
     words, (dvae, mel_stats) = folder.open_tokenizer(bundle_base), folder.open_dvae(bundle_base)
-    codes.save(data / "codes", clips, encoding.encode_clips(clips, data / "clips", words, dvae, mel_stats))
+    sounds = [Dataset(data).sound(c)[0] for c in clips]
+    encoded = [encoding.encode_clip(c, s, words, dvae, mel_stats) for c, s in zip(clips, sounds, strict=True)]
+    codes.save(data / "codes", clips, encoded)
     return data
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from voicetune import families
 from voicetune.data import espeak
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.params import whole
 from voicetune.speech import conditioning, publishing, references
 from voicetune.xtts import folder
@@ -78,15 +78,15 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     (place / "data/choice/train_phase1.json").write_text(json.dumps(choice))
     decoding = whole.load(ROOT / "params.yaml").decoding
     voice = place / "models" / "voice"
-    codes, spoken = Codes(dataset / "codes"), place / "data/spoken/base"
+    data, spoken = Dataset(dataset), place / "data/spoken/base"
     model = families.training(small_base).open_model(small_base)
-    heard = conditioning.compute_speakers(model, codes, dataset / "clips", codes.speakers)
+    heard = conditioning.compute_speakers(model, data, data.codes.speakers)
     references.save(spoken, folder.SPEAKERS, {name: references.Reference([], None, one) for name, one in heard.items()})
-    publishing.publish("base", small_base, voice, spoken, codes.clips, decoding)
+    publishing.publish("base", small_base, voice, spoken, data.codes.clips, decoding)
     (place / "lj/wavs").mkdir(parents=True)
-    rows = [f"{c.id}|{c.text}\n" for c in codes.clips]
+    rows = [f"{c.id}|{c.text}\n" for c in data.codes.clips]
     (place / "lj/metadata.csv").write_text("".join(rows))
-    for c in codes.clips:
+    for c in data.codes.clips:
         shutil.copyfile(dataset / "clips" / c.file, place / "lj/wavs" / c.file)
     (place / "run").mkdir()
     (place / "run" / "report.json").write_text(json.dumps({"seconds": 9.5}))

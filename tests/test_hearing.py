@@ -10,6 +10,7 @@ import torch
 from voicetune.data import espeak
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import bounds, catalogue, hearing, prosody, robustness, table, takes
 from voicetune.measures.catalogue.intelligibility import MEASURE as INTELLIGIBILITY
@@ -187,7 +188,7 @@ def test_saved_takes_are_read_back_unchanged(tmp_path, dataset):
     assert np.abs(again[2].sound + sound / 2).max() < 1e-4
     takes.save(tmp_path / "empty", [], 24000)
     assert takes.read(tmp_path / "empty", codes) == ([], 0)
-    takes.save(tmp_path / "recorded", takes.recorded(codes, dataset / "clips", codes.test), RATE)
+    takes.save(tmp_path / "recorded", takes.recorded(Dataset(dataset), codes.test), RATE)
     recorded, rate = takes.read(tmp_path / "recorded", codes)
     assert rate == RATE
     assert [take.stopped for take in recorded] == [None, None]
@@ -233,7 +234,7 @@ def measured(codes: Codes) -> np.ndarray:
 def ears(dataset) -> Ears:
     codes = Codes(dataset / "codes")
     said = [codes.clips[i] for i in measured(codes)]
-    return Ears(Material(codes, dataset / "clips", said), "tiny.en", "cpu", catalogue.NAMES)
+    return Ears(Material(Dataset(dataset), said), "tiny.en", "cpu", catalogue.NAMES)
 
 
 def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:

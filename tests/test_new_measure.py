@@ -18,6 +18,7 @@ import compare
 import report
 from voicetune import closure
 from voicetune.data.clip import Clip
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing, clip_table, results, table
 from voicetune.measures.ears import Ears
@@ -125,7 +126,7 @@ def measure(row: str) -> None:
     clips = [Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "test") for id, text in made_up.TEXTS.items()]
     tone = np.sin(np.arange(22050) / 20).astype(np.float32)
     said = [Take(clip, 0, LEVELS[row] * scale * tone, True) for clip, scale in zip(clips, (1, 1.3), strict=True)]
-    ears = Ears(Material(None, Path("."), clips), None, "cpu", ["loudness"])
+    ears = Ears(Material(Dataset(Path("none")), clips), None, "cpu", ["loudness"])
     rows = ears.measure_all(said, 22050)
     assert rows[0]["amplitude"] == pytest.approx(LEVELS[row] * 2 / np.pi, abs=1e-3)
     folder = Path("metrics/evaluate") / row
@@ -145,7 +146,7 @@ def test_a_measure_that_returns_a_column_of_no_figure_is_refused(monkeypatch):
     wrong = Measure(figures=figures, open=lambda _material: lambda _take, _rate, _text: {"volume": 1.0})
     monkeypatch.setitem(catalogue.MEASURES, "loudness", wrong)
     clip = Clip("a", "a.flac", "A.", "en", "anna", "one", 1.0, "test")
-    ears = Ears(Material(None, Path("."), [clip]), None, "cpu", ["loudness"])
+    ears = Ears(Material(Dataset(Path("none")), [clip]), None, "cpu", ["loudness"])
     with pytest.raises(UserError, match=r"measure loudness returns volume, which none .*catalogue/loudness\.py"):
         ears.measure(Take(clip, 0, np.zeros(100, np.float32)), 22050)
 

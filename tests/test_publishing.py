@@ -19,6 +19,7 @@ import synthesize
 from voicetune import __main__ as command
 from voicetune import files
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures.judge import Judge
 from voicetune.params.choosing import Choice
@@ -47,7 +48,7 @@ def repository(small_base, dataset, tmp_path, monkeypatch) -> Path:
     torch.save({"stranger": stranger}, base / folder.SPEAKERS)
     weights = {name: value + 0.01 for name, value in known.model.network.state_dict().items()}
     folder.close(place / "models/phase2", base, weights, {SPEAKER: stranger}, {"steps": 4})
-    heard = conditioning.compute_speakers(known.model, Codes(dataset / "codes"), dataset / "clips", [SPEAKER])
+    heard = conditioning.compute_speakers(known.model, Dataset(dataset), [SPEAKER])
     for model in ("base", "phase2"):
         spoken = {name: references.Reference(["clip00"], 2.5, one) for name, one in heard.items()}
         references.save(place / "data/spoken" / model, folder.SPEAKERS, spoken)
@@ -270,7 +271,8 @@ def test_an_interrupted_phase_leaves_the_voice_unchanged(repository, small_base,
 
 def test_a_judge_uses_only_validation_sentences(small_base, dataset, asked, monkeypatch):
     """The judge speaks only validation sentences, and opens no recording of a test clip."""
-    codes, opened = Codes(dataset / "codes"), []
+    data, opened = Dataset(dataset), []
+    codes = data.codes
     read = soundfile.read
 
     def noted(path, *arguments, **named):
@@ -279,7 +281,7 @@ def test_a_judge_uses_only_validation_sentences(small_base, dataset, asked, monk
 
     monkeypatch.setattr(soundfile, "read", noted)
     choice = Choice(select="composite", sentences=100, asr="tiny.en", decoding=Decoding(**DECODING), code="0")
-    judge = Judge(Voice(small_base), codes, dataset, choice, 1)
+    judge = Judge(Voice(small_base), data, choice, 1)
     figures, score = judge()
     assert {"cer", "secs", "mos"} < set(figures)
     assert score == figures["composite"]

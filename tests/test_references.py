@@ -9,6 +9,7 @@ from conftest import SPEAKER
 
 from voicetune import families
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.model import Recipe
 from voicetune.speech import conditioning, references
 from voicetune.xtts import folder, losses
@@ -60,22 +61,23 @@ def test_the_reference_with_the_lowest_validation_mel_ce_is_chosen(model, codes,
             return next(found)
 
         monkeypatch.setattr(model, "mel_ce_given", measure)
-        return references.best(model, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+        return references.best(model, Dataset(dataset), [SPEAKER])[SPEAKER]
 
     better, tie = of(2, 0.1), of(2, 0.001)
     assert better.clips == [codes.clips[i].id for i in tried[2]]
     assert better.mel_ce == pytest.approx(1.9)
     assert (tie.clips, tie.mel_ce) == ([codes.clips[i].id for i in tried[0]], 2.0), "a tie keeps the longest clips"
     assert judged == [codes.validation.tolist()] * 2 * len(tried)
-    heard = conditioning.compute_speakers(model, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+    heard = conditioning.compute_speakers(model, Dataset(dataset), [SPEAKER])[SPEAKER]
     assert all(torch.equal(tie.speaker[name], heard[name]) for name in heard)
     assert not torch.equal(better.speaker["gpt_cond_latent"], heard["gpt_cond_latent"])
 
 
 def test_a_speaker_without_validation_clips_uses_the_longest_clips(model, dataset, tmp_path):
-    codes = Codes(dataset / "codes")
+    data = Dataset(dataset)
+    codes = data.codes
     codes.validation = codes.validation[:0]
-    found = references.best(model, codes, dataset / "clips", [SPEAKER])
+    found = references.best(model, data, [SPEAKER])
     references.save(tmp_path, folder.SPEAKERS, found)
     assert found[SPEAKER].mel_ce is None
     longest = [codes.clips[i].id for i in conditioning.choose_longest(codes, SPEAKER)]

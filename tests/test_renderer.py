@@ -10,7 +10,7 @@ import soundfile
 import torch
 from conftest import BUNDLE, SPEAKER
 
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import speaking
 from voicetune.speech import references
@@ -95,9 +95,10 @@ def test_codes_that_the_codebook_lacks_are_left_out(voice, sounds):
 
 
 def test_recordings_go_through_the_codec_in_their_speakers_voice(voice, dataset):
-    codes = Codes(dataset / "codes")
-    (take, *_) = speaking.through_codec(voice, codes, dataset / "clips", codes.test)
-    found = references.best(voice.model, codes, dataset / "clips", [SPEAKER])[SPEAKER]
+    data = Dataset(dataset)
+    codes = data.codes
+    (take, *_) = speaking.through_codec(voice, data, codes.test)
+    found = references.best(voice.model, data, [SPEAKER])[SPEAKER]
     own = torch.from_numpy(codes.codes(codes.test[0]).astype(np.int64))
     assert np.array_equal(take.sound, voice.sound(own, Line(take.clip.text, "en"), found.speaker))
 
@@ -113,14 +114,15 @@ def test_a_phase_and_an_export_keep_the_renderer(voice, rendered_base, tmp_path)
 def test_a_folder_without_a_renderer_speaks_through_the_dvaes_decoder(small_base, dataset, tmp_path):
     out = Path(shutil.copytree(small_base, tmp_path / "plain"))
     (out / "voicetune.json").write_text(json.dumps({"base": "small", "vocoder": "griffin_lim", "licence": "MPL-2.0"}))
-    voice, codes = Voice(out), Codes(dataset / "codes")
+    voice, data = Voice(out), Dataset(dataset)
+    codes = data.codes
     own = torch.from_numpy(codes.codes(codes.test[0]).astype(np.int64))
     sound = voice.sound(own, LINE, {})
     assert voice.model.renderer is None
     assert sound.shape == (own.numel() * 1024,)
     with torch.no_grad():
         assert np.array_equal(sound, codec.decode(voice.model.dvae, own, voice.model.mel_stats))
-    (take, *_) = speaking.through_codec(voice, codes, dataset / "clips", codes.test)
+    (take, *_) = speaking.through_codec(voice, data, codes.test)
     assert np.array_equal(take.sound, sound)
 
 

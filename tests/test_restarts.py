@@ -16,6 +16,7 @@ import torch
 from test_training import BY_MEL_CE, Curve, bytes_of, facts_file, points, settings_with
 
 from voicetune import entry
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.training import agent, loop, phase
 from voicetune.training.attempts import KILLED, OUT_OF_MEMORY, Attempts
@@ -93,7 +94,8 @@ def trained(small_base, dataset, tmp_path, monkeypatch):
 
         def work() -> None:
             curve = Curve()
-            restarts = phase.run("train_phase1", settings, BY_MEL_CE, small_base, place / "out", dataset, curve)
+            data, out = Dataset(dataset), place / "out"
+            restarts = phase.run("train_phase1", settings, BY_MEL_CE, small_base, out, data, curve)
             if entry.is_first():
                 Path("curve.json").write_text(json.dumps([curve, restarts]))
 

@@ -21,6 +21,7 @@ from voicetune import families
 from voicetune.data import clip as clips_file
 from voicetune.data import codes as codes_file
 from voicetune.data.codes import Codes, Encoded
+from voicetune.data.dataset import Dataset
 from voicetune.data.split import SIDES, TEST, TRAIN, VALIDATION
 from voicetune.measures import clip_losses, cross_entropy, hearing, judge, speaking, takes
 from voicetune.measures.catalogue.similarity import Similar
@@ -143,8 +144,9 @@ def says(monkeypatch):
 def test_a_judge_speaks_exactly_the_validation_sentences(dataset, says):
     network = torch.nn.Linear(1, 1).train()
     speaker = SimpleNamespace(model=SimpleNamespace(network=network), rate=22050)
-    codes = Codes(dataset / "codes")
-    figures, score = judge.Judge(speaker, codes, dataset, CHOICE, SEED)()
+    data = Dataset(dataset)
+    codes = data.codes
+    figures, score = judge.Judge(speaker, data, CHOICE, SEED)()
     assert sorted(says) == [codes.clips[i].id for i in codes.validation]
     assert figures == {"mos": -score}
     assert network.training, "the model is in training mode again"
@@ -157,8 +159,7 @@ def test_the_cross_entropies_of_the_test_clips_do_not_depend_on_the_validation_c
     model = families.training(small_base).open_model(small_base)
 
     def measured(side: str) -> clip_losses.ClipLosses:
-        data = garbled[side]
-        return clip_losses.measure(model, Codes(data / "codes"), data / "clips", SEED, 0.5)
+        return clip_losses.measure(model, Dataset(garbled[side]), SEED, 0.5)
 
     found, same, other = (measured(side) for side in ("", VALIDATION, TEST))
     assert found.ids == same.ids == ["clip12", "clip13"]
@@ -179,9 +180,9 @@ def test_sentences_are_drawn_only_from_the_given_side(garbled):
 
 def test_references_and_speaker_embeddings_come_from_training_clips(garbled):
     def heard(side: str) -> tuple[list[np.ndarray], np.ndarray]:
-        data, codes = garbled[side], Codes(garbled[side] / "codes")
-        similar = Similar(Material(codes, data / "clips", [codes.clips[12]]))
-        return conditioning.read_longest(codes, data / "clips", "quizmaster"), similar.voices["secs"]["quizmaster"]
+        data = Dataset(garbled[side])
+        similar = Similar(Material(data, [data.codes.clips[12]]))
+        return conditioning.read_longest(data, "quizmaster"), similar.voices["secs"]["quizmaster"]
 
     (clips, embedded), *others = (heard(side) for side in ("", VALIDATION, TEST))
     for again, voice_again in others:
@@ -210,8 +211,8 @@ def test_stages_speak_and_ceiling_use_exactly_the_test_sentences(dataset, tmp_pa
     said, _ = takes.read(tmp_path / "data/spoken/phase1", codes)
     assert [take.clip.id for take in said] == 3 * wanted
 
-    def through(_voice, codes, clips, chosen):
-        return [dataclasses.replace(take, stopped=True) for take in takes.recorded(codes, clips, chosen)]
+    def through(_voice, data, chosen):
+        return [dataclasses.replace(take, stopped=True) for take in takes.recorded(data, chosen)]
 
     monkeypatch.setattr(speaking, "through_codec", through)
     monkeypatch.setattr(hearing, "ears_for", lambda *_: None)

@@ -29,6 +29,7 @@ from voicetune import entry, files
 from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes, Encoded
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import cross_entropy
 from voicetune.model import Recipe, measured_recipe
@@ -508,7 +509,7 @@ def settings_with(**changes) -> TrainStage:
 
 def run_phase(parent: Path, data: Path, out: Path, log=lambda *_: None, **changes) -> list[dict[str, object]]:
     """Call `phase.run` as the stage does, and return its restarts."""
-    return phase.run("train_phase1", settings_with(**changes), BY_MEL_CE, parent, out, data, log)
+    return phase.run("train_phase1", settings_with(**changes), BY_MEL_CE, parent, out, Dataset(data), log)
 
 
 def run_and_signal(where: Path, parent: Path, data: Path, step: int, number: signal.Signals) -> tuple[int, str]:

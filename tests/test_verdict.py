@@ -13,6 +13,7 @@ from voicetune import __main__ as command
 from voicetune import terminal
 from voicetune.data import espeak
 from voicetune.data.clip import Clip
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import bounds, pairs
 from voicetune.measures.ears import Ears
@@ -144,11 +145,13 @@ def test_shuffled_and_foreign_takes_are_red_in_the_right_lines(tmp_path):
         def training_clips_of(self, _speaker: str) -> np.ndarray:
             return np.arange(len(clips))
 
-    class OfSounds(Material):
-        def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
+    class Sounds(Dataset):
+        codes = Known()
+
+        def sound(self, clip: Clip) -> tuple[np.ndarray, int]:
             return sounds[int(clip.id)], espeak.SAMPLE_RATE
 
-    ears = Ears(OfSounds(Known(), tmp_path, clips), "tiny.en", "cpu", ["intelligibility", "similarity"])
+    ears = Ears(Material(Sounds(tmp_path), clips), "tiny.en", "cpu", ["intelligibility", "similarity"])
 
     def heard(said: list[np.ndarray]) -> list[dict]:
         return ears.measure_all([Take(c, 0, s) for c, s in zip(clips, said, strict=True)], espeak.SAMPLE_RATE)

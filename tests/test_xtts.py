@@ -26,6 +26,7 @@ from voicetune.data import clip
 from voicetune.data import codes as codes_file
 from voicetune.data.clip import Clip
 from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures.speaking import describe_codec
 from voicetune.model import Recipe
@@ -601,9 +602,9 @@ def test_the_stock_client_loads_an_exported_folder_and_its_card_has_the_consent(
 
 
 @pytest.fixture(scope="module")
-def latents(xtts, codes, dataset) -> torch.Tensor:
+def latents(xtts, dataset) -> torch.Tensor:
     """The conditioning latents of the dataset's speaker: (1, 32, width)."""
-    return compute_speaker(xtts, "griffin_lim", read_longest(codes, dataset / "clips", SPEAKER))["gpt_cond_latent"]
+    return compute_speaker(xtts, "griffin_lim", read_longest(Dataset(dataset), SPEAKER))["gpt_cond_latent"]
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes, Encoded
+from voicetune.data.dataset import Dataset
 from voicetune.params.decoding import Decoding
 
 REFERENCE_SECONDS = 30
@@ -182,11 +183,11 @@ class Model(Protocol):
             clips: the recordings, as for `compute_speaker`.
         """
 
-    def mel_ce_stock(self, codes: Codes, chosen: np.ndarray, clips: Path) -> float:
+    def mel_ce_stock(self, data: Dataset, chosen: np.ndarray) -> float:
         """The mel CE of clips as the model's own trainer reports it, to compare with figures from there.
 
         Args:
-            clips: the folder of the recordings.
+            chosen: positions in `data.codes`.
         """
 
     def own_encoder(self) -> VoiceEncoder | None:
@@ -252,8 +253,8 @@ class Encoder(Protocol):
     def fault_of(self, clip: Clip) -> str | None:
         """Say why a clip's text cannot be trained on. None if it can be."""
 
-    def encode(self, clip: Clip, folder: Path) -> Encoded:
-        """Encode one clip, whose `file` is relative to `folder`."""
+    def encode(self, clip: Clip, samples: np.ndarray) -> Encoded:
+        """Encode one clip. samples: its recording, (samples,)."""
 
 
 # The modules of a package

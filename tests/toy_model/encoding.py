@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from toy_model import codec
 from voicetune.data.clip import Clip
@@ -22,8 +21,7 @@ class Encoder:
     def fault_of(self, clip: Clip) -> str | None:
         return None if clip.text.isascii() else f"clip {clip.id} has other letters than ASCII"
 
-    def encode(self, clip: Clip, folder: Path) -> Encoded:
-        samples, _ = soundfile.read(folder / clip.file, dtype="float32")
+    def encode(self, clip: Clip, samples: np.ndarray) -> Encoded:
         return Encoded(tokens_of(clip.text), codec.loudness(samples), mel_of(samples))
 
 

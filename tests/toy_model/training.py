@@ -14,6 +14,7 @@ from toy_model.encoding import mel_of
 from toy_model.layout import CONFIG, FACTS, SPEAKERS, WEIGHTS
 from toy_model.network import Drawn, ToyLoss, voice_of
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.model import Recipe, Speaker
 
 
@@ -38,9 +39,9 @@ class Model:
         batch = loss.batch(codes, Drawn(chosen, np.repeat(voice[None], len(chosen), 0)), Recipe())
         return float(loss(batch)[1].mean())
 
-    def mel_ce_stock(self, codes: Codes, chosen: np.ndarray, clips: Path) -> float:
+    def mel_ce_stock(self, data: Dataset, chosen: np.ndarray) -> float:
         """It has no other trainer, so this is the mel CE in a voice of silence."""
-        return self.mel_ce_given(codes, chosen, [np.zeros(1024, np.float32)])
+        return self.mel_ce_given(data.codes, chosen, [np.zeros(1024, np.float32)])
 
     def own_encoder(self) -> None:
         return None

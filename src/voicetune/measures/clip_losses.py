@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.measures import clip_table, cross_entropy
 from voicetune.measures.cross_entropy import CrossEntropy
 from voicetune.model import Model, measured_recipe
@@ -18,16 +18,16 @@ class ClipLosses:
     stock_mel_ce: float
 
 
-def measure(model: Model, codes: Codes, clips: Path, seed: int, conditioning_seconds: float) -> ClipLosses:
+def measure(model: Model, data: Dataset, seed: int, conditioning_seconds: float) -> ClipLosses:
     """Measure one model on every test clip.
 
     Args:
-        clips: the folder of the recordings.
         conditioning_seconds: length of the reference, which is cut from another clip of the speaker; the same for every
             model.
     """
+    codes = data.codes
     found = cross_entropy.measure(model.loss(), codes, codes.test, seed, measured_recipe(conditioning_seconds))
-    stock = model.mel_ce_stock(codes, codes.test, clips)
+    stock = model.mel_ce_stock(data, codes.test)
     return ClipLosses([codes.clips[i].id for i in found.clips], found, stock)
 
 

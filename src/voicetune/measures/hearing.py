@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from voicetune import families, files, outputs
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.measures import catalogue, table
 from voicetune.measures.catalogue.similarity import Similar
 from voicetune.measures.ears import Ears
@@ -18,8 +18,7 @@ from voicetune.model import VoiceEncoder
 
 def ears_for(
     own: VoiceEncoder | None,
-    codes: Codes,
-    clips: Path,
+    data: Dataset,
     takes: Sequence[Take],
     asr: str,
     device: str,
@@ -29,12 +28,11 @@ def ears_for(
 
     Args:
         own: the model's own speaker encoder, if it has one.
-        clips: the folder of the recordings.
         asr, device: see `recogniser.Recogniser`.
         measures: names of the measures to take, see `catalogue.MEASURES`.
     """
     said = list({take.clip.id: take.clip for take in takes}.values())
-    return Ears(Material(codes, clips, said, own), asr, device, measures) if said else None
+    return Ears(Material(data, said, own), asr, device, measures) if said else None
 
 
 def measure(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
@@ -49,10 +47,10 @@ def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:
     return {} if found is None else {"secs_floor": found}
 
 
-def hashes(model: Path, data: Path) -> dict[str, str]:
+def hashes(model: Path, data: Dataset) -> dict[str, str]:
     """SHA-256 of the measured weights and of the dataset."""
-    weights, codes = families.layout(model).weights_file(model), data / "codes" / "codes.safetensors"
-    return {"model_sha256": files.sha256(weights), "data_sha256": files.sha256(codes)}
+    weights = families.layout(model).weights_file(model)
+    return {"model_sha256": files.sha256(weights), "data_sha256": data.codes_sha256()}
 
 
 def write(out: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:

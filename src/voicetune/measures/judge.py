@@ -1,8 +1,6 @@
 """Chooses a phase's best model by ear: the model in training speaks validation sentences, and one figure decides."""
 
-from pathlib import Path
-
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.measures import catalogue, choosing, table
 from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
@@ -18,18 +16,17 @@ class Judge:
 
     Args:
         voice: speaks with the network in training.
-        data: the folder that holds `codes` and `clips`.
         choice: how to choose; its `select` is not `mel_ce`.
     """
 
-    def __init__(self, voice: Voice, codes: Codes, data: Path, choice: Choice, seed: int):
-        self.voice, self.codes, self.clips, self.choice, self.seed = voice, codes, data / "clips", choice, seed
+    def __init__(self, voice: Voice, data: Dataset, choice: Choice, seed: int):
+        self.voice, self.data, self.choice, self.seed = voice, data, choice, seed
         assert choice.sentences is not None
-        self.chosen = sentences(codes.validation, seed, choice.sentences)
-        said = [codes.clips[i] for i in self.chosen]
+        self.chosen = sentences(data.codes.validation, seed, choice.sentences)
+        said = [data.codes.clips[i] for i in self.chosen]
         # on the CPU, because the training needs the memory of the GPU
         measures = choosing.measures_of(choice.select)
-        self.ears = Ears(Material(codes, self.clips, said), choice.asr, "cpu", measures)
+        self.ears = Ears(Material(data, said), choice.asr, "cpu", measures)
 
     def __call__(self) -> tuple[dict[str, float], float]:
         """Return the figures of the spoken sentences, and the score to choose by (lower is better)."""
@@ -37,9 +34,9 @@ class Judge:
         network = self.voice.model.network
         was_training = network.training
         network.eval()
-        names = (self.codes.speakers[i] for i in self.chosen)
-        speakers = compute_speakers(self.voice.model, self.codes, self.clips, names)
-        takes = speak(self.voice, self.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
+        names = (self.data.codes.speakers[i] for i in self.chosen)
+        speakers = compute_speakers(self.voice.model, self.data, names)
+        takes = speak(self.voice, self.data.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
         network.train(was_training)
         found = table.figures(self.ears.measure_all(takes, self.voice.rate))
         figures = {one.name: found[one.name] for one in catalogue.HEADLINES if one.name in found}

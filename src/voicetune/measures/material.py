@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import soundfile
-
 from voicetune.data.clip import Clip
-from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from voicetune.model import VoiceEncoder
@@ -17,11 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Material:
-    """clips: the folder of the recordings. said: the sentences that are measured, each once. own: the model's own
-    speaker encoder, if it has one."""
+    """said: the sentences that are measured, each once. own: the model's own speaker encoder, if it has one."""
 
-    codes: Codes
-    clips: Path
+    data: Dataset
     said: Sequence[Clip]
     own: "VoiceEncoder | None" = None
 
@@ -29,7 +23,3 @@ class Material:
     def speakers(self) -> list[str]:
         """The names of those who say the sentences, sorted."""
         return sorted({clip.speaker for clip in self.said})
-
-    def recording(self, clip: Clip) -> tuple[np.ndarray, int]:
-        """The recording of a sentence: (samples,) float32, and its rate in Hz."""
-        return soundfile.read(self.clips / clip.file, dtype="float32")

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.measures.takes import Take
 from voicetune.model import Speaker
 from voicetune.params.decoding import Decoding
@@ -46,13 +46,14 @@ def speak(
     ]
 
 
-def through_codec(voice: Voice, codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
+def through_codec(voice: Voice, data: Dataset, chosen: np.ndarray) -> list[Take]:
     """Turn the recordings' own audio codes into sound, in the way this model's codes become sound.
 
     (HiFi-GAN does not read codes, so with it the model's GPT first computes its latents of them.)
     """
+    codes = data.codes
     said = [codes.clips[i] for i in chosen]
-    speakers = _speakers(voice, codes, clips, {clip.speaker for clip in said})
+    speakers = _speakers(voice, data, {clip.speaker for clip in said})
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
     lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
     with ThreadPoolExecutor(_VOCODERS) as pool:
@@ -65,8 +66,8 @@ def describe_codec(voice: Voice) -> dict[str, str | bool]:
     return {"vocoder": voice.model.vocoder} | ({"voiced_by_base": True} if voice.model.voices_latents else {})
 
 
-def _speakers(voice: Voice, codes: Codes, clips: Path, names: Iterable[str]) -> Mapping[str, Speaker]:
+def _speakers(voice: Voice, data: Dataset, names: Iterable[str]) -> Mapping[str, Speaker]:
     """Each speaker's best reference, as in stage speak; empty if the codec needs none."""
     if not voice.model.needs_speaker:
         return {name: {} for name in names}
-    return {name: one.speaker for name, one in references.best(voice.model, codes, clips, names).items()}
+    return {name: one.speaker for name, one in references.best(voice.model, data, names).items()}

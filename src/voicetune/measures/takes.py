@@ -18,6 +18,7 @@ from voicetune import files
 from voicetune.data import csv_tables, formats
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
@@ -71,14 +72,9 @@ def sentences(clips: np.ndarray, seed: int, count: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, 4]).permutation(clips)[:count])
 
 
-def recorded(codes: Codes, clips: Path, chosen: np.ndarray) -> list[Take]:
-    """The sentences as they were recorded, at 22,050 Hz.
-
-    Args:
-        clips: the folder of the recordings.
-    """
-    sentences = [codes.clips[i] for i in chosen]
-    return [Take(clip, 0, soundfile.read(clips / clip.file, dtype="float32")[0]) for clip in sentences]
+def recorded(data: Dataset, chosen: np.ndarray) -> list[Take]:
+    """The sentences as they were recorded, at 22,050 Hz."""
+    return [Take(clip, 0, data.sound(clip)[0]) for clip in (data.codes.clips[i] for i in chosen)]
 
 
 def save(folder: Path, takes: Sequence[Take], rate: int) -> None:

@@ -17,8 +17,9 @@ import torch
 
 from voicetune import copies, files
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.model import REFERENCE_SECONDS, Model, Speaker
-from voicetune.speech.conditioning import choose_longest, read_sounds
+from voicetune.speech.conditioning import choose_longest
 
 FILE = "references.json"
 _SINGLES, _JOINS = 2, 2  # numbers of candidates besides the longest clips
@@ -44,28 +45,26 @@ class Reference:
         return {"clips": self.clips, "mel_ce": None if self.mel_ce is None else round(self.mel_ce, 4)}
 
 
-def best(model: Model, codes: Codes, clips: Path, names: Iterable[str]) -> dict[str, Reference]:
+def best(model: Model, data: Dataset, names: Iterable[str]) -> dict[str, Reference]:
     """Find the best reference of each speaker for this model, by name.
 
     The first candidate, the longest clips, is kept unless another one is clearly better.
-
-    Args:
-        clips: the folder of the recordings.
     """
-    return {name: _best(model, codes, clips, name) for name in sorted(set(names))}
+    return {name: _best(model, data, name) for name in sorted(set(names))}
 
 
-def _best(model: Model, codes: Codes, clips: Path, name: str) -> Reference:
+def _best(model: Model, data: Dataset, name: str) -> Reference:
+    codes = data.codes
     judges = np.array([i for i in codes.validation if codes.speakers[i] == name], np.int64)
     judges = np.sort(_rng(name).permutation(judges)[:_CLIPS])
     first, mel_ce = choose_longest(codes, name), None
     kept = first
     if judges.size:
         tried = list_candidates(codes, name)
-        found = [model.mel_ce_given(codes, judges, read_sounds(codes, clips, one)) for one in tried]
+        found = [model.mel_ce_given(codes, judges, data.sounds(one)) for one in tried]
         lowest = int(np.argmin(found))
         kept, mel_ce = (tried[lowest], found[lowest]) if found[0] - found[lowest] > _TIE else (first, found[0])
-    return Reference([codes.clips[i].id for i in kept], mel_ce, model.compute_speaker(read_sounds(codes, clips, kept)))
+    return Reference([codes.clips[i].id for i in kept], mel_ce, model.compute_speaker(data.sounds(kept)))
 
 
 def list_candidates(codes: Codes, name: str) -> list[list[int]]:

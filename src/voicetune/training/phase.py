@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from voicetune import copies, families, files
 from voicetune.closure import sha256_of_stage  # no dep: it names the folder of a state and changes no result
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.model import Loss, measured_recipe
 from voicetune.params.choosing import Choice
@@ -24,7 +25,7 @@ from voicetune.training.progress import Progress
 
 
 def run(
-    name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, data: Path, log: Log
+    name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, data: Dataset, log: Log
 ) -> list[dict[str, object]]:
     """Train a phase, and publish its folder at the end with one rename.
 
@@ -32,7 +33,6 @@ def run(
         name: the stage, which also names the state folder.
         choice: how the best model is chosen.
         parent: the model folder to start from; only its weights are taken.
-        data: holds `codes` and `clips`.
 
     Returns:
         the restarts: step and reason of each failure of this training.
@@ -41,7 +41,7 @@ def run(
         UserError: see `loop.train`, `Training.open_model`, `state_folders.locked`, `Attempts.check`.
     """
     phase, fabric = settings.phase, devices.fabric_for(settings)
-    codes = Codes(data / "codes")
+    codes = data.codes  # damaged data fails here, before the model is opened
     facts = _hash_inputs(name, settings, choice, parent, data)
     place = _find_state(name, settings, facts, fabric)
     is_first = fabric.is_global_zero
@@ -59,25 +59,25 @@ def run(
                 loss=loss, codes=codes, phase=phase, seed=settings.seed, fabric=fabric, state=State(place), log=log,
                 measured=measured_recipe(settings.conditioning_seconds), before_step=attempts.at,
                 pieces=_count_pieces(attempts, phase),
-                judge=_make_judge(loss, codes, data, choice, settings.seed, parent, fabric),
+                judge=_make_judge(loss, data, choice, settings.seed, parent, fabric),
             )  # fmt: skip
             best, progress = loop.train(job)
             if is_first:
                 facts |= _describe_training(name, codes, phase, progress, parent)
-                _publish(out, parent, best, codes, data, facts)
+                _publish(out, parent, best, data, facts)
         restarts = attempts.list_restarts()
         if is_first:
             state_folders.remove(place)  # only now, so that a crash while publishing does not lose the training
     return restarts
 
 
-def _hash_inputs(name: str, settings: TrainStage, choice: Choice, parent: Path, data: Path) -> dict[str, Any]:
+def _hash_inputs(name: str, settings: TrainStage, choice: Choice, parent: Path, data: Dataset) -> dict[str, Any]:
     """The stage and the hashes of what its result depends on, besides the code and the devices."""
     return {
         "stage": name,
         "parameters_sha256": _hash({"seed": settings.seed, **settings.phase.model_dump(mode="json")}),
         "choice_sha256": _hash(choice.model_dump(mode="json")),
-        "data_sha256": files.sha256(data / "codes" / "codes.safetensors"),
+        "data_sha256": data.codes_sha256(),
         "parent_sha256": files.sha256(families.layout(parent).weights_file(parent)),
     }
 
@@ -102,9 +102,7 @@ def _open_loss(parent: Path, phase: Phase, seed: int) -> Loss:
     return loss
 
 
-def _make_judge(
-    loss: Loss, codes: Codes, data: Path, choice: Choice, seed: int, parent: Path, fabric: Fabric
-) -> Judge | None:
+def _make_judge(loss: Loss, data: Dataset, choice: Choice, seed: int, parent: Path, fabric: Fabric) -> Judge | None:
     """Make the judge that chooses the best model by ear; None if the phase chooses by mel CE.
 
     Only the first rank judges. It broadcasts the result to the others.
@@ -120,7 +118,7 @@ def _make_judge(
         voice = Voice(parent)
         voice.model.network = loss.network
         voice.to(fabric.device)
-        judge = JudgeByEar(voice, codes, data, choice, seed)
+        judge = JudgeByEar(voice, data, choice, seed)
 
     def judge_for_all() -> tuple[dict[str, float], float]:
         verdict: Any = fabric.broadcast(judge() if judge else None)
@@ -175,7 +173,7 @@ def count_steps_before(name: str, parent: Path) -> int:
     return int(families.folder(parent).read_facts(parent)["facts"]["steps"]) if name == "train_phase2" else 0
 
 
-def _publish(out: Path, parent: Path, weights: dict, codes: Codes, data: Path, facts: dict[str, Any]) -> None:
+def _publish(out: Path, parent: Path, weights: dict, data: Dataset, facts: dict[str, Any]) -> None:
     """Publish the parent with the best weights and its speakers' voices.
 
     The parent is opened again, because the trained model may be sharded.
@@ -183,7 +181,7 @@ def _publish(out: Path, parent: Path, weights: dict, codes: Codes, data: Path, f
     training = families.training(parent)
     model = training.open_model(parent)
     model.network.load_state_dict(weights)
-    speakers = compute_speakers(model, codes, data / "clips", codes.speakers)
+    speakers = compute_speakers(model, data, data.codes.speakers)
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
         training.close(part, parent, weights, speakers, facts)
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
@@ -31,26 +30,14 @@ def find_fault(clip: Clip, tokenizer: Tokenizer) -> str | None:
     return None
 
 
-def encode_clip(clip: Clip, folder: Path, tokenizer: Tokenizer, dvae: DiscreteVAE, mel_stats: Tensor) -> Encoded:
-    """Encode one clip; `clip.file` is relative to `folder`. Shapes as in `voicetune.data.codes.Encoded`."""
-    samples, _ = soundfile.read(folder / clip.file, dtype="float32")
+def encode_clip(clip: Clip, samples: np.ndarray, tokenizer: Tokenizer, dvae: DiscreteVAE, mel_stats: Tensor) -> Encoded:
+    """Encode one clip and its recording, (samples,). Shapes as in `voicetune.data.codes.Encoded`."""
     mel = codec.conditioning_mel(torch.from_numpy(samples)[None], mel_stats)[0].T
     return Encoded(
         tokens=tokenizer.encode(clip.text, clip.language),
         codes=codec.encode(dvae, samples, mel_stats).numpy().astype(np.int16),
         mel=mel.numpy().astype(np.float16),
     )
-
-
-def encode_clips(
-    clips: list[Clip],
-    folder: Path,
-    tokenizer: Tokenizer,
-    dvae: DiscreteVAE,
-    mel_stats: Tensor,
-) -> list[Encoded]:
-    """Encode all clips, in order."""
-    return [encode_clip(clip, folder, tokenizer, dvae, mel_stats) for clip in clips]
 
 
 class Encoder:
@@ -64,8 +51,8 @@ class Encoder:
     def fault_of(self, clip: Clip) -> str | None:
         return find_fault(clip, self.tokenizer)
 
-    def encode(self, clip: Clip, folder: Path) -> Encoded:
-        return encode_clip(clip, folder, self.tokenizer, self.dvae, self.mel_stats)
+    def encode(self, clip: Clip, samples: np.ndarray) -> Encoded:
+        return encode_clip(clip, samples, self.tokenizer, self.dvae, self.mel_stats)
 
 
 def open_encoder(folder: Path, device: str) -> Encoder:

@@ -1,10 +1,8 @@
 """Two special measurements of the mel CE: with given conditioning latents, and as the stock trainer reports it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,6 +10,7 @@ from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models.xtts import Xtts
 
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.model import Recipe
 from voicetune.precision import full_fp32
 from voicetune.xtts import codec
@@ -79,17 +78,14 @@ def measure_stock(xtts: Xtts, codes: Codes, clips: np.ndarray, mels: Callable[[i
     return float(np.mean(means[1:] or means))
 
 
-def own_beginnings(codes: Codes, clips: Path, mel_stats: Tensor) -> Callable[[int], np.ndarray]:
+def own_beginnings(data: Dataset, mel_stats: Tensor) -> Callable[[int], np.ndarray]:
     """Return the argument `mels` of `measure_stock`.
 
     It maps a clip's position to the conditioning mel (80, frames) of the clip's own first seconds.
-
-    Args:
-        clips: the folder of the recordings.
     """
 
     def beginning(clip: int) -> np.ndarray:
-        samples = torch.from_numpy(soundfile.read(clips / codes.clips[clip].file, dtype="float32")[0])
+        samples = torch.from_numpy(data.sound(data.codes.clips[clip])[0])
         first = samples[: _STOCK_SLICE if len(samples) >= _STOCK_SLICE else len(samples) // 2]
         padded = F.pad(first, (0, _STOCK_PADDED - len(first)))
         return codec.conditioning_mel(padded[None], mel_stats)[0].numpy()

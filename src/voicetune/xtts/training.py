@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from voicetune.data.codes import Codes
+from voicetune.data.dataset import Dataset
 from voicetune.model import Speaker
 from voicetune.xtts import conditioning, folder, losses
 from voicetune.xtts.gpt import TrainingLoss
@@ -44,9 +45,9 @@ class Model:
     def mel_ce_given(self, codes: Codes, chosen: np.ndarray, clips: Sequence[np.ndarray]) -> float:
         return losses.measure_given(self.xtts, codes, chosen, conditioning.compute_latents(self.xtts, clips))
 
-    def mel_ce_stock(self, codes: Codes, chosen: np.ndarray, clips: Path) -> float:
-        beginnings = losses.own_beginnings(codes, clips, self.xtts.mel_stats.cpu())
-        return losses.measure_stock(self.xtts, codes, chosen, beginnings)
+    def mel_ce_stock(self, data: Dataset, chosen: np.ndarray) -> float:
+        beginnings = losses.own_beginnings(data, self.xtts.mel_stats.cpu())
+        return losses.measure_stock(self.xtts, data.codes, chosen, beginnings)
 
     def own_encoder(self) -> OwnEncoder | None:
         """With a vocoder other than `hifigan`, the encoder's weights are not real."""

@@ -16,7 +16,7 @@ def _open(material: "Material"):
     def measure(take: "Take", rate: int, _text: str) -> Row:
         if take.stopped is None:
             return {}  # it is the recording itself
-        return asdict(prosody.compare(*material.recording(take.clip), take.sound, rate))
+        return asdict(prosody.compare(*material.data.sound(take.clip), take.sound, rate))
 
     return measure
 

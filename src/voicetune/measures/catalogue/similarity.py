@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from voicetune.data.clip import Clip
+    from voicetune.data.dataset import Dataset
     from voicetune.measures.material import Material
     from voicetune.measures.takes import Take
     from voicetune.model import VoiceEncoder
@@ -28,7 +29,7 @@ class Similar:
         if material.own:
             self.encoders["secs_xtts"] = material.own
         self.voices = {
-            column: {speaker: _voice(encoder, material, speaker) for speaker in material.speakers}
+            column: {speaker: _voice(encoder, material.data, speaker) for speaker in material.speakers}
             for column, encoder in self.encoders.items()
         }
 
@@ -57,12 +58,12 @@ class Similar:
         return secs(self.encoders[column].embed(sound, rate), self.voices[column][speaker])
 
 
-def _voice(encoder: "VoiceEncoder", material: "Material", speaker: str) -> "np.ndarray":
+def _voice(encoder: "VoiceEncoder", data: "Dataset", speaker: str) -> "np.ndarray":
     """The speaker's mean embedding. It comes from training clips, so no measured sentence is its own reference."""
     from voicetune.measures.similarity import reference_embedding
 
-    known = material.codes.training_clips_of(speaker)[:_REFERENCES]
-    return reference_embedding([encoder.embed(*material.recording(material.codes.clips[i])) for i in known])
+    known = data.codes.training_clips_of(speaker)[:_REFERENCES]
+    return reference_embedding([encoder.embed(*data.sound(data.codes.clips[i])) for i in known])
 
 
 def _stranger(language: str) -> str:
