@@ -132,13 +132,13 @@ def test_a_folder_with_segments(tmp_path):
 
 def test_a_folder_without_segments(tmp_path):
     folder = tmp_path / "train"
-    source = kaldi(folder, wav_scp="a a.wav\nb sub/b.mp3\n", text="b Two.\na One.\n")
+    source = kaldi(folder, wav_scp="a sub/../a.wav\nb sub/b.mp3\n", text="b Two.\na One.\n")
     (folder / "sub").mkdir()
     (folder / "sub/b.mp3").touch()
     (folder / "a.wav").touch()
     assert [(u.id, u.text, u.origin, u.speaker, u.fault) for u in readers.read([source])] == [
         ("k-b", "Two.", Recording(folder / "sub/b.mp3"), "someone", ""),
-        ("k-a", "One.", Recording(folder / "a.wav"), "someone", ""),
+        ("k-a", "One.", Recording(folder / "sub/../a.wav"), "someone", ""),
     ]
 
 
@@ -229,7 +229,7 @@ def test_bad_clips_are_left_out_and_the_good_ones_are_made(tmp_path, monkeypatch
     with Path("data/clips/left_out.csv").open(encoding="utf-8", newline="") as file:
         reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
     r, lists = folder / "r.wav", "data/raw/talk"
-    outside = f"is not in {folder}; put it there, and write in wav.scp its path from there"
+    outside = f"is not in {folder}; put it there, and name it by its path from there"
     assert reasons == {
         "k-backwards": f"bad segment: the segment of {r} from 3 to 2 s ends before it begins; correct its times.",
         "k-nothing": f"bad segment: the segment of {r} from 3 to 3 s has no length; correct its times.",

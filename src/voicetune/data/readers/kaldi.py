@@ -9,13 +9,10 @@ import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
-
 from voicetune.data.readers import lists
 from voicetune.data.readers.source import Source, fault_of, nfc, utterance
 from voicetune.data.utterance import Origin, Recording, Segment, Utterance
 from voicetune.errors import UserError, quoted
-from voicetune.params.reading import Name
 
 _FORMS = {
     "wav.scp": "`id path`",
@@ -23,7 +20,6 @@ _FORMS = {
     "segments": "`id recording start end`, with the times in seconds",
     "utt2spk": "`id speaker`",
 }
-_SPEAKER = TypeAdapter(Name)
 
 
 class KaldiSource(Source):
@@ -92,11 +88,7 @@ def _speakers(folder: Path) -> dict[str, str]:
         return {}
     lines = _lines(folder, "utt2spk")
     for at, name in lines.values():
-        try:
-            _SPEAKER.validate_python(name)
-        except ValidationError:
-            allowed = "at most 60 letters A to Z, digits, dots, hyphens and underscores"
-            raise UserError(f"{at} has the speaker {quoted(name)}; use {allowed}.") from None
+        lists.check_speaker(name, at)
     return {id: line.rest for id, line in lines.items()}
 
 
@@ -110,14 +102,14 @@ def _origin(id: str, line: _Line | None, paths: dict[str, Path], folder: Path, c
     if line is None:
         return nowhere, f"missing recording: {folder / ('segments' if cut else 'wav.scp')} has no line for '{id}'"
     if not cut:
-        return Recording(paths[id]), _fault(paths[id], folder)
+        return Recording(paths[id]), fault_of(paths[id], folder)
     fields = line.rest.split()
     if len(fields) != 3:
         raise UserError(f"{line.at} has {len(fields) + 1} fields; write it as {_FORMS['segments']}.")
     recording, start, end = nfc(fields[0]), _seconds(fields[1], line.at), _seconds(fields[2], line.at)
     if recording not in paths:
         return nowhere, f"missing recording: {line.at} names '{recording}', which wav.scp does not list"
-    return Segment(paths[recording], start, end), _fault(paths[recording], folder)
+    return Segment(paths[recording], start, end), fault_of(paths[recording], folder)
 
 
 def _seconds(text: str, at: str) -> float:
@@ -128,9 +120,3 @@ def _seconds(text: str, at: str) -> float:
     if not math.isfinite(seconds):
         raise UserError(f"{at} has the time {quoted(text)}; write it in seconds, such as 12.5.")
     return seconds
-
-
-def _fault(path: Path, folder: Path) -> str:
-    if not path.is_relative_to(folder) or ".." in path.parts:
-        return f"outside the source: {path} is not in {folder}; put it there, and write in wav.scp its path from there"
-    return fault_of(path, folder)

@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from voicetune import files
 from voicetune.data.readers.source import nfc
-from voicetune.errors import UserError
+from voicetune.errors import UserError, quoted
+from voicetune.params.reading import Name
 
 # In order of preference.
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif")
@@ -26,6 +29,7 @@ _HEADER = {
     "normalized_text",
     "normalised_text",
 }
+_SPEAKER = TypeAdapter(Name)
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 100  # characters
 _LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
@@ -108,6 +112,19 @@ def check_id(id: str, source: str, at: str) -> None:
         raise UserError(f"{at} has an id of {len(id)} characters; shorten it to at most {_LONGEST_ID}.")
     if (size := len(f"{source}-{id}".encode())) > _LONGEST_NAME:
         raise UserError(f"{at} makes a clip whose name has {size} bytes; shorten the id to {_LONGEST_NAME} in all.")
+
+
+def check_speaker(name: str, at: str) -> None:
+    """Check that a speaker that a list names can have this name: the same rule as for `speaker` in params.yaml.
+
+    Raises:
+        UserError: it is empty or too long, or has other characters.
+    """
+    try:
+        _SPEAKER.validate_python(name)
+    except ValidationError:
+        allowed = "at most 60 letters A to Z, digits, dots, hyphens and underscores"
+        raise UserError(f"{at} has the speaker {quoted(name)}; use {allowed}.") from None
 
 
 def check_once(id: str, key: str, at: str, first: dict[str, str]) -> None:

@@ -43,6 +43,8 @@ def nfc(text: str) -> str:
 
 def fault_of(path: Path, folder: Path) -> str:
     """Why a recording of a source's folder is not available; empty if it is."""
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
+        return f"outside the source: {path} is not in {folder}; put it there, and name it by its path from there"
     if files.leaves(path, folder):
         return f"link: {path} leads out of {folder}; put the recording itself there"
     if files.is_file(path):
