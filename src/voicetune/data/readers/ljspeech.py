@@ -6,7 +6,7 @@ Source: https://keithito.com/LJ-Speech-Dataset.
 from pathlib import Path
 from typing import Literal
 
-from voicetune.data.readers import lists
+from voicetune.data.readers import encodings, lists
 from voicetune.data.readers.lists import EXTENSIONS
 from voicetune.data.readers.source import Source, fault_of, nfc, utterance
 from voicetune.data.utterance import Recording, Utterance
@@ -16,6 +16,12 @@ class LJSpeechSource(Source):
     """A folder of recordings in LJSpeech's layout."""
 
     reader: Literal["ljspeech"]
+
+    @classmethod
+    def layout(cls, folder: Path) -> str:
+        first = encodings.first_line(folder / "metadata.csv")
+        is_header = {"audio_file", "text"} <= set(first.split("|"))  # then it is Coqui's
+        return "LJSpeech (metadata.csv with lines id|text)" if "|" in first and not is_header else ""
 
 
 def read(source: LJSpeechSource) -> list[Utterance]:
@@ -27,7 +33,7 @@ def read(source: LJSpeechSource) -> list[Utterance]:
     folder = Path(source.path)
     metadata = folder / "metadata.csv"
     lists.check_inside(metadata, folder)
-    rows = lists.rows(metadata, (2, 3), source.name)
+    rows = lists.rows(metadata, (2, 3), source)
     recordings, others = _recordings(folder)
     utterances = []
     for id, *texts in rows:
