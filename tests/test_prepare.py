@@ -193,7 +193,10 @@ FAULTS = {
     "no id": (b"a|A\n\n|B\n", "metadata.csv, line 3 has no id"),
     "duplicate": (b"a|A\nb|B\na|C\n", "metadata.csv, line 3 repeats the id 'a' of line 1; rename or remove"),
     "duplicate by extension": (b"a|A\na.wav|B\n", "line 2 repeats the id 'a.wav' of line 1"),
-    "not UTF-8": (b"a|A\nb|\xe1rv\xedz\n", "metadata.csv, line 2 is not UTF-8; save the file again"),
+    "not UTF-8": (
+        b"a|A\nb|\xe1rv\xf5z\n",
+        "metadata.csv, line 2 is not UTF-8, and its encoding is not sure; convert the file",
+    ),
     "folder": (b"../a|A\n", "metadata.csv, line 1 has the id '../a'; use a plain file name"),
     "backslash": (b"x\\a|A\n", "use a plain file name"),
     "dots": (b"..|A\n", "use a plain file name"),

@@ -2,12 +2,14 @@
 
 Nothing in a file says that it is cp1250 or Latin-2, and a guess from the bytes alone is often wrong: charset-normalizer
 3.5 takes Czech in Latin-2 for cp1250. So the source's language helps. Of the encodings that were usual for it, only
-those count in which every character is one that the language writes. If these disagree about the text, as Russian
-encodings may, charset-normalizer has to find that one of them is less messy than the others. If nothing is sure, no
-text is read.
+those count in which every character is one that the language writes, and no capital comes within a word. If these
+disagree about the text, as Russian encodings may, charset-normalizer has to find it less messy in one of them. If
+nothing is sure, no text is read. The encodings of old Macs and of DOS are rare, but they have to be among them: Škoda
+as a Mac wrote it would be ákoda in cp1250.
 """
 
 import functools
+import itertools
 import string
 import unicodedata
 from pathlib import Path
@@ -15,30 +17,31 @@ from pathlib import Path
 from voicetune import files
 from voicetune.errors import UserError
 
-_WEST, _CENTRAL = ("cp1252", "iso8859_15"), ("cp1250", "iso8859_2")
+_WEST = ("cp1252", "iso8859_15", "mac_roman", "cp850")
+_CENTRAL = ("cp1250", "iso8859_2", "mac_latin2", "cp852")
 _USUAL: dict[str, tuple[tuple[str, ...], str]] = {
-    "en": (_WEST, ""),
-    "es": (_WEST, "ñ"),
-    "fr": (_WEST, "àæèêïùûÿœ"),
-    "de": (_WEST, ""),
-    "it": (_WEST, "àèìòù"),
-    "pt": (_WEST, "ãàêõ"),
-    "nl": (_WEST, "èêï"),
-    "pl": (_CENTRAL, "ąćęłńśźż"),
-    "cs": (_CENTRAL, "čďěňřšťůž"),
-    "hu": (_CENTRAL, "őű"),
-    "tr": (("cp1254",), "ğışû"),
+    "en": (_WEST, "é"),
+    "es": (_WEST, "áéíñóúü"),
+    "fr": (_WEST, "àâæçèéêëîïôùûüÿœ"),
+    "de": (_WEST, "äöüß"),
+    "it": (_WEST, "àèéìíîòóùú"),
+    "pt": (_WEST, "àáâãçéêíóôõúü"),
+    "nl": (_WEST, "áäçèéêëíïóôöúü"),
+    "pl": (_CENTRAL, "ąćęłńóśźż"),
+    "cs": (_CENTRAL, "áčďéěíňóřšťúůýž"),
+    "hu": (_CENTRAL, "áéíóöőúüű"),
+    "tr": (("cp1254", "mac_turkish", "cp857"), "âçğîıöşûü"),
     "ru": (("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic"), "абвгдежзийклмнопрстуфхцчшщъыьэюяё"),
     "ar": (("cp1256", "iso8859_6"), ""),
     "ja": (("cp932", "euc_jp"), ""),
     "ko": (("cp949",), ""),
-    "zh-cn": (("gb18030", "big5"), ""),
+    "zh": (("gb18030", "big5"), ""),
     "hi": ((), ""),
 }
-"""The encodings of a language before UTF-8, and its small letters beyond ASCII and _SHARED."""
-_SHARED = set("áâäçéëíîóôöúüýß")  # the same bytes in the Latin encodings above, so they never decide
+"""The encodings of a language before UTF-8, and its small letters beyond ASCII."""
+_SHARED = set("áâäçéëíîóôöúüýß")  # in all Latin encodings, and in names and loanwords of any language
 _SIGNS = set("«»„“”‘’…–—·§°№€¿¡\u00a0")
-_SCRIPTS = {"ar": ("ARABIC",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL", "CJK"), "zh-cn": ("CJK",)}
+_SCRIPTS = {"ar": ("ARABIC",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL", "CJK"), "zh": ("CJK",)}
 _WIDE = ("FULLWIDTH", "IDEOGRAPHIC", "LEFT CORNER", "RIGHT CORNER", "MIDDLE DOT")
 _FIRST = 1 << 12  # bytes
 
@@ -104,7 +107,7 @@ def _decode(data: bytes, language: str) -> tuple[str, str]:
     try:
         return data.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:
-        found = {encoding: text for encoding in _USUAL[language][0] if (text := _decode_as(data, encoding, language))}
+        found = _candidates(data, language, set()) or _candidates(data, language, _SHARED)
         encoding = _least_messy(data, list(found)) if len(set(found.values())) > 1 else next(iter(found), None)
         if encoding is None:
             raise
@@ -127,22 +130,33 @@ def _utf_16(data: bytes) -> str:
     return ""
 
 
-def _decode_as(data: bytes, encoding: str, language: str) -> str:
-    """A text in an encoding; empty if it is not in it, or has a character that the language does not write."""
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return ""
-    letters = {one for one in text if not one.isascii() and _is_letter(one, language)}
-    strange = set(text) - letters - _SIGNS - set(string.printable)
-    return "" if strange or (not letters and language != "en") else text
+def _candidates(data: bytes, language: str, more: set[str]) -> dict[str, str]:
+    """The encodings that can be a text's, and the text in each.
+
+    Args:
+        more: small letters that count beside those of the language.
+    """
+    usual, letters = _USUAL[language]
+    found = {}
+    for encoding in usual:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        own = {one for one in text if not one.isascii() and _is_letter(one, language, letters, more)}
+        strange = set(text) - own - _SIGNS - set(string.printable)
+        mixed = any(one.islower() and other.isupper() and other in own for one, other in itertools.pairwise(text))
+        if not strange and not mixed and (own or language == "en"):
+            found[encoding] = text
+    return found
 
 
-def _is_letter(one: str, language: str) -> bool:
+def _is_letter(one: str, language: str, letters: str, more: set[str]) -> bool:
     if language in _SCRIPTS:
         return unicodedata.name(one, "").startswith(_SCRIPTS[language] + _WIDE)
-    own = set(_USUAL[language][1]) | (set() if language == "ru" else _SHARED)
-    return one.lower() in own or one in ("İ" if language == "tr" else "")
+    return (
+        one.lower() in letters or one == ("İ" if language == "tr" else "") or (one.lower() in more and language != "ru")
+    )
 
 
 def _least_messy(data: bytes, encodings: list[str]) -> str | None:

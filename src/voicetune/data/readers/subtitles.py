@@ -101,7 +101,7 @@ def _cues(lines: list[str], path: Path) -> list[_Cue]:
     """The cues of a file. Whatever is not below a line of times is skipped: numbers, names, notes and styles."""
     starts = [number for number, line in enumerate(lines) if "-->" in line]
     cues = []
-    for number, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for number, following in itertools.pairwise([*starts, len(lines)]):
         below = lines[number + 1 : following]
         blank = next((i for i, line in enumerate(below) if not line.strip()), len(below))
         if blank == len(below) and following < len(lines) and below and below[-1].strip().isdigit():

@@ -22,10 +22,9 @@ class TextsSource(Source):
     @classmethod
     def layout(cls, folder: Path) -> str:
         found = lists.walk(folder)
-        sound = next((sound for sound in lists.sounds(found).keys() & _texts(found).keys()), None)
-        if sound is None:
-            return ""
-        return f"sounds with texts of the same names ({lists.id_of(_texts(found)[sound], folder)})"
+        written = _texts(found)
+        sound = next((path for stem, path in lists.sounds(found).items() if stem in written), None)
+        return f"sounds with texts of the same names (such as {sound.name})" if sound else ""
 
 
 def read(source: TextsSource) -> list[Utterance]:
