@@ -83,3 +83,9 @@ def test_a_text_in_another_language_is_not_sure(tmp_path):
     (tmp_path / "a.txt").write_bytes("Árvíztűrő tükörfúrógép.".encode("cp1250"))
     assert decoded(tmp_path / "a.txt", "fr") is None
     assert decoded(tmp_path / "a.txt", "hi") is None
+
+
+def test_a_scanner_s_mistake_in_capitals_does_not_make_a_long_text_unsure(tmp_path):
+    text = "C'est déjà l'été, et voilà où ça mène.\n" * 20 + "SEPTlÈME CIEL\n"
+    (tmp_path / "a.srt").write_bytes(text.encode("cp1252"))
+    assert decoded(tmp_path / "a.srt", "fr") == text

@@ -24,21 +24,26 @@ def test_names_in_two_unicode_forms_are_the_same(tmp_path):
     assert [one[:2] for one in clips("texts", tmp_path)] == [("s-é", "One.")]
 
 
-def test_encodings_are_told_once_and_an_unsure_one_is_a_fault(tmp_path, capsys):
-    lines = {"1": "Příliš žluťoučký kůň.", "2": "Dobrý den, vážení."}
-    write(tmp_path, {name: line.encode("cp1250") for name, line in ((f"{i}.txt", text) for i, text in lines.items())})
-    write(tmp_path, {"3.txt": "Škoda".encode("mac_latin2"), "4.txt": "\ufeffUTF-16.".encode("utf-16-le")})
-    write(tmp_path, {f"{i}.wav": "" for i in range(1, 5)})
-    found = clips("texts", tmp_path, language="cs")
-    assert [one[1] for one in found] == [*lines.values(), "UTF-16."]
-    assert faults("texts", tmp_path, language="cs")["s-3"] == (
-        f"unreadable text: {tmp_path}/3.txt, line 1 is not UTF-8, and its encoding is not sure; convert the file, for "
-        "example with `iconv -f cp1250 -t UTF-8`, and look at the letters."
-    )
+KOI8 = ["Добрый вечер.", "А.", "Иван Иванович, какая река течёт через Москву?", "Да."]
+
+
+def test_the_encoding_of_short_texts_is_decided_together_and_printed_once(tmp_path, capsys):
+    write(tmp_path, {f"{i}.txt": text.encode("koi8_r") for i, text in enumerate(KOI8)})
+    write(tmp_path, {"x.txt": "\ufeffUTF-16.".encode("utf-16-le"), **{f"{i}.wav": "" for i in (*range(4), "x")}})
+    assert [one[1] for one in clips("texts", tmp_path, language="ru")] == [*KOI8, "UTF-16."]
     assert capsys.readouterr().out.splitlines() == [
-        f"the texts in {tmp_path} are read as cp1250, and not as UTF-8",
-        f"the texts in {tmp_path} are read as UTF-16, and not as UTF-8",
+        f"texts in {tmp_path} are read as koi8_r, and not as UTF-8",
+        f"texts in {tmp_path} are read as UTF-16, and not as UTF-8",
     ]
+
+
+def test_short_texts_in_an_encoding_that_is_not_sure_are_faults(tmp_path):
+    write(tmp_path, {"a.wav": "", "a.txt": "Škoda".encode("mac_latin2"), "b.wav": "", "b.txt": "Škoda"})
+    assert [one[1] for one in clips("texts", tmp_path, language="cs")] == ["Škoda"]
+    assert faults("texts", tmp_path, language="cs") == {
+        "s-a": f"unreadable text: {tmp_path}/a.txt, line 1 is not UTF-8, and its encoding is not sure; convert the "
+        "file, for example with `iconv -f cp1250 -t UTF-8`, and look at the letters."
+    }
 
 
 def test_faults_of_single_clips(tmp_path):
@@ -55,7 +60,7 @@ def test_faults_of_single_clips(tmp_path):
     assert found["s-b"] == f"missing text: {folder}/b.txt"
     assert found["s-c"] == f"missing recording: {folder}/c.wav"
     assert found["s-d"].startswith(f"unreadable text: {folder}/d.txt has NUL bytes")
-    assert found["s-e"].startswith(f"unreadable text: {folder}/e.txt is a link that leads out")
+    assert found["s-e"].startswith(f"link: {folder}/e.txt leads out of")
     assert "s-f" in found
 
 

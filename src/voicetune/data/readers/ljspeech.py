@@ -49,7 +49,7 @@ def read(source: LJSpeechSource) -> list[Utterance]:
 
 
 def _recordings(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Find the files in a folder and in its wavs/. If both have a file of the same name, the one in wavs/ is taken.
+    """Find the files in a folder, in its wav/ and in its wavs/. If several have the same name, the last one is taken.
 
     A name without extension stands for the format that EXTENSIONS lists first. Names are in NFC, like ids, because
     macOS writes `e` and its accent as separate characters.
@@ -57,7 +57,12 @@ def _recordings(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     Returns:
         the recordings, by name with and without extension; and files with other extensions, by name without extension.
     """
-    paths = [path for place in (folder, folder / "wavs") if place.is_dir() for path in sorted(place.iterdir())]
+    paths = [
+        path
+        for place in (folder, folder / "wav", folder / "wavs")
+        if place.is_dir()
+        for path in sorted(place.iterdir())
+    ]
     read = [path for path in paths if path.suffix.lower() in EXTENSIONS]
     by_preference = sorted(read, key=lambda path: -EXTENSIONS.index(path.suffix.lower()))
     recordings = {nfc(path.stem): path for path in by_preference} | {nfc(path.name): path for path in read}

@@ -3,13 +3,14 @@
 Folders in it are read too. They do not name speakers: nobody can tell what their names mean.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from voicetune import files
 from voicetune.data.readers import encodings, lists
 from voicetune.data.readers.source import Source, fault_of, nfc, utterance
 from voicetune.data.utterance import Recording, Utterance
-from voicetune.errors import UserError
 
 _TEXTS = (".txt", ".lab")  # in order of preference
 
@@ -36,29 +37,27 @@ def read(source: TextsSource) -> list[Utterance]:
     folder = Path(source.path)
     found = lists.walk(folder)
     sounds, written = lists.sounds(found), _texts(found)
+    texts = read_texts(written.values(), source)
     utterances = []
     for stem in sorted(sounds.keys() | written.keys()):
         path = sounds.get(stem, Path(f"{stem}.wav"))
         id = lists.id_of(Path(f"{stem}.wav"), folder)
         lists.check_id(id, source.name, str(path))
-        text, fault = read_text(written.get(stem, Path(f"{stem}{_TEXTS[0]}")), source)
+        text, fault = texts[written[stem]] if stem in written else ("", f"missing text: {stem}{_TEXTS[0]}")
         utterances.append(utterance(source, id, text, Recording(path), fault_of(path, folder) or fault))
     return utterances
 
 
-def read_text(path: Path, source: Source) -> tuple[str, str]:
-    """Read the text of one clip.
+def read_texts(paths: Iterable[Path], source: Source) -> dict[Path, tuple[str, str]]:
+    """Read the texts of single clips.
 
     Returns:
-        the text on one line, and why it cannot be used (empty if it can).
+        see `encodings.read_texts`. A link that leads out of the source cannot be used.
     """
-    if not path.exists():
-        return "", f"missing text: {path}"
-    try:
-        lists.check_inside(path, Path(source.path))
-        return " ".join(encodings.read_text(path, "write the text there", source.language, each=True).split()), ""
-    except UserError as error:
-        return "", f"unreadable text: {error}"
+    folder = Path(source.path)
+    out = [path for path in paths if files.leaves(path, folder)]
+    faults = {path: ("", f"link: {path} leads out of {folder}; put the text itself there") for path in out}
+    return encodings.read_texts([path for path in paths if path not in faults], folder, source.language) | faults
 
 
 def _texts(paths: list[Path]) -> dict[Path, Path]:

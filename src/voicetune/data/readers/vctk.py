@@ -35,14 +35,15 @@ def read(source: VCTKSource) -> list[Utterance]:
     """
     folder = Path(source.path)
     written = {(path.parent.name, nfc(path.stem)): path for path in sorted(folder.glob("txt/*/*.txt"))}
-    recorded = _recordings(folder)
+    recorded, spoken = _recordings(folder), texts.read_texts(written.values(), source)
     utterances = []
     for speaker, id in sorted(written.keys() | recorded.keys()):
         lists.check_speaker(speaker, f"{folder}/txt/{speaker}")
         lists.check_id(id, source.name, f"{folder}/txt/{speaker}")
         missing = folder / _PLACES[0] / speaker / f"{id}_mic1.flac"
         path = recorded.get((speaker, id), missing)
-        text, fault = texts.read_text(written.get((speaker, id), folder / "txt" / speaker / f"{id}.txt"), source)
+        none = "", f"missing text: {folder}/txt/{speaker}/{id}.txt"
+        text, fault = spoken[written[speaker, id]] if (speaker, id) in written else none
         fault = fault_of(path, folder) or fault
         utterances.append(utterance(source, id, text, Recording(path), fault, speaker))
     return utterances
