@@ -7,8 +7,9 @@ LIST = (
     "output/slicer_opt/vocal_a.wav_0000000000_0000135680.wav|anna|EN|Good evening.\n"
     "D:\\GPT-SoVITS\\output\\slicer_opt\\b.wav|anna|en|Well done.\n"
     "wavs/c.wav||en|Third.\n"
+    "output/slicer_opt/d.wav|slicer_opt|EN|Fourth.\n"
 )
-NAMES = ("vocal_a.wav_0000000000_0000135680.wav", "b.wav", "wavs/c.wav")
+NAMES = ("vocal_a.wav_0000000000_0000135680.wav", "b.wav", "wavs/c.wav", "d.wav")
 
 
 def test_recordings_are_found_by_path_or_by_name(tmp_path):
@@ -17,6 +18,7 @@ def test_recordings_are_found_by_path_or_by_name(tmp_path):
         ("s-vocal_a.wav_0000000000_0000135680", "Good evening.", "anna", NAMES[0]),
         ("s-b", "Well done.", "anna", NAMES[1]),
         ("s-wavs-c", "Third.", "someone", NAMES[2]),
+        ("s-d", "Fourth.", "someone", NAMES[3]),
     ]
 
 

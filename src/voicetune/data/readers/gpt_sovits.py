@@ -12,10 +12,11 @@ from voicetune.data.utterance import Recording, Utterance
 from voicetune.errors import UserError
 
 _FORM = "path|speaker|language|text"
+_NOBODY = ("slicer_opt", "denoise_opt")  # folders of GPT-SoVITS, which its transcription writes as the speaker
 
 
 class GPTSoVITSSource(Source):
-    """A folder with lists of GPT-SoVITS. `speaker` is who speaks where a line names nobody."""
+    """A folder with lists of GPT-SoVITS. `speaker` is who speaks where a line names nobody, or `slicer_opt`."""
 
     reader: Literal["gpt_sovits"]
 
@@ -44,7 +45,8 @@ def read(source: GPTSoVITSSource) -> list[Utterance]:
             fields = [field.strip() for field in line.split("|")]
             if len(fields) != 4:
                 raise UserError(f"{at} has {len(fields)} fields; write it as {_FORM}.")
-            name, speaker, language, text = fields
+            name, named, language, text = fields
+            speaker = "" if named in _NOBODY else named
             path = _path(folder, name)
             id = lists.id_of(path, folder)
             lists.check_id(id, source.name, at)

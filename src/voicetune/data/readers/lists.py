@@ -36,6 +36,7 @@ _HEADER = {
     "normalised_text",
 }
 _SPEAKER = TypeAdapter(Name)
+_PLACE = re.compile(r"^(?:\./)?wavs?/")
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 100  # characters
 _LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
@@ -68,7 +69,7 @@ def rows(path: Path, fields: tuple[int, ...], source: Source) -> list[list[str]]
             raise UserError(f"{at} is a header ({line.strip()}); remove it, and write each clip's line as {form}.")
         if len(texts) + 1 not in fields:
             raise UserError(f"{at} has {len(texts) + 1} fields; write it as {form}.")
-        id = nfc(id)
+        id = _PLACE.sub("", nfc(id))  # many lists have the path wavs/a.wav
         if not stem(id):
             raise UserError(f"{at} has no id; begin it with the name of its recording, then | and the text.")
         check_id(id, source.name, at)
