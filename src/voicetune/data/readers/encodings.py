@@ -41,7 +41,7 @@ _USUAL: dict[str, tuple[tuple[str, ...], str]] = {
 }
 """The encodings of a language before UTF-8, and its small letters beyond ASCII."""
 _SHARED = set("áâäçéëíîóôöúüýß")  # in all Latin encodings, and in names and loanwords of any language
-_SIGNS = set("«»„“”‘’…–—·§°№€¿¡\u00a0")
+_SIGNS = set("«»„“”‘’…–—·°€¿¡\u00a0")
 _SCRIPTS = {"ar": ("ARABIC",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL", "CJK"), "zh": ("CJK",)}
 _WIDE = ("FULLWIDTH", "IDEOGRAPHIC", "LEFT CORNER", "RIGHT CORNER", "MIDDLE DOT")
 _MIXED = 0.02  # share of letters beyond ASCII that may be capitals within a word; SEPTlÈME is what scanners read
@@ -186,7 +186,8 @@ def _candidates(data: bytes, language: str, more: set[str]) -> dict[str, str]:
         strange = set(text) - set(own) - _SIGNS - set(string.printable)
         capitals = set("".join(own).upper()) & set(own)
         mixed = sum(one.islower() and other in capitals for one, other in itertools.pairwise(text))
-        if not strange and mixed <= _MIXED * len(own) and (own or language == "en"):
+        signs = (language, encoding) == ("en", "cp1252")  # English often has ’ and “ and no other letter to tell
+        if not strange and mixed <= _MIXED * len(own) and (own or signs):
             found[encoding] = text
     return found
 
