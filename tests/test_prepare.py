@@ -161,10 +161,22 @@ def script_of(path: Path, **changes) -> EspeakSource:
 
 def test_ljspeech_reads_both_row_forms_both_folders_and_plain_quotes(tmp_path):
     (tmp_path / "wavs").mkdir()
+    (tmp_path / "wav").mkdir()
     files = ["wavs/a.wav", "b.flac", "wavs/c.MP3", "wavs/d.x.ogg", "e.wav", "wavs/e.wav", "wavs/f.flac", "wavs/f.wav"]
+    files += ["wav/h.wav", "wav/a.wav"]
     for file in files:
         (tmp_path / file).touch()
-    rows = ['a|She said "yes', "b.flac|5 km|five kilometres", "c|  Kept. |", "", "d.x|D", "e|E", "f.flac|F", "g|G"]
+    rows = [
+        'a|She said "yes',
+        "b.flac|5 km|five kilometres",
+        "c|  Kept. |",
+        "",
+        "d.x|D",
+        "e|E",
+        "f.flac|F",
+        "g|G",
+        "h|H",
+    ]
     (tmp_path / "metadata.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
     found = readers.read([source(tmp_path)])
     assert [(u.id, u.text, str(u.origin.path.relative_to(tmp_path))) for u in found] == [
@@ -175,6 +187,7 @@ def test_ljspeech_reads_both_row_forms_both_folders_and_plain_quotes(tmp_path):
         ("anna-e", "E", "wavs/e.wav"),
         ("anna-f", "F", "wavs/f.flac"),
         ("anna-g", "G", "wavs/g.wav"),  # missing here; prepare leaves it out later
+        ("anna-h", "H", "wav/h.wav"),
     ]
     assert {(u.speaker, u.language, u.source) for u in found} == {("anna", "en", "anna")}
 
@@ -193,7 +206,10 @@ FAULTS = {
     "no id": (b"a|A\n\n|B\n", "metadata.csv, line 3 has no id"),
     "duplicate": (b"a|A\nb|B\na|C\n", "metadata.csv, line 3 repeats the id 'a' of line 1; rename or remove"),
     "duplicate by extension": (b"a|A\na.wav|B\n", "line 2 repeats the id 'a.wav' of line 1"),
-    "not UTF-8": (b"a|A\nb|\xe1rv\xedz\n", "metadata.csv, line 2 is not UTF-8; save the file again"),
+    "not UTF-8": (
+        b"a|A\nb|\xe1rv\xf5z\n",
+        "metadata.csv, line 2 is not UTF-8, and its encoding is not sure; convert the file",
+    ),
     "folder": (b"../a|A\n", "metadata.csv, line 1 has the id '../a'; use a plain file name"),
     "backslash": (b"x\\a|A\n", "use a plain file name"),
     "dots": (b"..|A\n", "use a plain file name"),

@@ -33,19 +33,18 @@ def with_toy(tmp_path) -> Path:
     """A project whose sources have one more reader: one new file, and the two places of its name in the table."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     place = tmp_path / "src/voicetune/data/readers"
-    (place / "texts.py").write_text(TOY)
+    (place / "names.py").write_text(TOY)
     table = (place / "__init__.py").read_text()
-    imports, line = "import espeak, kaldi, ljspeech\n", "        kaldi.KaldiSource: kaldi.read,\n"
+    imports, line = "    ljspeech,\n", "        kaldi.KaldiSource: kaldi.read,\n"
     assert imports in table
     assert line in table
-    table = table.replace(imports, "import espeak, kaldi, ljspeech, texts\n")
-    (place / "__init__.py").write_text(table.replace(line, line + "        texts.TextsSource: texts.read,\n"))
+    table = table.replace(imports, imports + "    names,\n")
+    (place / "__init__.py").write_text(table.replace(line, line + "        names.NamesSource: names.read,\n"))
     folder = tmp_path / "data/raw/anna"
     folder.mkdir(parents=True)
     for number in range(6):
-        soundfile.write(folder / f"{number}.wav", tone(1 + number / 10), 22050)
-        (folder / f"{number}.txt").write_text(f"Line number {number}.\n")
-    (folder / "gone.txt").write_text("Gone.\n")
+        soundfile.write(folder / f"Line number {number}..wav", tone(1 + number / 10), 22050)
+    (folder / "gone.wav").symlink_to("nowhere.wav")
     return tmp_path
 
 
@@ -56,7 +55,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-TOY_SOURCE = {"name": "anna", "reader": "texts", "path": "data/raw/anna", "speaker": "anna", "language": "en"}
+TOY_SOURCE = {"name": "anna", "reader": "names", "path": "data/raw/anna", "speaker": "anna", "language": "en"}
 
 
 def test_a_reader_is_one_file_and_its_line_in_the_table(with_toy):
@@ -64,7 +63,7 @@ def test_a_reader_is_one_file_and_its_line_in_the_table(with_toy):
     done = python(with_toy, "src/prepare.py")
     assert done.returncode == 0, done.stderr
     clips = clip.read(with_toy / "data/clips/clips.csv")
-    assert [(one.id, one.text) for one in clips] == [(f"anna-{i}", f"Line number {i}.") for i in range(6)]
+    assert [(one.id, one.text) for one in clips] == [(f"anna-Line number {i}.", f"Line number {i}.") for i in range(6)]
     assert "gone.wav" in (with_toy / "data/clips/left_out.csv").read_text()
 
     write_params(with_toy, [TOY_SOURCE])
@@ -72,33 +71,32 @@ def test_a_reader_is_one_file_and_its_line_in_the_table(with_toy):
     assert "'prepare.sources.0.ending' is missing; add the line `ending: .wav` under `prepare.so" in done.stderr
     write_params(with_toy, [{**TOY_SOURCE, "reader": "text"}])
     done = python(with_toy, "src/prepare.py")
-    assert "'prepare.sources.0.reader' is 'text', but should be one of ljspeech, espeak, kaldi, texts." in done.stderr
+    assert "'prepare.sources.0.reader' is 'text', but should be one of ljspeech, espeak, kaldi, names, " in done.stderr
 
 
 def test_a_reader_that_finds_nothing_or_an_id_twice(with_toy):
     write_params(with_toy, [{**TOY_SOURCE, "path": "data/raw/nobody", "ending": ".wav"}])
     done = python(with_toy, "src/prepare.py")
     assert done.stderr == "error: data/raw/nobody holds no clip; add recordings, or correct the path of 'anna'.\n"
-    place = with_toy / "src/voicetune/data/readers/texts.py"
-    place.write_text(TOY.replace("path.stem, text", "path.stem[0], text"))
-    (with_toy / "data/raw/anna/0-again.txt").write_text("Again.\n")
+    place = with_toy / "src/voicetune/data/readers/names.py"
+    place.write_text(TOY.replace("source, sound.stem, sound", "source, sound.stem[0], sound"))
     write_params(with_toy, [{**TOY_SOURCE, "ending": ".wav"}])
     done = python(with_toy, "src/prepare.py")
-    assert done.stderr == "error: the source 'anna' makes two clips 'anna-0'; rename one of the recordings.\n"
+    assert done.stderr == "error: the source 'anna' makes two clips 'anna-L'; rename one of the recordings.\n"
 
 
 @pytest.mark.parametrize(
     ("removed", "wanted"),
     [
-        ('reader: Literal["texts"]', "src/voicetune/data/readers/texts.py: TextsSource has no `reader: Literal[...]`"),
-        ("def read(", "src/voicetune/data/readers/texts.py has no `read`"),
-        ("class TextsSource(", "src/voicetune/data/readers/texts.py has no `TextsSource`"),
+        ('reader: Literal["names"]', "src/voicetune/data/readers/names.py: NamesSource has no `reader: Literal[...]`"),
+        ("def read(", "src/voicetune/data/readers/names.py has no `read`"),
+        ("class NamesSource(", "src/voicetune/data/readers/names.py has no `NamesSource`"),
     ],
 )
 def test_a_reader_that_lacks_something_is_one_sentence(with_toy, removed, wanted):
-    given = {"class TextsSource(": "class Other(", "def read(": "def other("}.get(removed, "")
-    text = TOY.replace(removed, given).replace("source: TextsSource", "source")
-    (with_toy / "src/voicetune/data/readers/texts.py").write_text(text)
+    given = {"class NamesSource(": "class Other(", "def read(": "def other("}.get(removed, "")
+    text = TOY.replace(removed, given).replace("source: NamesSource", "source")
+    (with_toy / "src/voicetune/data/readers/names.py").write_text(text)
     write_params(with_toy, [{**TOY_SOURCE, "ending": ".wav"}])
     for command in (["-m", "voicetune", "check"], ["src/prepare.py"]):
         done = python(with_toy, *command)
@@ -109,7 +107,7 @@ def test_a_reader_that_lacks_something_is_one_sentence(with_toy, removed, wanted
 
 def test_dvc_sees_the_code_of_a_new_reader(with_toy):
     code = "from voicetune import closure; print(*closure.files('prepare'))"
-    assert "src/voicetune/data/readers/texts.py" in python(with_toy, "-c", code).stdout.split()
+    assert "src/voicetune/data/readers/names.py" in python(with_toy, "-c", code).stdout.split()
 
 
 def test_the_parameters_import_no_library_of_sound():
@@ -237,7 +235,7 @@ def test_bad_clips_are_left_out_and_the_good_ones_are_made(tmp_path, monkeypatch
     )
     source = {"name": "k", "reader": "kaldi", "path": str(folder), "speaker": "someone", "language": "en"}
     write_params(tmp_path, [source])
-    assert whole.load().prepare.sources[0].model_dump() == source
+    assert whole.load().prepare.sources[0].model_dump(exclude_none=True) == source
     prepare.main()
     clips = {one.id: one for one in clip.read(Path("data/clips/clips.csv"))}
     assert {id: one.seconds for id, one in clips.items()} == {

@@ -76,22 +76,39 @@ def read_text(path: Path, remedy: str) -> str:
         remedy: what to do if there is no such file, without its full stop.
 
     Raises:
-        UserError: see `need`; or the file is too large, not UTF-8, or cannot be read.
+        UserError: see `read_bytes`; or the file is not UTF-8.
+    """
+    data = read_bytes(path, remedy)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        raise UserError(f"{path} is not UTF-8 but looks like UTF-16; save the file again in the encoding UTF-8.")
+    try:
+        return one_line_end(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line} is not UTF-8; save the file again in the encoding UTF-8.") from None
+
+
+def read_bytes(path: Path, remedy: str) -> bytes:
+    """Read a whole text as bytes.
+
+    Args:
+        remedy: what to do if there is no such file, without its full stop.
+
+    Raises:
+        UserError: see `need`; or the file is too large, or cannot be read.
     """
     need(path, remedy)
     if path.stat().st_size > _LARGEST:
         raise UserError(f"{path} has {path.stat().st_size / 2**20:.0f} MiB, too many for a text; {remedy}.")
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise UserError(f"{path} is not UTF-8 but looks like UTF-16; save the file again in the encoding UTF-8.")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")  # as Path.read_text does
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line} is not UTF-8; save the file again in the encoding UTF-8.") from None
+
+
+def one_line_end(text: str) -> str:
+    """A text whose lines all end in `\\n`, as Path.read_text reads it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 @contextmanager

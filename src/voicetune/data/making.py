@@ -31,10 +31,10 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> float | LeftOu
     leave_out = partial(LeftOut, utterance.id, utterance.source)
     limit = max(one.CHARACTERS.get(utterance.language, 0) for one in families.limits())  # what no model can speak
     if not utterance.text:
-        return leave_out("empty text")
+        return leave_out(utterance.fault or "empty text")
     if len(utterance.text) > limit:
         return leave_out(f"text too long: {len(utterance.text)} characters, at most {limit} in '{utterance.language}'")
-    if fault := words.fault_of(utterance.text):
+    if fault := words.fault_of_transcript(utterance.text):
         return leave_out(fault)
     if utterance.fault:
         return leave_out(utterance.fault)

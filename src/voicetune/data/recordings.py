@@ -14,8 +14,10 @@ from voicetune.errors import UserError
 LONGEST = 600  # seconds; a longer recording is not one sentence, and could fill the memory
 _RATES = (8000, 192000)  # Hz: the rate of telephones, and the highest rate of microphones on sale
 _AT_ONCE = 1 << 20  # samples per read, over all channels
-_CONTAINERS = {"format_whitelist": "aac,aiff,amr,asf,au,caf,flac,matroska,mov,mp3,ogg,w64,wav"}
+_CONTAINERS = {"format_whitelist": "aac,aiff,amr,asf,au,caf,flac,g722,gsm,matroska,mov,mp3,ogg,w64,wav"}
 """The formats that FFmpeg may read, whatever the extension. No playlists (concat, HLS), as they name other files."""
+_RAW = {".g722": "g722", ".gsm": "gsm"}
+"""Formats without a header, which only the extension tells: G.722 at 64 kbit/s and 16 kHz, GSM 06.10 at 8 kHz."""
 _UNKNOWN = 1 << 62  # frames; a count from here on means that the header has none, as in a streamed FLAC
 _OVERSHOOT = 0.1  # seconds that a segment may pass the end of its recording: times are rounded, encoders pad
 _SHORTEST = 0.001  # seconds; a segment has at least a few samples
@@ -177,7 +179,9 @@ def _by_av(path: Path, _: float) -> Iterator[_Piece]:
     try:
         with (
             path.open("rb") as file,
-            av.open(file, "r", container_options=_CONTAINERS, io_open=_opens_nothing) as container,
+            av.open(
+                file, "r", _RAW.get(path.suffix.lower()), container_options=_CONTAINERS, io_open=_opens_nothing
+            ) as container,
         ):
             stream = container.streams.audio[0]
             rate, at = int(stream.rate or 0), 0

@@ -8,10 +8,25 @@ in a single recording does not: prepare leaves out that one clip. `Utterance.fau
 and `sounds.sound` raises an error if it cannot be used.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from voicetune.data.readers import espeak, kaldi, ljspeech
+from voicetune.data.readers import (
+    audiofolder,
+    auto,
+    common_voice,
+    coqui,
+    espeak,
+    festvox,
+    gpt_sovits,
+    jsonl,
+    kaldi,
+    ljspeech,
+    subtitles,
+    texts,
+    vctk,
+)
 from voicetune.data.readers.source import Source
 from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError
@@ -23,6 +38,16 @@ try:
         ljspeech.LJSpeechSource: ljspeech.read,
         espeak.EspeakSource: espeak.read,
         kaldi.KaldiSource: kaldi.read,
+        coqui.CoquiSource: coqui.read,
+        common_voice.CommonVoiceSource: common_voice.read,
+        vctk.VCTKSource: vctk.read,
+        audiofolder.AudioFolderSource: audiofolder.read,
+        jsonl.JSONLinesSource: jsonl.read,
+        gpt_sovits.GPTSoVITSSource: gpt_sovits.read,
+        festvox.FestvoxSource: festvox.read,
+        texts.TextsSource: texts.read,
+        subtitles.SubtitlesSource: subtitles.read,
+        auto.AutoSource: auto.read,
     }
 except AttributeError as error:
     file = f"src/{getattr(error.obj, '__name__', '').replace('.', '/')}.py"
@@ -33,23 +58,39 @@ if nameless := [section for section in READERS if "reader" not in section.model_
     file = f"src/{nameless[0].__module__.replace('.', '/')}.py"
     raise UserError(f"{file}: {nameless[0].__name__} has no `reader: Literal[...]`; {_REMEDY}.")
 
+_MOST_SPEAKERS = 20  # in a message
+
 
 def read(sources: Sequence[Source]) -> list[Utterance]:
     """Read every source, in the order of params.yaml and of its rows.
 
     Raises:
-        UserError: a source is missing, malformed, empty or not UTF-8, or an id occurs twice.
+        UserError: a source is missing, malformed or empty, an id occurs twice, or `only_speakers` names nobody.
     """
     utterances: dict[str, Utterance] = {}
     for source in sources:
         found = READERS[type(source)](source)
         if not found:
             raise UserError(f"{source.path} holds no clip; add recordings, or correct the path of '{source.name}'.")
-        for utterance in found:
+        for utterance in _of_speakers(found, source):
             first = utterances.setdefault(utterance.id, utterance)
             if first is not utterance:
                 raise _met(first, utterance)
     return list(utterances.values())
+
+
+def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:
+    """The utterances of the speakers that the source wants."""
+    clips = Counter(one.speaker for one in found)
+    for name in source.only_speakers or []:
+        if name not in clips:
+            known = ", ".join(f"{speaker} ({count})" for speaker, count in clips.most_common(_MOST_SPEAKERS))
+            more = f" and {len(clips) - _MOST_SPEAKERS} more" if len(clips) > _MOST_SPEAKERS else ""
+            raise UserError(
+                f"the source '{source.name}' has no speaker '{name}'; correct only_speakers in params.yaml to some of"
+                f" its speakers (clips): {known}{more}."
+            )
+    return [one for one in found if source.only_speakers is None or one.speaker in source.only_speakers]
 
 
 def _met(first: Utterance, second: Utterance) -> UserError:

@@ -34,6 +34,5 @@ def read(source: EspeakSource) -> list[Utterance]:
         UserError: see `lists.rows`.
     """
     speech = Speech(source.voice, source.rate, source.pitch)
-    return [
-        utterance(source, lists.stem(id), text, speech) for id, text in lists.rows(Path(source.path), (2,), source.name)
-    ]
+    rows = lists.rows(Path(source.path), (2,), source)
+    return [utterance(source, lists.stem(id), text, speech) for id, text in rows]

@@ -27,6 +27,10 @@ class KaldiSource(Source):
 
     reader: Literal["kaldi"]
 
+    @classmethod
+    def layout(cls, folder: Path) -> str:
+        return "Kaldi (wav.scp and text)" if (folder / "wav.scp").exists() and (folder / "text").exists() else ""
+
 
 class _Line(NamedTuple):
     """A line of a list. at: its file and number. rest: what follows the id."""
@@ -46,10 +50,10 @@ def read(source: KaldiSource) -> list[Utterance]:
             used; or wav.scp has a command, which is never run.
     """
     folder = Path(source.path)
-    paths = {id: _path(line, folder) for id, line in _lines(folder, "wav.scp").items()}
-    texts, speakers = _lines(folder, "text"), _speakers(folder)
+    paths = {id: _path(line, folder) for id, line in _lines(source, "wav.scp").items()}
+    texts, speakers = _lines(source, "text"), _speakers(source)
     cut = os.path.lexists(folder / "segments")
-    sounds = _lines(folder, "segments" if cut else "wav.scp")
+    sounds = _lines(source, "segments" if cut else "wav.scp")
     utterances = []
     for id in texts | sounds:
         lists.check_id(id, source.name, (texts.get(id) or sounds[id]).at)
@@ -59,13 +63,15 @@ def read(source: KaldiSource) -> list[Utterance]:
     return utterances
 
 
-def _lines(folder: Path, name: str) -> dict[str, _Line]:
+def _lines(source: KaldiSource, name: str) -> dict[str, _Line]:
     """The lines of a list, by their ids in NFC."""
+    folder = Path(source.path)
     path, form = folder / name, _FORMS[name]
     lists.check_inside(path, folder)
     found: dict[str, _Line] = {}
     first: dict[str, str] = {}
-    for at, line in lists.lines(path, f"create it with lines {form}, or correct the source's path in params.yaml"):
+    create = f"create it with lines {form}, or correct the source's path in params.yaml"
+    for at, line in lists.lines(path, create, source.language):
         id, *rest = re.split(r"[ \t]+", line.strip(), maxsplit=1)
         lists.check_once(nfc(id), nfc(id), at, first)
         found[nfc(id)] = _Line(at, rest[0] if rest else "")
@@ -79,14 +85,14 @@ def _path(line: _Line, folder: Path) -> Path:
         raise UserError(f"{line.at} has a command, which is never run; save what it makes, and write that file's path.")
     if not line.rest:
         raise UserError(f"{line.at} has no path; write it as {_FORMS['wav.scp']}.")
-    return folder / line.rest
+    return lists.recording(folder, line.rest)
 
 
-def _speakers(folder: Path) -> dict[str, str]:
+def _speakers(source: KaldiSource) -> dict[str, str]:
     """The speaker of each id that utt2spk lists; empty if there is no such file."""
-    if not os.path.lexists(folder / "utt2spk"):
+    if not os.path.lexists(Path(source.path) / "utt2spk"):
         return {}
-    lines = _lines(folder, "utt2spk")
+    lines = _lines(source, "utt2spk")
     for at, name in lines.values():
         lists.check_speaker(name, at)
     return {id: line.rest for id, line in lines.items()}

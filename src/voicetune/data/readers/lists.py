@@ -1,18 +1,24 @@
 """Reads lists of ids, such as `id|text`. A fault in a list is one sentence, which names the file and the line."""
 
+import os
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from voicetune import files
-from voicetune.data.readers.source import nfc
+from voicetune.data.readers import encodings
+from voicetune.data.readers.source import Source, nfc
 from voicetune.errors import UserError, quoted
 from voicetune.params.reading import Name
 
 # In order of preference.
-EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif")
+EXTENSIONS = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".webm", ".mp4", ".aiff", ".aif"),
+    *(".mkv", ".mov", ".oga", ".aac", ".amr", ".3gp", ".wma", ".caf", ".au", ".w64", ".g722", ".gsm"),
+)
 _HEADER = {
     "id",
     "file",
@@ -30,6 +36,7 @@ _HEADER = {
     "normalised_text",
 }
 _SPEAKER = TypeAdapter(Name)
+_PLACE = re.compile(r"^(?:\./)?wavs?/")
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 100  # characters
 _LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
@@ -41,12 +48,12 @@ def stem(id: str) -> str:
     return id.removesuffix(extension) if extension.lower() in EXTENSIONS else id
 
 
-def rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
+def rows(path: Path, fields: tuple[int, ...], source: Source) -> list[list[str]]:
     """The rows of a list `id|text...`: stripped, ids in NFC. Quotes are plain characters. Empty lines are skipped.
 
     Args:
         fields: how many fields a row may have.
-        source: the source's name, which becomes a part of the clips' names.
+        source: its name becomes a part of the clips' names.
 
     Raises:
         UserError: the list cannot be read or is empty, it begins with a header, or a row has other fields, an
@@ -56,16 +63,16 @@ def rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
     create = f"create it with one line {form} for each clip, or correct the source's path in params.yaml"
     found: list[list[str]] = []
     first: dict[str, str] = {}
-    for at, line in lines(path, create):
+    for at, line in lines(path, create, source.language):
         id, *texts = (field.strip() for field in line.split("|"))
         if not found and {id.lower(), *(text.lower() for text in texts)} <= _HEADER:
             raise UserError(f"{at} is a header ({line.strip()}); remove it, and write each clip's line as {form}.")
         if len(texts) + 1 not in fields:
             raise UserError(f"{at} has {len(texts) + 1} fields; write it as {form}.")
-        id = nfc(id)
+        id = _PLACE.sub("", nfc(id))  # many lists have the path wavs/a.wav
         if not stem(id):
             raise UserError(f"{at} has no id; begin it with the name of its recording, then | and the text.")
-        check_id(id, source, at)
+        check_id(id, source.name, at)
         check_once(id, stem(id), at, first)
         found.append([id, *texts])
     if not found:
@@ -73,19 +80,62 @@ def rows(path: Path, fields: tuple[int, ...], source: str) -> list[list[str]]:
     return found
 
 
-def lines(path: Path, create: str) -> Iterator[tuple[str, str]]:
+def lines(path: Path, create: str, language: str) -> Iterator[tuple[str, str]]:
     """The lines of a text that are not empty, each after its place: `metadata.csv, line 3`.
 
     Args:
         create: what to do if there is no such file, without its full stop.
+        language: of the source; it helps to find the encoding.
 
     Raises:
-        UserError: see `files.read_text`.
+        UserError: see `encodings.read_text`.
     """
     # not splitlines(), which also splits at characters that a text may hold, such as U+2028
-    for number, line in enumerate(files.read_text(path, create).split("\n"), start=1):
+    for number, line in enumerate(encodings.read_text(path, create, language).split("\n"), start=1):
         if line.strip():
             yield f"{path}, line {number}", line
+
+
+def walk(folder: Path) -> list[Path]:
+    """All files of a folder and of the folders in it, in the order of their names, except hidden ones."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file has a sound file's extension."""
+    return path.suffix.lower() in EXTENSIONS
+
+
+def sounds(paths: Iterable[Path]) -> dict[Path, Path]:
+    """The sound files among these, by their paths in NFC without extension. If several have the same path, it is the
+    one whose format EXTENSIONS lists first."""
+    found = sorted(filter(is_sound, paths), key=lambda path: -EXTENSIONS.index(path.suffix.lower()))
+    return {Path(nfc(str(path.with_suffix("")))): path for path in found}
+
+
+def recording(folder: Path, name: str) -> Path:
+    """The path of a recording that a list names by its path, from the source's folder or absolute.
+
+    If there is no such file, one with the same name in another Unicode form or with another extension is taken, as
+    recordings are often converted after the list was written. If there is none either, this is where it should be.
+    """
+    path = folder / name.replace("\\", "/")
+    if path.is_absolute() and path.is_relative_to(folder.absolute()):
+        path = folder / path.relative_to(folder.absolute())
+    forms = [path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFC", "NFD")] if path.name else []
+    others = [Path(f"{stem(str(form))}{extension}") for extension in EXTENSIONS for form in forms]
+    return next((one for one in [path, *forms, *others] if os.path.lexists(one)), path)
+
+
+def id_of(path: Path, folder: Path) -> str:
+    """A clip's id: the path of its recording in the source's folder, without extension, with - for /."""
+    path, folder = Path(os.path.normpath(path)), Path(os.path.normpath(folder))
+    inside = path.relative_to(folder).parts if path.is_relative_to(folder) else (path.name,)
+    return nfc(stem("-".join(inside)))
 
 
 def check_inside(path: Path, folder: Path) -> None:

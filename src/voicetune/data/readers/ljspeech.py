@@ -6,7 +6,7 @@ Source: https://keithito.com/LJ-Speech-Dataset.
 from pathlib import Path
 from typing import Literal
 
-from voicetune.data.readers import lists
+from voicetune.data.readers import encodings, lists
 from voicetune.data.readers.lists import EXTENSIONS
 from voicetune.data.readers.source import Source, fault_of, nfc, utterance
 from voicetune.data.utterance import Recording, Utterance
@@ -16,6 +16,12 @@ class LJSpeechSource(Source):
     """A folder of recordings in LJSpeech's layout."""
 
     reader: Literal["ljspeech"]
+
+    @classmethod
+    def layout(cls, folder: Path) -> str:
+        first = encodings.first_line(folder / "metadata.csv")
+        is_header = {"audio_file", "text"} <= set(first.split("|"))  # then it is Coqui's
+        return "LJSpeech (metadata.csv with lines id|text)" if "|" in first and not is_header else ""
 
 
 def read(source: LJSpeechSource) -> list[Utterance]:
@@ -27,7 +33,7 @@ def read(source: LJSpeechSource) -> list[Utterance]:
     folder = Path(source.path)
     metadata = folder / "metadata.csv"
     lists.check_inside(metadata, folder)
-    rows = lists.rows(metadata, (2, 3), source.name)
+    rows = lists.rows(metadata, (2, 3), source)
     recordings, others = _recordings(folder)
     utterances = []
     for id, *texts in rows:
@@ -43,7 +49,7 @@ def read(source: LJSpeechSource) -> list[Utterance]:
 
 
 def _recordings(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Find the files in a folder and in its wavs/. If both have a file of the same name, the one in wavs/ is taken.
+    """Find the files in a folder, in its wav/ and in its wavs/. If several have the same name, the last one is taken.
 
     A name without extension stands for the format that EXTENSIONS lists first. Names are in NFC, like ids, because
     macOS writes `e` and its accent as separate characters.
@@ -51,7 +57,12 @@ def _recordings(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     Returns:
         the recordings, by name with and without extension; and files with other extensions, by name without extension.
     """
-    paths = [path for place in (folder, folder / "wavs") if place.is_dir() for path in sorted(place.iterdir())]
+    paths = [
+        path
+        for place in (folder, folder / "wav", folder / "wavs")
+        if place.is_dir()
+        for path in sorted(place.iterdir())
+    ]
     read = [path for path in paths if path.suffix.lower() in EXTENSIONS]
     by_preference = sorted(read, key=lambda path: -EXTENSIONS.index(path.suffix.lower()))
     recordings = {nfc(path.stem): path for path in by_preference} | {nfc(path.name): path for path in read}

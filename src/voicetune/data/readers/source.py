@@ -1,15 +1,20 @@
 """What the sections of all readers have in common, and the utterance of a source."""
 
 import os
+import re
 import unicodedata
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from voicetune import files
 from voicetune.data.utterance import Origin, Utterance
+from voicetune.errors import quoted
 from voicetune.params.languages import Language
 from voicetune.params.reading import Name, Section
+
+_LANGUAGES = {"jp": "ja", "kr": "ko", "cn": "zh", "cz": "cs"}  # other codes that lists have
 
 
 class Source(Section):
@@ -19,6 +24,15 @@ class Source(Section):
     path: str = Field(min_length=1, examples=["data/raw/anna"], description="a folder, or a script of id|text lines")
     speaker: Name = Field(examples=["anna"])
     language: Language = Field(examples=["en"])
+    only_speakers: Annotated[list[Name], Field(min_length=1)] | None = None  # optional: without it, all are read
+
+    @classmethod
+    def layout(cls, folder: Path) -> str:
+        """The layout of a folder and what shows it, such as `Kaldi (wav.scp and text)`; empty if it is another one.
+
+        `reader: auto` asks each reader. It should look at names and first lines only.
+        """
+        return ""
 
 
 def utterance(
@@ -39,6 +53,15 @@ def utterance(
 def nfc(text: str) -> str:
     """A text in Unicode's form NFC. macOS writes é as two characters, which XTTS does not know."""
     return unicodedata.normalize("NFC", text)
+
+
+def fault_of_language(given: str, source: Source) -> str:
+    """Why a clip of a list that names languages is not used: it is not in the source's; empty if it is, or if `given`
+    is empty."""
+    code = re.split("[-_]", given.strip().lower())[0]
+    if _LANGUAGES.get(code, code) in ("", source.language.split("-")[0]):
+        return ""
+    return f"another language: the list says {quoted(given)}, the source {source.language}; make a source for each"
 
 
 def fault_of(path: Path, folder: Path) -> str:
