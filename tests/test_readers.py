@@ -35,10 +35,10 @@ def with_toy(tmp_path) -> Path:
     place = tmp_path / "src/voicetune/data/readers"
     (place / "texts.py").write_text(TOY)
     table = (place / "__init__.py").read_text()
-    imports, line = "import espeak, kaldi, ljspeech\n", "        kaldi.KaldiSource: kaldi.read,\n"
+    imports, line = "import espeak, kaldi, ljspeech, long\n", "        kaldi.KaldiSource: kaldi.read,\n"
     assert imports in table
     assert line in table
-    table = table.replace(imports, "import espeak, kaldi, ljspeech, texts\n")
+    table = table.replace(imports, "import espeak, kaldi, ljspeech, long, texts\n")
     (place / "__init__.py").write_text(table.replace(line, line + "        texts.TextsSource: texts.read,\n"))
     folder = tmp_path / "data/raw/anna"
     folder.mkdir(parents=True)
@@ -72,7 +72,7 @@ def test_a_reader_is_one_file_and_its_line_in_the_table(with_toy):
     assert "'prepare.sources.0.ending' is missing; add the line `ending: .wav` under `prepare.so" in done.stderr
     write_params(with_toy, [{**TOY_SOURCE, "reader": "text"}])
     done = python(with_toy, "src/prepare.py")
-    assert "'prepare.sources.0.reader' is 'text', but should be one of ljspeech, espeak, kaldi, texts." in done.stderr
+    assert "sources.0.reader' is 'text', but should be one of ljspeech, espeak, kaldi, texts, long." in done.stderr
 
 
 def test_a_reader_that_finds_nothing_or_an_id_twice(with_toy):

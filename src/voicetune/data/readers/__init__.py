@@ -11,7 +11,7 @@ and `sounds.sound` raises an error if it cannot be used.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from voicetune.data.readers import espeak, kaldi, ljspeech
+from voicetune.data.readers import espeak, kaldi, ljspeech, long
 from voicetune.data.readers.source import Source
 from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError
@@ -23,6 +23,7 @@ try:
         ljspeech.LJSpeechSource: ljspeech.read,
         espeak.EspeakSource: espeak.read,
         kaldi.KaldiSource: kaldi.read,
+        long.LongSource: long.read,
     }
 except AttributeError as error:
     file = f"src/{getattr(error.obj, '__name__', '').replace('.', '/')}.py"
