@@ -273,11 +273,11 @@ def similarities(made: making.Made, prompts: list[Prompt]) -> dict:
 
 def own_errors(prompts: list[Prompt], asr: str, language: str, device: str) -> dict:
     """The recogniser's own CER, on each prompt by itself."""
-    ears, errors, characters = making.open_ears(asr, language, device), 0, 0
+    recogniser, errors, characters = making.open_recogniser(asr, language, device), 0, 0
     own = [prompt for prompt in prompts if not prompt.other]
-    with ThreadPoolExecutor(ears.workers) as pool:
-        heard = list(pool.map(lambda prompt: ears.hear(np.pad(prompt.sound, RATE // 4))[0], own))
-    for prompt, words in zip(own, heard, strict=True):
+    with ThreadPoolExecutor(recogniser.workers) as pool:
+        recognised = list(pool.map(lambda prompt: recogniser.recognise(np.pad(prompt.sound, RATE // 4))[0], own))
+    for prompt, words in zip(own, recognised, strict=True):
         wrong, count = character_errors(prompt.text, "".join(word.text for word in words), language)
         errors, characters = errors + wrong, characters + count
     return {"own_cer": round(errors / characters, 4), "own_characters": characters}

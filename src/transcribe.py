@@ -17,14 +17,14 @@ def main() -> None:
     outputs.make_empty(cut.FOLDER)
     if not sources:
         cut.write(cut.FILES, cut.LongFile, [])
-        cut.write(cut.LEFT_OUT, cut.Part, [])
+        cut.write(cut.LEFT_OUT, cut.Unused, [])
         print("no source has the reader `long`, so there is nothing to cut")
         return
     from voicetune.transcripts import making  # seconds of imports, which the default run does not need
 
     made = making.make_all(sources, settings.prepare, settings.transcribe, settings.device)
     cut.write(cut.FILES, cut.LongFile, [one.file for one in made])
-    cut.write(cut.LEFT_OUT, cut.Part, [part for one in made for part in one.left_out])
+    cut.write(cut.LEFT_OUT, cut.Unused, [part for one in made for part in one.left_out])
     print(*making.summary(made), sep="\n")
     making.check(sources, made)
 

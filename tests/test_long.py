@@ -1,4 +1,4 @@
-"""Long recordings: what is cut where, what is heard once, and what is left out."""
+"""Long recordings: what is cut where, what is recognised once, and what is left out."""
 
 import os
 import subprocess
@@ -21,10 +21,10 @@ from voicetune.data.utterance import Segment
 from voicetune.errors import UserError
 from voicetune.measures.intelligibility import character_errors
 from voicetune.params import whole
-from voicetune.transcripts import cutting, listening, making, matching, stretches
+from voicetune.transcripts import cutting, making, matching, recognition, stretches
 from voicetune.transcripts.cutting import Stretch
-from voicetune.transcripts.listening import Ears, Word
-from voicetune.transcripts.matching import Said
+from voicetune.transcripts.matching import AlignedWord
+from voicetune.transcripts.recognition import Word, WordRecogniser
 
 FOLDER = Path("data/raw/talks")
 SOURCE = {"name": "talks", "reader": "long", "path": str(FOLDER), "speaker": "anna", "language": "en"}
@@ -79,29 +79,34 @@ def set_params(asr: str = "tiny.en", **keys) -> None:
 
 
 @pytest.fixture
-def hearings(monkeypatch) -> list[float]:
-    """The seconds of each sound that the recogniser hears."""
-    heard: list[float] = []
-    hear = Ears.hear
+def recognised_seconds(monkeypatch) -> list[float]:
+    """The seconds of each sound that the recogniser gets."""
+    recognised: list[float] = []
+    recognise = WordRecogniser.recognise
 
     def counted(self, samples):
-        heard.append(len(samples) / stretches.RATE)
-        return hear(self, samples)
+        recognised.append(len(samples) / stretches.RATE)
+        return recognise(self, samples)
 
-    monkeypatch.setattr(Ears, "hear", counted)
-    return heard
+    monkeypatch.setattr(WordRecogniser, "recognise", counted)
+    return recognised
 
 
 @pytest.fixture
 def no_model(monkeypatch) -> None:
-    """A recogniser without a model, which hears a word a second."""
-    monkeypatch.setattr(making, "open_ears", lambda _, language, __: Ears(None, "stand-in", language, 1))
-    monkeypatch.setattr(Ears, "hear", lambda _, samples: (hellos(samples), ""))
+    """A recogniser without a model, which writes a word a second."""
+    monkeypatch.setattr(
+        making, "open_recogniser", lambda _, language, __: WordRecogniser(None, "stand-in", language, 1)
+    )
+    monkeypatch.setattr(WordRecogniser, "recognise", lambda _, samples: (hellos(samples), ""))
 
 
 def hellos(samples: np.ndarray) -> list[Word]:
     seconds = len(samples) / stretches.RATE
-    return [Word(text=" Hello", start=at, end=min(at + 0.9, seconds), sure=0.9) for at in np.arange(0.1, seconds - 0.3)]
+    return [
+        Word(text=" Hello", start=at, end=min(at + 0.9, seconds), probability=0.9)
+        for at in np.arange(0.1, seconds - 0.3)
+    ]
 
 
 def speech(seconds: float, rate: int = 22050) -> np.ndarray:
@@ -112,7 +117,7 @@ def speech(seconds: float, rate: int = 22050) -> np.ndarray:
 
 
 def left_out() -> list[str]:
-    return [part.reason for part in csv_tables.read(cut.LEFT_OUT, cut.Part, "-")]
+    return [part.reason for part in csv_tables.read(cut.LEFT_OUT, cut.Unused, "-")]
 
 
 def faults() -> dict[str, str]:
@@ -122,7 +127,7 @@ def faults() -> dict[str, str]:
 # The whole way
 
 
-def test_a_phone_recording_becomes_clips(project, talk, hearings):
+def test_a_phone_recording_becomes_clips(project, talk, recognised_seconds):
     """An m4a without a text: cuts in the pauses, the right texts, and the clips that prepare makes of them."""
     write_with_av(FOLDER / "talk.m4a", talk.samples, RATE, "aac")
     transcribe.main()
@@ -146,15 +151,15 @@ def test_a_phone_recording_becomes_clips(project, talk, hearings):
     assert one.id == f"talks-talk-{round(found[0].start * 100):07d}"
 
     before = {path: path.read_bytes() for path in sorted(cut.FOLDER.rglob("*.csv"))}
-    times = {path: path.stat().st_mtime_ns for path in sorted(listening.KEPT.rglob("*.json"))}
-    hearings.clear()
+    times = {path: path.stat().st_mtime_ns for path in sorted(recognition.KEPT.rglob("*.json"))}
+    recognised_seconds.clear()
     transcribe.main()
-    assert not hearings
-    assert {path: path.stat().st_mtime_ns for path in sorted(listening.KEPT.rglob("*.json"))} == times
+    assert not recognised_seconds
+    assert {path: path.stat().st_mtime_ns for path in sorted(recognition.KEPT.rglob("*.json"))} == times
     assert {path: path.read_bytes() for path in sorted(cut.FOLDER.rglob("*.csv"))} == before
     soundfile.write(FOLDER / "more.wav", speech(4), 22050)
     transcribe.main()
-    assert sum(hearings) == pytest.approx(4.2, abs=0.5)
+    assert sum(recognised_seconds) == pytest.approx(4.2, abs=0.5)
     assert [one.id.rpartition("-")[0] for one in cut.read("talks")] == ["more"] + ["talk"] * len(found)
 
 
@@ -165,35 +170,35 @@ def energy(talk: Talk, spans: list[tuple[float, float]]) -> float:
 
 
 def quiet_at(talk: Talk, seconds: float) -> bool:
-    """Whether nothing is to be heard at a time, inside a recording too: it has pauses of its own."""
+    """Whether nothing is to be recognised at a time, inside a recording too: it has pauses of its own."""
     at = round(seconds * RATE)
     around = talk.samples[at - RATE // 50 : at + RATE // 50]
     return float(np.sqrt(np.mean(np.square(around)))) < 0.02 * float(np.abs(talk.samples).max())
 
 
-def test_a_killed_run_goes_on_where_it_was(project, talk, hearings, monkeypatch):
-    monkeypatch.setattr(listening, "_PART", 15)
+def test_a_killed_run_goes_on_where_it_was(project, talk, recognised_seconds, monkeypatch):
+    monkeypatch.setattr(recognition, "_PART", 15)
     soundfile.write(FOLDER / "talk.wav", talk.samples, RATE)
-    hear = Ears.hear
+    recognise = WordRecogniser.recognise
 
     def killed(self, samples):
-        if len(hearings) >= 1:
+        if len(recognised_seconds) >= 1:
             raise KeyboardInterrupt
-        return hear(self, samples)
+        return recognise(self, samples)
 
-    monkeypatch.setattr(Ears, "hear", killed)
+    monkeypatch.setattr(WordRecogniser, "recognise", killed)
     with pytest.raises(KeyboardInterrupt):
         transcribe.main()
-    monkeypatch.setattr(Ears, "hear", hear)
-    kept = sorted(listening.KEPT.rglob("*.json"))
+    monkeypatch.setattr(WordRecogniser, "recognise", recognise)
+    kept = sorted(recognition.KEPT.rglob("*.json"))
     assert [path.name for path in kept] == ["0000.json"]
-    first, seconds = kept[0].stat().st_mtime_ns, sum(hearings)
-    hearings.clear()
+    first, seconds = kept[0].stat().st_mtime_ns, sum(recognised_seconds)
+    recognised_seconds.clear()
     transcribe.main()
     assert kept[0].stat().st_mtime_ns == first
-    assert sum(hearings) < len(talk.samples) / RATE - seconds + 1.0
+    assert sum(recognised_seconds) < len(talk.samples) / RATE - seconds + 1.0
     resumed = cut.table("talks").read_bytes()
-    for path in listening.KEPT.rglob("*.json"):
+    for path in recognition.KEPT.rglob("*.json"):
         path.unlink()
     transcribe.main()
     assert cut.table("talks").read_bytes() == resumed
@@ -238,11 +243,11 @@ def test_only_the_speaker_of_the_sample_is_kept(project, no_model):
 # Cutting
 
 
-def words(*spoken: tuple[str, float, float]) -> list[Said]:
-    return [Said(f" {text}", f" {text}", start, end, 0.9) for text, start, end in spoken]
+def words(*spoken: tuple[str, float, float]) -> list[AlignedWord]:
+    return [AlignedWord(f" {text}", f" {text}", start, end, 0.9) for text, start, end in spoken]
 
 
-def pieces(found: list[Stretch], said: list[Said], longest: float = 11.3, characters: int = 250) -> list[tuple]:
+def pieces(found: list[Stretch], said: list[AlignedWord], longest: float = 11.3, characters: int = 250) -> list[tuple]:
     made = cutting.clips(cutting.phrases(found, said), 0.5, longest, characters)
     return [(one.text, round(one.start, 2), round(one.end, 2), one.reason.partition(":")[0]) for one in made]
 
@@ -354,12 +359,12 @@ def test_the_quietest_moment_of_a_pause():
 
 
 def said(*spoken: str) -> list[Word]:
-    return [Word(text=f" {text}", start=float(i), end=i + 0.8, sure=0.9) for i, text in enumerate(spoken)]
+    return [Word(text=f" {text}", start=float(i), end=i + 0.8, probability=0.9) for i, text in enumerate(spoken)]
 
 
 def test_a_transcript_takes_the_times_of_what_is_heard():
     found = matching.match(said("Hello,", "worlds", "again", "and", "again."), "Hello world! Again and again", "en")
-    assert [(one.text, one.heard, one.start) for one in found] == [
+    assert [(one.text, one.recognised, one.start) for one in found] == [
         (" Hello", " Hello,", 0), (" world!", " worlds", 1), (" Again", " again", 2), (" and", " and", 3),
         (" again", " again.", 4),
     ]  # fmt: skip
@@ -367,7 +372,7 @@ def test_a_transcript_takes_the_times_of_what_is_heard():
 
 def test_words_that_only_one_of_both_has():
     found = matching.match(said("one", "um", "three", "four"), "one three four five", "en")
-    assert [(one.text, one.heard) for one in found] == [
+    assert [(one.text, one.recognised) for one in found] == [
         (" one", " one"), ("", " um"), (" three", " three"), (" four", " four"), (" five", ""),
     ]  # fmt: skip
     assert found[-1].start == found[-1].end == found[-2].end
@@ -376,8 +381,11 @@ def test_words_that_only_one_of_both_has():
 
 
 def test_chinese_is_matched_by_its_characters():
-    heard = [Word(text="你好", start=0.0, end=1.0, sure=0.9), Word(text="世界", start=1.0, end=2.0, sure=0.9)]
-    found = matching.match(heard, "你好，世界。", "zh")
+    recognised = [
+        Word(text="你好", start=0.0, end=1.0, probability=0.9),
+        Word(text="世界", start=1.0, end=2.0, probability=0.9),
+    ]
+    found = matching.match(recognised, "你好，世界。", "zh")
     assert "".join(one.text for one in found) == "你好，世界。"
     assert [one.start for one in found if one.text in "你好世界"] == [0.0, 0.5, 1.0, 1.5]
 
@@ -460,11 +468,11 @@ def test_a_bad_file_is_one_sentence_and_the_others_are_kept(project, no_model, c
 def test_speech_in_another_language_is_left_out(project, no_model, monkeypatch):
     seen = []
 
-    def hear(_, samples):
+    def recognise(_, samples):
         seen.append(len(samples))
         return ([], "de") if len(seen) == 2 else (hellos(samples), "")
 
-    monkeypatch.setattr(Ears, "hear", hear)
+    monkeypatch.setattr(WordRecogniser, "recognise", recognise)
     gap = np.zeros(22050 * 3, np.float32)
     soundfile.write(FOLDER / "talk.wav", np.concatenate([speech(5), gap, speech(6), gap, speech(5), gap]), 22050)
     transcribe.main()

@@ -47,7 +47,7 @@ def kinds(root: Path) -> list[Kind]:
         Kind("virtual environment", (".venv",), "make clean-venv"),
         Kind("recordings", ("data/raw",), "yours: nothing removes them"),
         Kind("clips and codes", MADE[:3], "make clean"),
-        Kind("heard in long recordings", (".cache/transcripts",), "rm -r .cache/transcripts"),
+        Kind("transcripts of long recordings", (".cache/transcripts",), "rm -r .cache/transcripts"),
         Kind("spoken", MADE[3:7], "make clean"),
         Kind("models", ("models",), "make clean"),
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),

@@ -23,8 +23,8 @@ class Cut:
     """A clip of a long recording.
 
     file: the sound, as a path from the project's folder. start, end: seconds in it. agreement: how well the text agrees
-    with what the recogniser heard, 0 to 1; it is 1 if the recogniser wrote the text. sure: the mean probability that
-    the recogniser gives its words.
+    with what the recogniser wrote, 0 to 1; it is 1 if there is no transcript. probability: the mean of those
+    that the recogniser gives its words.
     """
 
     id: Plain
@@ -33,11 +33,11 @@ class Cut:
     end: _Seconds
     text: str
     agreement: Number
-    sure: Number
+    probability: Number
 
 
 @dataclass(frozen=True)
-class Part:
+class Unused:
     """A part of a long recording that no clip has. start, end: seconds in it."""
 
     source: Plain

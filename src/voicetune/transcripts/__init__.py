@@ -1,6 +1,6 @@
 """Cuts long recordings into sentences, and writes the text of each.
 
-`listening` finds the speech and hears its words, `stretches` says where the pauses are, `matching` puts the words of a
-transcript in the place of those that were heard, `cutting` cuts at pauses, `voices` tells one speaker from others, and
-`making` does all this for the sources of params.yaml.
+`stretches` says where speech and pauses are, `recognition` transcribes the speech, `matching` puts a transcript's words
+in the place of the recogniser's, `voices` tells one speaker from others, `cutting` cuts at pauses, and `making` does
+all this for the sources of params.yaml.
 """

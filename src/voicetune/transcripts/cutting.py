@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from voicetune.transcripts.matching import Said
+from voicetune.transcripts.matching import AlignedWord
 
 _ENDS = tuple(".?!。？！…।؟")  # of sentences
 _CLOSING = "\"'”’»)]」』"
@@ -42,7 +42,7 @@ class Phrase:
     end: float
     before: float
     cut: float
-    words: tuple[Said, ...]
+    words: tuple[AlignedWord, ...]
     reason: str = ""
 
     @property
@@ -50,17 +50,17 @@ class Phrase:
         return "".join(word.text for word in self.words)
 
     @property
-    def heard(self) -> str:
-        return "".join(word.heard for word in self.words)
+    def recognised(self) -> str:
+        return "".join(word.recognised for word in self.words)
 
 
-def phrases(stretches: list[Stretch], words: list[Said]) -> list[Phrase]:
+def phrases(stretches: list[Stretch], words: list[AlignedWord]) -> list[Phrase]:
     """Give each stretch of speech its words. Stretches are joined where a word may lie on both sides of the pause.
 
     Args:
         words: in their order.
     """
-    of: list[list[Said]] = [[] for _ in stretches]
+    of: list[list[AlignedWord]] = [[] for _ in stretches]
     joined = [_touch(*both) for both in pairwise(stretches[:1] + stretches)]  # with the one before
     at = 0
     for word in words if stretches else ():
@@ -81,11 +81,11 @@ def phrases(stretches: list[Stretch], words: list[Said]) -> list[Phrase]:
 
 
 def _touch(before: Stretch, after: Stretch) -> bool:
-    """Whether there is no pause between two stretches: a recording without pauses is heard in parts all the same."""
+    """Whether there is no pause between two stretches. A recording without pauses is transcribed in parts too."""
     return before is not after and after.start - before.end < _TOUCH
 
 
-def _places(word: Said, stretches: list[Stretch], at: int) -> tuple[int, int]:
+def _places(word: AlignedWord, stretches: list[Stretch], at: int) -> tuple[int, int]:
     """The first and the last stretch that a word may lie in, none of them before `at`."""
     overlaps: dict[int, float] = {}
     nearest, least = at, float("inf")
@@ -133,8 +133,8 @@ class Piece:
     end: float
     speech: float
     text: str
-    heard: str
-    sure: float
+    recognised: str
+    probability: float
     reason: str = ""
 
 
@@ -182,7 +182,7 @@ def _fault(group: list[Phrase], shortest: float, longest: float, characters: int
     if group[0].reason:
         return group[0].reason
     if not text:
-        return "speech without words" if not "".join(one.heard for one in group) else "not in the transcript"
+        return "speech without words" if not "".join(one.recognised for one in group) else "not in the transcript"
     if seconds > longest:
         return f"no pause to cut at in {seconds:.1f} s"
     if seconds < shortest:
@@ -217,6 +217,6 @@ def _text(group: list[Phrase]) -> str:
 def _piece(group: list[Phrase], reason: str) -> Piece:
     words = [word for phrase in group for word in phrase.words]
     start, end = max(group[0].before, group[0].start - _MARGIN), min(group[-1].cut, group[-1].end + _MARGIN)
-    heard = " ".join("".join(one.heard for one in group).split())
-    sure = sum(word.sure for word in words) / len(words) if words else 0.0
-    return Piece(start, end, sum(one.end - one.start for one in group), _text(group), heard, sure, reason)
+    recognised = " ".join("".join(one.recognised for one in group).split())
+    probability = sum(word.probability for word in words) / len(words) if words else 0.0
+    return Piece(start, end, sum(one.end - one.start for one in group), _text(group), recognised, probability, reason)

@@ -1,4 +1,4 @@
-"""Makes the tables of stage transcribe: hears each long recording, cuts it, and gives each clip its text."""
+"""Makes the tables of stage transcribe: transcribes each long recording, cuts it, and gives each clip its text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +17,9 @@ from voicetune.errors import UserError, shown
 from voicetune.measures import recogniser
 from voicetune.params.data import Prepare
 from voicetune.params.transcribing import Transcribe
-from voicetune.transcripts import cutting, listening, matching
+from voicetune.transcripts import cutting, matching, recognition
 from voicetune.transcripts.cutting import Phrase, Piece, Stretch
-from voicetune.transcripts.listening import Ears, Part
+from voicetune.transcripts.recognition import Part, WordRecogniser
 from voicetune.transcripts.voices import Speaker
 
 KEY = "transcribe.asr"
@@ -34,7 +34,7 @@ class Made:
 
     file: LongFile
     cuts: list[Cut]
-    left_out: list[cut.Part]
+    left_out: list[cut.Unused]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class _Work:
     """A source, and what it is cut with. speaker: the one to keep; None if all are kept."""
 
     source: LongSource
-    ears: Ears
+    recogniser: WordRecogniser
     speaker: Speaker | None
     prepare: Prepare
     settings: Transcribe
 
 
 def make_all(sources: Sequence[LongSource], prepare: Prepare, settings: Transcribe, device: str) -> list[Made]:
-    """Hear and cut the recordings of all sources, and write a table of each source's clips.
+    """Transcribe and cut the recordings of all sources, and write a table of each source's clips.
 
     Raises:
         UserError: a source has no recordings, or two of the same name; the recogniser cannot be used; the sample of a
@@ -59,8 +59,8 @@ def make_all(sources: Sequence[LongSource], prepare: Prepare, settings: Transcri
     for source in sources:
         paths = recordings_of(source)
         speaker = None if source.keep_speaker is None else _speaker(source)
-        ears = open_ears(settings.asr, source.language, device)
-        work = _Work(source, ears, speaker, prepare, settings)
+        opened = open_recogniser(settings.asr, source.language, device)
+        work = _Work(source, opened, speaker, prepare, settings)
         found = [_make(path, work) for path in paths]
         cut.write(cut.table(source.name), Cut, [one for each in found for one in each.cuts])
         made += found
@@ -104,7 +104,7 @@ def _speaker(source: LongSource) -> Speaker:
     return Speaker(sample)
 
 
-def open_ears(asr: str, language: str, device: str) -> Ears:
+def open_recogniser(asr: str, language: str, device: str) -> WordRecogniser:
     """Open the recogniser for a language.
 
     Raises:
@@ -114,17 +114,19 @@ def open_ears(asr: str, language: str, device: str) -> Ears:
     model = recogniser.load(asr, device, KEY)
     if not model.model.is_multilingual and language != "en":
         raise recogniser.english_only(asr, language, KEY)
-    return Ears(model, files.sha256(recogniser.weights(asr, KEY) / "model.bin"), language, model.model.num_workers)
+    return WordRecogniser(
+        model, files.sha256(recogniser.weights(asr, KEY) / "model.bin"), language, model.model.num_workers
+    )
 
 
 def _make(path: Path, work: _Work) -> Made:
-    """Hear and cut one recording. Whatever is wrong with it is said in its `LongFile.fault`."""
+    """Transcribe and cut one recording. Whatever is wrong with it stands in its `LongFile.fault`."""
     source = work.source.name
     try:
         if fault := fault_of(path, Path(work.source.path)):
             raise UserError(f"{fault}.")
-        place = listening.place_of(path, work.ears)
-        parts = listening.parts(path, place, work.ears, lambda part: _report(path, part))
+        place = recognition.place_of(path, work.recogniser)
+        parts = recognition.parts(path, place, work.recogniser, lambda part: _report(path, part))
         transcript = matching.transcript_of(path)
         pieces = cutting.clips(_phrases(path, transcript, place, parts, work), *_lengths(work))
     except UserError as error:
@@ -139,12 +141,12 @@ def _make(path: Path, work: _Work) -> Made:
     return Made(
         LongFile(source, str(path), *(round(one, 2) for one in (*seconds, kept)), len(used), text, fault),
         [_row(name, sound, one, work.source.language) for one in used],
-        [cut.Part(source, str(path), round(one.start, 3), round(one.end, 3), one.reason) for one in unused],
+        [cut.Unused(source, str(path), round(one.start, 3), round(one.end, 3), one.reason) for one in unused],
     )
 
 
 def _report(path: Path, part: Part) -> None:
-    print(shown(f"{path}: heard up to {int(part.end) // 60} min {int(part.end) % 60} s"), flush=True)
+    print(shown(f"{path}: transcribed up to {int(part.end) // 60} min {int(part.end) % 60} s"), flush=True)
 
 
 def _phrases(path: Path, transcript: Path | None, place: Path, parts: list[Part], work: _Work) -> list[Phrase]:
@@ -157,8 +159,8 @@ def _phrases(path: Path, transcript: Path | None, place: Path, parts: list[Part]
         found = [_of_speaker(*both, least) for both in zip(found, similarities, strict=True)]
     if transcript is None:
         return cutting.phrases(found, matching.unmatched(words))
-    said = matching.match(words, matching.read(transcript), work.source.language)
-    return [_checked(phrase, work) for phrase in cutting.phrases(found, said)]
+    aligned = matching.match(words, matching.read(transcript), work.source.language)
+    return [_checked(phrase, work) for phrase in cutting.phrases(found, aligned)]
 
 
 def _lengths(work: _Work) -> tuple[float, float, int]:
@@ -186,19 +188,19 @@ def _of_speaker(stretch: Stretch, similarity: float, least: float) -> Stretch:
 
 
 def _checked(phrase: Phrase, work: _Work) -> Phrase:
-    """Leave a phrase out if the recogniser hears something else than its transcript."""
-    text, heard = phrase.text.strip(), phrase.heard.strip()
+    """Leave a phrase out if the recogniser writes something else than its transcript."""
+    text, recognised = phrase.text.strip(), phrase.recognised.strip()
     if phrase.reason or not text:
         return phrase
-    if matching.agreement(text, heard, work.source.language) >= work.settings.agreement:
+    if matching.agreement(text, recognised, work.source.language) >= work.settings.agreement:
         return phrase
-    return replace(phrase, reason=f"the transcript says '{text}', the recogniser hears '{heard}'")
+    return replace(phrase, reason=f"the transcript says '{text}', the recogniser writes '{recognised}'")
 
 
 def _row(name: str, sound: Path, piece: Piece, language: str) -> Cut:
     return Cut(
         f"{name}-{_number(piece.start)}", sound.as_posix(), round(piece.start, 3), round(piece.end, 3), piece.text,
-        round(matching.agreement(piece.text, piece.heard, language), 3), round(piece.sure, 3),
+        round(matching.agreement(piece.text, piece.recognised, language), 3), round(piece.probability, 3),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Puts the words of a transcript in the place of the words that the recogniser heard.
+"""Puts the words of a transcript in the place of the words that the recogniser wrote.
 
 Both are aligned, word by word, so that they differ in as few words as possible (Levenshtein). A word that both have
 takes its times from the recogniser. Where they differ, the transcript's words share the time between them.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from voicetune import files
 from voicetune.errors import UserError
-from voicetune.transcripts.listening import Word
+from voicetune.transcripts.recognition import Word
 
 ENDINGS = (".txt", ".srt", ".vtt")
 _TIMES = re.compile(r"^\s*[\d:.,]+\s*-->\s*[\d:.,]+.*$")
@@ -20,14 +20,14 @@ _SOUNDS = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫]+")  # [music], (laughs)
 _NO_SPACES = ("zh", "ja")
 
 
-class Said(NamedTuple):
-    """A word to say and what the recogniser heard in its place; one of both may be empty."""
+class AlignedWord(NamedTuple):
+    """A word to say and what the recogniser wrote in its place; one of both may be empty."""
 
     text: str
-    heard: str
+    recognised: str
     start: float
     end: float
-    sure: float
+    probability: float
 
 
 def transcript_of(path: Path) -> Path | None:
@@ -58,45 +58,49 @@ def _cue(block: str) -> list[str]:
     return [] if times is None else [_TAGS.sub("", line) for line in lines[times + 1 :]]
 
 
-def unmatched(words: list[Word]) -> list[Said]:
+def unmatched(words: list[Word]) -> list[AlignedWord]:
     """The recogniser's own words."""
-    return [Said(w.text, w.text, w.start, w.end, w.sure) for w in words]
+    return [AlignedWord(w.text, w.text, w.start, w.end, w.probability) for w in words]
 
 
-def match(words: list[Word], transcript: str, language: str) -> list[Said]:
-    """The transcript's words, each with its time and with what was heard there."""
+def match(words: list[Word], transcript: str, language: str) -> list[AlignedWord]:
+    """The transcript's words, each with its time and with what was recognised there."""
     from rapidfuzz.distance import Levenshtein
 
     texts = [f" {one}" for one in transcript.split()]
     if language in _NO_SPACES:
         texts = list(transcript.replace(" ", ""))
-    heard = [piece for w in words for piece in (_letters(w) if language in _NO_SPACES else [w])]
-    found: list[Said] = []
-    pairs = Levenshtein.opcodes([_plain(one.text) for one in heard], [_plain(one) for one in texts])
+    recognised = [piece for w in words for piece in (_letters(w) if language in _NO_SPACES else [w])]
+    found: list[AlignedWord] = []
+    pairs = Levenshtein.opcodes([_plain(one.text) for one in recognised], [_plain(one) for one in texts])
     for tag, from_, to, first, last in pairs:
         if tag == "equal":
             found += [
-                Said(text, w.text, w.start, w.end, w.sure)
-                for text, w in zip(texts[first:last], heard[from_:to], strict=True)
+                AlignedWord(text, w.text, w.start, w.end, w.probability)
+                for text, w in zip(texts[first:last], recognised[from_:to], strict=True)
             ]
         else:
-            found += _shared(texts[first:last], heard[from_:to], found, heard[to].start if to < len(heard) else None)
+            found += _shared(
+                texts[first:last], recognised[from_:to], found, recognised[to].start if to < len(recognised) else None
+            )
     return found
 
 
-def _shared(texts: list[str], heard: list[Word], before: list[Said], after: float | None) -> list[Said]:
-    """Words that differ: the texts share the time of what was heard, by their numbers of characters."""
+def _shared(
+    texts: list[str], recognised: list[Word], before: list[AlignedWord], after: float | None
+) -> list[AlignedWord]:
+    """Words that differ: the texts share the time of what was recognised, by their numbers of characters."""
     if not texts:
-        return [Said("", w.text, w.start, w.end, w.sure) for w in heard]
-    start = heard[0].start if heard else before[-1].end if before else (after or 0.0)
-    end = heard[-1].end if heard else max(start, after if after is not None else start)
+        return [AlignedWord("", w.text, w.start, w.end, w.probability) for w in recognised]
+    start = recognised[0].start if recognised else before[-1].end if before else (after or 0.0)
+    end = recognised[-1].end if recognised else max(start, after if after is not None else start)
     characters, at, found = sum(map(len, texts)), 0, []
-    sure = min((word.sure for word in heard), default=0.0)
+    probability = min((word.probability for word in recognised), default=0.0)
     for text in texts:
         first, last = (start + (end - start) * part / characters for part in (at, at + len(text)))
         at += len(text)
-        there = [word.text for word in heard if first <= (word.start + word.end) / 2 < last]
-        found.append(Said(text, "".join(there), first, last, sure))
+        there = [word.text for word in recognised if first <= (word.start + word.end) / 2 < last]
+        found.append(AlignedWord(text, "".join(there), first, last, probability))
     return found
 
 
@@ -105,20 +109,20 @@ def _letters(word: Word) -> list[Word]:
     text = word.text.strip()
     step = (word.end - word.start) / max(1, len(text))
     return [
-        Word(text=one, start=word.start + i * step, end=word.start + (i + 1) * step, sure=word.sure)
+        Word(text=one, start=word.start + i * step, end=word.start + (i + 1) * step, probability=word.probability)
         for i, one in enumerate(text)
     ]
 
 
-def agreement(text: str, heard: str, language: str) -> float:
+def agreement(text: str, recognised: str, language: str) -> float:
     """How much two texts agree: 1 if they have the same letters, 0 if they share none. Numbers may be spelt out."""
-    if _plain(text) == _plain(heard):
+    if _plain(text) == _plain(recognised):
         return 1.0
     from rapidfuzz import fuzz
 
     from voicetune.measures.readings import nearest  # imports torch
 
-    return fuzz.ratio(*nearest(text, heard, language)) / 100
+    return fuzz.ratio(*nearest(text, recognised, language)) / 100
 
 
 def _plain(text: str) -> str:

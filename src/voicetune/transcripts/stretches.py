@@ -1,6 +1,6 @@
 """Finds the stretches of speech in a sound. Between two of them there is a pause, where a clip may end.
 
-A pause is where the voice activity detector hears no speech for 0.4 s, or where it is quiet for 0.2 s. Quiet is
+A pause is where the voice activity detector finds no speech for 0.4 s, or where it is quiet for 0.2 s. Quiet is
 relative to the loudest and the quietest sound around, so that the speaker may turn away, and the room may hum. The
 detector is silero's (https://github.com/snakers4/silero-vad, in faster-whisper).
 """

@@ -42,7 +42,7 @@ class Speaker:
 
         Args:
             spans: begin and end in seconds, in order and without overlaps.
-            place: where the figures are kept, see `listening.place_of`.
+            place: where the figures are kept, see `recognition.place_of`.
         """
         key = hashlib.sha256(json.dumps([self.name, spans]).encode()).hexdigest()[:32]
         kept = place / f"voices-{key}.json"

@@ -1,7 +1,7 @@
-"""Hears the words of a long recording, in parts of about ten minutes. What was heard of each part is kept.
+"""Recognises the words of a long recording, in parts of about ten minutes. What was recognised of each part is kept.
 
 A part ends in a pause. It is kept below .cache/transcripts, under a hash of the recording, of the recogniser and of
-what this module does. So a part is heard once, also if the run was killed or the file got another name.
+what this module does. So a part is recognised once, also if the run was killed or the file got another name.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ KEPT = Path(".cache/transcripts")
 _VERSION = "1"  # goes up with each change of what a part holds
 _PART = 600  # seconds
 _LAST = 60  # seconds at the end of a part in which the longest pause is looked for
-_WINDOW = 28  # seconds that Whisper hears at once; it can hear 30
-_NEW_WINDOW = 2.0  # seconds of pause, after which it hears the next words by themselves
+_WINDOW = 28  # seconds that Whisper takes at once; it could take 30
+_NEW_WINDOW = 2.0  # seconds of pause, after which a new window begins
 _SHORT_WINDOW, _NEW_SHORT = 10, 0.4  # the same for what it missed at first
 _MISSED = 0.5  # seconds; a shorter sound without words may be a breath
 _MARGIN = 0.2  # seconds before and after a window
@@ -42,16 +42,16 @@ _Cut = tuple[float, float, float]
 
 
 class Word(Record):
-    """A word as the recogniser heard it. text: with the space before it. start, end: seconds in the recording."""
+    """A word as the recogniser wrote it. text: with the space before it. start, end: seconds in the recording."""
 
     text: str
     start: float
     end: float
-    sure: float
+    probability: float
 
 
 class Part(Record):
-    """What was heard in a part of a recording. All times are seconds in the recording.
+    """What is known of a part of a recording. All times are seconds in the recording.
 
     stretches: of speech, see `stretches`. cuts: the quietest moment of the pause after each stretch. foreign:
     windows that are in another language, with its name; their words are not in `words`. last: whether it is the
@@ -69,15 +69,15 @@ class Part(Record):
 
 
 @dataclass(frozen=True)
-class Ears:
-    """An open Whisper model. name: a hash of its weights. workers: how many windows it hears at once."""
+class WordRecogniser:
+    """An open Whisper model. name: a hash of its weights. workers: how many windows it transcribes at once."""
 
     model: Any
     name: str
     language: str
     workers: int
 
-    def hear(self, samples: np.ndarray) -> tuple[list[Word], str]:
+    def recognise(self, samples: np.ndarray) -> tuple[list[Word], str]:
         """Hear at most 30 s of speech.
 
         Args:
@@ -92,7 +92,7 @@ class Ears:
         if other := self._other_language(samples):
             return [], other
 
-        # A pipeline of one window: WhisperModel.transcribe would hear what follows the last word a second time.
+        # A pipeline of one window: WhisperModel.transcribe would transcribe what follows the last word twice.
         def segments(**more: int) -> list[Any]:
             found, _ = BatchedInferencePipeline(self.model).transcribe(
                 samples, language=self.language, beam_size=5, temperature=0.0, vad_filter=False, batch_size=1,
@@ -104,7 +104,9 @@ class Ears:
         if any(segment.compression_ratio > LOOPS for segment in found):
             found = segments(no_repeat_ngram_size=REPEATED)
         words = [word for segment in found for word in segment.words or ()]
-        return [Word(text=w.word, start=float(w.start), end=float(w.end), sure=float(w.probability)) for w in words], ""
+        return [
+            Word(text=w.word, start=float(w.start), end=float(w.end), probability=float(w.probability)) for w in words
+        ], ""
 
     def _other_language(self, samples: np.ndarray) -> str:
         if not self.model.model.is_multilingual or len(samples) < 5 * RATE:
@@ -113,18 +115,20 @@ class Ears:
         return language if language != self.language and probability >= _LANGUAGES else ""
 
 
-def place_of(path: Path, ears: Ears) -> Path:
+def place_of(path: Path, recogniser: WordRecogniser) -> Path:
     """The folder where the parts of a recording are kept."""
-    key = f"{_VERSION} {files.sha256(path)} {ears.name} {ears.language} {_PART}"
+    key = f"{_VERSION} {files.sha256(path)} {recogniser.name} {recogniser.language} {_PART}"
     return KEPT / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def parts(path: Path, place: Path, ears: Ears, heard: Callable[[Part], None] = lambda _: None) -> list[Part]:
-    """Everything that is heard in a recording.
+def parts(
+    path: Path, place: Path, recogniser: WordRecogniser, recognised: Callable[[Part], None] = lambda _: None
+) -> list[Part]:
+    """Everything that is recognised in a recording.
 
     Args:
         place: see `place_of`.
-        heard: called with each part that was heard now, and not before.
+        recognised: called with each part that was recognised now, and not before.
 
     Raises:
         UserError: the recording has no sound that can be decoded, or a part cannot be kept.
@@ -133,12 +137,12 @@ def parts(path: Path, place: Path, ears: Ears, heard: Callable[[Part], None] = l
     if known and known[-1].last:
         return known
     for samples, begin, last, fault in _cut(path, round(known[-1].end * RATE) if known else 0):
-        part = _hear(samples, begin, ears, last, fault)
+        part = _recognise_part(samples, begin, recogniser, last, fault)
         with files.writing(place):
             place.mkdir(parents=True, exist_ok=True)
         files.put(place / f"{len(known):04d}.json", part.model_dump_json().encode())
         known.append(part)
-        heard(part)
+        recognised(part)
     return known
 
 
@@ -207,19 +211,19 @@ def _pause_in(samples: np.ndarray) -> int:
     return len(samples) - len(near) + round((before + after) / 2 * RATE) if length > 0 else len(samples)
 
 
-def _hear(samples: np.ndarray, first: int, ears: Ears, last: bool, fault: str) -> Part:
+def _recognise_part(samples: np.ndarray, first: int, recogniser: WordRecogniser, last: bool, fault: str) -> Part:
     """Hear a part whose first sample has this number in the recording.
 
-    Whisper sometimes writes nothing, or stops early. So the stretches without words are heard again, in short windows.
+    Whisper sometimes writes nothing, or stops early. So it gets the stretches without words again, in short windows.
     """
     begin, whole = first / RATE, len(samples) / RATE
     found = stretches.find(samples) if len(samples) else []
     ends = ([start for start, _ in found[1:]] + [whole])[: len(found)]
     cuts = [stretches.quietest(samples, before, after) for (_, before), after in zip(found, ends, strict=True)]
     every = [(start, end, cut) for (start, end), cut in zip(found, cuts, strict=True)]
-    words, foreign = _hear_windows(samples, list(_windows(every, _WINDOW, _NEW_WINDOW)), ears)
+    words, foreign = _recognise_windows(samples, list(_windows(every, _WINDOW, _NEW_WINDOW)), recogniser)
     missed = [one for one in every if _is_missed(one, words, foreign)]
-    more, others = _hear_windows(samples, list(_windows(missed, _SHORT_WINDOW, _NEW_SHORT)), ears)
+    more, others = _recognise_windows(samples, list(_windows(missed, _SHORT_WINDOW, _NEW_SHORT)), recogniser)
     return Part(
         begin=begin, end=begin + whole, last=last, fault=fault,
         stretches=[(begin + start, begin + end) for start, end in found], cuts=[begin + one for one in cuts],
@@ -231,15 +235,17 @@ def _hear(samples: np.ndarray, first: int, ears: Ears, last: bool, fault: str) -
     )  # fmt: skip
 
 
-def _hear_windows(
-    samples: np.ndarray, windows: list[tuple[float, float]], ears: Ears
+def _recognise_windows(
+    samples: np.ndarray, windows: list[tuple[float, float]], recogniser: WordRecogniser
 ) -> tuple[list[Word], list[tuple[float, float, str]]]:
     """The words of some windows, and the windows in another language. All times are seconds in the samples."""
-    with ThreadPoolExecutor(ears.workers) as pool:
-        heard = list(pool.map(lambda one: ears.hear(samples[round(one[0] * RATE) : round(one[1] * RATE)]), windows))
+    with ThreadPoolExecutor(recogniser.workers) as pool:
+        recognised = list(
+            pool.map(lambda one: recogniser.recognise(samples[round(one[0] * RATE) : round(one[1] * RATE)]), windows)
+        )
     words: list[Word] = []
     foreign = []
-    for (start, end), (found, language) in zip(windows, heard, strict=True):
+    for (start, end), (found, language) in zip(windows, recognised, strict=True):
         words += [one.model_copy(update={"start": start + one.start, "end": start + one.end}) for one in found]
         foreign += [(start, end, language)] if language else []
     return words, foreign
@@ -253,7 +259,7 @@ def _is_missed(stretch: _Cut, words: list[Word], foreign: list[tuple[float, floa
 
 
 def _windows(found: list[_Cut], longest: float, pause: float) -> Iterator[tuple[float, float]]:
-    """Join stretches to windows that Whisper hears at once. A window ends in a long pause, if there is one.
+    """Join stretches to windows that Whisper transcribes at once. A window ends in a long pause, if there is one.
 
     Args:
         longest: seconds of a window. pause: seconds of a pause that no window has inside.
