@@ -78,7 +78,7 @@ class WordRecogniser:
     workers: int
 
     def recognise(self, samples: np.ndarray) -> tuple[list[Word], str]:
-        """Hear at most 30 s of speech.
+        """Transcribe at most 30 s of speech.
 
         Args:
             samples: (samples,) float32 at 16 kHz.
