@@ -134,12 +134,12 @@ def _make(path: Path, work: _Work) -> Made:
     used, unused = [one for one in pieces if not one.reason], [one for one in pieces if one.reason]
     name = _name(path, work.source)
     sound = path if recordings.seeks(path) or not used else _copy(path, cut.table(source).with_name(f"{name}.flac"))
-    seconds = parts[-1].end, sum(end - start for part in parts for start, end in part.stretches)
-    fault = parts[-1].fault or ("" if used else _no_clip(path, seconds[1], pieces))
+    speech = sum(end - start for part in parts for start, end in part.stretches)
+    fault = parts[-1].fault or ("" if used else _no_clip(path, speech, pieces))
     text = "recogniser" if transcript is None else transcript.name
-    kept = sum(one.speech for one in used)
+    seconds, speech, kept = (round(one, 2) for one in (parts[-1].end, speech, sum(one.speech for one in used)))
     return Made(
-        LongFile(source, str(path), *(round(one, 2) for one in (*seconds, kept)), len(used), text, fault),
+        LongFile(source, str(path), seconds, speech, kept, len(used), text, fault),
         [_row(name, sound, one, work.source.language) for one in used],
         [cut.Unused(source, str(path), round(one.start, 3), round(one.end, 3), one.reason) for one in unused],
     )

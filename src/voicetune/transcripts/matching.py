@@ -72,17 +72,14 @@ def match(words: list[Word], transcript: str, language: str) -> list[AlignedWord
         texts = list(transcript.replace(" ", ""))
     recognised = [piece for w in words for piece in (_letters(w) if language in _NO_SPACES else [w])]
     found: list[AlignedWord] = []
-    pairs = Levenshtein.opcodes([_plain(one.text) for one in recognised], [_plain(one) for one in texts])
-    for tag, from_, to, first, last in pairs:
-        if tag == "equal":
-            found += [
-                AlignedWord(text, w.text, w.start, w.end, w.probability)
-                for text, w in zip(texts[first:last], recognised[from_:to], strict=True)
-            ]
+    for one in Levenshtein.opcodes([_plain(word.text) for word in recognised], [_plain(text) for text in texts]):
+        new, old = texts[one.dest_start : one.dest_end], recognised[one.src_start : one.src_end]
+        if one.tag == "equal":
+            pairs = zip(new, old, strict=True)
+            found += [AlignedWord(text, w.text, w.start, w.end, w.probability) for text, w in pairs]
         else:
-            found += _shared(
-                texts[first:last], recognised[from_:to], found, recognised[to].start if to < len(recognised) else None
-            )
+            following = recognised[one.src_end : one.src_end + 1]
+            found += _shared(new, old, found, following[0].start if following else None)
     return found
 
 
