@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from voicetune import closure
-from voicetune.params import choosing, data, encoding, measuring, publishing, reading, speaking, training
+from voicetune.params import choosing, data, encoding, measuring, publishing, reading, speaking, training, transcribing
 from voicetune.params.unlisted import Unlisted
 from voicetune.params.whole import Params
 
@@ -15,6 +15,7 @@ PIPELINE = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 DVC = yaml.safe_load(PIPELINE)["stages"]
 # What each stage reads of params.yaml. For the two phases see `read_by_phase`; stage report reads all of it.
 STAGES: dict[str, type[reading.Section]] = {
+    "transcribe": transcribing.TranscribeStage,
     "prepare": data.PrepareStage,
     "base": encoding.BaseStage,
     "encode": encoding.EncodeStage,

@@ -64,7 +64,7 @@ def test_utf_16_with_and_without_its_mark_is_recognised(tmp_path):
 
 def test_every_reader_is_guessed_or_needs_more_keys():
     named = {auto.name_of(section) for section in READERS}
-    assert named == {*FOLDERS, "espeak", "auto"}, "give the new reader a layout and a folder above"
+    assert named == {*FOLDERS, "espeak", "long", "auto"}, "give the new reader a layout and a folder above"
 
 
 def test_two_layouts_are_one_sentence(tmp_path):

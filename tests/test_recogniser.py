@@ -33,9 +33,9 @@ def loaded(monkeypatch, tmp_path):
 
     monkeypatch.setattr(faster_whisper, "WhisperModel", StandIn)
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
-    recogniser._load.cache_clear()
+    recogniser.load.cache_clear()
     yield made
-    recogniser._load.cache_clear()
+    recogniser.load.cache_clear()
 
 
 def test_the_weights_are_loaded_once_for_all_sounds_and_languages(loaded, tmp_path):
@@ -98,7 +98,7 @@ def test_a_failed_download_is_one_sentence_with_a_remedy(monkeypatch, error, tol
 
 
 def test_a_folder_without_a_model_and_an_unknown_name_give_different_errors(tmp_path):
-    recogniser._load.cache_clear()
+    recogniser.load.cache_clear()
     with pytest.raises(UserError, match=r"asr is .* holds no model that can be read"):
         Recogniser(str(tmp_path), "hu", "cpu")
     with pytest.raises(UserError, match=r"asr is 'smal', which is no folder .* params.yaml to .* one of .*\bsmall\b"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from voicetune import families, files, space
+from voicetune.data.readers.long import LongSource
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing
 from voicetune.params.shared import BUNDLE, TINY
@@ -79,6 +80,9 @@ def check_params(params: Params) -> None:
     _check_languages(params)
     for language in languages_read(params):
         refuse_english_only(params.asr, language)
+    for source in params.prepare.sources:
+        if isinstance(source, LongSource):
+            refuse_english_only(params.transcribe.asr, source.language, "transcribe.asr")
     for name in PHASES:
         if getattr(params, name).optimizer == "adamw8bit" and importlib.util.find_spec("bitsandbytes") is None:
             raise UserError(

@@ -17,8 +17,8 @@ from voicetune.errors import UserError, quoted
 from voicetune.files import is_file
 from voicetune.training import state_folders
 
-MADE = (*(f"data/{name}" for name in ("clips", "codes", "spoken", "samples", "heard", "choice")), "models", "metrics",
-        "dvc_plots")  # fmt: skip
+MADE = (*(f"data/{name}" for name in ("transcripts", "clips", "codes", "spoken", "samples", "heard", "choice")),
+        "models", "metrics", "dvc_plots")  # fmt: skip
 KEPT = ("metrics/run",)  # what runs took on this machine; running a stage again would give other figures
 _MOST_SETTINGS = 16_384  # bytes of .dvc/config; each remote takes some 200
 
@@ -46,8 +46,9 @@ def kinds(root: Path) -> list[Kind]:
         Kind("DVC's cache", (str(dvc_cache(root)[0]),), "make clean-cache"),
         Kind("virtual environment", (".venv",), "make clean-venv"),
         Kind("recordings", ("data/raw",), "yours: nothing removes them"),
-        Kind("clips and codes", ("data/clips", "data/codes"), "make clean"),
-        Kind("spoken", MADE[2:6], "make clean"),
+        Kind("clips and codes", MADE[:3], "make clean"),
+        Kind("transcripts of long recordings", (".cache/transcripts",), "rm -r .cache/transcripts"),
+        Kind("spoken", MADE[3:7], "make clean"),
         Kind("models", ("models",), "make clean"),
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),

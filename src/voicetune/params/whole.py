@@ -15,6 +15,7 @@ from voicetune.params.reading import PATH, LearningRate, Seed, check, read_yaml
 from voicetune.params.shared import ConditioningSeconds, Device
 from voicetune.params.speaking import Speak, Synthesize
 from voicetune.params.training import PHASES, Phase, check_select, with_lr
+from voicetune.params.transcribing import Transcribe
 from voicetune.params.unlisted import Unlisted
 
 
@@ -32,6 +33,7 @@ class Params(Unlisted):
     decoding: Decoding
     asr: Asr
     conditioning_seconds: ConditioningSeconds
+    transcribe: Transcribe
     prepare: Prepare
     encode: Encode
     choose: Choose

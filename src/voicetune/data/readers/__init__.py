@@ -23,6 +23,7 @@ from voicetune.data.readers import (
     jsonl,
     kaldi,
     ljspeech,
+    long,
     subtitles,
     texts,
     vctk,
@@ -47,6 +48,7 @@ try:
         festvox.FestvoxSource: festvox.read,
         texts.TextsSource: texts.read,
         subtitles.SubtitlesSource: subtitles.read,
+        long.LongSource: long.read,
         auto.AutoSource: auto.read,
     }
 except AttributeError as error:
