@@ -5,7 +5,7 @@ else happens.
 """
 
 from voicetune import entry, outputs
-from voicetune.data import cut
+from voicetune.data import csv_tables, cut
 from voicetune.data.readers.long import LongSource
 from voicetune.params import reading
 from voicetune.params.transcribing import TranscribeStage
@@ -16,15 +16,15 @@ def main() -> None:
     sources = [source for source in settings.prepare.sources if isinstance(source, LongSource)]
     outputs.make_empty(cut.FOLDER)
     if not sources:
-        cut.write(cut.FILES, cut.LongFile, [])
-        cut.write(cut.LEFT_OUT, cut.Unused, [])
+        csv_tables.write(cut.FILES, cut.LongFile, [])
+        csv_tables.write(cut.LEFT_OUT, cut.Unused, [])
         print("no source has the reader `long`, so there is nothing to cut")
         return
     from voicetune.transcripts import making  # seconds of imports, which the default run does not need
 
     made = making.make_all(sources, settings.prepare, settings.transcribe, settings.device)
-    cut.write(cut.FILES, cut.LongFile, [one.file for one in made])
-    cut.write(cut.LEFT_OUT, cut.Unused, [part for one in made for part in one.left_out])
+    csv_tables.write(cut.FILES, cut.LongFile, [one.file for one in made])
+    csv_tables.write(cut.LEFT_OUT, cut.Unused, [part for one in made for part in one.left_out])
     print(*making.summary(made), sep="\n")
     making.check(sources, made)
 

@@ -1,7 +1,6 @@
 """The record of one clip, which is one row of a manifest. All later stages read it."""
 
-import csv
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -40,12 +39,7 @@ def write(path: Path, clips: list[Clip]) -> None:
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    with files.writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Clip)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(clip) for clip in clips)
+    csv_tables.write(path, Clip, clips)
 
 
 def read(path: Path) -> list[Clip]:

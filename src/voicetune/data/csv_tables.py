@@ -1,8 +1,9 @@
-"""Reads the tables that stages write: CSV with a header. Checks each row, and that the last line is complete."""
+"""The tables that stages write: CSV with a header. Reading checks each row, and that the last line is complete."""
 
 import csv
 import io
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,23 @@ from voicetune.errors import UserError
 from voicetune.shapes import describe_fault
 
 R = TypeVar("R")
+
+
+def write(path: Path, record: type, records: Iterable[Any]) -> None:
+    """Write a table, one row a record, in the given order.
+
+    Args:
+        record: the dataclass of the records; its fields are the columns.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(record)], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(one) for one in records)
 
 
 def read(path: Path, record: type[R], again: str) -> list[R]:

@@ -1,13 +1,11 @@
 """The tables of stage transcribe: one of each source's clips, and one of all its files. Imports no library of sound."""
 
-import csv
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from voicetune import files
 from voicetune.data import csv_tables
 from voicetune.shapes import Number, Plain
 
@@ -69,23 +67,6 @@ class LongFile:
 def table(source: str) -> Path:
     """Where the clips of a source are listed."""
     return FOLDER / source / "clips.csv"
-
-
-def write(path: Path, record: type, records: list) -> None:
-    """Write a table, one row a record.
-
-    Args:
-        record: the dataclass of the records; its fields are the columns.
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written.
-    """
-    with files.writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(record)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(one) for one in records)
 
 
 def read(source: str) -> list[Cut]:

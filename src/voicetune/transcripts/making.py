@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from voicetune import families, files
-from voicetune.data import cut, recordings
+from voicetune.data import csv_tables, cut, recordings
 from voicetune.data.cut import Cut, LongFile
 from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
@@ -24,8 +24,7 @@ from voicetune.transcripts.voices import Speaker
 
 KEY = "transcribe.asr"
 _MARGINS = 0.3  # seconds of silence in a clip, which stage prepare may not be able to trim
-_VIDEOS = (".mkv", ".mov", ".avi")
-_ENDINGS = (*lists.EXTENSIONS, ".aac", ".amr", ".wma", *_VIDEOS)
+_ENDINGS = (*lists.EXTENSIONS, ".avi")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def make_all(sources: Sequence[LongSource], prepare: Prepare, settings: Transcri
         opened = open_recogniser(settings.asr, source.language, device)
         work = _Work(source, opened, speaker, prepare, settings)
         found = [_make(path, work) for path in paths]
-        cut.write(cut.table(source.name), Cut, [one for each in found for one in each.cuts])
+        csv_tables.write(cut.table(source.name), Cut, [one for each in found for one in each.cuts])
         made += found
     return made
 
@@ -110,10 +109,7 @@ def open_recogniser(asr: str, language: str, device: str) -> WordRecogniser:
     Raises:
         UserError: see `recogniser.Recogniser`.
     """
-    recogniser.refuse_english_only(asr, language, KEY)
-    model = recogniser.load(asr, device, KEY)
-    if not model.model.is_multilingual and language != "en":
-        raise recogniser.english_only(asr, language, KEY)
+    model = recogniser.open_model(asr, language, device, KEY)
     return WordRecogniser(
         model, files.sha256(recogniser.weights(asr, KEY) / "model.bin"), language, model.model.num_workers
     )

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from voicetune import files
+from voicetune.data.readers import subtitles
 from voicetune.errors import UserError
 from voicetune.transcripts.recognition import Word
 
 ENDINGS = (".txt", ".srt", ".vtt")
-_TIMES = re.compile(r"^\s*[\d:.,]+\s*-->\s*[\d:.,]+.*$")
-_TAGS = re.compile(r"<[^>\n]*>|\{[^}\n]*\}")
 _SOUNDS = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫]+")  # [music], (laughs)
 _NO_SPACES = ("zh", "ja")
 
@@ -43,19 +42,11 @@ def read(path: Path) -> str:
     """
     text = files.read_text(path, "restore it")
     if path.suffix != ".txt":
-        blocks = re.split(r"\n\s*\n", text)
-        text = "\n".join(cue for block in blocks for cue in _cue(block))
+        text = " ".join(subtitles.text_of(cue.lines) for cue in subtitles.cues_of(text.split("\n"), path))
     text = " ".join(_SOUNDS.sub(" ", text).split())
     if not _plain(text):
         raise UserError(f"{path} holds no words; write what is said there, or remove it.")
     return unicodedata.normalize("NFC", text)
-
-
-def _cue(block: str) -> list[str]:
-    """The lines of text of a cue; none if the block is a header, a note or a style."""
-    lines = block.strip().split("\n")
-    times = next((i for i, line in enumerate(lines) if _TIMES.match(line)), None)
-    return [] if times is None else [_TAGS.sub("", line) for line in lines[times + 1 :]]
 
 
 def unmatched(words: list[Word]) -> list[AlignedWord]:

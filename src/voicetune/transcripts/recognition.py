@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from voicetune import files
 from voicetune.data import recordings
 from voicetune.errors import UserError
-from voicetune.measures.recogniser import LOOPS, REPEATED
+from voicetune.measures.recogniser import without_loops
 from voicetune.shapes import Record
 from voicetune.transcripts import stretches
 from voicetune.transcripts.stretches import RATE
@@ -100,10 +100,7 @@ class WordRecogniser:
             )  # fmt: skip
             return list(found)
 
-        found = segments()
-        if any(segment.compression_ratio > LOOPS for segment in found):
-            found = segments(no_repeat_ngram_size=REPEATED)
-        words = [word for segment in found for word in segment.words or ()]
+        words = [word for segment in without_loops(segments) for word in segment.words or ()]
         return [
             Word(text=w.word, start=float(w.start), end=float(w.end), probability=float(w.probability)) for w in words
         ], ""

@@ -12,11 +12,8 @@ PAUSE = 0.2  # seconds; the closure of a p, t or k takes 0.1
 _STEP = RATE // 100  # samples of a frame
 _PADDING = 0.1  # seconds around what silero calls speech, because it cuts soft consonants off
 _NEAR, _FAR = 3, 10  # seconds to each side in which the loudest and the quietest sound are looked for
-_BELOW, _ABOVE, _LEAST = (
-    30,
-    6,
-    12,
-)  # dB: quiet is 30 below the loudest, or 6 above the quietest; never less than 12 below
+# dB: quiet is 30 below the loudest, or 6 above the quietest; never less than 12 below
+_BELOW, _ABOVE, _LEAST = 30, 6, 12
 
 
 def find(samples: np.ndarray) -> list[tuple[float, float]]:
@@ -46,9 +43,8 @@ def quietest(samples: np.ndarray, begin: float, end: float) -> float:
     if len(levels) < 5:
         return (begin + end) / 2
     around = np.convolve(levels, np.ones(5), "valid")
-    least = np.flatnonzero(
-        around <= around.min() + 1.0
-    )  # digital silence is quietest in many places: take their middle
+    # digital silence is quietest in many places: take their middle
+    least = np.flatnonzero(around <= around.min() + 1.0)
     return begin + (float(least[len(least) // 2]) + 2.5) * _STEP / RATE
 
 

@@ -36,7 +36,7 @@ class SubtitlesSource(Source):
         return f"subtitles beside recordings ({', '.join(found[:3])})" if found else ""
 
 
-class _Cue(NamedTuple):
+class Cue(NamedTuple):
     """A cue. at: its file and line. start, end: in seconds, None if they cannot be read. lines: its text."""
 
     at: str
@@ -82,7 +82,7 @@ def _of_cues(subtitles: Path, path: Path, source: Source) -> list[Utterance]:
     folder = Path(source.path)
     lists.check_inside(subtitles, folder)
     text = encodings.read_text(subtitles, "correct the source's path in params.yaml", source.language)
-    cues = _cues(text.split("\n"), subtitles)
+    cues = cues_of(text.split("\n"), subtitles)
     if not cues:
         raise UserError(
             f"{subtitles} holds no cues (lines such as 00:00:01,000 --> 00:00:02,500); replace or remove it."
@@ -93,11 +93,11 @@ def _of_cues(subtitles: Path, path: Path, source: Source) -> list[Utterance]:
         id = f"{lists.id_of(path, folder)}-{number:04d}"
         lists.check_id(id, source.name, cue.at)
         origin = Segment(path, cue.start or 0.0, cue.end or 0.0)
-        utterances.append(utterance(source, id, _text(cue.lines), origin, whole or fault))
+        utterances.append(utterance(source, id, text_of(cue.lines), origin, whole or fault))
     return utterances
 
 
-def _cues(lines: list[str], path: Path) -> list[_Cue]:
+def cues_of(lines: list[str], path: Path) -> list[Cue]:
     """The cues of a file. Whatever is not below a line of times is skipped: numbers, names, notes and styles."""
     starts = [number for number, line in enumerate(lines) if "-->" in line]
     cues = []
@@ -108,7 +108,7 @@ def _cues(lines: list[str], path: Path) -> list[_Cue]:
             below.pop()  # the number of the next cue, without a blank line before it
         times = _TIMES.fullmatch(lines[number])
         start, end = (_seconds(times.groups()[:4]), _seconds(times.groups()[4:])) if times else (None, None)
-        cues.append(_Cue(f"{path}, line {number + 1}", start, end, below[:blank]))
+        cues.append(Cue(f"{path}, line {number + 1}", start, end, below[:blank]))
     return cues
 
 
@@ -117,7 +117,7 @@ def _seconds(parts: Sequence[str | None]) -> float:
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(f"{seconds}.{fraction}")
 
 
-def _faults(cues: list[_Cue]) -> list[str]:
+def _faults(cues: list[Cue]) -> list[str]:
     """Why each cue cannot be used; empty if it can."""
     faults = [_own_fault(cue) for cue in cues]
     good = [i for i, fault in enumerate(faults) if not fault or not fault.startswith("bad cue")]
@@ -132,7 +132,7 @@ def _faults(cues: list[_Cue]) -> list[str]:
     return faults
 
 
-def _own_fault(cue: _Cue) -> str:
+def _own_fault(cue: Cue) -> str:
     if cue.start is None or cue.end is None:
         return f"bad cue: {cue.at} has times that cannot be read; write such as 00:00:01,000 --> 00:00:02,500"
     if cue.end <= cue.start:
@@ -161,7 +161,7 @@ def _longest_in_order(starts: list[tuple[int, float]]) -> list[int]:
     return series[::-1]
 
 
-def _text(lines: list[str]) -> str:
+def text_of(lines: list[str]) -> str:
     """The words of a cue on one line, without tags and marks of speakers."""
     plain = (html.unescape(_TAGS.sub("", line)) for line in lines)
     return " ".join(" ".join(_SPEAKER.sub("", line) for line in plain).split())
