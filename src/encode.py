@@ -1,4 +1,7 @@
-"""Stage encode: encodes the clips with the base into data/codes: text tokens, audio codes, conditioning mels."""
+"""Stage encode: encodes the clips that stage quality keeps into data/codes, with the base's vocabulary and codec.
+
+Each clip becomes text tokens, audio codes and a conditioning mel.
+"""
 
 from pathlib import Path
 
@@ -19,7 +22,7 @@ def main() -> None:
     from voicetune.data.dataset import Dataset
 
     base, source, data = Path("models/base"), Path("data/clips"), Dataset(Path("data"))
-    clips = clip.read(source / "clips.csv")
+    clips = clip.read(Path("data/quality/clips.csv"))
     clip.check_files(source, clips)
     encoder = families.encoding(base).open_encoder(base, choose_device(settings.device))
     faults = {c.id: fault for c in clips if (fault := encoder.fault_of(c))}

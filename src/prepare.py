@@ -7,7 +7,7 @@ left out, and data/clips/left_out.csv lists it with the reason.
 from pathlib import Path
 
 from voicetune import entry, files, outputs, terminal
-from voicetune.data import amounts, clip, few, left_out, making, readers
+from voicetune.data import amounts, as_recorded, clip, few, left_out, making, readers
 from voicetune.data.left_out import LeftOut
 from voicetune.data.split import check_sides, split
 from voicetune.params import reading
@@ -36,8 +36,9 @@ def main() -> None:
 
     sides = split([(u.source, u.text) for u, _ in made], prepare.validation, prepare.test, seed)
     check_sides(sides, str(LEFT_OUT))
-    clips = [making.clip_of(u, seconds, side) for (u, seconds), side in zip(made, sides, strict=True)]
+    clips = [making.clip_of(u, one.seconds, side) for (u, one), side in zip(made, sides, strict=True)]
     clip.write(CLIPS / "clips.csv", clips)
+    as_recorded.write(CLIPS, [one.recorded for _, one in made])
     figures = amounts.figures(clips, unused, [source.name for source in prepare.sources])
     outputs.write_json(FIGURES, figures)
     terminal.console.print(amounts.table(figures))

@@ -1,0 +1,45 @@
+"""Stage quality: checks every clip, and leaves out those that would harm the training.
+
+The limits are in params.yaml. data/quality/clips.csv lists the clips that are used, checks.csv has all clips with their
+figures and reasons, and the page data/quality.html plays them.
+"""
+
+from pathlib import Path
+
+from voicetune import entry, outputs, terminal
+from voicetune.data import as_recorded, clip, left_out
+from voicetune.data.left_out import LeftOut
+from voicetune.data.split import check_sides
+from voicetune.params import reading
+from voicetune.params.quality import QualityStage
+
+CLIPS, OUT = Path("data/clips"), Path("data/quality")
+CHECKS = OUT / "checks.csv"
+FIGURES = Path("metrics/quality.json")
+
+
+def main() -> None:
+    settings = reading.load(QualityStage)
+    from voicetune.data.dataset import Dataset
+    from voicetune.quality import judging, measuring, summary, table
+
+    clips = clip.read(CLIPS / "clips.csv")
+    clip.check_files(CLIPS, clips)
+    recorded = as_recorded.of(CLIPS, clips)
+    outputs.make_empty(OUT)
+
+    sounds = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
+    measured = measuring.figures(clips, recorded, list(terminal.track(sounds, "checking clips", len(clips))))
+    judged = judging.judge(clips, measured, settings.quality, accepted=())
+    table.write(CHECKS, judged)
+    unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]
+    kept = [one.clip for one in judged if one.kept]
+    left_out.check_not_all(unused, len(kept), CHECKS)
+    check_sides([one.split for one in kept], str(CHECKS))
+    clip.write(OUT / "clips.csv", kept)
+    outputs.write_json(FIGURES, summary.figures(judged))
+    print(*summary.sentences(judged), sep="\n")
+
+
+if __name__ == "__main__":
+    entry.run(main)
