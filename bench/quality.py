@@ -3,9 +3,9 @@
     python bench/quality.py detect --out work/quality --seeds 5 [--other FOLDER] [--asr tiny.en]
     python bench/quality.py make --out work/spoiled [--clean] [--off]    # a project to train in, with `dvc repro`
 
-A spoiled clip has another clip's text, noise 10 dB below its own level, somebody else's voice, its last or first part cut
-off, or is clipped at a tenth of its level. The other voice is that of `--other`, a folder in LJSpeech's layout, or else
-espeak-ng's. `--off` takes the limits out of params.yaml, so that nothing is left out. `--clean` spoils nothing.
+A spoiled clip has another clip's text, noise 10 dB below its own level, or somebody else's voice; or its last or first
+part is cut off, or it is clipped at a tenth of its level. The other voice is that of `--other`, a folder in LJSpeech's
+layout, or else espeak-ng's. With `--off` nothing is left out, and with `--clean` nothing is spoiled.
 """
 
 import argparse

@@ -38,7 +38,7 @@ def main() -> None:
     check_sides(sides, str(LEFT_OUT))
     clips = [making.clip_of(u, one.seconds, side) for (u, one), side in zip(made, sides, strict=True)]
     clip.write(CLIPS / "clips.csv", clips)
-    as_recorded.write(CLIPS, [one.recorded for _, one in made])
+    as_recorded.write([one.recorded for _, one in made])
     figures = amounts.figures(clips, unused, [source.name for source in prepare.sources])
     outputs.write_json(FIGURES, figures)
     terminal.console.print(amounts.table(figures))

@@ -25,7 +25,7 @@ def main() -> None:
 
     clips = clip.read(CLIPS / "clips.csv")
     clip.check_files(CLIPS, clips)
-    recorded = as_recorded.of(CLIPS, clips)
+    recorded = as_recorded.of(clips)
     outputs.make_empty(OUT)
 
     sounds = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)

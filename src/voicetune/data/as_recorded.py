@@ -1,4 +1,4 @@
-"""Figures of a recording as it was found, before it is cleaned: the table data/clips/as_recorded.csv.
+"""Figures of a recording as it was found, before it is cleaned: the table data/as_recorded.csv.
 
 Cleaning hides some faults. A clipped recording is scaled down, and a word cut at the edge of a file looks like any word
 after trimming. So stage prepare measures them here, and stage quality judges them. This module imports no torch.
@@ -14,7 +14,8 @@ from voicetune.data.clip import Clip
 from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
-_TABLE = "as_recorded.csv"
+TABLE = Path("data/as_recorded.csv")
+"""It is not in data/clips: a new figure in it should train nothing again."""
 
 _FRAME = 0.02  # seconds
 _FLOOR = 1e-10  # power of -100 dB of full scale; digital silence counts as this
@@ -47,25 +48,25 @@ class AsRecorded:
     pause: float
 
 
-def write(folder: Path, rows: list[AsRecorded]) -> None:
-    """Write the table into the folder of the clips, one row a clip.
+def write(rows: list[AsRecorded]) -> None:
+    """Write the table, one row a clip.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    csv_tables.write(folder / _TABLE, AsRecorded, rows)
+    csv_tables.write(TABLE, AsRecorded, rows)
 
 
-def of(folder: Path, clips: list[Clip]) -> list[AsRecorded]:
+def of(clips: list[Clip]) -> list[AsRecorded]:
     """The rows of clips, in their order.
 
     Raises:
         UserError: the table is missing or damaged, or lacks a clip.
     """
-    path, again = folder / _TABLE, "run `dvc repro -s -f prepare`"
-    rows = {one.id: one for one in csv_tables.read(path, AsRecorded, again)}
+    again = "run `dvc repro -s -f prepare`"
+    rows = {one.id: one for one in csv_tables.read(TABLE, AsRecorded, again)}
     if missing := [clip.id for clip in clips if clip.id not in rows]:
-        raise UserError(f"{path} lacks the clip '{missing[0]}'; {again}.")
+        raise UserError(f"{TABLE} lacks the clip '{missing[0]}'; {again}.")
     return [rows[clip.id] for clip in clips]
 
 

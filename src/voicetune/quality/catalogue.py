@@ -57,12 +57,13 @@ CHECKS = (
         "listen whether the text is what is said, and correct it",
     ),
     Check(
-        "voice", "likeness", "cosine", 2, "higher", "SECS of the clip to the speaker's other clips",
+        "voice", "another voice", "cosine", 2, "lower",
+        "by how much the clip's SECS to the speaker's other clips is below that of the median clip",
         "listen whether the same person speaks, in the same way and through the same microphone",
     ),
     Check(
         "voice_part", "likeness of a part", "cosine", 2, "higher",
-        "the lowest such SECS of a part of 1.6 s; low if somebody else speaks in a part of the clip",
+        "the lowest SECS of a part of 1.6 s; low if somebody else speaks in a part of the clip, or music plays",
         "cut out the other voice, or the music",
     ),
     Check(

@@ -38,9 +38,10 @@ def measure(encoder: SpeakerEncoder, samples: np.ndarray, rate: int) -> Heard:
 
 
 def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[float | None, float | None]]:
-    """SECS of each clip to its speaker's voice, and the lowest of its parts.
+    """How much less each clip is like its speaker's voice than the speaker's median clip; and the SECS of its worst part.
 
-    None for a clip with less than a second of speech, whose embedding depends on the word more than on the voice.
+    Both use SECS. The first is a difference, because one microphone and one mood give clips that are more alike than
+    others. None for a clip with less than a second of speech, whose embedding depends on the word more than on the voice.
 
     The voice of a speaker is the mean over the speaker's clips. The fifth that is least like the mean is then left out
     of it, so that a few clips of somebody else do not change it.
@@ -49,7 +50,17 @@ def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[floa
         speakers: of each clip.
     """
     voices = {one: _voice([h for h, s in zip(heard, speakers, strict=True) if s == one]) for one in set(speakers)}
-    return [_likeness(h, voices[speaker]) for h, speaker in zip(heard, speakers, strict=True)]
+    found = [_likeness(h, voices[speaker]) for h, speaker in zip(heard, speakers, strict=True)]
+    medians = {
+        one: np.median(
+            [whole for (whole, _), s in zip(found, speakers, strict=True) if s == one and whole is not None] or [0]
+        )
+        for one in set(speakers)
+    }
+    return [
+        (None if whole is None else float(medians[s] - whole), part)
+        for (whole, part), s in zip(found, speakers, strict=True)
+    ]
 
 
 def _voice(clips: list[Heard]) -> np.ndarray | None:
