@@ -38,10 +38,11 @@ def measure(encoder: SpeakerEncoder, samples: np.ndarray, rate: int) -> Heard:
 
 
 def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[float | None, float | None]]:
-    """How much less each clip is like its speaker's voice than the speaker's median clip; and the SECS of its worst part.
+    """How much less each clip is like its speaker's voice than the median clip is, and the SECS of its worst part.
 
-    Both use SECS. The first is a difference, because one microphone and one mood give clips that are more alike than
-    others. None for a clip with less than a second of speech, whose embedding depends on the word more than on the voice.
+    The first is a difference of SECS, because one microphone and one mood give clips that are more alike than others.
+    Both are None for a clip with less than a second of speech, whose embedding depends more on the word than on the
+    voice.
 
     The voice of a speaker is the mean over the speaker's clips. The fifth that is least like the mean is then left out
     of it, so that a few clips of somebody else do not change it.
