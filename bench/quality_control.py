@@ -1,7 +1,9 @@
-"""Spoil a tenth of the default clips in known ways, and count what quality control finds. Results: bench/quality_control.md.
+"""Spoil a tenth of the default clips in known ways, and count what quality control finds.
+
+The results are in bench/quality_control.md.
 
     python bench/quality_control.py detect --out work/quality --seeds 5 [--other FOLDER] [--asr tiny.en]
-    python bench/quality_control.py make --out work/spoiled [--clean] [--off]    # a project to train in, with `dvc repro`
+    python bench/quality_control.py make --out work/spoiled [--clean] [--off]   # a project to train in
 
 A spoiled clip has another clip's text, noise 10 dB below its own level, or somebody else's voice; or its last or first
 part is cut off, or it is clipped at a tenth of its level. The other voice is that of `--other`, a folder in LJSpeech's

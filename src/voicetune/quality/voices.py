@@ -50,32 +50,34 @@ def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[floa
     Args:
         speakers: of each clip.
     """
-    voices = {one: _voice([h for h, s in zip(heard, speakers, strict=True) if s == one]) for one in set(speakers)}
-    found = [_likeness(h, voices[speaker]) for h, speaker in zip(heard, speakers, strict=True)]
-    medians = {
-        one: np.median(
-            [whole for (whole, _), s in zip(found, speakers, strict=True) if s == one and whole is not None] or [0]
-        )
-        for one in set(speakers)
-    }
+    clips_of: dict[str, list[int]] = {}
+    for i, speaker in enumerate(speakers):
+        clips_of.setdefault(speaker, []).append(i)
+    found: list[tuple[float | None, float | None]] = [(None, None)] * len(heard)
+    for own in clips_of.values():
+        for i, figures in zip(own, _of_speaker([heard[i] for i in own]), strict=True):
+            found[i] = figures
+    return found
+
+
+def _of_speaker(clips: list[Heard]) -> list[tuple[float | None, float | None]]:
+    """What `likeness` returns, for the clips of one speaker."""
+    spoken = [one.embedding for one in clips if one.speech >= _SHORTEST and one.embedding is not None]
+    if not spoken:
+        return [(None, None)] * len(clips)
+    voice = _voice(spoken)
+    median = float(np.median([secs(one, voice) for one in spoken]))
     return [
-        (None if whole is None else float(medians[s] - whole), part)
-        for (whole, part), s in zip(found, speakers, strict=True)
+        (median - secs(one.embedding, voice), min((secs(part, voice) for part in one.parts), default=0.0))
+        if one.speech >= _SHORTEST
+        else (None, None)
+        for one in clips
     ]
 
 
-def _voice(clips: list[Heard]) -> np.ndarray | None:
-    embeddings = [one.embedding for one in clips if one.embedding is not None and one.speech >= _SHORTEST]
-    if not embeddings:
-        return None
+def _voice(embeddings: list[np.ndarray]) -> np.ndarray:
+    """The mean of the clips that are most like each other."""
     mean = reference_embedding(embeddings)
     alike = np.array([secs(one, mean) for one in embeddings])
     least = np.quantile(alike, _TRIMMED)
     return reference_embedding([one for one, near in zip(embeddings, alike, strict=True) if near >= least])
-
-
-def _likeness(heard: Heard, voice: np.ndarray | None) -> tuple[float | None, float | None]:
-    if heard.speech < _SHORTEST:
-        return None, None
-    parts = [secs(part, voice) for part in heard.parts]
-    return secs(heard.embedding, voice), min(parts, default=0.0)
