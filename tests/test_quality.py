@@ -242,6 +242,22 @@ def test_wrong_limits_are_one_sentence(changed, said):
     assert said in str(raised.value)
 
 
+def test_the_docs_and_the_preset_have_the_limits_of_params_yaml():
+    lines = (ROOT / "docs/quality.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| `")]
+    rows = [(name.strip("`"), *limits) for _, name, _, *limits, _ in cells if len(limits) == 2]
+    said = {name: {"leave_out": limit(out), "warn": limit(warn)} for name, out, warn in rows}
+    preset = yaml.safe_load((ROOT / "presets/xtts_v2.yaml").read_text(encoding="utf-8"))
+    assert {"asr": None, **said} == SETTINGS["quality"] == preset["quality"]
+    ways = {name: {words.split()[0] for words in found if words} for name, *found in rows}
+    assert ways == {one.name: {"above" if one.better == "lower" else "below"} for one in CHECKS}
+
+
+def limit(words: str) -> float | None:
+    """The number of `below 7,000`; None if there is none."""
+    return float(words.split()[1].replace(",", "")) if words else None
+
+
 # the summary
 
 
