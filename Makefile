@@ -10,7 +10,7 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench compare-losses lint \
+.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench real-voice compare-losses lint \
   pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
@@ -76,6 +76,9 @@ bench: $(READY) ## our training and speaking beside the stock ones (after `make 
 
 compare-losses: $(READY) ## does code A train in the same numbers as code B? (A=HEAD, B=the working tree)
 	@$(BIN)/python bench/compare_losses.py "$(or $(A),HEAD)" $(if $(B),"$(B)")
+
+real-voice: $(READY) ## a real person's voice, from Debian's Asterisk prompts (PACKAGES=files; an hour; docs/real-voice.md)
+	$(BIN)/python bench/real_voice.py $(PACKAGES)
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
