@@ -48,7 +48,7 @@ test-all: $(READY) $(REMOTES) ## also those that take minutes
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 15 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full
 
-test-browser: $(READY) ## the listening page in a real browser (as root on Debian, chromium is installed if missing)
+test-browser: $(READY) ## the pages in a real browser (as root on Debian, chromium is installed if missing)
 	@command -v chromium > /dev/null || { \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq && \
 	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; } || \

@@ -1,13 +1,14 @@
 """Stage prepare: turns the sources of params.yaml into clean clips with a manifest in data/clips, split in three.
 
-Every clip is decoded (or spoken by espeak-ng), resampled to 22,050 Hz mono, trimmed and levelled. A clip that fails is
-left out, and data/clips/left_out.csv lists it with the reason.
+A person's decisions (data/decisions.csv) are applied first. Every clip is then decoded (or spoken by espeak-ng),
+resampled to 22,050 Hz mono, trimmed and levelled. A clip that was rejected or fails is left out, and
+data/clips/left_out.csv lists it with the reason.
 """
 
 from pathlib import Path
 
 from voicetune import entry, files, outputs, terminal
-from voicetune.data import amounts, as_recorded, clip, few, left_out, making, readers
+from voicetune.data import amounts, as_recorded, clip, decisions, few, left_out, making, readers
 from voicetune.data.left_out import LeftOut
 from voicetune.data.split import check_sides, split
 from voicetune.params import reading
@@ -22,7 +23,8 @@ FIGURES = Path("metrics/prepare.json")
 def main() -> None:
     settings = reading.load(PrepareStage)
     prepare, seed = settings.prepare, settings.seed
-    utterances = readers.read(prepare.sources)
+    decided = decisions.read(decisions.PATH) if decisions.PATH.exists() else {}  # DVC reports if it is missing
+    utterances = decisions.apply(decided, readers.read(prepare.sources))
     outputs.make_empty(CLIPS)
     with files.writing(FIGURES.parent):  # fails before the work, not after it
         FIGURES.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +44,10 @@ def main() -> None:
     figures = amounts.figures(clips, unused, [source.name for source in prepare.sources])
     outputs.write_json(FIGURES, figures)
     terminal.console.print(amounts.table(figures))
-    warnings = few.warnings(clips, prepare.validation, prepare.test, seed)
+    warnings = [
+        *decisions.warnings(decided, utterances),
+        *few.warnings(clips, prepare.validation, prepare.test, seed),
+    ]
     print(*amounts.summary(figures, LEFT_OUT), *warnings, sep="\n")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicetune import entry, families, files, readiness, terminal
+from voicetune.data import decisions
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
@@ -187,8 +188,12 @@ def listening_test(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Check params.yaml, so that a fault in it is reported even if DVC then finds that nothing changed."""
+    """Check params.yaml, so that a fault in it is reported even if DVC then finds that nothing changed.
+
+    Check the table of decisions too, because DVC does not say what to do if it is missing.
+    """
     readiness.check_params(whole.load(arguments.params))
+    decisions.read(decisions.PATH)
     print(f"{arguments.params} has no faults")
 
 
