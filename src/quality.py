@@ -32,9 +32,8 @@ def main() -> None:
 
     sounds = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
     measured = measuring.figures(clips, recorded, list(terminal.track(sounds, "checking clips", len(clips))))
-    decided = decisions.read(decisions.PATH)
-    accepted = {one.id for one in decided.values() if one.decision == decisions.ACCEPT}
-    judged = judging.judge(clips, measured, settings.quality, accepted)
+    decided = decisions.of_project()
+    judged = judging.judge(clips, measured, settings.quality, decisions.accepted(decided))
     table.write(TABLE, judged)
     page.write(PAGE, judged, CHECKS, summary.sentences(judged), left_out.read(CLIPS / "left_out.csv"), decided)
     unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]

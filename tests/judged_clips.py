@@ -38,10 +38,10 @@ def six() -> list[Judged]:
     """Six clips: anna-4 is left out, anna-2 has two warnings, anna-1 has one, and anna-3 was heard otherwise."""
     return [
         judged(0),
-        judged(1, warnings=["snr: 21.0 dB, usually at least 25 dB"]),
-        judged(2, warnings=["snr: 22.0 dB, usually at least 25 dB", "near-duplicate: of anna-1"]),
+        judged(1, warnings=["signal to noise: 21.0 dB, usually at least 25 dB"]),
+        judged(2, warnings=["signal to noise: 22.0 dB, usually at least 25 dB", "near-duplicate: of anna-1"]),
         judged(3, "One, two, three.", heard="one three four"),
-        judged(4, reasons=["snr: 4.0 dB, at least 10 dB"], figures={"snr": 4.0, "cer": None}),
+        judged(4, reasons=["signal to noise: 4.0 dB, at least 10 dB"], figures={"snr": 4.0, "cer": None}),
         judged(5, source="bela"),
     ]
 

@@ -588,7 +588,8 @@ def test_ten_thousand_clips_are_quick(visit, tmp_path, monkeypatch):
     assert tab.locator("#clips tbody tr").count() == 50
     took = {"open": time.perf_counter() - started}
     steps = {
-        "next": "j", "reject": "r", "undo": "u", "filter": ".filters button[value=warned]", "page": "#on", "sort": "#turn",
+        "next": "j", "reject": "r", "undo": "u", "filter": ".filters button[value=warned]", "page": "#on",
+        "sort": "#turn",
     }  # fmt: skip
     for name, step in steps.items():
         started = time.perf_counter()

@@ -324,6 +324,17 @@ def test_the_stage_leaves_out_what_is_spoiled_and_keeps_the_rest(project, capsys
     assert {path: path.read_bytes() for path in Path("data/quality").iterdir()} == before
 
 
+def test_an_accepted_clip_is_kept_and_the_page_shows_all(project):
+    Path("data/decisions.csv").write_text("id,decision,text\nanna-cut,accept,\nanna-q002,reject,\n")
+    prepare.main()
+    quality.main()
+    kept = {one.id for one in clip.read(Path("data/quality/clips.csv"))}
+    assert kept == {f"anna-q{i:03d}" for i in range(1, 13) if i != 2} | {"anna-cut"}
+    assert json.loads(Path("metrics/quality.json").read_text())["accepted"]["clips"] == 1
+    page = Path("data/quality.html").read_text(encoding="utf-8")
+    assert all(id in page for id in ("anna-clipped", "anna-cut", "anna-q002", "rejected: in data/decisions.csv"))
+
+
 def test_missing_clips_are_one_sentence(project):
     Path("data/clips/anna-q003.flac").unlink()
     with pytest.raises(UserError, match=r"anna-q003.flac is missing; run `dvc repro -s -f prepare`"):

@@ -48,8 +48,8 @@ def test_the_same_clips_give_the_same_bytes(project):
 
 
 def test_the_worst_clips_come_first(project):
-    accepted = replace(judged(6, reasons=["snr: 3 dB, at least 10 dB"]), decision="accept")
-    worse = judged(7, reasons=["snr: 4.0 dB, at least 10 dB", "cer: 0.5, at most 0.3"])
+    accepted = replace(judged(6, reasons=["signal to noise: 3 dB, at least 10 dB"]), decision="accept")
+    worse = judged(7, reasons=["signal to noise: 4.0 dB, at least 10 dB", "CER: 0.5, at most 0.3"])
     clips = data_of(judged_clips.write(project, [*six(), accepted, worse]))["clips"]
     assert [(one["id"], one["out"]) for one in clips] == [
         ("anna-7", True), ("anna-4", True), ("anna-6", False), ("anna-2", False), ("anna-1", False), ("anna-0", False),
@@ -58,9 +58,9 @@ def test_the_worst_clips_come_first(project):
 
 
 def test_reasons_name_their_check_in_words(project):
-    (one, *_) = data_of(judged_clips.write(project, [judged(1, reasons=["snr: 4 dB, at least 10 dB", "no voice"])]))[
-        "clips"
-    ]
+    (one, *_) = data_of(
+        judged_clips.write(project, [judged(1, reasons=["signal to noise: 4 dB, at least 10 dB", "no voice"])])
+    )["clips"]
     assert one["reasons"] == [
         {"check": 0, "says": "signal to noise: 4 dB, at least 10 dB"}, {"check": -1, "says": "no voice"}
     ]  # fmt: skip

@@ -59,6 +59,20 @@ def read(path: Path) -> dict[str, Decision]:
     return found
 
 
+def of_project() -> dict[str, Decision]:
+    """The decisions of this project. Without the table there are none; DVC says so, because two stages depend on it.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return read(PATH) if PATH.exists() else {}
+
+
+def accepted(decisions: dict[str, Decision]) -> set[str]:
+    """The ids of the clips that are kept whatever quality control says."""
+    return {one.id for one in decisions.values() if one.decision == ACCEPT}
+
+
 def _check_header(row: list[str], path: Path) -> None:
     if tuple(cell.strip() for cell in row) != COLUMNS:
         told = f"is {quoted(','.join(row))}" if row else "is empty"
