@@ -5,8 +5,8 @@ The results are in bench/quality_control.md.
     python bench/quality_control.py detect --out work/quality --seeds 5 [--other FOLDER] [--asr tiny.en]
     python bench/quality_control.py make --out work/spoiled [--clean] [--off]   # a project to train in
 
-A spoiled clip has another clip's text, noise 10 dB below its own level, or somebody else's voice; or its last or first
-part is cut off, or it is clipped at a tenth of its level. The other voice is that of `--other`, a folder in LJSpeech's
+A spoiled clip has another clip's text, noise or a chord 10 dB below its own level, or somebody else's voice in all or in
+half of it; or its last or first part is cut off, or it is clipped at a tenth of its level. The other voice is that of `--other`, a folder in LJSpeech's
 layout, or else espeak-ng's. With `--off` nothing is left out, and with `--clean` nothing is spoiled.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from voicetune.data import espeak, recordings
+from voicetune.data import audio, espeak, recordings
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = "questions", "host"
@@ -98,9 +98,13 @@ def spoil(kind: str, folder: Path, row: Row, rng: np.random.Generator, text: str
     samples, rate = recordings.read(path)
     if kind == "another speaker":
         row[1], samples, rate = next(voices)(row[1])
+    if kind == "a second speaker":
+        half, strange = len(samples) // 2, next(voices)("Somebody else says the second half of this.")[1:]
+        samples = np.concatenate([samples[:half], audio.resample(*strange, rate)[: len(samples) - half]])
     if kind == "noise":
-        noise = np.sqrt(np.square(samples).mean()) * 10 ** (-10 / 20)
-        samples = samples + rng.normal(0, noise, len(samples)).astype(np.float32)
+        samples = samples + level(samples, -10) * rng.normal(0, 1, len(samples)).astype(np.float32)
+    if kind == "music":
+        samples = samples + level(samples, -10) * chord(len(samples), rate)
     if kind == "cut words":
         samples = cut(samples, rate, rng)
     if kind == "clipping":
@@ -108,6 +112,19 @@ def spoil(kind: str, folder: Path, row: Row, rng: np.random.Generator, text: str
         samples = samples.clip(-limit, limit) / limit
     path.unlink()
     soundfile.write(path.with_suffix(".flac"), np.clip(samples, -1, 1), rate)
+
+
+def level(samples: np.ndarray, decibels: float) -> float:
+    """The root mean square of something that is so much louder than a sound."""
+    return float(np.sqrt(np.square(samples).mean())) * 10 ** (decibels / 20)
+
+
+def chord(length: int, rate: int) -> np.ndarray:
+    """An organ's chord of A minor with four overtones each, at a root mean square of 1: (length,) float32."""
+    times = np.arange(length) / rate
+    tones = [np.sin(2 * np.pi * f * n * times) / n for f in (220.0, 261.6, 329.6) for n in range(1, 6)]
+    total = np.sum(tones, axis=0)
+    return (total / np.sqrt(np.square(total).mean())).astype(np.float32)
 
 
 def cut(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -133,7 +150,7 @@ def strangers(other: Path | None, rng: np.random.Generator) -> Iterator:
         yield lambda _, text=text, sound=sound: (text, *sound)
 
 
-KINDS = ("wrong text", "noise", "another speaker", "cut words", "clipping")
+KINDS = ("wrong text", "noise", "music", "another speaker", "a second speaker", "cut words", "clipping")
 
 
 def detect(folder: Path, seed: int, chosen: argparse.Namespace) -> list[dict[str, str]]:

@@ -40,7 +40,8 @@ def write(
     """
     data = {
         "checks": [
-            {"label": one.label, "unit": one.unit, "digits": one.digits, "better": one.better} for one in checks
+            {"label": one.label, "unit": one.unit, "digits": one.digits, "better": one.better, "remedy": one.remedy}
+            for one in checks
         ],
         "clips": [_clip(one, checks) for one in sorted(judged, key=_badness, reverse=True)],
         "left_out": [{"id": one.id, "source": one.source, "reason": one.reason} for one in left_out],
