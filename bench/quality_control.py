@@ -6,8 +6,8 @@ The results are in bench/quality_control.md.
     python bench/quality_control.py make --out work/spoiled [--clean] [--off]   # a project to train in
 
 A spoiled clip has another clip's text, noise or a chord 10 dB below its own level, or somebody else's voice in all or
-in half of it; or its last or first part is cut off, or it is clipped at a tenth of its level. The other voice is that of
-`--other`, a folder in LJSpeech's layout, or else espeak-ng's. With `--off` nothing is left out, and with `--clean`
+in half of it; or its last or first part is cut off, or it is clipped at a tenth of its level. The other voice is that
+of `--other`, a folder in LJSpeech's layout, or else espeak-ng's. With `--off` nothing is left out, and with `--clean`
 nothing is spoiled.
 """
 

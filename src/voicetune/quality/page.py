@@ -6,6 +6,7 @@ saved as decisions.csv.
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def write(
             for one in checks
         ],
         "clips": [_clip(one, checks) for one in sorted(judged, key=_badness, reverse=True)],
-        "left_out": [{"id": one.id, "source": one.source, "reason": one.reason} for one in left_out],
-        "decisions": [{"id": one.id, "decision": one.decision, "text": one.text} for one in decisions.values()],
+        "left_out": [asdict(one) for one in left_out],
+        "decisions": [asdict(one) for one in decisions.values()],
         "columns": table.COLUMNS,
     }
     html = pages.render(_TEMPLATES, "quality", data=data, checks=checks, summary=summary, table=table.PATH.as_posix())
@@ -61,16 +62,8 @@ def _badness(one: Judged) -> tuple[bool, int, int]:
 
 
 def _clip(one: Judged, checks: Sequence[Check]) -> dict[str, Any]:
-    clip = one.clip
     return {
-        "id": clip.id,
-        "file": clip.file,
-        "text": clip.text,
-        "language": clip.language,
-        "speaker": clip.speaker,
-        "source": clip.source,
-        "seconds": clip.seconds,
-        "split": clip.split,
+        **asdict(one.clip),
         "out": not one.kept,
         "heard": one.heard,
         "figures": [_figure(one.figures.get(check.name), check.digits) for check in checks],

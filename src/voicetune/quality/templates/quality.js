@@ -182,8 +182,8 @@ function order() {
 function row(one, place) {
   const selected = place === at;
   const element = make("tr", { tabIndex: -1 },
-    make("th", { scope: "row", className: "clip" }, playButton(one), make("b", {}, one.id),
-      make("span", { className: "quiet" }, `${one.split}, ${one.speaker}`)),
+    make("th", { scope: "row" }, make("div", { className: "clip" }, playButton(one), make("b", {}, one.id),
+      make("span", { className: "quiet" }, `${one.split}, ${one.speaker}`))),
     make("td", { className: "length" }, `${one.seconds.toFixed(2)} s`, sorted(one)),
     make("td", { className: "text" }, ...texts(one, selected), figures(one)),
     make("td", { className: "wrong" }, mark(one), reasons(one, selected), selected ? actions(one) : ""));
@@ -271,7 +271,7 @@ function actions(one) {
   return make("div", { className: "actions", role: "group", "aria-label": `Decide about ${one.id}` },
     button("Accept", "a", decision === "accept", () => judge("accept")),
     button("Reject", "r", decision === "reject", () => judge("reject")),
-    button("Edit text", "e", null, () => edit(true)));
+    button("Edit", "e", null, () => edit(true)));
 }
 
 /* Both texts as nodes. What only one of them has is marked: the words outside their longest common subsequence. */
@@ -361,6 +361,7 @@ async function play() {
   if (!one) return;
   if (playing === one.id) return player.pause();
   loaded = one.id;
+  player.hidden = false;
   player.src = "clips/" + encodeURIComponent(one.file);
   player.setAttribute("aria-label", one.id);
   try {
