@@ -7,7 +7,7 @@ left out, and data/clips/left_out.csv lists it with the reason.
 from pathlib import Path
 
 from voicetune import entry, files, outputs, terminal
-from voicetune.data import amounts, clip, few, left_out, making, readers
+from voicetune.data import amounts, clip, consent, few, left_out, making, readers
 from voicetune.data.left_out import LeftOut
 from voicetune.data.split import check_sides, split
 from voicetune.params import reading
@@ -41,7 +41,7 @@ def main() -> None:
     figures = amounts.figures(clips, unused, [source.name for source in prepare.sources])
     outputs.write_json(FIGURES, figures)
     terminal.console.print(amounts.table(figures))
-    warnings = few.warnings(clips, prepare.validation, prepare.test, seed)
+    warnings = [*few.warnings(clips, prepare.validation, prepare.test, seed), *consent.warnings(prepare.sources)]
     print(*amounts.summary(figures, LEFT_OUT), *warnings, sep="\n")
 
 
