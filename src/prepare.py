@@ -8,7 +8,7 @@ data/clips/left_out.csv lists it with the reason.
 from pathlib import Path
 
 from voicetune import entry, files, outputs, terminal
-from voicetune.data import amounts, as_recorded, clip, decisions, few, left_out, making, readers
+from voicetune.data import amounts, as_recorded, clip, consent, decisions, few, left_out, making, readers
 from voicetune.data.left_out import LeftOut
 from voicetune.data.split import check_sides, split
 from voicetune.params import reading
@@ -47,6 +47,7 @@ def main() -> None:
     warnings = [
         *decisions.warnings(decided, utterances),
         *few.warnings(clips, prepare.validation, prepare.test, seed),
+        *consent.warnings(prepare.sources),
     ]
     print(*amounts.summary(figures, LEFT_OUT), *warnings, sep="\n")
 

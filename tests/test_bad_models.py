@@ -390,7 +390,7 @@ def run(way: str, model: Path, out: Path) -> None:
     if way == "base":
         origins.unfold(str(model), out, BUNDLE)
     elif way == "export":
-        export.export(model, out, None)
+        export.export(model, out, [])
     else:
         Voice(model)
 
@@ -548,7 +548,7 @@ def publish(model: Path, out: Path, spoken: Path) -> None:
     if not (spoken / "speakers_xtts.pth").is_symlink():
         shutil.copyfile(model / "speakers_xtts.pth", spoken / "speakers_xtts.pth")
     (spoken / "references.json").write_text("{}")
-    publishing.publish("phase2", model, out, spoken, [], Decoding.model_construct())
+    publishing.publish("phase2", model, out, spoken, [], Decoding.model_construct(), [])
 
 
 @pytest.mark.parametrize("key", ["tokenizer_file", "dvae_checkpoint", "mel_norm_file"])
@@ -622,7 +622,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(way, place, tmp_path, 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300])
 def test_an_export_refuses_an_impossible_name(name, place, tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
-        export.export(place.model, tmp_path / name, None)
+        export.export(place.model, tmp_path / name, [])
 
 
 def test_an_export_does_not_remove_a_folder_of_the_users(place, tmp_path):
@@ -740,9 +740,9 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     for out in ("new/..", "nothere/../old", "old"):
         with pytest.raises(UserError, match="exists already; choose another folder"):
-            export.export(place.model, Path(out), None)
+            export.export(place.model, Path(out), [])
     with pytest.raises(UserError, match="in the model's own folder"):
-        export.export(place.model, place.model / "given", None)
+        export.export(place.model, place.model / "given", [])
     assert (tmp_path / "old" / "thesis.txt").read_text() == "years of work"
 
 

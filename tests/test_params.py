@@ -59,7 +59,7 @@ def test_phase_2_uses_the_learning_rate_at_the_top_and_phase_1_its_own(tmp_path)
         ("  test: 0.1 ", "  test: 0 ", ["prepare.test", "0", "greater than 0"]),
         ("  epochs: ", "  epochs: many # ", ["train_phase1.epochs", "many", "integer"]),
         ("publish: phase2", "publish: phase3", ["publish", "phase3", "'phase1' or 'phase2'"]),
-        ("    language: en\n  - name", "    language: xx\n  - name", ["language", "xx", "'hu'"]),
+        ("    language: en\n    consent", "    language: xx\n    consent", ["language", "xx", "'hu'"]),
         ("\n    reader: ljspeech", "\n    reader: mp3", ["prepare.sources.0.reader", "mp3", "ljspeech, espeak"]),
         ("data/raw/host", "lists/host", ["'host'", "'lists/host'", "data/raw/<name>"]),
         ("data/raw/host", "data/raw/../../host", ["'host'", "DVC would not see"]),
@@ -147,7 +147,7 @@ def fault_of(read, *arguments) -> str:
 def test_the_error_for_a_missing_key_gives_a_line_that_mends_it(tmp_path, name):
     data = reading.read_yaml(ROOT / name)
     assert len(list(leaves(data))) > 85
-    for at in leaves(data):
+    for at in (at for at in leaves(data) if at[-1] != "consent"):  # which is optional
         rest = without(data, at)
         path = written(tmp_path, rest)
         told = fault_of(whole.load, path)
@@ -201,9 +201,11 @@ def test_a_file_holds_exactly_the_keys_that_are_read(name):
     """`dvc exp run -S` can only set keys that are in the file. It must hold every key, and no other."""
     read = whole.load(ROOT / name).model_dump(mode="json")
     del read["train_phase2"]["lr"]
-    for source in read["prepare"]["sources"]:
-        del source["only_speakers"]  # the one optional key
-    assert set(leaves(reading.read_yaml(ROOT / name))) == set(leaves(read))
+    written = reading.read_yaml(ROOT / name)
+    for source, given in zip(read["prepare"]["sources"], written["prepare"]["sources"], strict=True):
+        for optional in {"only_speakers", "consent"} - set(given):
+            del source[optional]
+    assert set(leaves(written)) == set(leaves(read))
 
 
 def test_the_code_has_no_default_for_any_key():
@@ -218,7 +220,7 @@ def test_the_code_has_no_default_for_any_key():
         f"{section.__name__}.{name}"
         for section in sections
         for name, field in section.model_fields.items()
-        if not field.is_required() and name not in ("only_speakers", "keep_speaker")  # of sources
+        if not field.is_required() and name not in ("only_speakers", "keep_speaker", "consent")  # of sources
     ]
     assert optional == []
 
@@ -254,7 +256,7 @@ def test_each_reader_accepts_only_its_own_keys(tmp_path):
     spoken = recorded | {"reader": "espeak"} | ESPEAK
     assert with_source(spoken).prepare.sources[0].model_dump(exclude_none=True) == spoken
     for key, value in ESPEAK.items():
-        with pytest.raises(UserError, match=rf"no key 'prepare.sources.0.{key}'; allowed here are language, name,"):
+        with pytest.raises(UserError, match=rf"no key 'prepare.sources.0.{key}'; allowed here are consent, language"):
             with_source({**recorded, key: value})
         with pytest.raises(UserError, match=rf"'prepare.sources.0.{key}' is missing; add the line `{key}: "):
             with_source({name: given for name, given in spoken.items() if name != key})

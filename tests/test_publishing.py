@@ -93,7 +93,7 @@ def test_the_published_folder_is_the_model_with_its_decoding_settings(repository
     assert bytes_of(VOICE)[folder.SPEAKERS] == bytes_of(Path("data/spoken/phase2"))[folder.SPEAKERS]
     assert said_of(VOICE) == {
         **said_of(source), "published": "phase2", "language": "en", "decoding": DECODING,
-        "references": {SPEAKER: {"clips": ["clip00"], "mel_ce": 2.5}},
+        "references": {SPEAKER: {"clips": ["clip00"], "mel_ce": 2.5}}, "consent": [],
     }  # fmt: skip
     assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
     voice = Voice(VOICE)
@@ -108,7 +108,7 @@ def test_the_published_language_is_that_of_most_training_clips(repository, datas
     for i, language in zip(codes.training, others, strict=True):
         codes.clips[i] = type(codes.clips[i])(**{**vars(codes.clips[i]), "language": language})
     spoken = Path("data/spoken/phase2")
-    publishing.publish("phase2", Path("models/phase2"), VOICE, spoken, codes.clips, Decoding(**DECODING))
+    publishing.publish("phase2", Path("models/phase2"), VOICE, spoken, codes.clips, Decoding(**DECODING), [])
     assert Voice(VOICE).language == "hu"
 
 
@@ -218,8 +218,75 @@ def test_a_stock_folder_uses_the_decoding_of_its_config_json(repository, asked):
 def test_the_card_of_an_export_names_the_folders_language(repository):
     publish.main()
     (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
-    export.export(VOICE, Path("anna"), None)
+    export.export(VOICE, Path("anna"), [])
     assert 'language="hu"' in Path("anna/README.md").read_text()
+
+
+SOURCES = [
+    {"name": "espeak", "reader": "ljspeech", "path": "data/raw/a", "speaker": SPEAKER, "language": "en",
+     "consent": "Anna <b>Kis</b> agreed on 2026-11-01, [see](http://a.b)"},
+    {"name": "unused", "reader": "ljspeech", "path": "data/raw/b", "speaker": "b", "language": "en"},
+]  # fmt: skip
+ANNA = "Anna &lt;b&gt;Kis&lt;/b&gt; agreed on 2026-11-01, \\[see\\](http://a.b) (source espeak: quizmaster)"
+
+
+def written(sources: list[dict]) -> None:
+    prepared = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["prepare"]
+    write_params(prepare={**prepared, "sources": sources})
+
+
+def exported(*arguments: str) -> str:
+    """Export models/voice, and return the card's lines about consent."""
+    shutil.rmtree("given", ignore_errors=True)
+    given = command.parser().parse_args(["export", "given", *arguments])
+    given.run(given)
+    return Path("given/README.md").read_text().split("\nConsent:")[1].split("\n```python")[0].strip()
+
+
+def test_the_consent_of_each_source_gets_into_the_card(repository, capsys):
+    written(SOURCES)
+    publish.main()
+    assert "warning: no `consent:` line in params.yaml for unused; write under" in capsys.readouterr().out
+    before = bytes_of(VOICE)
+    assert exported() == ANNA, "no clip is of the other source"
+    assert capsys.readouterr().out == "given: see README.md there\n"
+    assert exported("--consent", "His heirs agreed") == f"- His heirs agreed\n- {ANNA}"
+    written([{**SOURCES[0], "consent": "  "}])
+    publish.main()
+    changed = {name for name, data in bytes_of(VOICE).items() if data != before[name]}
+    assert changed == {folder.FACTS}
+    assert exported().startswith("______ (who agreed")
+    assert "and fill in who agreed" in capsys.readouterr().out
+    assert exported("--consent", "His heirs agreed") == "His heirs agreed"
+    with pytest.raises(UserError, match=r"'consent' is .* but should be: one line of text, at most 500 characters"):
+        exported("--consent", "two\nlines")
+
+
+def test_a_synthesiser_needs_no_consent(repository, capsys):
+    written([{**SOURCES[1], "name": "espeak", "reader": "espeak", "voice": "hu", "rate": 150, "pitch": 50}])
+    publish.main()
+    assert "consent" not in capsys.readouterr().out
+    assert exported() == "needed from nobody: a speech synthesiser speaks (source espeak: quizmaster)"
+
+
+def test_the_consent_of_the_base_is_kept(repository):
+    """A voice may be the base of another one. Its people are in both."""
+    written(SOURCES)
+    publish.main()
+    shutil.rmtree("models/phase2")
+    folder.close(Path("models/phase2"), VOICE, Voice(VOICE).model.network.state_dict(), {}, {"steps": 1})
+    written([{**SOURCES[0], "consent": "Bela agreed"}])
+    publish.main()
+    publish.main()
+    assert exported() == f"- {ANNA}\n- Bela agreed (source espeak: quizmaster)"
+
+
+@pytest.mark.parametrize("entries", [1, ["anna"], [{"source": "a", "speakers": "b", "consent": 3}]])
+def test_damaged_consent_is_one_sentence(repository, entries):
+    publish.main()
+    (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "consent": entries}))
+    with pytest.raises(UserError, match=r"'consent' in voicetune.json is damaged"):
+        exported()
 
 
 def test_a_folder_with_wrong_decoding_is_one_sentence(repository, asked):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicetune import entry, families, files, readiness, terminal
-from voicetune.data import decisions
+from voicetune.data import consent, decisions
+from voicetune.data.readers.source import Consent
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 VOICE = Path("models/voice")
 _SHORTEST_REFERENCE = 0.5  # seconds; XTTS's own recipe asks for three to six
+
+
+class Agreed(reading.Section):
+    """The argument of `export` that says who agreed to what."""
+
+    consent: Consent
 
 
 class CommandLine(reading.Section):
@@ -149,10 +156,12 @@ def _reference(path: Path) -> "np.ndarray":
 def export(arguments: argparse.Namespace) -> None:
     """Copy a model folder so that it can be given away."""
     export = families.export(arguments.model)
-    export.export(arguments.model, arguments.out, arguments.consent)
-    print(
-        shown(f"{arguments.out}: see {export.CARD} there" + ("" if arguments.consent else ", and fill in who agreed"))
-    )
+    given = reading.check(Agreed, {"consent": arguments.consent}, "the command line").consent
+    facts = families.folder(arguments.model).read_facts(arguments.model)
+    lines = consent.lines(consent.known(arguments.model, facts), given)
+    export.export(arguments.model, arguments.out, lines)
+    blank = any(consent.UNSIGNED in line for line in lines)
+    print(shown(f"{arguments.out}: see {export.CARD} there" + (", and fill in who agreed" if blank else "")))
 
 
 def states(arguments: argparse.Namespace) -> None:
@@ -266,7 +275,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
     command.add_argument("out", type=Path, help="a folder to be made")
     command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
-    command.add_argument("--consent", help="who agreed, when, and to what: one line for the model's README")
+    command.add_argument("--consent", help="who agreed, when, and to what, if params.yaml does not say it")
     command.set_defaults(run=export)
     command = commands.add_parser("states", help="list or remove the states of unfinished trainings")
     command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")

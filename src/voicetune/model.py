@@ -333,7 +333,7 @@ class Export(Protocol):
     CARD: str
     """The file of the model card."""
 
-    def export(self, model: Path, out: Path, consent: str | None, /) -> None:
+    def export(self, model: Path, out: Path, consents: Sequence[str], /) -> None:
         """Copy a model folder to a new one, with a model card that names its licence and who agreed to what."""
 
 

@@ -6,6 +6,6 @@ from pathlib import Path
 CARD = "README.md"
 
 
-def export(model: Path, out: Path, consent: str | None) -> None:
+def export(model: Path, out: Path, consents: list[str]) -> None:
     shutil.copytree(model, out)
-    (out / CARD).write_text(f"A toy. Consent: {consent}\n")
+    (out / CARD).write_text(f"A toy. Consent: {consents}\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voicetune import copies, families
+from voicetune.data import consent
 from voicetune.data.clip import Clip
 from voicetune.data.split import TRAIN
 from voicetune.errors import UserError
@@ -18,17 +19,26 @@ _REFERENCES = "references.json"
 """The name that speech.references defines. Importing that module would take seconds."""
 
 
-def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Clip], decoding: Decoding) -> None:
+def publish(
+    name: str,
+    model: Path,
+    out: Path,
+    spoken: Path,
+    clips: Sequence[Clip],
+    decoding: Decoding,
+    agreed: Sequence[consent.Entry],
+) -> None:
     """Copy a model to `out`, with the speakers that it was measured with.
 
-    voicetune.json gets the model's name, language and decoding, and the reference clips of each speaker. The folder is
-    written beside `out` and then renamed. The model's own voices, such as the studio voices of XTTS v2, are not
-    published.
+    voicetune.json gets the model's name, language and decoding, the reference clips of each speaker, and who agreed to
+    what. The folder is written beside `out` and then renamed. The model's own voices, such as the studio voices of XTTS
+    v2, are not published.
 
     Args:
         name: `base`, `phase1` or `phase2`.
         spoken: the folder into which stage speak wrote the model's takes and its speakers.
         clips: the clips of the encoded dataset. The language is the most frequent one of the training clips.
+        agreed: the consent of each source. What the base already has stands before it.
 
     Raises:
         UserError: `spoken` has no speakers.
@@ -45,6 +55,7 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
         known = (
             json.loads((part / families.FACTS).read_text(encoding="utf-8")) if (part / families.FACTS).is_file() else {}
         )
+        inherited = [one for one in consent.known(model, known) if one not in agreed]
         languages = [clip.language for clip in clips if clip.split == TRAIN]
         facts = {
             **known,
@@ -52,6 +63,7 @@ def publish(name: str, model: Path, out: Path, spoken: Path, clips: Sequence[Cli
             "language": max(sorted(set(languages)), key=languages.count),
             "decoding": decoding.model_dump(mode="json"),
             "references": read_json(spoken / _REFERENCES, dict[str, Any], again),
+            consent.KEY: [one._asdict() for one in [*inherited, *agreed]],
         }
         with copies.written(part / families.FACTS):
             (part / families.FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

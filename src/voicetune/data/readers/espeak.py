@@ -26,6 +26,10 @@ class EspeakSource(Source):
     rate: int = Field(ge=80, le=450, examples=[150], description="words a minute")
     pitch: int = Field(ge=0, le=99, examples=[50], description="base pitch")
 
+    @property
+    def of_people(self) -> bool:
+        return False
+
 
 def read(source: EspeakSource) -> list[Utterance]:
     """One utterance for each line of the list.

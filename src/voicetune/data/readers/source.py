@@ -4,9 +4,9 @@ import os
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from voicetune import files
 from voicetune.data.utterance import Origin, Utterance
@@ -17,6 +17,20 @@ from voicetune.params.reading import Name, Section
 _LANGUAGES = {"jp": "ja", "kr": "ko", "cn": "zh", "cz": "cs"}  # other codes that lists have
 
 
+_LONGEST = 500  # characters of a consent
+
+
+def _consent(given: Any) -> str | None:
+    text = "" if given is None else given
+    if not isinstance(text, str) or len(text) > _LONGEST or len(text.splitlines()) > 1 or "\0" in text:
+        raise ValueError(f"one line of text, at most {_LONGEST} characters: who agreed, when, and to what")
+    return text.strip() or None
+
+
+Consent = Annotated[str | None, BeforeValidator(_consent)]
+"""Who agreed, when, and to what, in one line. None if nothing is known."""
+
+
 class Source(Section):
     """A source of params.yaml. Each reader adds `reader: Literal["its name"]`, and the keys that it needs."""
 
@@ -25,6 +39,12 @@ class Source(Section):
     speaker: Name = Field(examples=["anna"])
     language: Language = Field(examples=["en"])
     only_speakers: Annotated[list[Name], Field(min_length=1)] | None = None  # optional: without it, all are read
+    consent: Consent = None  # optional: without it, a warning asks for it
+
+    @property
+    def of_people(self) -> bool:
+        """Whether the sounds may be recordings of people, who have to agree."""
+        return True
 
     @classmethod
     def layout(cls, folder: Path) -> str:
