@@ -107,8 +107,9 @@ def spoil(kind: str, folder: Path, row: Row, rng: np.random.Generator, text: str
     if kind == "another speaker":
         row[1], samples, rate = next(voices)(row[1])
     if kind == "a second speaker":
-        half, strange = len(samples) // 2, next(voices)("Somebody else says the second half of this.")[1:]
-        samples = np.concatenate([samples[:half], audio.resample(*strange, rate)[: len(samples) - half]])
+        half = len(samples) // 2
+        _, strange, its_rate = next(voices)("Somebody else says the second half of this.")
+        samples = np.concatenate([samples[:half], audio.resample(strange, its_rate, rate)[: len(samples) - half]])
     if kind == "noise":
         samples = samples + level(samples, -10) * rng.normal(0, 1, len(samples)).astype(np.float32)
     if kind == "music":
