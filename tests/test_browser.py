@@ -458,7 +458,8 @@ def test_clips_can_be_filtered_searched_and_sorted(visit, clips_page):
     tab.fill("#search", "nobody says this")
     assert ids(tab) == []
     assert tab.is_visible("#nothing")
-    press(tab, "Escape", "j", "a", " ")
+    press(tab, "Escape", "j", "a", " ", "e")
+    assert tab.inner_text(".filters button[value=decided] span") == "1", "with no clip, keys do nothing"
     tab.fill("#search", "")
     tab.select_option("#who", "speaker=bela")
     assert ids(tab) == ["bela-5"]
@@ -552,6 +553,21 @@ def test_an_edit_is_kept_when_another_clip_is_clicked(visit, clips_page):
     tab.fill("#editor", "Line number 4.")
     press(tab, "Enter")
     assert tab.inner_text("#status") == "", "the text as it was is no decision"
+
+
+def test_what_is_typed_is_not_lost_by_playing_or_saving(visit, clips_page, tmp_path):
+    tab = visit(clips_page)
+    press(tab, "e")
+    tab.fill("#editor", "Half a")
+    tab.click("tr[aria-current] .play")
+    assert tab.input_value("#editor") == "Half a"
+    tab.fill("#editor", "Half a text.")
+    with tab.expect_download() as download:
+        tab.click("#save")
+    download.value.save_as(tmp_path / "decisions.csv")
+    assert decisions.read(tmp_path / "decisions.csv")["anna-4"].text == "Half a text."
+    press(tab, "Escape")
+    assert tab.inner_text("tr[aria-current] .said") == "Half a text."
 
 
 def test_a_clip_that_was_rejected_before_can_be_taken_back(visit, clips_page, tmp_path):

@@ -4,11 +4,12 @@ const $ = (id) => document.getElementById(id);
 const STORE = "voicetune-decisions " + location.href.split(/[?#]/)[0]; // the page's own place, so projects do not mix
 const PAGE = 50; // clips on the screen; a browser is slow with thousands of rows
 const NONE = { decision: "", text: "" };
+const same = (a, b) => a.decision === b.decision && a.text === b.text;
 const saved = new Map(data.decisions.map((one) => [one.id, one])); // those of data/decisions.csv
 const known = new Set([...data.clips, ...data.left_out, ...data.decisions].map((one) => one.id));
 const places = new Map(data.clips.map((one, i) => [one, i])); // worst first
 const inOrder = new Intl.Collator("en", { numeric: true }).compare;
-const SORTS = { // value to sort by, which way is usual (1: ascending), and how a row shows it
+const SORTS = { // the value to sort by, and which way is usual (1: ascending)
   worst: [(one) => places.get(one), 1],
   id: [(one) => one.id, 1],
   seconds: [(one) => one.seconds, -1],
@@ -17,6 +18,7 @@ data.checks.forEach((check, i) => {
   SORTS[`check${i}`] = [(one) => one.figures[i], check.better === "higher" ? 1 : -1];
 });
 
+let forgetful = false; // whether the browser keeps nothing
 let draft = kept(); // decisions that are not in data/decisions.csv, by id
 const past = []; // what each decision replaced: [id, draft entry]
 let filter = "all";
@@ -38,7 +40,6 @@ function kept() {
   }
 }
 
-let forgetful = false;
 function keep() {
   try {
     localStorage.setItem(STORE, JSON.stringify([...draft]));
@@ -48,7 +49,6 @@ function keep() {
   }
 }
 
-const same = (a, b) => a.decision === b.decision && a.text === b.text;
 const decided = (id) => draft.get(id) || saved.get(id) || NONE;
 const isDecided = (id) => !same(decided(id), NONE);
 
@@ -84,7 +84,7 @@ function rows() {
 const csv = (cells) => cells.map((cell) => (/[",\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",") + "\n";
 
 function save() {
-  commit();
+  if (editing) edit(false);
   const lines = [data.columns, ...rows()].map(csv).join("");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([lines], { type: "text/csv" }));
@@ -233,7 +233,8 @@ function texts(one, selected) {
 }
 
 function editor(one, now) {
-  const area = make("textarea", { id: "editor", value: now, rows: 3, lang: one.language, dir: "auto", "aria-label": `The text of ${one.id}` });
+  const typed = $("editor")?.value ?? now; // the row may be made anew while somebody types
+  const area = make("textarea", { id: "editor", value: typed, rows: 3, lang: one.language, dir: "auto", "aria-label": `The text of ${one.id}` });
   const note = "Enter keeps it, Esc does not. " + (saved.get(one.id)?.text ? "If it is empty, the source's own text comes back at the next run." : "");
   const keepIt = make("button", { type: "button" }, "Keep the text");
   const leave = make("button", { type: "button" }, "Cancel");
@@ -427,7 +428,10 @@ function key(event) {
     return edit(false, event.key === "Escape");
   }
   if (where.matches("input, textarea, select")) {
-    if (event.key === "Escape" || (event.key === "Enter" && where.id === "search")) go(at);
+    if (event.key === "Escape" || (event.key === "Enter" && where.id === "search")) {
+      where.blur();
+      go(at);
+    }
     return;
   }
   if (where.matches("audio") || (event.key === " " && where.matches("button"))) return; // they have keys of their own
