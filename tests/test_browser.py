@@ -384,7 +384,7 @@ def test_a_person_can_decide_by_keyboard_and_save(visit, clips_page, tmp_path):
     assert list(found)[:2] == list(judged_clips.DECISIONS), "the old decisions stay in their lines"
     told = tab.inner_text("#saved")
     assert "Move it to data/decisions.csv in your project, and run make repro, or dvc repro prepare" in told
-    press(tab, "Escape", "u", "u", "u", "u", "u")
+    press(tab, "Escape", "u", "u", "u", "u", "u", "u")
     assert tab.inner_text(".filters button[value=decided] span") == "0"
 
 
@@ -625,7 +625,7 @@ def test_ten_thousand_clips_are_quick(visit, tmp_path, monkeypatch):
         took[name] = time.perf_counter() - started
     started = time.perf_counter()
     tab.fill("#search", "number 9999?")
-    assert "anna-9999" in ids(tab)
+    assert ids(tab) == ["anna-9998"]
     took["search"] = time.perf_counter() - started
     print(path.stat().st_size, {name: round(seconds, 3) for name, seconds in took.items()})
     assert took.pop("open") < 3

@@ -40,10 +40,7 @@ def write(
         UserError: it cannot be written, or its folder is a link.
     """
     data = {
-        "checks": [
-            {"label": one.label, "unit": one.unit, "digits": one.digits, "better": one.better, "remedy": one.remedy}
-            for one in checks
-        ],
+        "checks": [asdict(one) for one in checks],
         "clips": [_clip(one, checks) for one in sorted(judged, key=_badness, reverse=True)],
         "left_out": [asdict(one) for one in left_out],
         "decisions": [asdict(one) for one in decisions.values()],
