@@ -93,6 +93,10 @@ def test_the_page_requests_nothing_from_a_network(html):
     assert set(re.findall(r"<(\w+)[^>]+\b(?:src|href|action)=", html)) == set(), "everything is inline"
 
 
+def test_the_page_says_at_its_top_that_it_holds_recordings_of_people(html):
+    assert "Recordings of people." in html[: html.index('id="begin"')]
+
+
 def test_the_content_policy_allows_only_the_inline_script_and_style(html):
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]
     script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]

@@ -194,6 +194,11 @@ def test_the_page_is_complete_and_requests_nothing_from_a_network(repository, tm
     assert not re.search(r"\bnan\b|None|/tmp|20\d\d-\d\d-\d\d", re.sub(r"base64,[^\"]*", "", html))
 
 
+def test_the_page_says_at_its_top_that_it_holds_recordings_of_people(repository, tmp_path):
+    html, _ = build(repository, tmp_path / "out")
+    assert "Recordings of people." in html[: html.index("<nav")]
+
+
 def test_the_same_results_give_the_same_bytes(repository, tmp_path):
     assert build(repository, tmp_path / "a") == build(repository, tmp_path / "b")
 
@@ -260,7 +265,7 @@ def test_a_take_outside_the_folder_is_refused(repository, tmp_path):
     outside = shutil.copy(repository / "data/spoken/base/a.flac", tmp_path / "outside.flac")
     (repository / "data/spoken/phase2/a.flac").unlink()
     (repository / "data/spoken/phase2/a.flac").symlink_to(outside)
-    with pytest.raises(UserError, match=r"a\.flac is a link that leads out of"):
+    with pytest.raises(UserError, match=r"a\.flac leads out of .* through a link"):
         build(repository, tmp_path / "out")
     path = repository / "metrics/evaluate/phase2/takes.csv"
     for id in ("../../../../outside", str(tmp_path / "outside")):
@@ -276,6 +281,7 @@ def test_without_spoken_takes_there_is_no_section_of_sentences(repository, tmp_p
         table.write(repository / "metrics/evaluate" / row / table.TABLE, [])
     html, text = build(repository, tmp_path / "out")
     assert "worst first" not in html + text
+    assert "Recordings of people." not in html
 
 
 @pytest.mark.parametrize(
