@@ -29,7 +29,7 @@ def main() -> None:
     with files.writing(FIGURES.parent):  # fails before the work, not after it
         FIGURES.parent.mkdir(parents=True, exist_ok=True)
 
-    making_all = making.make_all(utterances, CLIPS, prepare, reading.load(Unlisted).jobs)
+    making_all = making.make_all(utterances, CLIPS, prepare, reading.load(Unlisted))
     results = list(terminal.track(making_all, "preparing clips", len(utterances)))
     unused = [result for result in results if isinstance(result, LeftOut)]
     made = [(u, result) for u, result in zip(utterances, results, strict=True) if not isinstance(result, LeftOut)]
