@@ -14,6 +14,7 @@ from voicetune.params import reading
 from voicetune.params.quality import QualityStage
 
 CLIPS, OUT = Path("data/clips"), Path("data/quality")
+LEFT_OUT = CLIPS / "left_out.csv"
 TABLE = OUT / "checks.csv"
 PAGE = Path("data/quality.html")
 FIGURES = Path("metrics/quality.json")
@@ -26,6 +27,7 @@ def main() -> None:
     from voicetune.quality.catalogue import CHECKS
 
     clips = clip.read(CLIPS / "clips.csv")
+    check_sides([one.split for one in clips], str(LEFT_OUT))
     clip.check_files(CLIPS, clips)
     recorded = as_recorded.of(clips)
     outputs.make_empty(OUT)
@@ -35,7 +37,7 @@ def main() -> None:
     decided = decisions.of_project()
     judged = judging.judge(clips, measured, settings.quality, decisions.accepted(decided))
     table.write(TABLE, judged)
-    page.write(PAGE, judged, CHECKS, summary.sentences(judged), left_out.read(CLIPS / "left_out.csv"), decided)
+    page.write(PAGE, judged, CHECKS, summary.sentences(judged), left_out.read(LEFT_OUT), decided)
     unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]
     kept = [one.clip for one in judged if one.kept]
     left_out.check_not_all(unused, len(kept), TABLE)

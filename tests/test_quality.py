@@ -346,6 +346,22 @@ def test_missing_clips_are_one_sentence(project):
         quality.main()
 
 
+@pytest.mark.parametrize("cell", ["nan", "inf", "loud", ""])
+def test_a_damaged_table_of_recordings_is_one_sentence(project, cell):
+    path = Path("data/as_recorded.csv")
+    rows = path.read_text().splitlines()
+    rows[2] = ",".join([*rows[2].split(",")[:-1], cell])
+    path.write_text("\n".join(rows) + "\n")
+    with pytest.raises(UserError, match=r"as_recorded.csv, line 3 .*run `dvc repro -s -f prepare`"):
+        quality.main()
+
+
+def test_no_clips_are_one_sentence(project):
+    clip.write(Path("data/clips/clips.csv"), [])
+    with pytest.raises(UserError, match="none is left for train and validation and test"):
+        quality.main()
+
+
 def test_limits_that_leave_no_clip_out_of_a_side_are_one_sentence(project):
     settings = yaml.safe_load(Path("params.yaml").read_text())
     settings["quality"]["bandwidth"] = {"leave_out": 20000, "warn": None}

@@ -6,14 +6,17 @@ after trimming. So stage prepare measures them here, and stage quality judges th
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from voicetune.data import csv_tables
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 TABLE = Path("data/as_recorded.csv")
 """It is not in data/clips: a new figure in it should train nothing again."""
 
@@ -38,14 +41,14 @@ class AsRecorded:
 
     id: Plain
     rate: int
-    clipped: float
-    level: float
-    dc: float
-    snr: float
-    bandwidth: float
-    start: float
-    end: float
-    pause: float
+    clipped: Finite
+    level: Finite
+    dc: Finite
+    snr: Finite
+    bandwidth: Finite
+    start: Finite
+    end: Finite
+    pause: Finite
 
 
 def write(rows: list[AsRecorded]) -> None:
