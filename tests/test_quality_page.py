@@ -101,6 +101,7 @@ def test_the_page_says_at_its_top_that_it_shows_people(project):
     assert "Recordings of people." in head
     assert "without their consent" in head
     assert "Mend &lt;first&gt;: the noise." in head
+    assert "<dd>How loud the noise is; higher is better. To mend it: record in a quieter room.</dd>" in html
 
 
 def test_a_page_without_clips_can_be_written(project):
