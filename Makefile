@@ -10,8 +10,8 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser check-all listen chaos bench compare-losses lint \
-  pretrain lock space clean clean-states clean-cache clean-venv
+.PHONY: help setup repro test test-all test-full test-browser test-ray check-all listen chaos bench real-voice \
+  compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,7 +48,7 @@ test-all: $(READY) $(REMOTES) ## also those that take minutes
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 15 GB of memory, 30 GB of disk)
 	$(BIN)/python -m pytest -q -m full
 
-test-browser: $(READY) ## the listening page in a real browser (as root on Debian, chromium is installed if missing)
+test-browser: $(READY) ## the pages in a real browser (as root on Debian, chromium is installed if missing)
 	@command -v chromium > /dev/null || { \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq && \
 	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; } || \
@@ -56,10 +56,15 @@ test-browser: $(READY) ## the listening page in a real browser (as root on Debia
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
 	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
 
+test-ray: $(READY) ## the engine `ray` on a Ray cluster of two workers on this machine (installs Ray)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock ray
+	$(BIN)/python -m pytest -q -m ray tests/test_engine.py
+
 check-all: ## all that can be checked, one after the other, for the end of a large piece of work (an hour)
 	$(MAKE) lint
 	$(MAKE) test-all
 	$(MAKE) test-browser
+	$(MAKE) test-ray
 	$(MAKE) repro
 	$(BIN)/python bench/chaos.py --times 3
 	$(MAKE) test-full
@@ -76,6 +81,9 @@ bench: $(READY) ## our training and speaking beside the stock ones (after `make 
 
 compare-losses: $(READY) ## does code A train in the same numbers as code B? (A=HEAD, B=the working tree)
 	@$(BIN)/python bench/compare_losses.py "$(or $(A),HEAD)" $(if $(B),"$(B)")
+
+real-voice: $(READY) ## a real person's voice, from Debian's Asterisk prompts (PACKAGES=files; an hour; docs/real-voice.md)
+	$(BIN)/python bench/real_voice.py $(PACKAGES)
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -29,6 +29,7 @@ from voicetune.data.readers.long import LongSource
 from voicetune.measures.intelligibility import character_errors
 from voicetune.params.data import Prepare
 from voicetune.params.transcribing import Transcribe
+from voicetune.params.unlisted import Unlisted
 from voicetune.transcripts import making
 
 PAUSES = 0.3, 1.5  # seconds
@@ -82,15 +83,16 @@ def main() -> None:
         peak=0.95,
     )  # fmt: skip
     settings = Transcribe(asr=given.asr, agreement=0.7, speaker_similarity=0.8)
+    here = Unlisted(jobs=0, engine="local", ray_address=None, max_restarts=0)
     begun, memory = time.monotonic(), Memory()
-    made = making.make_all([source], prepare, settings, given.device)
+    made = making.make_all([source], prepare, settings, given.device, here)
     seconds = time.monotonic() - begun
     mebibytes = memory.stop()
     figures = measure(made[0], prompts, wrong, given.language)
     figures |= own_errors(prompts[: len(prompts) // given.repeat], given.asr, given.language, given.device)
     if strange:
         strict = settings.model_copy(update={"speaker_similarity": 1.0})  # all is left out, with its similarity
-        figures |= similarities(making.make_all([source], prepare, strict, given.device)[0], prompts)
+        figures |= similarities(making.make_all([source], prepare, strict, given.device, here)[0], prompts)
     print(json.dumps({"seconds": round(seconds, 1), "MiB": mebibytes, **figures}, indent=2))
 
 

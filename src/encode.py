@@ -1,14 +1,18 @@
-"""Stage encode: encodes the clips with the base into data/codes: text tokens, audio codes, conditioning mels."""
+"""Stage encode: encodes the clips that stage quality keeps into data/codes, with the base's vocabulary and codec.
+
+Each clip becomes text tokens, audio codes and a conditioning mel.
+"""
 
 from pathlib import Path
 
-from voicetune import entry, families, outputs, terminal
+from voicetune import entry, outputs, terminal
 from voicetune.data import clip
 from voicetune.data.split import check_sides
 from voicetune.device import choose_device
 from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.encoding import EncodeStage
+from voicetune.params.unlisted import Unlisted
 
 OUT = Path("data/codes")
 
@@ -16,13 +20,13 @@ OUT = Path("data/codes")
 def main() -> None:
     settings = reading.load(EncodeStage)
     from voicetune.data import codes
-    from voicetune.data.dataset import Dataset
+    from voicetune.data.encoding import Encoding
 
-    base, source, data = Path("models/base"), Path("data/clips"), Dataset(Path("data"))
-    clips = clip.read(source / "clips.csv")
+    source = Path("data/clips")
+    clips = clip.read(Path("data/quality/clips.csv"))
     clip.check_files(source, clips)
-    encoder = families.encoding(base).open_encoder(base, choose_device(settings.device))
-    faults = {c.id: fault for c in clips if (fault := encoder.fault_of(c))}
+    encode = Encoding(Path("models/base"), Path("data"), choose_device(settings.device))
+    faults = {c.id: fault for c in clips if (fault := encode.encoder.fault_of(c))}
     for fault in faults.values():
         print(f"left out: {fault}")
     if faults and settings.encode.unknown_characters == "fail":
@@ -35,10 +39,9 @@ def main() -> None:
         raise UserError("no clip can be encoded with this base; choose a base that knows the language.")
     check_sides([c.split for c in kept], "the clips left out above")
     outputs.make_empty(OUT)
-    encoded = [encoder.encode(c, data.sound(c)[0]) for c in terminal.track(kept, "encoding")]
-    codes.save(OUT, kept, encoded)
-    count = sum(e.codes.size for e in encoded)
-    print(f"{len(kept)} clips, {count} audio codes, {sum(e.tokens.size for e in encoded)} text tokens")
+    encoded = encode.encode_all(kept, reading.load(Unlisted))
+    counts = codes.save(OUT, kept, terminal.track(encoded, "encoding", len(kept)))
+    print(f"{len(kept)} clips, {counts['codes']} audio codes, {counts['tokens']} text tokens")
 
 
 if __name__ == "__main__":

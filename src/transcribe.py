@@ -9,6 +9,7 @@ from voicetune.data import csv_tables, cut
 from voicetune.data.readers.long import LongSource
 from voicetune.params import reading
 from voicetune.params.transcribing import TranscribeStage
+from voicetune.params.unlisted import Unlisted
 
 
 def main() -> None:
@@ -22,7 +23,8 @@ def main() -> None:
         return
     from voicetune.transcripts import making  # seconds of imports, which the default run does not need
 
-    made = making.make_all(sources, settings.prepare, settings.transcribe, settings.device)
+    unlisted = reading.load(Unlisted)
+    made = making.make_all(sources, settings.prepare, settings.transcribe, settings.device, unlisted)
     csv_tables.write(cut.FILES, cut.LongFile, [one.file for one in made])
     csv_tables.write(cut.LEFT_OUT, cut.Unused, [part for one in made for part in one.left_out])
     print(*making.summary(made), sep="\n")

@@ -26,9 +26,9 @@ def change(difference: float, half: float) -> dict:
 
 def results(root: Path) -> Path:
     """Write the invented results into a folder and return the folder."""
-    (root / "data/clips").mkdir(parents=True)
+    (root / "data/quality").mkdir(parents=True)
     shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
-    (root / "data/clips/clips.csv").write_text(
+    (root / "data/quality/clips.csv").write_text(
         "id,file,text,language,speaker,source,seconds,split\n"
         "a,a.flac,Yes,en,anna,one,2.0,train\nb,b.flac,No <b>,en,anna,one,3.0,validation\n"
         "c,c.flac,Perhaps,en,anna,one,4.0,test\n"

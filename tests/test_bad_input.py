@@ -306,7 +306,7 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
 }  # fmt: skip
 
 
-def write_source(rows: str, params: str = "seed: 1\njobs: 1\nmax_restarts: 3\n") -> None:
+def write_source(rows: str, params: str = "seed: 1\njobs: 1\nengine: local\nray_address:\nmax_restarts: 3\n") -> None:
     Path("anna/wavs").mkdir(parents=True)
     for name in "xyz":
         wav(Path(f"anna/wavs/{name}.wav"), speech())

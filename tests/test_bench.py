@@ -39,6 +39,7 @@ TINY = {
     "long.py": ("{made}/prompts --asr tiny.en --minutes 1 --out {out}/long", '"cuts_inside_a_word": 0'),
     "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
+    "size.py": ("{out}/size --clips 6 --base {made}/models/base", '{"stage": "encode", "clips": 6,'),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
     "stages.py": ("--run {made}/run", "| report |"),
     "startup.py": ("--made {made} --times 1", '"stepping"'),

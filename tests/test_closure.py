@@ -6,7 +6,18 @@ import pytest
 import yaml
 
 from voicetune import closure
-from voicetune.params import choosing, data, encoding, measuring, publishing, reading, speaking, training, transcribing
+from voicetune.params import (
+    choosing,
+    data,
+    encoding,
+    measuring,
+    publishing,
+    quality,
+    reading,
+    speaking,
+    training,
+    transcribing,
+)
 from voicetune.params.unlisted import Unlisted
 from voicetune.params.whole import Params
 
@@ -22,6 +33,7 @@ STAGES: dict[str, type[reading.Section]] = {
     "choose": choosing.ChooseStage,
     "ceiling": measuring.CeilingStage,
     "speak": speaking.SpeakStage,
+    "quality": quality.QualityStage,
     "evaluate": measuring.EvaluateStage,
     "compare": measuring.CompareStage,
     "publish": publishing.PublishStage,

@@ -136,7 +136,7 @@ def test_report_reports_damaged_figures(results, capsys, name):
 CURVE = "metrics/train_phase2/plots/metrics/validation/mel_ce.tsv"
 
 
-@pytest.mark.parametrize("name", ["data/clips/clips.csv", "metrics/evaluate/phase2/takes.csv", CURVE])
+@pytest.mark.parametrize("name", ["data/quality/clips.csv", "metrics/evaluate/phase2/takes.csv", CURVE])
 def test_report_reports_damaged_tables(results, capsys, name):
     path = Path(name)
     made = cells(path.read_text(), "\t" if path.suffix == ".tsv" else ",")

@@ -28,6 +28,8 @@ def encode(tmp_path, monkeypatch, dataset, bundle_base):
     (tmp_path / "models").mkdir()
     (tmp_path / "models/base").symlink_to(bundle_base)
     shutil.copytree(dataset / "clips", tmp_path / "data/clips")
+    (tmp_path / "data/quality").mkdir()
+    shutil.copy(dataset / "clips/clips.csv", tmp_path / "data/quality")
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     settings["encode"]["unknown_characters"] = "leave_out"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
@@ -37,7 +39,7 @@ def encode(tmp_path, monkeypatch, dataset, bundle_base):
 
 def spoil(numbers: list[int], words: str) -> None:
     """Give clips a text that cannot be encoded."""
-    path = Path("data/clips/clips.csv")
+    path = Path("data/quality/clips.csv")
     clips = [
         clip.Clip(**{**vars(one), "text": words}) if i in numbers else one for i, one in enumerate(clip.read(path))
     ]

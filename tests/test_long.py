@@ -96,7 +96,7 @@ def recognised_seconds(monkeypatch) -> list[float]:
 def no_model(monkeypatch) -> None:
     """A recogniser without a model, which writes a word a second."""
     monkeypatch.setattr(
-        making, "open_recogniser", lambda _, language, __: WordRecogniser(None, "stand-in", language, 1)
+        making, "open_recogniser", lambda _, language, *__: WordRecogniser(None, "stand-in", language, 1)
     )
     monkeypatch.setattr(WordRecogniser, "recognise", lambda _, samples: (hellos(samples), ""))
 

@@ -296,7 +296,7 @@ def test_without_spoken_takes_there_is_no_section_of_sentences(repository, tmp_p
         ("metrics/train_phase1/plots/metrics/validation/mel_ce.tsv", None),
         ("metrics/evaluate/codec/takes.csv", "id,take\n"),
         ("metrics/evaluate/codec/takes.csv", None),
-        ("data/clips/clips.csv", None),
+        ("data/quality/clips.csv", None),
         ("data/spoken/base/a.flac", None),
     ],
 )

@@ -72,6 +72,7 @@ def test_a_changed_byte_of_the_bundle_changes_stage_base(repository, name):
     [
         ("seed: 1", "# a comment\nseed: 1", set()),
         ("jobs: 0", "jobs: 1", set()),
+        ("engine: local", "engine: ray", set()),
         ("max_restarts: 3", "max_restarts: 2", set()),
         ("bootstrap: 2000", "bootstrap: 2001", {"compare", "report"}),
         ("\nlr: ", "\nlr: 1", {"train_phase2", "report"}),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicetune import entry, families, files, readiness, terminal
-from voicetune.data import consent
+from voicetune.data import consent, decisions
 from voicetune.data.readers.source import Consent
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
@@ -197,8 +197,12 @@ def listening_test(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Check params.yaml, so that a fault in it is reported even if DVC then finds that nothing changed."""
+    """Check params.yaml, so that a fault in it is reported even if DVC then finds that nothing changed.
+
+    Check the table of decisions too, because DVC does not say what to do if it is missing.
+    """
     readiness.check_params(whole.load(arguments.params))
+    decisions.read(decisions.PATH)
     print(f"{arguments.params} has no faults")
 
 

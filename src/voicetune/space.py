@@ -17,8 +17,9 @@ from voicetune.errors import UserError, quoted
 from voicetune.files import is_file
 from voicetune.training import state_folders
 
-MADE = (*(f"data/{name}" for name in ("transcripts", "clips", "codes", "spoken", "samples", "heard", "choice")),
-        "models", "metrics", "dvc_plots")  # fmt: skip
+_CLIPS = ("data/transcripts", "data/clips", "data/as_recorded.csv", "data/quality", "data/quality.html", "data/codes")
+_SPOKEN = ("data/spoken", "data/samples", "data/heard", "data/choice")
+MADE = (*_CLIPS, *_SPOKEN, "models", "metrics", "dvc_plots")
 KEPT = ("metrics/run",)  # what runs took on this machine; running a stage again would give other figures
 _MOST_SETTINGS = 16_384  # bytes of .dvc/config; each remote takes some 200
 
@@ -46,9 +47,9 @@ def kinds(root: Path) -> list[Kind]:
         Kind("DVC's cache", (str(dvc_cache(root)[0]),), "make clean-cache"),
         Kind("virtual environment", (".venv",), "make clean-venv"),
         Kind("recordings", ("data/raw",), "yours: nothing removes them"),
-        Kind("clips and codes", MADE[:3], "make clean"),
+        Kind("clips and codes", _CLIPS, "make clean"),
         Kind("transcripts of long recordings", (".cache/transcripts",), "rm -r .cache/transcripts"),
-        Kind("spoken", MADE[3:7], "make clean"),
+        Kind("spoken", _SPOKEN, "make clean"),
         Kind("models", ("models",), "make clean"),
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),

@@ -12,7 +12,7 @@ from voicetune.data.split import SIDES
 from voicetune.errors import UserError
 from voicetune.shapes import Plain
 
-MADE_BY = {"clips": "prepare", "codes": "encode"}
+MADE_BY = {"clips": "prepare", "quality": "quality", "codes": "encode"}
 """The stage that writes the manifest in a folder of this name."""
 
 

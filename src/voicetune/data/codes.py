@@ -4,14 +4,19 @@
 `clips.csv` beside it is the manifest, with one row for each clip in the same order.
 """
 
-import errno
+import json
+import math
+import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from voicetune import files
 from voicetune.data import audio
@@ -21,7 +26,10 @@ from voicetune.data.split import SIDES
 from voicetune.errors import UserError
 
 FRAMES_PER_SECOND = audio.SAMPLE_RATE / 256
-_ARRAYS = {"tokens": (np.int32, ()), "codes": (np.int16, ()), "mel": (np.float16, (80,))}
+_ARRAYS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "tokens": (np.int32, ()), "mel": (np.float16, (80,)), "codes": (np.int16, ())
+}  # fmt: skip
+"""The type of each array and the shape of its items, in the order of the file."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +41,53 @@ class Encoded:
     mel: np.ndarray
 
 
-def save(folder: Path, clips: list[Clip], encoded: list[Encoded]) -> None:
-    """Write `codes.safetensors` and `clips.csv`, one row for each clip."""
-    arrays = {}
-    for name in ("tokens", "codes", "mel"):
-        parts = [getattr(e, name) for e in encoded]
-        arrays[name] = np.concatenate(parts)
-        arrays[name + "_offsets"] = np.cumsum([0] + [len(part) for part in parts]).astype(np.int64)
-    folder.mkdir(parents=True, exist_ok=True)
-    with files.writing(folder):
-        try:
-            save_file(arrays, folder / "codes.safetensors")
-        except SafetensorError as error:  # it has the system's error number only in its message
-            raise OSError(errno.ENOSPC if "os error 28" in str(error) else 0, str(error)) from None
+def save(folder: Path, clips: list[Clip], encoded: Iterable[Encoded]) -> dict[str, int]:
+    """Write `codes.safetensors` and `clips.csv`, one row for each clip.
+
+    Each clip goes to temporary files as it comes, so the memory does not grow with the number of clips.
+
+    Returns:
+        how many tokens, mel frames and codes all clips have.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    offsets = {name: [0] for name in _ARRAYS}
+    with files.writing(folder), ExitStack() as opened:
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {name: opened.enter_context(TemporaryFile(dir=folder)) for name in _ARRAYS}
+        for one in encoded:
+            for name, (kind, _) in _ARRAYS.items():
+                array = getattr(one, name)
+                parts[name].write(array.astype(kind, copy=False).tobytes())
+                offsets[name].append(offsets[name][-1] + len(array))
+        with (folder / "codes.safetensors").open("wb") as file:
+            file.write(_header(offsets))
+            for name in sorted(_ARRAYS):
+                file.write(np.array(offsets[name], np.int64).tobytes())
+            for part in parts.values():
+                part.seek(0)
+                shutil.copyfileobj(part, file)
     clips_file.write(folder / "clips.csv", clips)
+    return {name: ends[-1] for name, ends in offsets.items()}
+
+
+def _header(offsets: dict[str, list[int]]) -> bytes:
+    """The beginning of the file, in the bytes that safetensors' own `save_file` writes, which needs all in memory.
+
+    Format: https://github.com/huggingface/safetensors#format. Larger types come first, then names in their order.
+    """
+    shapes = {f"{name}_offsets": (np.int64, [len(offsets[name])]) for name in sorted(_ARRAYS)}
+    shapes |= {name: (kind, [offsets[name][-1], *shape]) for name, (kind, shape) in _ARRAYS.items()}
+    header, end = {}, 0
+    for name, (kind, shape) in shapes.items():
+        kind, begin = np.dtype(kind), end
+        end += kind.itemsize * math.prod(shape)
+        dtype = f"{kind.kind.upper()}{8 * kind.itemsize}"  # such as I16
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _open(path: Path, clips: int) -> dict[str, np.ndarray]:

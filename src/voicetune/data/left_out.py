@@ -25,6 +25,15 @@ def write(path: Path, left_out: list[LeftOut]) -> None:
     csv_tables.write(path, LeftOut, [replace(one, reason=shown(one.reason)) for one in left_out])
 
 
+def read(path: Path) -> list[LeftOut]:
+    """Read the table that `write` wrote.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return csv_tables.read(path, LeftOut, "run `dvc repro -s -f prepare`")
+
+
 def check_not_all(left_out: list[LeftOut], kept: int, table: Path) -> None:
     """Check that some clips are used.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from voicetune import files
+from voicetune import files, pages
 from voicetune.data import audio
 from voicetune.errors import UserError
 from voicetune.measures import takes
@@ -159,8 +159,6 @@ def _sha256(path: Path) -> str:
 
 def _html(page: str, sounds: dict[str, Any], trials: dict[str, list[str]], minutes: int) -> str:
     """The page. Sounds, trials and the sides of a pair are sorted by id, so their order reveals nothing."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     listed = [{"id": id, "sounds": sorted(trial)} for id, trial in sorted(trials.items())]
     test = {
         "page": page,
@@ -169,12 +167,4 @@ def _html(page: str, sounds: dict[str, Any], trials: dict[str, list[str]], minut
         "ratings": [trial for trial in listed if len(trial["sounds"]) == 1],
         "minutes": minutes,
     }
-    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("listen.css", "listen.js"))
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    hashes = {"style_hash": _csp_hash(style), "script_hash": _csp_hash(script)}
-    return environment.get_template("listen.html.j2").render(test=test, style=style, script=script, **hashes)
-
-
-def _csp_hash(source: str) -> str:
-    """A Content-Security-Policy source that allows this inline text and no other."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+    return pages.render(_TEMPLATES, "listen", test=test)

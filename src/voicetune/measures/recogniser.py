@@ -63,10 +63,10 @@ class Recogniser:
         return _read(self._model, soxr.resample(samples, rate, _RATE), self.language)
 
 
-def open_model(asr: str, language: str, device: str, key: str = "asr"):
+def open_model(asr: str, language: str, device: str, key: str = "asr", workers: int = 0):
     """Open the model for a language. See `load` for the arguments, and `Recogniser` for the errors."""
     refuse_english_only(asr, language, key)  # before anything is downloaded
-    model = load(asr, device, key)
+    model = load(asr, device, key, workers)
     if not model.model.is_multilingual and language != "en":
         raise _english_only(asr, language, key)
     return model
@@ -131,11 +131,12 @@ def without_loops(transcribe: Callable[..., list[Any]]) -> list[Any]:
 
 
 @functools.cache
-def load(asr: str, device: str, key: str = "asr"):
+def load(asr: str, device: str, key: str = "asr", workers: int = 0):
     """Open the model, once per process; it serves all languages.
 
     Args:
         key: where params.yaml names the model, for messages.
+        workers: sounds that it transcribes at once on a CPU; 0 is one a core.
 
     Raises:
         UserError: see `Recogniser`.
@@ -144,7 +145,7 @@ def load(asr: str, device: str, key: str = "asr"):
 
     where = weights(asr, key)
     if device == "cpu" or (device == "auto" and not ctranslate2.get_cuda_device_count()):
-        return _open_on_cpu(asr, where, key)
+        return _open_on_cpu(asr, where, key, workers)
     try:
         return _open_on_gpu(where)
     except Exception as error:  # CTranslate2 raises RuntimeError or ValueError: library, driver or memory
@@ -155,15 +156,15 @@ def load(asr: str, device: str, key: str = "asr"):
             " it needs, or set device: auto in params.yaml: it then runs on the CPU."
         )
     print(f"the recogniser runs on the CPU, because it cannot use the GPU ({reason}); docs/gpu.md says what it needs")
-    return _open_on_cpu(asr, where, key)
+    return _open_on_cpu(asr, where, key, workers)
 
 
-def _open_on_cpu(asr: str, where: Path, key: str):
+def _open_on_cpu(asr: str, where: Path, key: str, workers: int):
     from faster_whisper import WhisperModel  # takes a second to import, so only where it is used
 
     try:
         return WhisperModel(
-            str(where), device="cpu", compute_type="int8", cpu_threads=1, num_workers=os.cpu_count() or 1
+            str(where), device="cpu", compute_type="int8", cpu_threads=1, num_workers=workers or os.cpu_count() or 1
         )
     except Exception as error:  # errors of faster-whisper and CTranslate2 have no common class
         raise _no_model(asr, where, _first_line(error), key) from None

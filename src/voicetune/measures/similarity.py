@@ -14,6 +14,7 @@ from voicetune.data.audible import audible
 from voicetune.errors import UserError
 
 _RATE = 16000  # resemblyzer.hparams.sampling_rate
+_NO_PARTS = np.zeros((0, 256), np.float32)
 
 
 class SpeakerEncoder:
@@ -43,11 +44,22 @@ class SpeakerEncoder:
         at two levels: cosine 0.92), although the level is no part of a voice. Second, silence is not cut. Otherwise the
         figure would also depend on how the voice activity detector judges synthetic speech.
         """
+        return self.embed_parts(samples, rate)[0]
+
+    def embed_parts(self, samples: np.ndarray, rate: int) -> tuple[np.ndarray | None, np.ndarray]:
+        """Embed one utterance and its parts of 1.6 s, of which two neighbours overlap by half.
+
+        Returns:
+            what `embed` returns, and the embeddings of the parts, (parts, 256) float32; without a voice there are none.
+        """
         samples = np.asarray(samples, np.float32)
         if not audible(samples, rate):
-            return None
-        embedding = self._encoder.embed_utterance(self._levelled(soxr.resample(samples, rate, _RATE)))
-        return embedding.astype(np.float32) if np.isfinite(embedding).all() else None
+            return None, _NO_PARTS
+        levelled = self._levelled(soxr.resample(samples, rate, _RATE))
+        embedding, parts, _ = self._encoder.embed_utterance(levelled, return_partials=True)
+        if not np.isfinite(embedding).all():
+            return None, _NO_PARTS
+        return embedding.astype(np.float32), parts.astype(np.float32)
 
 
 def secs(a: np.ndarray | None, b: np.ndarray | None) -> float:

@@ -11,6 +11,7 @@ from voicetune.params.decoding import Asr, Decoding
 from voicetune.params.encoding import Encode
 from voicetune.params.measuring import Compare, Evaluate
 from voicetune.params.models import ModelName
+from voicetune.params.quality import Quality
 from voicetune.params.reading import PATH, LearningRate, Seed, check, read_yaml
 from voicetune.params.shared import ConditioningSeconds, Device
 from voicetune.params.speaking import Speak, Synthesize
@@ -35,6 +36,7 @@ class Params(Unlisted):
     conditioning_seconds: ConditioningSeconds
     transcribe: Transcribe
     prepare: Prepare
+    quality: Quality  # type: ignore[valid-type]
     encode: Encode
     choose: Choose
     train_phase1: Phase

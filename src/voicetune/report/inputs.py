@@ -65,7 +65,7 @@ def read(root: Path) -> Results:
         pairs=read_json(metrics / "compare" / "changes.json", results.Changes, COMPARE),
         phases=[_phase(metrics / stage, settings) for stage in PHASES],
         prepared=read_json(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"),
-        clips=clip.read(root / "data/clips/clips.csv"),
+        clips=clip.read(root / "data/quality/clips.csv"),
         listening=opinions if opinions.get("raters") else None,
     )
 

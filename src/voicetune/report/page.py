@@ -78,6 +78,7 @@ def _common(results: Results) -> dict[str, Any]:
         "takes": results.figures["base"].get("takes", 0),
         "spoken": results.figures["base"].get("sentences", 0),
         "prepared": results.prepared,
+        "unfit": results.prepared["clips"] - len(results.clips),
         "hashes": _hashes(results),
         "versions": {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         "listening": _listening(results.listening),

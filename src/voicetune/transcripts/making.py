@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from voicetune import families, files
+from voicetune import engine, families, files
 from voicetune.data import csv_tables, cut, recordings
 from voicetune.data.cut import Cut, LongFile
 from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import fault_of, nfc
+from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.measures import recogniser
 from voicetune.params.data import Prepare
 from voicetune.params.transcribing import Transcribe
+from voicetune.params.unlisted import Unlisted
 from voicetune.transcripts import cutting, matching, recognition
 from voicetune.transcripts.cutting import Phrase, Piece, Stretch
 from voicetune.transcripts.recognition import Part, WordRecogniser
@@ -47,23 +49,46 @@ class _Work:
     settings: Transcribe
 
 
-def make_all(sources: Sequence[LongSource], prepare: Prepare, settings: Transcribe, device: str) -> list[Made]:
+def make_all(
+    sources: Sequence[LongSource], prepare: Prepare, settings: Transcribe, device: str, unlisted: Unlisted
+) -> list[Made]:
     """Transcribe and cut the recordings of all sources, and write a table of each source's clips.
+
+    If the engine is local, this process takes one recording after the other, each with all cores. A worker on Ray takes
+    a whole recording, with one core or one GPU.
 
     Raises:
         UserError: a source has no recordings, or two of the same name; the recogniser cannot be used; the sample of a
-            speaker cannot be used; or a table cannot be written.
+            speaker cannot be used; or a table cannot be written. See also `engine.map_all`.
     """
-    made: list[Made] = []
+    paths = [(source, path) for source in sources for path in recordings_of(source)]
+    on_ray = unlisted.engine == "ray"
+    device = choose_device(device) if on_ray else device
+    making = _Making(prepare, settings, device, workers=int(on_ray))
+    made = list(engine.map_all(making, paths, unlisted, processes=1, gpus=int(device == "cuda")))
     for source in sources:
-        paths = recordings_of(source)
-        speaker = None if source.keep_speaker is None else _speaker(source)
-        opened = open_recogniser(settings.asr, source.language, device)
-        work = _Work(source, opened, speaker, prepare, settings)
-        found = [_make(path, work) for path in paths]
-        csv_tables.write(cut.table(source.name), Cut, [one for each in found for one in each.cuts])
-        made += found
+        cuts = [one for each in made if each.file.source == source.name for one in each.cuts]
+        csv_tables.write(cut.table(source.name), Cut, cuts)
     return made
+
+
+class _Making:
+    """Transcribes and cuts recordings. What a source needs is opened at its first recording.
+
+    workers: windows that are transcribed at once on a CPU; 0 is one a core.
+    """
+
+    def __init__(self, prepare: Prepare, settings: Transcribe, device: str, workers: int):
+        self.prepare, self.settings, self.device, self.workers = prepare, settings, device, workers
+        self.opened: dict[str, _Work] = {}
+
+    def __call__(self, item: tuple[LongSource, Path]) -> Made:
+        source, path = item
+        if source.name not in self.opened:
+            speaker = None if source.keep_speaker is None else _speaker(source)
+            recogniser = open_recogniser(self.settings.asr, source.language, self.device, self.workers)
+            self.opened[source.name] = _Work(source, recogniser, speaker, self.prepare, self.settings)
+        return _make(path, self.opened[source.name])
 
 
 def recordings_of(source: LongSource) -> list[Path]:
@@ -102,13 +127,16 @@ def _speaker(source: LongSource) -> Speaker:
     return Speaker(sample)
 
 
-def open_recogniser(asr: str, language: str, device: str) -> WordRecogniser:
+def open_recogniser(asr: str, language: str, device: str, workers: int = 0) -> WordRecogniser:
     """Open the recogniser for a language.
+
+    Args:
+        workers: windows that are transcribed at once on a CPU; 0 is one a core.
 
     Raises:
         UserError: see `recogniser.Recogniser`.
     """
-    model = recogniser.open_model(asr, language, device, KEY)
+    model = recogniser.open_model(asr, language, device, KEY, workers)
     return WordRecogniser(
         model, files.sha256(recogniser.weights(asr, KEY) / "model.bin"), language, model.model.num_workers
     )

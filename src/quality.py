@@ -1,0 +1,51 @@
+"""Stage quality: checks every clip, and leaves out those that would harm the training.
+
+The limits are in params.yaml. data/quality/clips.csv lists the clips that are used, checks.csv has all clips with their
+figures and reasons, and the page data/quality.html plays them.
+"""
+
+from pathlib import Path
+
+from voicetune import entry, outputs, terminal
+from voicetune.data import as_recorded, clip, decisions, left_out
+from voicetune.data.left_out import LeftOut
+from voicetune.data.split import check_sides
+from voicetune.params import reading
+from voicetune.params.quality import QualityStage
+
+CLIPS, OUT = Path("data/clips"), Path("data/quality")
+LEFT_OUT = CLIPS / "left_out.csv"
+TABLE = OUT / "checks.csv"
+PAGE = Path("data/quality.html")
+FIGURES = Path("metrics/quality.json")
+
+
+def main() -> None:
+    settings = reading.load(QualityStage)
+    from voicetune.data.dataset import Dataset
+    from voicetune.quality import judging, measuring, page, summary, table
+    from voicetune.quality.catalogue import CHECKS
+
+    clips = clip.read(CLIPS / "clips.csv")
+    check_sides([one.split for one in clips], str(LEFT_OUT))
+    clip.check_files(CLIPS, clips)
+    recorded = as_recorded.of(clips)
+    outputs.make_empty(OUT)
+
+    sounds = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
+    measured = measuring.figures(clips, recorded, list(terminal.track(sounds, "checking clips", len(clips))))
+    decided = decisions.of_project()
+    judged = judging.judge(clips, measured, settings.quality, decisions.accepted(decided))
+    table.write(TABLE, judged)
+    page.write(PAGE, judged, CHECKS, summary.sentences(judged), left_out.read(LEFT_OUT), decided)
+    unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]
+    kept = [one.clip for one in judged if one.kept]
+    left_out.check_not_all(unused, len(kept), TABLE)
+    check_sides([one.split for one in kept], str(TABLE))
+    clip.write(OUT / "clips.csv", kept)
+    outputs.write_json(FIGURES, summary.figures(judged))
+    print(*summary.sentences(judged), sep="\n")
+
+
+if __name__ == "__main__":
+    entry.run(main)
