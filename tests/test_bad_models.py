@@ -634,6 +634,11 @@ def test_an_export_does_not_remove_a_folder_of_the_users(place, tmp_path):
 # The cost of opening a folder, and copies
 
 
+def test_a_copy_of_a_missing_file_says_that_it_is_missing(tmp_path):
+    with pytest.raises(UserError, match=r"vocab\.json is missing; restore it, or make its folder again\."):
+        copies.copy(tmp_path / "vocab.json", tmp_path / "out")
+
+
 def test_opening_for_say_reads_each_file_once_and_checks_few_weights(place, monkeypatch):
     """Only stage base and the export check every weight for NaN; `say` need not."""
     seen: list[int] = []

@@ -1,6 +1,7 @@
 """One object opens the recordings and the codes of a dataset, and reads each only when it is needed."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,15 @@ def test_recordings_are_read_before_there_are_codes(tmp_path, sounds):
     assert np.array_equal(sound, sounds[2])
     with pytest.raises(UserError, match=r"codes/clips\.csv is missing; run `dvc repro -s -f encode`"):
         _ = data.codes
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("no sound")])
+def test_a_recording_that_was_deleted_is_one_sentence(tmp_path, sounds, damage):
+    damage(tmp_path / "clips" / CLIPS[2].file)
+    with pytest.raises(
+        UserError, match=r"\.flac is missing or is not an audio file; make it again with `dvc repro prep"
+    ):
+        Dataset(tmp_path).sound(CLIPS[2])
 
 
 def test_codes_and_recordings_have_the_same_positions(tmp_path, sounds):

@@ -408,13 +408,20 @@ def test_the_words_of_subtitles(tmp_path, name):
     (tmp_path / name).write_text(SUBTITLES[name])
     (tmp_path / "talk.mp4").touch()
     assert matching.transcript_of(tmp_path / "talk.mp4") == tmp_path / name
-    assert matching.read(tmp_path / name) == "Good evening, everybody."
+    assert matching.read(tmp_path / name, "en") == "Good evening, everybody."
 
 
 def test_agreement_ignores_case_punctuation_and_how_numbers_are_written():
     assert matching.agreement("Good evening, everybody!", "good evening everybody", "en") == 1
     assert matching.agreement("In nineteen sixty nine?", "In 1969?", "en") == 1
     assert matching.agreement("Good evening.", "Where is my hat?", "en") < 0.5
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "iso-8859-2"])
+def test_a_transcript_may_be_in_an_older_encoding(tmp_path, encoding):
+    said = "Jó estét kívánok, hölgyeim és uraim, ő itt a műsorvezető, és most következik az első kérdés."
+    (tmp_path / "talk.txt").write_bytes(said.encode(encoding))
+    assert matching.read(tmp_path / "talk.txt", "hu") == said
 
 
 # Bad input: the other files are kept

@@ -68,6 +68,19 @@ def test_a_file_without_a_measure_is_one_sentence(tmp_path):
         )
 
 
+def test_a_measure_that_is_no_python_is_one_sentence(tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "src/voicetune/measures/catalogue/loudness.py"
+    path.write_text("figures = (\n")
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    done = subprocess.run(
+        [sys.executable, "-m", "voicetune", "check"], env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == f"error: {path}, line 1 is no Python ('(' was never closed); correct it.\n"
+
+
 def walk(place: str) -> None:
     """What the test runs with the copy: parameters, takes, tables, intervals, comparison, verdict, report, choosing."""
     root = made_up.results(Path(place))

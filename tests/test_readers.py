@@ -137,14 +137,14 @@ def test_a_folder_with_segments(tmp_path):
         folder,
         wav_scp="talk1 wav/talk 1.flac\nunused wav/unused.wav\n",
         text="anna-talk1-0002  so  it\tbegins \r\nanna-talk1-0001\tHello there.\r\nbob-talk1-0003 Overlapping.\n",
-        segments="bob-talk1-0003 talk1 2.25 3.5\nanna-talk1-0001 talk1 0.00 1.5\nanna-talk1-0002\ttalk1 1.50 3.0\n",
+        segments="bob-talk1-0003 talk1 2.6 3.5\nanna-talk1-0001 talk1 0.00 1.5\nanna-talk1-0002\ttalk1 1.50 3.0\n",
         utt2spk="anna-talk1-0001 anna\nanna-talk1-0002 anna\nother nobody\n",
     )
     path = folder / "wav/talk 1.flac"
     assert [(u.id, u.text, u.origin, u.speaker, u.fault) for u in readers.read([source])] == [
         ("k-anna-talk1-0002", "so  it\tbegins", Segment(path, 1.5, 3.0), "anna", ""),
         ("k-anna-talk1-0001", "Hello there.", Segment(path, 0.0, 1.5), "anna", ""),
-        ("k-bob-talk1-0003", "Overlapping.", Segment(path, 2.25, 3.5), "someone", ""),
+        ("k-bob-talk1-0003", "Overlapping.", Segment(path, 2.6, 3.5), "someone", ""),
     ]
 
 
@@ -220,10 +220,10 @@ def test_bad_clips_are_left_out_and_the_good_ones_are_made(tmp_path, monkeypatch
     write_with_av(folder / "s.m4a", tone(4, 48000), 48000, "aac")
     soundfile.write(tmp_path / "outside.wav", long, RATE)
     segments = {
-        "one": "r 0 1.5", "two": "r 1.5 3", "three": "r 1.0 4", "four": "s 0.5 2.5", "last": "r 10.5 12.02",
-        "backwards": "r 3 2", "nothing": "r 3 3", "negative": "r -1 2", "late": "r 11 13", "later": "r 500 501",
+        "one": "r 0 1.5", "two": "r 1.5 3", "three": "r 5 8", "four": "s 0.5 2.5", "last": "r 10.5 12.02",
+        "backwards": "r 3 2", "nothing": "r 3 3", "negative": "r -1 2", "late": "r 11.6 13", "later": "r 500 501",
         "short": "r 1 1.2", "textless": "r 3 5", "homeless": "nowhere 0 1", "gone": "g 0 1", "out": "o 0 1",
-        "absolute": "p 0 1",
+        "absolute": "p 0 1", "overlapping": "r 5.5 7.5",
     }  # fmt: skip
     texts = {id: f"This is {id}." for id in [*segments, "silent"] if id != "textless"}
     kaldi(
@@ -252,12 +252,13 @@ def test_bad_clips_are_left_out_and_the_good_ones_are_made(tmp_path, monkeypatch
         "k-backwards": f"bad segment: the segment of {r} from 3 to 2 s ends before it begins; correct its times.",
         "k-nothing": f"bad segment: the segment of {r} from 3 to 3 s has no length; correct its times.",
         "k-negative": f"bad segment: the segment of {r} from -1 to 2 s begins before the recording; correct its times.",
-        "k-late": f"bad segment: the segment of {r} from 11 to 13 s passes the end of the recording at 12.00 s; "
+        "k-late": f"bad segment: the segment of {r} from 11.6 to 13 s passes the end of the recording at 12.00 s; "
         "correct its times.",
         "k-later": f"bad segment: the segment of {r} from 500 to 501 s passes the end of the recording at 12.00 s; "
         "correct its times.",
         "k-short": "too short: 0.20 s, at least 0.5 s",
         "k-textless": "empty text",
+        "k-overlapping": "overlapping: more than 0.5 s of it are in 'k-three' too; correct their times",
         "k-silent": f"missing recording: {lists}/segments has no line for 'silent'",
         "k-homeless": f"missing recording: {lists}/segments, line 13 names 'nowhere', which wav.scp does not list",
         "k-gone": f"missing recording: {lists}/gone.wav",

@@ -244,6 +244,13 @@ def explain(arguments: argparse.Namespace) -> None:
         print(shown(f"{names}: {difference}"))
 
 
+def forget(arguments: argparse.Namespace) -> None:
+    """Show what there is of a speaker, or remove it."""
+    from voicetune.forget import command
+
+    command.run(Path.cwd(), arguments.speaker, list(whole.load().prepare.sources), arguments.yes)
+
+
 def verdict(arguments: argparse.Namespace) -> None:
     """Print the verdict of the figures on the published voice."""
     from voicetune.report import verdict  # not needed for --help
@@ -300,6 +307,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.set_defaults(run=space)
+    command = commands.add_parser("forget", help="list or remove a speaker's recordings and all that was made of them")
+    command.add_argument("speaker", help="as params.yaml or a list of recordings names the speaker")
+    command.add_argument("--yes", action="store_true", help="remove it; without this it is only listed")
+    command.set_defaults(run=forget)
     command = commands.add_parser(
         "verdict", help="is the published voice understood, is it the speaker, was it worth it?"
     )

@@ -34,6 +34,7 @@ def copy(path: Path, out: Path, folder: Path | None = None) -> None:
         UserError: `path` links out of the folder or cannot be read, or `out` cannot be written.
     """
     check_link(path, folder or path.parent)
+    files.need(path, "restore it, or make its folder again")
     if not os.access(path, os.R_OK):
         raise UserError(f"you may not read {path}; correct its permissions.")
     with written(out):

@@ -66,7 +66,7 @@ def measure(root: Path) -> list[Row]:
     Raises:
         UserError: this is not the project's folder.
     """
-    _check_root(root)
+    check_root(root)
     known = kinds(root)
     places = {root / place for kind in known for place in kind.places}
     seen: set[tuple[int, int]] = set()
@@ -100,7 +100,7 @@ def made(root: Path) -> list[Path]:
     Raises:
         UserError: this is not the project's folder, or git does not answer.
     """
-    _check_root(root)
+    check_root(root)
     command = ["git", "ls-files", "-z", "--others", "--ignored", "--exclude-from=.gitignore", "--", *MADE]
     answer = subprocess.run(command, cwd=root, capture_output=True)
     if answer.returncode:
@@ -120,7 +120,7 @@ def remove_made(root: Path) -> tuple[int, int]:
     Raises:
         UserError: see `made`; or a file cannot be removed.
     """
-    files = [path for path in made(root) if _is_inside(path, root)]
+    files = [path for path in made(root) if is_inside(path, root)]
     freed = 0
     for path in files:
         size = path.lstat().st_size
@@ -130,7 +130,7 @@ def remove_made(root: Path) -> tuple[int, int]:
             raise UserError(f"{path} cannot be removed ({error.strerror}); check its owner and permissions.") from None
         freed += size
     for place in MADE:
-        _remove_empty(root / place, root)
+        remove_empty(root / place, root)
     return len(files), freed
 
 
@@ -146,10 +146,10 @@ def remove_states(root: Path, yes: bool) -> int:
     Raises:
         UserError: a training uses one, there is no terminal, the answer is no, or they lie outside the project.
     """
-    _check_root(root)
+    check_root(root)
     states = state_folders.find(state_folders.root(root))
     for one in states:
-        if not _is_inside(one.folder / "lock", root):
+        if not is_inside(one.folder / "lock", root):
             raise UserError(f"{one.folder} is a link out of this folder; remove what it points to by hand.")
         if one.used:
             raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
@@ -170,7 +170,7 @@ def collect_garbage(root: Path, yes: bool) -> None:
     Raises:
         UserError: the cache lies outside the project, there is no terminal, the answer is no, or DVC failed.
     """
-    _check_root(root)
+    check_root(root)
     if not (cache := dvc_cache(root)[0]).resolve().is_relative_to(root.resolve()):
         raise UserError(
             f"the cache {cache} lies outside this repository, so other workspaces may need what is in it;"
@@ -201,7 +201,12 @@ def confirm(question: str, yes: bool) -> None:
         raise UserError("nothing is removed.")
 
 
-def _check_root(root: Path) -> None:
+def check_root(root: Path) -> None:
+    """Require the project's folder.
+
+    Raises:
+        UserError: it is another one.
+    """
     if not (root / "dvc.yaml").is_file() or not (root / ".dvc").is_dir():
         raise UserError(f"{root} has no dvc.yaml or .dvc; run this in the repository's folder.")
 
@@ -234,7 +239,7 @@ def _check_settings(path: Path) -> None:
         raise UserError(f"{path} has {size:,} bytes, too many for settings of DVC; shorten it.")
 
 
-def _is_inside(path: Path, root: Path) -> bool:
+def is_inside(path: Path, root: Path) -> bool:
     """Whether no folder above the path is a link. Whether the path itself is one does not matter."""
     return path.parent.resolve() == root.resolve() / path.parent.relative_to(root)
 
@@ -264,8 +269,9 @@ def _files(place: Path, but: set[Path]) -> Iterator[Path]:
         folders[:] = [name for name in folders if here / name not in but]
 
 
-def _remove_empty(place: Path, root: Path) -> None:
-    if place.is_symlink() or not _is_inside(place, root):
+def remove_empty(place: Path, root: Path) -> None:
+    """Remove the empty folders in a folder, and the folder itself if it is empty."""
+    if place.is_symlink() or not is_inside(place, root):
         return
     for folder, _, _ in os.walk(place, topdown=False):
         if not os.listdir(folder):

@@ -19,12 +19,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from voicetune import files
+from voicetune.data import audio
 from voicetune.data import clip as clips_file
 from voicetune.data.clip import Clip
 from voicetune.data.split import SIDES
 from voicetune.errors import UserError
 
-FRAMES_PER_SECOND = 22050 / 256
+FRAMES_PER_SECOND = audio.SAMPLE_RATE / 256
 _ARRAYS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "tokens": (np.int32, ()), "mel": (np.float16, (80,)), "codes": (np.int16, ())
 }  # fmt: skip

@@ -11,6 +11,7 @@ import soundfile
 from voicetune import files
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
+from voicetune.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,18 @@ class Dataset:
         return files.sha256(self.folder / "codes" / "codes.safetensors")
 
     def sound(self, clip: Clip) -> tuple[np.ndarray, int]:
-        """The recording of a clip: (samples,) float32, and its rate in Hz, which is 22,050 for all clips."""
-        return soundfile.read(self.folder / "clips" / clip.file, dtype="float32")
+        """The recording of a clip: (samples,) float32, and its rate in Hz, which is 22,050 for all clips.
+
+        Raises:
+            UserError: the file is missing, or is not an audio file.
+        """
+        path = self.folder / "clips" / clip.file
+        try:
+            if files.is_file(path):
+                return soundfile.read(path, dtype="float32")
+        except (OSError, RuntimeError):
+            pass
+        raise UserError(f"{path} is missing or is not an audio file; make it again with `dvc repro prepare`.")
 
     def sounds(self, chosen: Iterable[int]) -> list[np.ndarray]:
         """The recordings of clips, given by their positions in `codes`: each (samples,) float32."""

@@ -131,11 +131,11 @@ def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
     """The sound of one take: (samples,) float32, and its sample rate in Hz.
 
     Raises:
-        UserError: the file is missing, is not an audio file, or is a link that leads out of the folder.
+        UserError: the file is missing, is not an audio file, or lies behind a link that leads out of the folder.
     """
     path = folder / file_of(id, number)
     if files.leaves(path, folder):
-        raise UserError(f"{path} is a link that leads out of {folder}; {_AGAIN}.")
+        raise UserError(f"{path} leads out of {folder} through a link; {_AGAIN}.")
     try:
         if files.is_file(path):
             return soundfile.read(path, dtype="float32")

@@ -102,9 +102,8 @@ def recordings_of(source: LongSource) -> list[Path]:
         raise UserError(
             f"{folder} is no folder; put the long recordings there, or correct the path of '{source.name}'."
         )
-    visible = [path for path in sorted(folder.rglob("*")) if not path.name.startswith(".")]
     sample = None if source.keep_speaker is None else folder / source.keep_speaker
-    found = [path for path in visible if path.suffix.lower() in _ENDINGS and path != sample]
+    found = [path for path in sorted(lists.walk(folder)) if path.suffix.lower() in _ENDINGS and path != sample]
     if not found:
         raise UserError(f"{folder} holds no recordings; put sound files or videos there, such as talk.m4a.")
     first: dict[str, Path] = {}
@@ -183,7 +182,7 @@ def _phrases(path: Path, transcript: Path | None, place: Path, parts: list[Part]
         found = [_of_speaker(*both, least) for both in zip(found, similarities, strict=True)]
     if transcript is None:
         return cutting.phrases(found, matching.unmatched(words))
-    aligned = matching.match(words, matching.read(transcript), work.source.language)
+    aligned = matching.match(words, matching.read(transcript, work.source.language), work.source.language)
     return [_checked(phrase, work) for phrase in cutting.phrases(found, aligned)]
 
 

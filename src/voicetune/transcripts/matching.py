@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from voicetune import files
-from voicetune.data.readers import subtitles
+from voicetune.data.readers import encodings, subtitles
 from voicetune.errors import UserError
 from voicetune.transcripts.recognition import Word
 
@@ -34,13 +34,16 @@ def transcript_of(path: Path) -> Path | None:
     return next((one for ending in ENDINGS if files.is_file(one := path.with_suffix(ending))), None)
 
 
-def read(path: Path) -> str:
+def read(path: Path, language: str) -> str:
     """The words of a transcript or of subtitles, without times, tags and [sounds].
+
+    Args:
+        language: what is spoken; it helps to find the encoding.
 
     Raises:
         UserError: it cannot be read, or holds no words.
     """
-    text = files.read_text(path, "restore it")
+    text = encodings.read_text(path, "restore it", language)
     if path.suffix != ".txt":
         text = " ".join(subtitles.text_of(cue.lines) for cue in subtitles.cues_of(text.split("\n"), path))
     text = " ".join(_SOUNDS.sub(" ", text).split())

@@ -8,8 +8,10 @@ in a single recording does not: prepare leaves out that one clip. `Utterance.fau
 and `sounds.sound` raises an error if it cannot be used.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from voicetune.data.readers import (
@@ -22,14 +24,16 @@ from voicetune.data.readers import (
     gpt_sovits,
     jsonl,
     kaldi,
+    lists,
     ljspeech,
     long,
+    overlaps,
     subtitles,
     texts,
     vctk,
 )
-from voicetune.data.readers.source import Source
-from voicetune.data.utterance import Utterance
+from voicetune.data.readers.source import Source, nfc
+from voicetune.data.utterance import Speech, Utterance
 from voicetune.errors import UserError
 
 _REMEDY = "write it as docs/extending.md shows, or take the reader out of the table in __init__.py"
@@ -64,7 +68,7 @@ _MOST_SPEAKERS = 20  # in a message
 
 
 def read(sources: Sequence[Source]) -> list[Utterance]:
-    """Read every source, in the order of params.yaml and of its rows.
+    """Read every source, in the order of params.yaml and of its rows. Print how many sounds no list names.
 
     Raises:
         UserError: a source is missing, malformed or empty, an id occurs twice, or `only_speakers` names nobody.
@@ -74,11 +78,28 @@ def read(sources: Sequence[Source]) -> list[Utterance]:
         found = READERS[type(source)](source)
         if not found:
             raise UserError(f"{source.path} holds no clip; add recordings, or correct the path of '{source.name}'.")
-        for utterance in _of_speakers(found, source):
+        _tell_extra(found, source)
+        for utterance in _of_speakers(overlaps.mark(found), source):
             first = utterances.setdefault(utterance.id, utterance)
             if first is not utterance:
                 raise _met(first, utterance)
     return list(utterances.values())
+
+
+def _tell_extra(found: list[Utterance], source: Source) -> None:
+    """Print which sounds of a source's folder are not used. A list may lack their rows, or name them otherwise."""
+    folder = Path(source.path)
+    if isinstance(source, long.LongSource) or not folder.is_dir():
+        return
+    used = {_without_format(one.origin.path) for one in found if not isinstance(one.origin, Speech)}
+    extra = [path for path in lists.walk(folder) if lists.is_sound(path) and _without_format(path) not in used]
+    if extra:
+        print(f"{len(extra)} sounds in {folder} are not used, because no text names them, such as {extra[0]}")
+
+
+def _without_format(path: Path) -> str:
+    """A path without its extension, in NFC, and without the number of VCTK's microphone."""
+    return re.sub(r"_mic\d$", "", nfc(lists.stem(str(path))))
 
 
 def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:

@@ -44,10 +44,8 @@ def read(source: AudioFolderSource) -> list[Utterance]:
         for at, row in _rows(one, source):
             path = lists.recording(one.parent, tables.text_of(row, ("file_name",), at))
             id = lists.id_of(path, folder)
-            lists.check_id(id, source.name, at)
-            lists.check_once(id, id, at, first)
-            if speaker := tables.text_of(row, tables.SPEAKER, at):
-                lists.check_speaker(speaker, at)
+            speaker = tables.text_of(row, tables.SPEAKER, at)
+            lists.check_row(id, speaker, source.name, at, first)
             language = tables.text_of(row, tables.LANGUAGE, at)
             fault = fault_of_language(language, source) or fault_of(path, folder)
             text = tables.text_of(row, tables.TEXT, at)

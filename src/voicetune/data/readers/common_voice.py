@@ -41,11 +41,8 @@ def read(source: CommonVoiceSource) -> list[Utterance]:
     utterances = []
     for table in found:
         for at, row in tables.rows(table, "\t", _NEEDED, source):
-            id = lists.stem(row["path"])
-            lists.check_id(id, source.name, at)
-            lists.check_once(id, id, at, first)
-            if speaker := row["client_id"][:_DIGITS]:
-                lists.check_speaker(speaker, at)
+            id, speaker = lists.stem(row["path"]), row["client_id"][:_DIGITS]
+            lists.check_row(id, speaker, source.name, at, first)
             path = lists.recording(folder, f"clips/{row['path']}")
             fault = fault_of_language(row.get("locale", ""), source) or fault_of(path, folder)
             utterances.append(utterance(source, id, row["sentence"], Recording(path), fault, speaker))

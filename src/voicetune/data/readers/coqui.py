@@ -48,14 +48,10 @@ def read(source: CoquiSource) -> list[Utterance]:
         for at, row in tables.rows(table, "|", _NEEDED, source):
             path = lists.recording(folder, row["audio_file"])
             id = lists.id_of(path, folder)
-            lists.check_id(id, source.name, at)
-            lists.check_once(id, id, at, first)
-            speaker = row.get("speaker_name", "")
-            if speaker and speaker != _NOBODY:
-                lists.check_speaker(speaker, at)
-            fault = fault_of(path, folder)
-            named = speaker if speaker != _NOBODY else None
-            utterances.append(utterance(source, id, row["text"], Recording(path), fault, named))
+            named = row.get("speaker_name", "")
+            speaker = "" if named == _NOBODY else named
+            lists.check_row(id, speaker, source.name, at, first)
+            utterances.append(utterance(source, id, row["text"], Recording(path), fault_of(path, folder), speaker))
     return utterances
 
 

@@ -41,8 +41,7 @@ def read(source: FestvoxSource) -> list[Utterance]:
         if not (found := _LINE.fullmatch(line.strip())):
             raise UserError(f'{at} has another form; write it as ( id "text" ).')
         id, text = nfc(found[1]), re.sub(r"\\(.)", r"\1", found[2])
-        lists.check_id(id, source.name, at)
-        lists.check_once(id, id, at, first)
+        lists.check_row(id, "", source.name, at, first)
         path = lists.recording(folder, f"wav/{id}.wav")
         utterances.append(utterance(source, id, text.strip(), Recording(path), fault_of(path, folder)))
     return utterances

@@ -49,10 +49,7 @@ def read(source: GPTSoVITSSource) -> list[Utterance]:
             speaker = "" if named in _NOBODY else named
             path = _path(folder, name)
             id = lists.id_of(path, folder)
-            lists.check_id(id, source.name, at)
-            lists.check_once(id, id, at, first)
-            if speaker:
-                lists.check_speaker(speaker, at)
+            lists.check_row(id, speaker, source.name, at, first)
             fault = fault_of_language(language, source) or fault_of(path, folder)
             utterances.append(utterance(source, id, text, Recording(path), fault, speaker))
     return utterances

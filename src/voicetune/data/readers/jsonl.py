@@ -46,10 +46,8 @@ def read(source: JSONLinesSource) -> list[Utterance]:
                 raise UserError(f"{at} names no audio; write its path under audio_filepath, audio, file or path.")
             path = lists.recording(folder, name)
             id, origin = _origin(lists.id_of(path, folder), path, row, at)
-            lists.check_id(id, source.name, at)
-            lists.check_once(id, id, at, first)
-            if speaker := tables.text_of(row, tables.SPEAKER, at):
-                lists.check_speaker(speaker, at)
+            speaker = tables.text_of(row, tables.SPEAKER, at)
+            lists.check_row(id, speaker, source.name, at, first)
             fault = fault_of_language(tables.text_of(row, tables.LANGUAGE, at), source) or fault_of(path, folder)
             utterances.append(utterance(source, id, tables.text_of(row, tables.TEXT, at), origin, fault, speaker))
     return utterances

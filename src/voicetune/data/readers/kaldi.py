@@ -43,7 +43,7 @@ def read(source: KaldiSource) -> list[Utterance]:
     """One utterance for each id of text, and for each id that has a sound and no text.
 
     An id's sound is its line in segments, or in wav.scp if there is no file segments. The lines may be in any order,
-    and segments may overlap.
+    and segments may overlap by half a second.
 
     Raises:
         UserError: wav.scp or text is missing; a list has a malformed line or an id twice; a name of a speaker cannot be

@@ -190,3 +190,19 @@ def check_once(id: str, key: str, at: str, first: dict[str, str]) -> None:
     if (earlier := first.setdefault(key, at)) != at:
         line = earlier.rpartition("line ")[2]
         raise UserError(f"{at} repeats the id '{id}' of line {line}; rename or remove one of the two.")
+
+
+def check_row(id: str, speaker: str, source: str, at: str, first: dict[str, str]) -> None:
+    """Check what a row of a list names: an id that a clip can have, once, and a speaker, unless it is empty.
+
+    Args:
+        source: the source's name.
+        first: see `check_once`.
+
+    Raises:
+        UserError: see `check_id`, `check_once` and `check_speaker`.
+    """
+    check_id(id, source, at)
+    check_once(id, id, at, first)
+    if speaker:
+        check_speaker(speaker, at)

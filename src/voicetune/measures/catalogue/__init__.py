@@ -12,7 +12,10 @@ from voicetune.measures.measure import Figure, Measure, Share
 
 
 def _load(name: str) -> Measure:
-    measure = getattr(importlib.import_module(f"{__name__}.{name}"), "MEASURE", None)
+    try:
+        measure = getattr(importlib.import_module(f"{__name__}.{name}"), "MEASURE", None)
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}, line {error.lineno} is no Python ({error.msg}); correct it.") from None
     if not isinstance(measure, Measure):
         raise UserError(
             f"src/voicetune/measures/catalogue/{name}.py has no `MEASURE = Measure(...)`; write it as docs/extending.md"

@@ -1,0 +1,164 @@
+"""The command `forget`: shows what a project has of a speaker, removes it, and says what lies elsewhere."""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from voicetune import files, space
+from voicetune.data.readers.source import Source
+from voicetune.errors import UserError, shown
+from voicetune.forget import history, plan
+from voicetune.forget.plan import DECISIONS, LISTED, REMOVED, Plan
+from voicetune.terminal import console
+
+_GIVEN = (
+    "copies that you gave away (exported models, samples, the report, the listening page, clones of this repository):"
+    " ask everybody who has one to delete it, and take down what is published"
+)
+
+
+def run(root: Path, speaker: str, sources: list[Source], yes: bool) -> None:
+    """Show what a speaker has in a project, and remove it.
+
+    Args:
+        yes: remove it; otherwise it is only shown.
+
+    Raises:
+        UserError: see `plan.make`; or something cannot be removed. A second run goes on.
+    """
+    found = plan.make(root, speaker, sources)
+    console.print(_table(found, root))
+    if yes:
+        _write_lists(found)
+        _remove(found, root)
+    print(shown(f"{speaker}: {'removed' if yes else 'nothing is removed; the same command with --yes removes this'}"))
+    print("What is left to do:" if yes else "What is left to do then:")
+    for number, sentence in enumerate(_left(found, root), start=1):
+        print(shown(f"{number}. {sentence}."))
+
+
+def _table(found: Plan, root: Path) -> Table:
+    shown_ = Table("what", "files", "size", "for example")
+    shown_.columns[1].justify = shown_.columns[2].justify = "right"
+    for group in found.groups:
+        inside = [one for path in group.paths for one in _files_in(path)]
+        size = space.readable(sum(one.lstat().st_size for one in inside))
+        path = group.paths[0]
+        name = path.relative_to(root) if path.is_absolute() and path.is_relative_to(root) else path
+        shown_.add_row(group.what, str(len(inside)), size, shown(name))
+    for what, names in (
+        ("experiments of DVC", found.experiments),
+        (f"rows of {DECISIONS}", found.decisions),
+    ):
+        if names:
+            shown_.add_row(what, str(len(names)), "", shown(names[0]))
+    return shown_
+
+
+def _files_in(path: Path) -> list[Path]:
+    if path.is_symlink() or not path.is_dir():
+        return [path]
+    return [Path(place, name) for place, _, names in os.walk(path) for name in names]
+
+
+def _write_lists(found: Plan) -> None:
+    """Write down which objects may lie in a remote, and which paths in git's history, before that can no longer be
+    found out. What a run that was killed wrote is kept."""
+    folder = LISTED / found.speaker
+    objects = [f"files/md5/{one[:2]}/{one[2:]}" for one in found.objects]
+    for name, lines in (("objects.txt", [*objects, *found.runs]), ("paths.txt", found.committed)):
+        path = folder / name
+        files.check_own(path)
+        known = path.read_text(encoding="utf-8").splitlines() if files.is_file(path) else []
+        if every := list(dict.fromkeys([*known, *lines])):
+            with files.writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            files.put(path, "".join(f"{line}\n" for line in every).encode())
+
+
+def _remove(found: Plan, root: Path) -> None:
+    if found.decisions:
+        _remove_rows(set(found.decisions))
+    for group in found.groups:
+        for path in group.paths:
+            try:
+                _remove_path(path)
+            except OSError as error:
+                raise UserError(files.refused(error.filename or path, error, "removed")) from None
+    for name in found.experiments:
+        history.git(root, "update-ref", "-d", name)
+    for place in space.MADE:
+        space.remove_empty(root / place, root)
+
+
+def _remove_path(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it has other files
+            path.parent.rmdir()
+        return
+    gone = path
+    if path != REMOVED:  # half a folder would not be found again: a list without its sounds, a model without its facts
+        gone = REMOVED / path.as_posix().replace("/", "-")
+        REMOVED.mkdir(parents=True, exist_ok=True)
+        path.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _remove_rows(ids: set[str]) -> None:
+    """Rewrite data/decisions.csv without some rows."""
+    text = files.read_text(DECISIONS, "restore it with `git checkout`")
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if not (row and row[0] in ids)]
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    files.put(DECISIONS, out.getvalue().encode())
+
+
+def _left(found: Plan, root: Path) -> Iterator[str]:
+    """Sentences, without their full stop, about what this command does not do."""
+    if found.sources:
+        yield f"params.yaml: remove {_names(found.sources)} under prepare.sources"
+    yield from (one.removesuffix(".") for one in found.by_hand)
+    yield "make the results again from the other speakers, and commit: `dvc repro && git add -A && git commit`"
+    if found.objects:
+        yield from _in_remotes(found, root)
+    if found.committed:
+        yield (
+            f"git's history has {len(found.committed)} files of these recordings, such as {found.committed[0]}: in a"
+            " fresh clone, with git-filter-repo installed, run `git filter-repo --invert-paths --paths-from-file"
+            f" {LISTED / found.speaker}/paths.txt`, then `git push --force --all` and `git push --force --tags`, and"
+            " make all other clones anew"
+        )
+    yield _GIVEN
+
+
+def _in_remotes(found: Plan, root: Path) -> Iterator[str]:
+    listed = LISTED / found.speaker / "objects.txt"
+    for name, settings in _remotes(root).items():
+        url = str(settings.get("url"))
+        paths = [f"files/md5/{one[:2]}/{one[2:]}" for one in found.objects]
+        count = sum(Path(url, path).exists() for path in paths) if Path(url).is_absolute() else len(paths)
+        has = "has" if Path(url).is_absolute() else "may have"
+        yield (
+            f"the remote '{name}' ({url}) {has} {count} of these objects: after the commit, `dvc gc --workspace --cloud"
+            f" --remote {name}` removes there everything that this folder does not need; if other projects use it,"
+            f" remove only what {listed} lists, as paths below that address"
+        )
+
+
+def _remotes(root: Path) -> dict[str, dict[str, Any]]:
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        return dict(repo.config["remote"])
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

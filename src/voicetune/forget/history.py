@@ -1,0 +1,136 @@
+"""Reads what DVC's files say, in this folder, in every commit of git and in the run cache: what was made of what."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from voicetune.errors import UserError
+
+_CHANGE = re.compile(rb":\d+ \d+ ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [A-Z]\d*\t([^\0\n]+)")
+_FILES = ("dvc.lock", "params.yaml", "*.dvc")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a stage made of what, or what a .dvc file names.
+
+    deps: the hashes of what a stage read. outs: the hash of each path. sources: the sections of `prepare.sources` that
+    the stage depended on.
+    """
+
+    deps: frozenset[str]
+    outs: dict[str, str]
+    sources: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class History:
+    """records: of all commits, of this folder and of the run cache. current: those of dvc.lock in this folder. sources:
+    the sections of `prepare.sources` that any params.yaml had."""
+
+    records: list[Record]
+    current: list[Record]
+    sources: list[dict[str, Any]]
+
+
+def read(root: Path, runs: Path) -> History:
+    """Read everything.
+
+    Args:
+        runs: the folder of the run cache.
+
+    Raises:
+        UserError: git does not answer.
+    """
+    here = [path for path in (root / "dvc.lock", root / "params.yaml", *root.glob("data/**/*.dvc")) if path.is_file()]
+    texts = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in here]
+    current = _records(*texts[0]) if texts and texts[0][0] == "dvc.lock" else []
+    texts += [("run", path.read_bytes()) for path in sorted(runs.glob("*/*/*"))]
+    texts += _committed(root)
+    sources = [one for name, text in texts if name == "params.yaml" for one in _sources(_load(text))]
+    return History([one for name, text in texts for one in _records(name, text)], current, sources)
+
+
+def git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
+    """Run git, and return what it prints.
+
+    Raises:
+        UserError: it fails.
+    """
+    done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True)
+    if done.returncode:
+        reason = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        raise UserError(f"git does not answer in {root} ({reason}); run this in the repository's folder.")
+    return done.stdout
+
+
+def experiments(root: Path) -> list[tuple[str, str, list[Record]]]:
+    """The reference and the commit of each experiment of DVC, and the records of its dvc.lock."""
+    listed = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().split("\n")
+    found = []
+    for name, commit in (line.split(" ") for line in listed if line):
+        has = git(root, "ls-tree", "--name-only", commit, "dvc.lock").strip()
+        found.append((name, commit, _records("dvc.lock", git(root, "show", f"{commit}:dvc.lock")) if has else []))
+    return found
+
+
+def committed_below(root: Path, path: str) -> list[str]:
+    """The paths of the files below a path that any commit of git has."""
+    listed = git(root, "log", "--all", "-m", "--name-only", "--diff-filter=AM", "--format=", "-z", "--", path)
+    return sorted({name.decode("utf-8", "replace").strip("\n") for name in listed.split(b"\0")} - {""})
+
+
+def _committed(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The name and content of each version of _FILES in git, experiments and lost commits too."""
+    listed = git(
+        root, "log", "--all", "--reflog", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=", "--", *_FILES
+    )
+    names = {blob: name for *blobs, name in _CHANGE.findall(listed) for blob in blobs if blob.strip(b"0")}
+    for blob, name in names.items():
+        yield name.decode("utf-8", "replace"), git(root, "cat-file", "blob", blob.decode())
+
+
+def _load(text: bytes) -> dict[str, Any]:
+    try:
+        found = yaml.load(text, _LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _records(name: str, text: bytes) -> list[Record]:
+    if name == "params.yaml":
+        return []
+    found = _load(text)
+    if name == "run":
+        return [_record(found, "")]
+    if name.endswith(".dvc"):
+        return [_record(found, PurePosixPath(name).parent.as_posix())]
+    stages = found.get("stages")
+    return [_record(one, "") for one in stages.values()] if isinstance(stages, dict) else []
+
+
+def _record(stage: Any, folder: str) -> Record:
+    stage = stage if isinstance(stage, dict) else {}
+    deps, outs = ([one for one in stage.get(key) or [] if isinstance(one, dict)] for key in ("deps", "outs"))
+    params = (stage.get("params") or {}).get("params.yaml") if isinstance(stage.get("params"), dict) else None
+    return Record(
+        frozenset(str(one["md5"]) for one in deps if one.get("md5")),
+        {(PurePosixPath(folder) / str(one.get("path"))).as_posix(): str(one["md5"]) for one in outs if one.get("md5")},
+        _sources(params),
+    )
+
+
+def _sources(params: Any) -> list[dict[str, Any]]:
+    """The sections of sources in params.yaml, or in what dvc.lock has of it."""
+    if not isinstance(params, dict):
+        return []
+    prepare = params.get("prepare")
+    found = params.get("prepare.sources") or (prepare.get("sources") if isinstance(prepare, dict) else None)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

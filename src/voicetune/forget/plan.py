@@ -1,0 +1,240 @@
+"""Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from voicetune import files, space
+from voicetune.data.readers import lists
+from voicetune.data.readers.long import LongSource
+from voicetune.data.readers.source import Source
+from voicetune.errors import UserError, quoted
+from voicetune.forget import cache, history, recordings
+from voicetune.forget.cache import Cache
+from voicetune.forget.history import History
+from voicetune.forget.recordings import Found
+from voicetune.params.data import AnySource
+from voicetune.training import state_folders
+
+DECISIONS = Path("data/decisions.csv")
+LISTED = Path("forgotten")  # lists of what lies elsewhere, one folder a speaker
+REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
+_CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
+_SAID = ("said", "said.wav", "said.flac", "said.mp3", "said.ogg")  # what `say` writes where nothing else is said
+_BASE = "models/base"  # was made before anybody's recordings
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files, folders and links of one kind. what: in a few words, for people."""
+
+    what: str
+    paths: list[Path]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is removed, and what is not.
+
+    groups: in the order of their removal. What tells whose the rest is comes last, so that a second run finds what one
+    that was killed has left. experiments: references of git. objects: hashes of objects of DVC's cache, those that are
+    not in this cache too. runs: of the run cache, as paths in the cache. decisions: the ids of rows of
+    data/decisions.csv. committed: paths of recordings in git's history. by_hand: a sentence each.
+    """
+
+    speaker: str
+    groups: list[Group]
+    experiments: list[str]
+    objects: list[str]
+    runs: list[str]
+    decisions: list[str]
+    committed: list[str]
+    sources: list[str]
+    by_hand: list[str]
+
+
+def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
+    """Look for everything of a speaker. The working directory is `root`.
+
+    Args:
+        sources: those of params.yaml.
+
+    Raises:
+        UserError: there is no such speaker, git does not answer, or a training is under way.
+    """
+    space.check_root(root)
+    store = cache.open_cache(space.dvc_cache(root)[0].resolve())
+    past = history.read(root, store.runs)
+    every = [*sources, *_earlier(past, sources)]
+    found = recordings.find(speaker, every)
+    ids = _ids(speaker, found)
+    _check_known(speaker, found, past, store, ids)
+    folders = [folder.as_posix() for folder in found.folders]
+    results = cache.tainted(speaker, past, store, folders)
+    sounds = [*_sounds(found.folders), *(path for path in found.files if lists.is_sound(path))]
+    objects = cache.objects_of(results, past, store, sounds)
+    used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
+    long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
+    runs = cache.runs_of(results, store)
+    tried = [
+        Group("what an interrupted run of this command left", _exists([REMOVED])),
+        Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root) if used else []),
+        Group("pages and sounds outside the pipeline", _pages() if used else []),
+        Group("models that were exported into this folder", list(_exports(root, speaker))),
+        Group("states of unfinished trainings, of any speaker", _states(root) if used else []),
+        Group("recognised words of all long recordings", _exists([Path(".cache/transcripts")]) if long else []),
+        Group("folders of experiments", _exists([Path(".dvc/tmp/exps")]) if results else []),
+        Group("objects in DVC's cache", [store.objects[one] for one in objects if one in store.objects]),
+        Group("unfinished copies in DVC's cache", store.strays),
+        Group("entries of DVC's run cache", runs),
+        Group("files of DVC that name the recordings", _exists(Path(f"{one}.dvc") for one in folders)),
+        Group("recordings", [*_exists(found.files), *found.folders]),
+    ]
+    groups, by_hand = _inside(tried, root)
+    return Plan(
+        speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
+        _decided(ids), _committed(root, found), _only_of(speaker, found, sources),
+        [*found.by_hand, *by_hand, *_unlisted(results, store)],
+    )  # fmt: skip
+
+
+def _only_of(speaker: str, found: Found, sources: list[Source]) -> list[str]:
+    """The names of the sources of params.yaml that have nothing left."""
+    whole = [one for one in sources if Path(one.path) in found.folders]
+    gone = [one for one in sources if one.speaker == speaker and (not one.of_people or not Path(one.path).exists())]
+    return [one.name for one in sources if one in whole or one in gone]
+
+
+def _earlier(past: History, sources: list[Source]) -> Iterator[Source]:
+    """Sources that an earlier params.yaml had, and whose folders params.yaml does not name now."""
+    known = {source.path for source in sources}
+    for section in [*past.sources, *(one for record in past.records for one in record.sources)]:
+        try:
+            source: Source = TypeAdapter(AnySource).validate_python(section)
+        except ValidationError:
+            continue
+        if source.path not in known and source.path.startswith("data/raw/") and ".." not in Path(source.path).parts:
+            known.add(source.path)
+            yield source
+
+
+def _ids(speaker: str, found: Found) -> set[str]:
+    """The ids of the speaker's clips in data/clips and data/codes."""
+    tables = [cache.speakers_of(path.read_bytes()) for path in _CLIPS if files.is_file(path)]
+    found.speakers.update(name for table in tables for name in table)
+    return {id for table in tables for id in table.get(speaker, ())}
+
+
+def _check_known(speaker: str, found: Found, past: History, store: Cache, ids: set[str]) -> None:
+    named = {str(source.get("speaker")) for one in past.records for source in one.sources}
+    clips = {name for hash in store.objects for name in store.speakers(hash)}
+    known = found.speakers | named | clips
+    if speaker not in known and not ids:
+        raise UserError(
+            f"there is no speaker {quoted(speaker)} in this project; its speakers are"
+            f" {', '.join(sorted(known - {''})) or 'not known'}."
+        )
+
+
+def _made(root: Path) -> list[Path]:
+    """What the pipeline made of the recordings: all of it, because one model learned from all speakers."""
+    return [path.relative_to(root) for path in space.made(root) if not path.is_relative_to(root / _BASE)]
+
+
+def _pages() -> list[Path]:
+    return _exists([Path("listening"), *map(Path, _SAID)])
+
+
+def _exports(root: Path, speaker: str) -> Iterator[Path]:
+    """Model folders outside models/ whose voicetune.json names the speaker."""
+    for path in root.glob("**/voicetune.json"):
+        inside = path.relative_to(root)
+        if inside.parts[0] in ("models", ".dvc", ".git", ".venv", "state") or len(inside.parts) < 2:
+            continue
+        try:
+            facts: dict[str, Any] = json.loads(path.read_bytes())
+            named = {*facts.get("references", {}), *(who for one in facts["consent"] for who in one["speakers"])}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+        if speaker in named:
+            yield inside.parent
+
+
+def _states(root: Path) -> list[Path]:
+    """The states of all trainings.
+
+    Raises:
+        UserError: a training uses one.
+    """
+    states = state_folders.find(state_folders.root(root))
+    for one in states:
+        if one.used:
+            raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
+    return [one.folder.relative_to(root) for one in states]
+
+
+def _sounds(folders: Iterable[Path]) -> list[Path]:
+    return [path for folder in folders for path in lists.walk(folder) if lists.is_sound(path) or path.suffix == ".avi"]
+
+
+def _exists(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if path.is_symlink() or path.exists()]
+
+
+def _experiments(root: Path, results: set[str]) -> list[str]:
+    """The references of experiments that have such results."""
+    found = history.experiments(root)
+    return [name for name, _, records in found if any(results & set(one.outs.values()) for one in records)]
+
+
+def _decided(ids: set[str]) -> list[str]:
+    if not files.is_file(DECISIONS):
+        return []
+    rows = csv.reader(io.StringIO(files.read_text(DECISIONS, "restore it with `git checkout`"), newline=""))
+    return [row[0] for row in rows if row and row[0].strip() in ids]
+
+
+def _committed(root: Path, found: Found) -> list[str]:
+    below = [path for folder in found.folders for path in history.committed_below(root, folder.as_posix())]
+    return below + [path for one in found.files for path in history.committed_below(root, one.as_posix())]
+
+
+def _inside(groups: list[Group], root: Path) -> tuple[list[Group], list[str]]:
+    """Take out what lies outside the project's folder, and say so."""
+    kept, by_hand = [], []
+    for group in groups:
+        paths = [path for path in group.paths if _is_inside(root / path, root)]
+        outside = [path for path in group.paths if path not in set(paths)]
+        if outside:
+            by_hand.append(
+                f"{group.what}: {len(outside)} lie outside this folder, such as {outside[0]}, and are not removed;"
+                " remove them by hand, if nobody else needs them"
+            )
+        by_hand += [
+            f"{path} is a link to {path.resolve()}: only the link is removed; remove that by hand"
+            for path in paths
+            if path.is_symlink() and not path.resolve().is_relative_to(root)
+        ]
+        if paths:
+            kept.append(Group(group.what, paths))
+    return kept, by_hand
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.is_relative_to(root) and space.is_inside(path, root)
+
+
+def _unlisted(results: set[str], store: Cache) -> list[str]:
+    lacking = [one for one in results if one.endswith(".dir") and one not in store.objects]
+    if not lacking:
+        return []
+    return [
+        f"{len(lacking)} folders of results are not in this cache, so what they have in a remote is not listed; `dvc"
+        " fetch --all-commits --run-cache` before this command lists and removes it too"
+    ]
