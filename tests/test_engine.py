@@ -121,11 +121,12 @@ def test_a_ray_worker_that_does_not_see_the_folder_says_so(tmp_path, monkeypatch
 # On a Ray cluster of two workers
 
 
-def note_and_square(number: int, folder: Path) -> int:
-    """Note the process and the item, so that a test can kill it; take long enough for that."""
-    with (folder / f"{number:03d}").open("a") as file:
-        file.write(f"{os.getpid()}\n")
-    time.sleep(0.2)
+def die_once_at_5(number: int, folder: Path) -> int:
+    """Note each call. The first one for item 5 ends as a killed process does."""
+    with (folder / f"{number:02d}").open("a") as file:
+        file.write("begun\n")
+    if number == 5 and (folder / "05").read_text() == "begun\n":
+        os.kill(os.getpid(), signal.SIGKILL)
     return number**2
 
 
@@ -141,16 +142,11 @@ def on_ray(tmp_path, monkeypatch) -> Unlisted:
 def test_a_killed_worker_costs_only_its_item(on_ray, tmp_path):
     folder = tmp_path / "noted"
     folder.mkdir()
-    results = engine.map_all(partial(note_and_square, folder=folder), range(12), on_ray)
-    found = [next(results), next(results)]
-    while not (begun := [path for path in folder.iterdir() if path.name > "001" and path.read_text()]):
-        time.sleep(0.01)
-    running = begun[0]
-    os.kill(int(running.read_text()), signal.SIGKILL)
-    found += results
+    found = list(engine.map_all(partial(die_once_at_5, folder=folder), range(12), on_ray))
     assert found == [number**2 for number in range(12)]
-    times = {path.name: len(path.read_text().split()) for path in folder.iterdir()}
-    assert {name for name, count in times.items() if count > 1} == {running.name}, "the others were done once"
+    assert {path.name: path.read_text().count("begun") for path in folder.iterdir()} == {
+        f"{number:02d}": 1 + (number == 5) for number in range(12)
+    }
     assert [path.name for path in (tmp_path / ".cache").iterdir()] == [], "nothing of Ray stays"
 
 

@@ -162,7 +162,7 @@ def _place() -> str | None:
 @contextmanager
 def _marker() -> Iterator[Path]:
     """A new empty file in the project's folder. A worker that does not see it works in another folder."""
-    with tempfile.NamedTemporaryFile(prefix="engine-", dir=_CACHE.resolve()) as file:
+    with tempfile.NamedTemporaryFile(prefix="engine-", dir=Path.cwd() / _CACHE) as file:
         yield Path(file.name)
 
 
