@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from voicetune import files, space
+from voicetune.data import decisions
 from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import Source
@@ -22,7 +23,6 @@ from voicetune.forget.recordings import Found
 from voicetune.params.data import AnySource
 from voicetune.training import state_folders
 
-DECISIONS = Path("data/decisions.csv")
 LISTED = Path("forgotten")  # lists of what lies elsewhere, one folder a speaker
 REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
 _CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
@@ -194,9 +194,9 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
 
 
 def _decided(ids: set[str]) -> list[str]:
-    if not files.is_file(DECISIONS):
+    if not files.is_file(decisions.PATH):
         return []
-    rows = csv.reader(io.StringIO(files.read_text(DECISIONS, "restore it with `git checkout`"), newline=""))
+    rows = csv.reader(io.StringIO(files.read_text(decisions.PATH, "restore it with `git checkout`"), newline=""))
     return [row[0] for row in rows if row and row[0].strip() in ids]
 
 
