@@ -138,8 +138,13 @@ def _left(found: Plan, root: Path) -> Iterator[str]:
     yield from (one.removesuffix(".") for one in found.by_hand)
     yield "make the results again from the other speakers, and commit: `dvc repro && git add -A && git commit`"
     (objects, in_remotes), (paths, in_git) = _lists(found).items()
-    if in_remotes:
-        yield from _in_remotes(in_remotes, objects, root)
+    if in_remotes and (remotes := _remotes(root)):
+        yield from _in_remotes(in_remotes, objects, remotes)
+        if found.unlisted:
+            yield (
+                f"{found.unlisted} folders of results are not in this cache, so what they have in a remote is not"
+                " listed; `dvc fetch --all-commits --run-cache` before this command lists and removes it too"
+            )
     if in_git:
         yield (
             f"git's history has {len(in_git)} files of these recordings, such as {in_git[0]}: in a fresh clone, with"
@@ -149,8 +154,8 @@ def _left(found: Plan, root: Path) -> Iterator[str]:
     yield _GIVEN
 
 
-def _in_remotes(paths: list[str], listed: Path, root: Path) -> Iterator[str]:
-    for name, settings in _remotes(root).items():
+def _in_remotes(paths: list[str], listed: Path, remotes: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for name, settings in remotes.items():
         url = str(settings.get("url"))
         count = sum(Path(url, path).exists() for path in paths) if Path(url).is_absolute() else len(paths)
         has = "has" if Path(url).is_absolute() else "may have"
