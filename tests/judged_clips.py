@@ -12,8 +12,8 @@ from voicetune.quality import page
 from voicetune.quality.judged import Check, Judged
 
 CHECKS = [
-    Check("snr", "signal to noise", "dB", 1, "higher", "How loud the noise is.", "Record in a quieter room."),
-    Check("cer", "text against recogniser", "", 3, "lower", "What is heard otherwise.", "Correct the text."),
+    Check("snr", "signal to noise", "dB", 1, "higher", "how loud the noise is", "record in a quieter room"),
+    Check("cer", "text against recogniser", "", 3, "lower", "what is heard otherwise", "correct the text"),
 ]
 SUMMARY = ["5 of 6 clips are kept.", "Mend <first>: the noise."]
 LEFT_OUT = [

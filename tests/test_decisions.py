@@ -46,6 +46,10 @@ def test_a_table_is_read_as_an_editor_saves_it(tmp_path, mark, end):
     assert read(tmp_path, content.rstrip()) == {one.id: one for one in wanted}, "without the last line end"
 
 
+def test_an_id_stays_as_it_is(tmp_path):
+    assert list(read(tmp_path, f"{HEADER}anna-a  b ,reject,\n")) == ["anna-a  b "], "a file's name may have such spaces"
+
+
 def test_line_ends_and_unicode_forms_of_a_text_are_made_one(tmp_path):
     assert read(tmp_path, f'{HEADER}cafe\u0301,,"cafe\u0301\r\n  here"\r\n') == {
         "caf\u00e9": Decision("caf\u00e9", "", "caf\u00e9 here")

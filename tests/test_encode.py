@@ -3,6 +3,8 @@
 import resource
 import shutil
 import sys
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import yaml
 from safetensors.numpy import load_file, save_file
 
 from voicetune.data import clip
-from voicetune.data.codes import Codes
+from voicetune.data.codes import Codes, Encoded, save
 from voicetune.errors import UserError
 from voicetune.text import spelling
 from voicetune.xtts import text
@@ -78,6 +80,33 @@ def test_a_full_disk_is_one_sentence(encode):
             encode()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def many(count: int) -> Iterator[Encoded]:
+    """Encoded clips of different lengths, about 80 kB each."""
+    for i in range(count):
+        tokens, codes = np.arange(i % 7, dtype=np.int32), np.arange(i % 100, dtype=np.int16)
+        yield Encoded(tokens, codes, np.full((490 + i % 20, 80), i % 8, np.float16))
+
+
+def test_codes_are_written_as_safetensors_writes_them(tmp_path):
+    counts = save(tmp_path, [], many(50))
+    assert counts == {"tokens": 147, "codes": 1225, "mel": 24_925}
+    arrays = load_file(tmp_path / "codes.safetensors")
+    assert [array.shape for array in (arrays["mel"], arrays["mel_offsets"])] == [(24_925, 80), (51,)]
+    save_file(arrays, tmp_path / "again.safetensors")
+    assert (tmp_path / "codes.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", "clips.csv", "codes.safetensors"]
+
+
+def test_saving_needs_no_more_memory_for_more_clips(tmp_path):
+    tracemalloc.start()
+    try:
+        save(tmp_path, [], many(500))
+        assert (tmp_path / "codes.safetensors").stat().st_size > 40e6
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
 
 
 def damaged(arrays: dict, **changed) -> dict:

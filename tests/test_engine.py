@@ -98,7 +98,7 @@ def test_what_ray_writes_lies_in_the_project_if_its_path_is_short_enough(tmp_pat
 
 
 def test_an_address_where_nothing_answers_is_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(exceptions=SimpleNamespace(RayError=EOFError)))
     away = settings(engine="ray", ray_address="127.0.0.1:1")
     with pytest.raises(UserError, match=r"no Ray cluster can be used at 127\.0\.0\.1:1 \(ray_address\): .* refused"):
         list(engine.map_all(fail_at_5, range(2), away))

@@ -67,11 +67,10 @@ def test_reasons_name_their_check_in_words(project):
 
 
 def test_figures_are_rounded_and_what_is_no_number_is_null(project):
-    figures = {"snr": 12.3456, "cer": float("nan")}
-    clips = data_of(judged_clips.write(project, [judged(1, figures=figures), judged(2, figures={"snr": None})]))[
-        "clips"
-    ]
-    assert [one["figures"] for one in clips] == [[12.3, None], [None, None]]
+    given = [{"snr": 12.3456, "cer": float("nan")}, {"snr": None}, {"snr": -0.01, "cer": float("inf")}]
+    path = judged_clips.write(project, [judged(i, figures=figures) for i, figures in enumerate(given)])
+    assert [one["figures"] for one in data_of(path)["clips"]] == [[12.3, None], [None, None], [0.0, None]]
+    assert "-0.0" not in path.read_text(encoding="utf-8")
 
 
 def test_texts_from_outside_stay_texts(project):
@@ -101,6 +100,7 @@ def test_the_page_says_at_its_top_that_it_shows_people(project):
     assert "Recordings of people." in head
     assert "without their consent" in head
     assert "Mend &lt;first&gt;: the noise." in head
+    assert "<dd>How loud the noise is; higher is better. To mend it: record in a quieter room.</dd>" in html
 
 
 def test_a_page_without_clips_can_be_written(project):

@@ -135,7 +135,7 @@ def _cluster(ray: Any, settings: Unlisted) -> Iterator[None]:
             if address:
                 _check_answer(address)
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **({} if address else own))
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             where = f"at {address} (ray_address)" if address else "on this machine"
             reason = str(error).strip().split("\n")[0].rstrip(".")[:200]
             raise UserError(f"no Ray cluster can be used {where}: {reason}; {_DOCS}, or set engine: local.") from None

@@ -81,9 +81,9 @@ def _header(offsets: dict[str, list[int]]) -> bytes:
     shapes |= {name: (kind, [offsets[name][-1], *shape]) for name, (kind, shape) in _ARRAYS.items()}
     header, end = {}, 0
     for name, (kind, shape) in shapes.items():
-        kind, begin = np.dtype(kind), end
-        end += kind.itemsize * math.prod(shape)
-        dtype = f"{kind.kind.upper()}{8 * kind.itemsize}"  # such as I16
+        number, begin = np.dtype(kind), end
+        end += number.itemsize * math.prod(shape)
+        dtype = f"{number.kind.upper()}{8 * number.itemsize}"  # such as I16
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

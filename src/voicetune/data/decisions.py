@@ -85,12 +85,12 @@ def _decision(row: list[str], at: str) -> Decision:
             f"{at} has {len(row)} cells instead of 3; write it as {_HEADER}, with quotation marks around a text that"
             " has commas."
         )
-    id, decision, text = (unicodedata.normalize("NFC", " ".join(cell.split())) for cell in row)
-    if not id:
+    id, decision, text = (unicodedata.normalize("NFC", cell) for cell in row)
+    if not id.strip():
         raise UserError(f"{at} has no id; begin it with the id of a clip, as in data/clips/clips.csv.")
-    if decision not in ("", ACCEPT, REJECT):
+    if decision.strip() not in ("", ACCEPT, REJECT):
         raise UserError(f"{at} has the decision {quoted(decision)}; write {ACCEPT}, {REJECT} or nothing.")
-    return Decision(id, decision, text)
+    return Decision(id, decision.strip(), " ".join(text.split()))
 
 
 def apply(decisions: dict[str, Decision], utterances: Iterable[Utterance]) -> list[Utterance]:

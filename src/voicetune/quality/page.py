@@ -71,7 +71,7 @@ def _clip(one: Judged, checks: Sequence[Check]) -> dict[str, Any]:
 
 def _figure(value: float | None, digits: int) -> float | None:
     """A figure as it is shown; None, for which there is JSON, if it is not finite."""
-    return None if value is None or not math.isfinite(value) else round(value, digits)
+    return None if value is None or not math.isfinite(value) else round(value, digits) + 0.0  # makes -0.0 to 0.0
 
 
 def _in_words(reason: str, checks: Sequence[Check]) -> dict[str, Any]:

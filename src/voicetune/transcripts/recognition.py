@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import soxr
 from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
 
 from voicetune import files
 from voicetune.data import recordings
@@ -235,8 +236,12 @@ def _recognise_part(samples: np.ndarray, first: int, recogniser: WordRecogniser,
 def _recognise_windows(
     samples: np.ndarray, windows: list[tuple[float, float]], recogniser: WordRecogniser
 ) -> tuple[list[Word], list[tuple[float, float, str]]]:
-    """The words of some windows, and the windows in another language. All times are seconds in the samples."""
-    with ThreadPoolExecutor(recogniser.workers) as pool:
+    """The words of some windows, and the windows in another language. All times are seconds in the samples.
+
+    NumPy computes their mel spectrograms. The number of its threads decides the order of floating-point sums, so it has
+    one, and the words do not depend on the number of cores.
+    """
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(recogniser.workers) as pool:
         recognised = list(
             pool.map(lambda one: recogniser.recognise(samples[round(one[0] * RATE) : round(one[1] * RATE)]), windows)
         )

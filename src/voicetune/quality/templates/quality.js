@@ -217,7 +217,8 @@ function figure(one, i) {
 
 function figures(one) {
   const flagged = new Set([...one.reasons, ...one.warnings].map((reason) => reason.check));
-  const items = data.checks.map((check, i) => make("li", { className: flagged.has(i) ? "flagged" : "" }, `${check.label} `, make("b", {}, figure(one, i))));
+  const item = (check, i) => make("li", { className: flagged.has(i) ? "flagged" : "" }, `${check.label} `, make("b", {}, figure(one, i)));
+  const items = data.checks.map(item).filter((_, i) => one.figures[i] !== null);
   return make("ul", { className: "figures", "aria-label": "Figures" }, ...items);
 }
 
@@ -257,9 +258,11 @@ function mark(one) {
 
 function reasons(one, selected) {
   const items = [...one.reasons, ...one.warnings].map(({ says, check }, i) =>
-    make("li", { className: i < one.reasons.length ? "bad" : "part" }, says, selected && check >= 0 ? make("span", { className: "quiet" }, ` ${data.checks[check].remedy}`) : ""));
+    make("li", { className: i < one.reasons.length ? "bad" : "part" }, says, selected && check >= 0 ? remedy(data.checks[check]) : ""));
   return make("ul", { className: "reasons", "aria-label": "What is wrong" }, ...items);
 }
+
+const remedy = (check) => make("span", { className: "quiet remedy" }, `To mend it: ${check.remedy}.`);
 
 function actions(one) {
   const { decision } = decided(one.id);
@@ -444,11 +447,13 @@ function key(event) {
 
 function fillMenus() {
   const more = (select, options) => select.append(...options.map(([value, label]) => make("option", { value }, label)));
-  more($("sort"), data.checks.map((check, i) => [`check${i}`, check.label]));
+  const known = data.checks.map((check, i) => [`check${i}`, check.label]).filter((_, i) => data.clips.some((one) => one.figures[i] !== null));
+  more($("sort"), known);
   for (const kind of ["source", "speaker"]) {
     const names = [...new Set(data.clips.map((one) => one[kind]))].sort(inOrder);
     if (names.length > 1) more($("who"), names.map((name) => [`${kind}=${name}`, `${kind} ${name}`]));
   }
+  $("marks").hidden = !data.clips.some((one) => one.heard);
   $("whose").hidden = $("who").options.length === 1;
 }
 
