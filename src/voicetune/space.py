@@ -46,7 +46,7 @@ def kinds(root: Path) -> list[Kind]:
         # Counted first, because other files may be hard-linked to it: each row then shows what its command would free.
         Kind("DVC's cache", (str(dvc_cache(root)[0]),), "make clean-cache"),
         Kind("virtual environment", (".venv",), "make clean-venv"),
-        Kind("recordings", ("data/raw",), "yours: nothing removes them"),
+        Kind("recordings", ("data/raw",), "yours: `voicetune forget` a speaker"),
         Kind("clips and codes", _CLIPS, "make clean"),
         Kind("transcripts of long recordings", (".cache/transcripts",), "rm -r .cache/transcripts"),
         Kind("spoken", _SPOKEN, "make clean"),

@@ -12,12 +12,14 @@ from typing import Any
 from rich.table import Table
 
 from voicetune import files, space
+from voicetune.data import decisions
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, shown
 from voicetune.forget import history, plan
-from voicetune.forget.plan import DECISIONS, LISTED, REMOVED, Plan
+from voicetune.forget.plan import LISTED, REMOVED, Plan
 from voicetune.terminal import console
 
+OBJECTS, PATHS = "objects.txt", "paths.txt"
 _GIVEN = (
     "copies that you gave away (exported models, samples, the report, the listening page, clones of this repository):"
     " ask everybody who has one to delete it, and take down what is published"
@@ -55,7 +57,7 @@ def _table(found: Plan, root: Path) -> Table:
         shown_.add_row(group.what, str(len(inside)), size, shown(name))
     for what, names in (
         ("experiments of DVC", found.experiments),
-        (f"rows of {DECISIONS}", found.decisions),
+        (f"rows of {decisions.PATH}", found.decisions),
     ):
         if names:
             shown_.add_row(what, str(len(names)), "", shown(names[0]))
@@ -71,16 +73,23 @@ def _files_in(path: Path) -> list[Path]:
 def _write_lists(found: Plan) -> None:
     """Write down which objects may lie in a remote, and which paths in git's history, before that can no longer be
     found out. What a run that was killed wrote is kept."""
-    folder = LISTED / found.speaker
-    objects = [f"files/md5/{one[:2]}/{one[2:]}" for one in found.objects]
-    for name, lines in (("objects.txt", [*objects, *found.runs]), ("paths.txt", found.committed)):
-        path = folder / name
+    for path, lines in _lists(found).items():
         files.check_own(path)
-        known = path.read_text(encoding="utf-8").splitlines() if files.is_file(path) else []
-        if every := list(dict.fromkeys([*known, *lines])):
+        if lines:
             with files.writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            files.put(path, "".join(f"{line}\n" for line in every).encode())
+            files.put(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _lists(found: Plan) -> dict[Path, list[str]]:
+    """The objects as paths in a remote, and the paths in git's history: what earlier runs listed, and what is new."""
+    objects = [f"files/md5/{one[:2]}/{one[2:]}" for one in found.objects]
+    lists = {}
+    for name, lines in ((OBJECTS, [*objects, *found.runs]), (PATHS, found.committed)):
+        path = LISTED / found.speaker / name
+        known = path.read_text(encoding="utf-8").splitlines() if files.is_file(path) else []
+        lists[path] = list(dict.fromkeys([*known, *lines]))
+    return lists
 
 
 def _remove(found: Plan, root: Path) -> None:
@@ -94,7 +103,7 @@ def _remove(found: Plan, root: Path) -> None:
                 raise UserError(files.refused(error.filename or path, error, "removed")) from None
     for name in found.experiments:
         history.git(root, "update-ref", "-d", name)
-    for place in space.MADE:
+    for place in (*space.MADE, str(REMOVED)):
         space.remove_empty(root / place, root)
 
 
@@ -104,21 +113,22 @@ def _remove_path(path: Path) -> None:
         with suppress(OSError):  # it has other files
             path.parent.rmdir()
         return
+    files.check_own(REMOVED)
     gone = path
     if path != REMOVED:  # half a folder would not be found again: a list without its sounds, a model without its facts
-        gone = REMOVED / path.as_posix().replace("/", "-")
         REMOVED.mkdir(parents=True, exist_ok=True)
-        path.rename(gone)
+        with suppress(OSError):  # the folder is on another disk
+            gone = path.rename(REMOVED / path.as_posix().replace("/", "-"))
     shutil.rmtree(gone)
 
 
 def _remove_rows(ids: set[str]) -> None:
     """Rewrite data/decisions.csv without some rows."""
-    text = files.read_text(DECISIONS, "restore it with `git checkout`")
+    text = files.read_text(decisions.PATH, "restore it with `git checkout`")
     rows = [row for row in csv.reader(io.StringIO(text, newline="")) if not (row and row[0] in ids)]
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\n").writerows(rows)
-    files.put(DECISIONS, out.getvalue().encode())
+    files.put(decisions.PATH, out.getvalue().encode())
 
 
 def _left(found: Plan, root: Path) -> Iterator[str]:
@@ -127,23 +137,26 @@ def _left(found: Plan, root: Path) -> Iterator[str]:
         yield f"params.yaml: remove {_names(found.sources)} under prepare.sources"
     yield from (one.removesuffix(".") for one in found.by_hand)
     yield "make the results again from the other speakers, and commit: `dvc repro && git add -A && git commit`"
-    if found.objects:
-        yield from _in_remotes(found, root)
-    if found.committed:
+    (objects, in_remotes), (paths, in_git) = _lists(found).items()
+    if in_remotes and (remotes := _remotes(root)):
+        yield from _in_remotes(in_remotes, objects, remotes)
+        if found.unlisted:
+            yield (
+                f"{found.unlisted} folders of results are not in this cache, so what they have in a remote is not"
+                " listed; `dvc fetch --all-commits --run-cache` before this command lists and removes it too"
+            )
+    if in_git:
         yield (
-            f"git's history has {len(found.committed)} files of these recordings, such as {found.committed[0]}: in a"
-            " fresh clone, with git-filter-repo installed, run `git filter-repo --invert-paths --paths-from-file"
-            f" {LISTED / found.speaker}/paths.txt`, then `git push --force --all` and `git push --force --tags`, and"
-            " make all other clones anew"
+            f"git's history has {len(in_git)} files of these recordings, such as {in_git[0]}: in a fresh clone, with"
+            f" git-filter-repo installed, run `git filter-repo --invert-paths --paths-from-file {paths}`, then `git"
+            " push --force --all` and `git push --force --tags`, and make all other clones anew"
         )
     yield _GIVEN
 
 
-def _in_remotes(found: Plan, root: Path) -> Iterator[str]:
-    listed = LISTED / found.speaker / "objects.txt"
-    for name, settings in _remotes(root).items():
+def _in_remotes(paths: list[str], listed: Path, remotes: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for name, settings in remotes.items():
         url = str(settings.get("url"))
-        paths = [f"files/md5/{one[:2]}/{one[2:]}" for one in found.objects]
         count = sum(Path(url, path).exists() for path in paths) if Path(url).is_absolute() else len(paths)
         has = "has" if Path(url).is_absolute() else "may have"
         yield (

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from voicetune import files, space
+from voicetune.data import decisions
 from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import Source
@@ -22,7 +23,6 @@ from voicetune.forget.recordings import Found
 from voicetune.params.data import AnySource
 from voicetune.training import state_folders
 
-DECISIONS = Path("data/decisions.csv")
 LISTED = Path("forgotten")  # lists of what lies elsewhere, one folder a speaker
 REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
 _CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
@@ -45,7 +45,8 @@ class Plan:
     groups: in the order of their removal. What tells whose the rest is comes last, so that a second run finds what one
     that was killed has left. experiments: references of git. objects: hashes of objects of DVC's cache, those that are
     not in this cache too. runs: of the run cache, as paths in the cache. decisions: the ids of rows of
-    data/decisions.csv. committed: paths of recordings in git's history. by_hand: a sentence each.
+    data/decisions.csv. committed: paths of recordings in git's history. by_hand: a sentence each. unlisted: how many
+    folders of results this cache lacks, so that their objects are not among `objects`.
     """
 
     speaker: str
@@ -57,6 +58,7 @@ class Plan:
     committed: list[str]
     sources: list[str]
     by_hand: list[str]
+    unlisted: int
 
 
 def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
@@ -100,7 +102,7 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
         _decided(ids), _committed(root, found), _only_of(speaker, found, sources),
-        [*found.by_hand, *by_hand, *_unlisted(results, store)],
+        [*found.by_hand, *by_hand], sum(one.endswith(".dir") and one not in store.objects for one in results),
     )  # fmt: skip
 
 
@@ -194,9 +196,9 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
 
 
 def _decided(ids: set[str]) -> list[str]:
-    if not files.is_file(DECISIONS):
+    if not files.is_file(decisions.PATH):
         return []
-    rows = csv.reader(io.StringIO(files.read_text(DECISIONS, "restore it with `git checkout`"), newline=""))
+    rows = csv.reader(io.StringIO(files.read_text(decisions.PATH, "restore it with `git checkout`"), newline=""))
     return [row[0] for row in rows if row and row[0].strip() in ids]
 
 
@@ -228,13 +230,3 @@ def _inside(groups: list[Group], root: Path) -> tuple[list[Group], list[str]]:
 
 def _is_inside(path: Path, root: Path) -> bool:
     return path.is_relative_to(root) and space.is_inside(path, root)
-
-
-def _unlisted(results: set[str], store: Cache) -> list[str]:
-    lacking = [one for one in results if one.endswith(".dir") and one not in store.objects]
-    if not lacking:
-        return []
-    return [
-        f"{len(lacking)} folders of results are not in this cache, so what they have in a remote is not listed; `dvc"
-        " fetch --all-commits --run-cache` before this command lists and removes it too"
-    ]
