@@ -115,7 +115,7 @@ PARAMS: dict[str, tuple[bytes, str]] = {
     "an escape in a value": (with_("publish: phase2", 'publish: "\\e[2J"'), "'publish' is '\\x1b[2J', but should be"),
     "a space in a name": (with_("speaker: quizmaster", "speaker: Anna Kis"), "'Anna Kis', but should have nothing but"),
     "a long name": (with_("speaker: quizmaster", "speaker: " + "a" * 300), "should be: String should have at most 60"),
-    "half a character": (with_("asr: tiny.en", 'asr: "\\ud800"'), "line 31 has half a character (U+D800 to U+DFFF)"),
+    "half a character": (with_("asr: tiny.en", 'asr: "\\ud800"'), "line 33 has half a character (U+D800 to U+DFFF)"),
     "true for a number": (with_("seed: 1", "seed: true"), "'seed' is True, but should be: a number, and neither true"),
     "yes for a number": (with_("epochs: 4", "epochs: yes"), "'train_phase2.epochs' is True, but should be: a number"),
     "no for a rate": (with_("  lr: 5.0e-4", "  lr: no"), "'train_phase1.lr' is False, but should be: a number"),
