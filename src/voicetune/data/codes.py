@@ -80,10 +80,10 @@ def _header(offsets: dict[str, list[int]]) -> bytes:
     shapes = {f"{name}_offsets": (np.int64, [len(offsets[name])]) for name in sorted(_ARRAYS)}
     shapes |= {name: (kind, [offsets[name][-1], *shape]) for name, (kind, shape) in _ARRAYS.items()}
     header, end = {}, 0
-    for name, (kind, shape) in shapes.items():
-        number, begin = np.dtype(kind), end
-        end += number.itemsize * math.prod(shape)
-        dtype = f"{number.kind.upper()}{8 * number.itemsize}"  # such as I16
+    for name, (type_of_items, shape) in shapes.items():
+        kind, begin = np.dtype(type_of_items), end
+        end += kind.itemsize * math.prod(shape)
+        dtype = f"{kind.kind.upper()}{8 * kind.itemsize}"  # such as I16
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
