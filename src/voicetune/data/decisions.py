@@ -59,6 +59,18 @@ def read(path: Path) -> dict[str, Decision]:
     return found
 
 
+def write(path: Path, decisions: Iterable[Decision]) -> None:
+    """Write the table.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([COLUMNS, *((one.id, one.decision, one.text) for one in decisions)])
+    files.put(path, out.getvalue().encode())
+
+
 def of_project() -> dict[str, Decision]:
     """The decisions of this project. Without the table there are none; DVC says so, because two stages depend on it.
 

@@ -1,7 +1,5 @@
 """The command `forget`: shows what a project has of a speaker, removes it, and says what lies elsewhere."""
 
-import csv
-import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -124,11 +122,7 @@ def _remove_path(path: Path) -> None:
 
 def _remove_rows(ids: set[str]) -> None:
     """Rewrite data/decisions.csv without some rows."""
-    text = files.read_text(decisions.PATH, "restore it with `git checkout`")
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if not (row and row[0] in ids)]
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    files.put(decisions.PATH, out.getvalue().encode())
+    decisions.write(decisions.PATH, [one for one in decisions.of_project().values() if one.id not in ids])
 
 
 def _left(found: Plan, root: Path) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -196,10 +194,7 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
 
 
 def _decided(ids: set[str]) -> list[str]:
-    if not files.is_file(decisions.PATH):
-        return []
-    rows = csv.reader(io.StringIO(files.read_text(decisions.PATH, "restore it with `git checkout`"), newline=""))
-    return [row[0] for row in rows if row and row[0].strip() in ids]
+    return [id for id in decisions.of_project() if id in ids]
 
 
 def _committed(root: Path, found: Found) -> list[str]:

@@ -49,7 +49,7 @@ CHECKS = (
         "listen whether the text is what is said, and all of it",
     ),
     Check(
-        "letters", "foreign letters", "letters", 0, "lower",
+        "letters", "foreign letters", "", 0, "lower",
         "letters of another script than that of the speaker's other texts", "write the word as it is spoken",
     ),
     Check(
@@ -57,12 +57,12 @@ CHECKS = (
         "listen whether the text is what is said, and correct it",
     ),
     Check(
-        "voice", "another voice", "cosine", 2, "lower",
+        "voice", "another voice", "", 2, "lower",
         "by how much the clip's SECS to the speaker's other clips is below that of the median clip",
         "listen whether the same person speaks, in the same way and through the same microphone",
     ),
     Check(
-        "voice_part", "likeness of a part", "cosine", 2, "higher",
+        "voice_part", "likeness of a part", "", 2, "higher",
         "the lowest SECS of a part of 1.6 s; low if somebody else speaks in a part of the clip, or music plays",
         "cut out the other voice, or the music",
     ),
