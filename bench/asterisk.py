@@ -4,7 +4,7 @@
     python bench/asterisk.py asterisk-core-sounds-en*.deb --out work/asterisk
 
 This makes a new folder with data/raw/asterisk (LJSpeech's layout), params.yaml and this repository's models/base, and
-runs prepare and encode there. Transcripts with brackets describe a sound and no speech, so they are left out.
+runs prepare, quality and encode there. Transcripts with brackets describe a sound and no speech, so they are left out.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"{write_ljspeech(folders, given.out / SOURCE['path'], given.language)} recordings with a transcript")
     write_params(given.out / "params.yaml", source)
     link_base(given.out / "models/base", given.base)
-    for script in ("prepare.py", "encode.py"):
+    for script in ("prepare.py", "quality.py", "encode.py"):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         subprocess.run([sys.executable, ROOT / "src" / script], cwd=given.out, env=environment, check=True)
 

@@ -41,7 +41,8 @@ PHASE = {"epochs": 100, "batch_size": 4, "warmup_steps": 2, "eval_every": 2, "lo
          "target_mel_ce": None, "patience": None, "select": "mel_ce"}  # fmt: skip
 # The stages in their order, and the files of each that are compared.
 STAGES = {
-    "prepare": "data/clips/*", "base": "models/base/*.pth", "encode": "data/codes/*", "choose": "data/choice/*",
+    "prepare": "data/clips/*", "quality": "data/quality/*", "base": "models/base/*.pth", "encode": "data/codes/*",
+    "choose": "data/choice/*",
     "train_phase1": "models/phase1/*.pth", "train_phase2": "models/phase2/*.pth",
 }  # fmt: skip
 
@@ -127,6 +128,8 @@ def train(tree: Path, commit: str | None, steps: int) -> list[Row]:
     shrink(tree, steps)
     rows = []
     for name, pattern in STAGES.items():
+        if name == "quality" and not (tree / "src/quality.py").is_file():
+            continue  # an earlier revision
         print(f"{tree.name} ({commit[:10] if commit else 'the working tree'}): {name}", flush=True)
         hashes = tree / f"{name}.txt"
         command = ["src/train.py", name] if name in PHASES else [f"src/{name}.py"]

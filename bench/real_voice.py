@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packages", type=Path, nargs="*", help="the .deb files, or folders they are unpacked in")
     parser.add_argument("--out", type=Path, default=ROOT / "work/real-voice", help="the workplace")
+    parser.add_argument("--only-make", action="store_true", help="make the two projects, and run nothing in them")
     given = parser.parse_args()
     out = given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,8 @@ def main() -> None:
         if not (project / ".made").exists():
             write_params(project / "params.yaml", write(folders, project / "data/raw/allison"))
             (project / ".made").touch()
+        if given.only_make:
+            continue
         subprocess.run(["dvc", "repro", "-q"], cwd=project, check=True)
         print(*report(project, way), sep="\n")
 

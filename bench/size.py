@@ -37,7 +37,7 @@ RATE = 44100
 LONGEST = 6.9  # seconds: 10,000 of such clips are 18 hours
 SPEEDS, GAINS, NOISE = (0.9, 1.1), (0.3, 1.0), 0.0003  # the noise is 70 dB below full scale
 RAW = Path("data/raw/many")
-OUT = {"prepare": Path("data/clips"), "encode": Path("data/codes")}
+OUT = {"prepare": Path("data/clips"), "quality": Path("data/quality"), "encode": Path("data/codes")}
 
 
 class Origin(NamedTuple):
@@ -112,6 +112,9 @@ def write_params(folder: Path, values: dict[str, str]) -> None:
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     source = {"name": "many", "reader": "ljspeech", "path": str(RAW), "speaker": "quizmaster", "language": "en"}
     settings["prepare"]["sources"] = [source]
+    for limits in settings["quality"].values():  # the clips are copies of a few
+        if isinstance(limits, dict):
+            limits["leave_out"] = None
     settings |= {key: yaml.safe_load(value) for key, value in values.items()}
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 

@@ -38,7 +38,9 @@ TINY = {
     "compare_losses.py": ("HEAD HEAD --steps 2", "no number differs"),
     "long.py": ("{made}/prompts --asr tiny.en --minutes 1 --out {out}/long", '"cuts_inside_a_word": 0'),
     "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
+    "quality_control.py": ("detect --out {out}/quality --seeds 1", '"not spoiled"'),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
+    "real_voice.py": ("{made}/prompts --out {out}/real --only-make", "minutes in one m4a file"),
     "size.py": ("{out}/size --clips 6 --base {made}/models/base", '{"stage": "encode", "clips": 6,'),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
     "stages.py": ("--run {made}/run", "| report |"),
@@ -84,7 +86,7 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     model = families.training(small_base).open_model(small_base)
     heard = conditioning.compute_speakers(model, data, data.codes.speakers)
     references.save(spoken, folder.SPEAKERS, {name: references.Reference([], None, one) for name, one in heard.items()})
-    publishing.publish("base", small_base, voice, spoken, data.codes.clips, decoding)
+    publishing.publish("base", small_base, voice, spoken, data.codes.clips, decoding, [])
     (place / "lj/wavs").mkdir(parents=True)
     rows = [f"{c.id}|{c.text}\n" for c in data.codes.clips]
     (place / "lj/metadata.csv").write_text("".join(rows))

@@ -170,12 +170,12 @@ def test_a_cluster_without_a_gpu_is_one_sentence(on_ray):
         list(engine.map_all(fail_at_5, range(2), on_ray, gpus=64))
 
 
-STAGES = {"transcribe": "data/transcripts", "prepare": "data/clips", "encode": "data/codes"}
+STAGES = {"transcribe": "data/transcripts", "prepare": "data/clips", "quality": "data/quality", "encode": "data/codes"}
 
 
 def run_stages(folder: Path, name: str) -> dict[str, bytes]:
     """Run the stages on an engine from nothing, and return what they wrote."""
-    for place in ("data/transcripts", "data/clips", "data/codes", ".cache"):
+    for place in (*STAGES.values(), ".cache"):
         shutil.rmtree(folder / place, ignore_errors=True)
     text = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(text.replace("engine: local", f"engine: {name}"))

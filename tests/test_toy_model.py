@@ -23,6 +23,7 @@ import encode
 import evaluate
 import prepare
 import publish
+import quality
 import report
 import speak
 import synthesize
@@ -69,7 +70,7 @@ def project(tmp_path_factory):
         patch.chdir(place)
         patch.setattr(agent, "run", lambda work, *_: work())  # no process of its own, where the table lacks the toy
         patch.setattr(readiness, "ask", lambda _phase: lambda: None)
-        for stage in (prepare, base, encode, choose):
+        for stage in (prepare, quality, base, encode, choose):
             stage.main()
         for phase in ("train_phase1", "train_phase2"):
             patch.setattr(sys, "argv", ["src/train.py", phase])

@@ -68,15 +68,13 @@ CHECKS = (
     ),
     Check(
         "twin_sound", "same sound", "", 3, "lower",
-        "likeness of the spectrogram to the most similar one on another side of the split",
+        "likeness of the spectrogram to the most similar clip on a side held out more strictly, or earlier on its own",
         "remove the copy",
     ),
     Check(
         "twin_text", "same text", "", 2, "lower",
-        "likeness of the text to the most similar one on another side of the split",
+        "likeness of the text to that of the most similar clip on a side held out more strictly",
         "remove one of the two, or give both exactly the same text, which puts them on one side",
     ),
 )  # fmt: skip
 BY_NAME = {check.name: check for check in CHECKS}
-SIDES = ("twin_sound", "twin_text")
-"""Checks that compare the sides of the split. A held-out clip with a twin stays, and its twin in training goes."""

@@ -25,4 +25,4 @@ def write(path: Path, judged: list[Judged]) -> None:
 
 def _row(one: Judged):
     kept, parts = "yes" if one.kept else "no", ("; ".join(one.reasons), "; ".join(one.warnings))
-    return _Row(one.clip.id, kept, one.decision, *parts, one.heard, *one.figures.values())
+    return _Row(one.clip.id, kept, one.decision, *parts, one.heard, *(one.figures[check.name] for check in CHECKS))
