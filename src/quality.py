@@ -4,6 +4,7 @@ The limits are in params.yaml. data/quality/clips.csv lists the clips that are u
 figures and reasons, and the page data/quality.html plays them.
 """
 
+from functools import partial
 from pathlib import Path
 
 from voicetune import entry, outputs, terminal
@@ -33,9 +34,12 @@ def main() -> None:
     outputs.make_empty(OUT)
 
     sounds = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
-    measured = measuring.figures(clips, recorded, list(terminal.track(sounds, "checking clips", len(clips))))
+    heard = list(terminal.track(sounds, "checking clips", len(clips)))
     decided = decisions.of_project()
-    judged = judging.judge(clips, measured, settings.quality, decisions.accepted(decided))
+    judge = partial(judging.judge, clips, quality=settings.quality, accepted=decisions.accepted(decided))
+    measured = measuring.figures(clips, recorded, heard)
+    fit = {one.clip.id for one in judge(measured) if one.kept}
+    judged = judge(measuring.add_twins(clips, measured, heard, fit))
     table.write(TABLE, judged)
     page.write(PAGE, judged, CHECKS, summary.sentences(judged), left_out.read(LEFT_OUT), decided)
     unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]

@@ -120,9 +120,10 @@ def test_letters_of_another_script_are_counted_by_speaker():
         a_clip("b", "Привет, said Anna to her friends."),
         Clip("j", "j.flac", "ひらがなとカタカナと漢字", "ja", "anna", "one", 3.0, TRAIN),
         Clip("r", "r.flac", "Привет", "ru", "ivan", "one", 3.0, TRAIN),
-        a_clip("n", "1978"),
+        a_clip("n", "1978, 25 µm, 1ª"),
+        Clip("j2", "j2.flac", "人々は時々ＡＢＣと", "ja", "kei", "one", 3.0, TRAIN),
     ]
-    assert texts.foreign_letters(clips) == [0, 6, 0, 0, 0]
+    assert texts.foreign_letters(clips) == [0, 6, 0, 0, 0, 3]
 
 
 # twins
@@ -134,7 +135,11 @@ def test_a_copy_of_a_recording_is_found_and_the_held_out_one_stays():
     sounds = [(copy, 16000), (samples, rate), recording(2), recording(3), (samples[:-2400], rate)]
     prints = np.stack([twins.fingerprint(*sound) for sound in sounds])
     sides = [TRAIN, TEST, TRAIN, VALIDATION, VALIDATION]
-    found = twins.sounds([a_clip(f"c{i}", side=side) for i, side in enumerate(sides)], prints)
+    clips = [a_clip(f"c{i}", side=side) for i, side in enumerate(sides)]
+    found = twins.sounds(clips, prints, {one.id for one in clips})
+    without = twins.sounds(clips, prints, {"c0", "c2", "c3", "c4"})
+    assert without[0] is not None
+    assert without[0][1] == "c4", "a clip that is left out has no copies"
     assert found[1] is None
     assert found[0] is not None
     assert found[0][0] > 0.99
@@ -148,9 +153,10 @@ def test_many_clips_are_compared_as_few_are(monkeypatch):
     prints = np.random.default_rng(0).normal(size=(50, 640)).astype(np.float32)
     prints /= np.linalg.norm(prints, axis=1, keepdims=True)
     clips = [a_clip(f"c{i}", f"Text {i * i}.", (TRAIN, VALIDATION, TEST)[i % 3]) for i in range(50)]
-    before = twins.sounds(clips, prints), twins.texts(clips)
+    fit = {one.id for one in clips}
+    before = twins.sounds(clips, prints, fit), twins.texts(clips, fit)
     monkeypatch.setattr(twins, "_AT_ONCE", 7)
-    after = twins.sounds(clips, prints), twins.texts(clips)
+    after = twins.sounds(clips, prints, fit), twins.texts(clips, fit)
     assert [one and one[1] for one in before[0]] == [one and one[1] for one in after[0]]
     assert before[1] == after[1]
 
@@ -163,7 +169,8 @@ def test_the_same_text_but_for_its_punctuation_is_found_across_sides_only():
         a_clip("v", "Please enter your password.", VALIDATION),
         a_clip("c", "Please enter your passwords.", TRAIN),
     ]
-    found = twins.texts(clips)
+    found = twins.texts(clips, {"t", "a", "b", "v", "c"})
+    assert twins.texts(clips, {"a"}) == [None] * 5
     assert found[0] is None
     assert found[1] == found[2] == (1.0, "t")
     assert found[3] is not None
@@ -171,7 +178,7 @@ def test_the_same_text_but_for_its_punctuation_is_found_across_sides_only():
     assert found[4] is not None
     assert found[4][1] == "v"
     assert 0.95 < found[4][0] < 1
-    assert twins.texts([a_clip("a"), a_clip("b")]) == [None, None]
+    assert twins.texts([a_clip("a"), a_clip("b")], {"a", "b"}) == [None, None]
 
 
 # voices
@@ -273,6 +280,8 @@ def test_the_summary_says_whether_it_is_enough_and_what_to_mend_first():
     assert "Of 5 clips, 3 are left out and 1 more are odd. The median clip has signal to noise 60 dB" in said[1]
     assert said[2].startswith("What to mend first? pace: listen whether")
     assert "gains 2 clips, 2 minutes" in said[2]
+    copy = judged("f", ["same sound: 1.000 with a, at most 0.990"])
+    assert summary.sentences([judged("a"), copy])[2].startswith("What to mend first? Nothing")
     assert ": enough." in summary.sentences([judged(f"c{i}") for i in range(25)])[0]
     assert summary.sentences([judged("a")])[2] == "What to mend first? Nothing: no clip is left out, and none is odd."
     figures = summary.figures(few)
@@ -333,6 +342,18 @@ def test_an_accepted_clip_is_kept_and_the_page_shows_all(project):
     assert json.loads(Path("metrics/quality.json").read_text())["accepted"]["clips"] == 1
     page = Path("data/quality.html").read_text(encoding="utf-8")
     assert all(id in page for id in ("anna-clipped", "anna-cut", "anna-q002", "rejected: in data/decisions.csv"))
+
+
+def test_a_link_in_the_place_of_a_table_leads_nowhere(project):
+    outside = project / "precious.txt"
+    outside.write_text("precious")
+    Path("data/as_recorded.csv").unlink()
+    Path("data/as_recorded.csv").symlink_to(outside)
+    prepare.main()
+    assert outside.read_text() == "precious"
+    Path("data/decisions.csv").symlink_to("nothing")
+    with pytest.raises(UserError, match=r"data/decisions.csv .*"):
+        prepare.main()
 
 
 def test_missing_clips_are_one_sentence(project):

@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from voicetune import files
 from voicetune.data import csv_tables
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
@@ -57,6 +58,9 @@ def write(rows: list[AsRecorded]) -> None:
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
+    files.check_own(TABLE.parent)
+    with files.writing(TABLE):
+        TABLE.unlink(missing_ok=True)  # a link would lead to somebody's file
     csv_tables.write(TABLE, AsRecorded, rows)
 
 

@@ -6,6 +6,7 @@ text replaces the transcript. Either cell may be empty.
 
 import csv
 import io
+import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ def of_project() -> dict[str, Decision]:
     Raises:
         UserError: see `read`.
     """
-    return read(PATH) if PATH.exists() else {}
+    return read(PATH) if os.path.lexists(PATH) else {}
 
 
 def accepted(decisions: dict[str, Decision]) -> set[str]:

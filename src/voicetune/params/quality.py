@@ -1,6 +1,6 @@
 """The parameters of stage quality: the limits of each check."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, create_model, model_validator
 
@@ -9,12 +9,14 @@ from voicetune.params.reading import Section
 from voicetune.params.shared import Device
 from voicetune.quality.catalogue import CHECKS
 
+Limit = Annotated[float, Field(ge=-1e6, le=1e6)]
+
 
 class Limits(Section):
     """A clip whose figure is worse than `leave_out` is left out; if it is worse than `warn`, the page shows it."""
 
-    leave_out: float | None
-    warn: float | None
+    leave_out: Limit | None
+    warn: Limit | None
 
 
 def _in_order(section: "Quality") -> "Quality":

@@ -78,3 +78,5 @@ CHECKS = (
     ),
 )  # fmt: skip
 BY_NAME = {check.name: check for check in CHECKS}
+TWINS = ("twin_sound", "twin_text")
+"""Checks that compare clips with each other. They come after all others."""

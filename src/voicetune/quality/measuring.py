@@ -1,22 +1,24 @@
 """Computes the figures of all clips for the checks of the catalogue."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voicetune.data.as_recorded import AsRecorded
 from voicetune.data.clip import Clip
 from voicetune.data.dataset import Dataset
+from voicetune.measures import recogniser
 from voicetune.measures.intelligibility import Reading, read
 from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import SpeakerEncoder
 from voicetune.quality import texts, twins, voices
-from voicetune.quality.catalogue import BY_NAME
+from voicetune.quality.catalogue import BY_NAME, TWINS
 
 Figures = dict[str, float | None]
+_KEY = "quality.asr"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device
 
     torch.set_num_threads(1)  # the threads below share the cores; and one thread always sums in the same order
     encoder = SpeakerEncoder()
+    for language in {clip.language for clip in clips} if asr else ():
+        recogniser.refuse_english_only(str(asr), language, _KEY)
+    if asr:
+        recogniser.weights(asr, _KEY)
     readers = {one: Recogniser(asr, one, device) for one in sorted({c.language for c in clips})} if asr else {}
 
     def measure(clip: Clip) -> _Sound:
@@ -66,7 +72,7 @@ def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device
 
 
 def figures(clips: Sequence[Clip], recorded: Sequence[AsRecorded], sounds: Sequence[_Sound]) -> list[Measured]:
-    """Compute the figures of all clips, rounded to what the checks show and a digit more.
+    """Compute the figures of all clips but those of `add_twins`, rounded to what the checks show and a digit more.
 
     Args:
         recorded, sounds: of each clip, in the order of the clips.
@@ -77,8 +83,6 @@ def figures(clips: Sequence[Clip], recorded: Sequence[AsRecorded], sounds: Seque
         texts.pace(clips, [one.speech for one in heard]),
         texts.foreign_letters(clips),
         voices.likeness(heard, [clip.speaker for clip in clips]),
-        twins.sounds(clips, np.stack([one.fingerprint for one in sounds])),
-        twins.texts(clips),
         strict=True,
     )  # fmt: skip
     return [_measured(*row) for row in columns]
@@ -91,8 +95,6 @@ def _measured(
     pace: float | None,
     letters: int,
     likeness: tuple[float | None, float | None],
-    same_sound: tuple[float, str] | None,
-    same_text: tuple[float, str] | None,
 ) -> Measured:
     reading = sound.reading
     found: Figures = {
@@ -109,11 +111,31 @@ def _measured(
         "cer": None if reading is None else reading.character_errors / max(1, reading.characters),
         "voice": likeness[0],
         "voice_part": likeness[1],
-        "twin_sound": same_sound[0] if same_sound else None,
-        "twin_text": same_text[0] if same_text else None,
+        **dict.fromkeys(TWINS),
     }
-    rounded = {name: None if value is None else round(value, BY_NAME[name].digits + 1) for name, value in found.items()}
-    pairs = {"twin_sound": same_sound, "twin_text": same_text}
-    return Measured(
-        rounded, reading.transcript if reading else "", {name: pair[1] for name, pair in pairs.items() if pair}
-    )
+    rounded = {name: _rounded(name, value) for name, value in found.items()}
+    return Measured(rounded, reading.transcript if reading else "", {})
+
+
+def _rounded(name: str, value: float | None) -> float | None:
+    return None if value is None else round(value, BY_NAME[name].digits + 1)
+
+
+def add_twins(
+    clips: Sequence[Clip], measured: Sequence[Measured], sounds: Sequence[_Sound], fit: Collection[str]
+) -> list[Measured]:
+    """Add the figures that compare the clips with each other.
+
+    Args:
+        fit: the ids of the clips that no other check leaves out.
+    """
+    same_sound = twins.sounds(clips, np.stack([one.fingerprint for one in sounds]), fit)
+    pairs = [dict(zip(TWINS, both, strict=True)) for both in zip(same_sound, twins.texts(clips, fit), strict=True)]
+    return [
+        replace(
+            one,
+            figures=one.figures | {name: _rounded(name, pair[0] if pair else None) for name, pair in own.items()},
+            twins={name: pair[1] for name, pair in own.items() if pair},
+        )
+        for one, own in zip(measured, pairs, strict=True)
+    ]

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from voicetune.data.split import TRAIN
-from voicetune.quality.catalogue import BY_NAME, CHECKS
+from voicetune.quality.catalogue import BY_NAME, CHECKS, TWINS
 from voicetune.quality.judged import Judged
 from voicetune.quality.judging import shown
 
@@ -72,7 +72,8 @@ def _clean(judged: Sequence[Judged]) -> str:
 
 def _mend(judged: Sequence[Judged]) -> list[str]:
     """The reason that costs the most minutes, and what is won back if its clips are mended."""
-    single = [one for one in judged if not one.kept and len({*map(_kind, one.reasons)}) == 1]
+    copies = {BY_NAME[name].label for name in TWINS}  # to remove a copy gains nothing
+    single = [one for one in judged if not one.kept and len({*map(_kind, one.reasons)} - copies) == 1]
     seconds: Counter[str] = Counter()
     for one in single:
         seconds[_kind(one.reasons[0])] += round(one.clip.seconds)

@@ -58,12 +58,20 @@ def foreign_letters(clips: Sequence[Clip]) -> list[int]:
     ]
 
 
-_JAPANESE = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "CJK")
+_JAPANESE = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "CJK", "IDEOGRAPHIC")
+_OF_NO_SCRIPT = ("FEMININE", "MASCULINE", "MICRO", "MODIFIER")
 
 
 def _script(letter: str) -> str:
     """A letter's script by its Unicode name; Japanese is written in several, which count as one. Empty: no letter."""
     if not letter.isalpha():
         return ""
-    name = unicodedata.name(letter, "").split(" ")[0]
+    if _first_word(letter) in _OF_NO_SCRIPT:
+        return ""
+    name = _first_word(unicodedata.normalize("NFKC", letter)[0])
     return "CJK" if name in _JAPANESE else name
+
+
+def _first_word(letter: str) -> str:
+    """The first word of a character's Unicode name, such as LATIN."""
+    return unicodedata.name(letter, "").split(" ")[0]

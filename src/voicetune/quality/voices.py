@@ -10,6 +10,7 @@ from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, s
 from voicetune.transcripts import stretches
 
 _SHORTEST = 1.0  # second of speech
+_FEWEST = 3  # clips of a speaker; with fewer, nobody can say which one is odd
 _TRIMMED = 0.2  # of the clips, the least alike, say nothing about the speaker's voice
 
 
@@ -42,7 +43,7 @@ def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[floa
 
     The first is a difference of SECS, because one microphone and one mood give clips that are more alike than others.
     Both are None for a clip with less than a second of speech, whose embedding depends more on the word than on the
-    voice.
+    voice, and for a speaker with fewer than three other clips.
 
     The voice of a speaker is the mean over the speaker's clips. The fifth that is least like the mean is then left out
     of it, so that a few clips of somebody else do not change it.
@@ -63,7 +64,7 @@ def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[floa
 def _of_speaker(clips: list[Heard]) -> list[tuple[float | None, float | None]]:
     """What `likeness` returns, for the clips of one speaker."""
     spoken = [one.embedding for one in clips if one.speech >= _SHORTEST and one.embedding is not None]
-    if not spoken:
+    if len(spoken) < _FEWEST:
         return [(None, None)] * len(clips)
     voice = _voice(spoken)
     median = float(np.median([secs(one, voice) for one in spoken]))
@@ -78,6 +79,8 @@ def _of_speaker(clips: list[Heard]) -> list[tuple[float | None, float | None]]:
 def _voice(embeddings: list[np.ndarray]) -> np.ndarray:
     """The mean of the clips that are most like each other."""
     mean = reference_embedding(embeddings)
+    if len(embeddings) * _TRIMMED < 1:
+        return mean
     alike = np.array([secs(one, mean) for one in embeddings])
     least = np.quantile(alike, _TRIMMED)
     return reference_embedding([one for one, near in zip(embeddings, alike, strict=True) if near >= least])
