@@ -43,7 +43,7 @@ def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[floa
 
     The first is a difference of SECS, because one microphone and one mood give clips that are more alike than others.
     Both are None for a clip with less than a second of speech, whose embedding depends more on the word than on the
-    voice, and for a speaker with fewer than three other clips.
+    voice, and for a speaker with fewer than three such clips.
 
     The voice of a speaker is the mean over the speaker's clips. The fifth that is least like the mean is then left out
     of it, so that a few clips of somebody else do not change it.
