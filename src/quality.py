@@ -40,15 +40,16 @@ def main() -> None:
     measured = measuring.figures(clips, recorded, heard)
     fit = {one.clip.id for one in judge(measured) if one.kept}
     judged = judge(measuring.add_twins(clips, measured, heard, fit))
+    sentences = summary.sentences(judged)
     table.write(TABLE, judged)
-    page.write(PAGE, judged, CHECKS, summary.sentences(judged), left_out.read(LEFT_OUT), decided)
+    page.write(PAGE, judged, CHECKS, sentences, left_out.read(LEFT_OUT), decided)
     unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]
     kept = [one.clip for one in judged if one.kept]
     left_out.check_not_all(unused, len(kept), TABLE)
     check_sides([one.split for one in kept], str(TABLE))
     clip.write(OUT / "clips.csv", kept)
     outputs.write_json(FIGURES, summary.figures(judged))
-    print(*summary.sentences(judged), sep="\n")
+    print(*sentences, sep="\n")
 
 
 if __name__ == "__main__":

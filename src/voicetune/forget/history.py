@@ -70,13 +70,13 @@ def git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
     return done.stdout
 
 
-def experiments(root: Path) -> list[tuple[str, str, list[Record]]]:
-    """The reference and the commit of each experiment of DVC, and the records of its dvc.lock."""
+def experiments(root: Path) -> list[tuple[str, list[Record]]]:
+    """The reference of each experiment of DVC, and the records of its dvc.lock."""
     listed = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().split("\n")
     found = []
     for name, commit in (line.split(" ") for line in listed if line):
         has = git(root, "ls-tree", "--name-only", commit, "dvc.lock").strip()
-        found.append((name, commit, _records("dvc.lock", git(root, "show", f"{commit}:dvc.lock")) if has else []))
+        found.append((name, _records("dvc.lock", git(root, "show", f"{commit}:dvc.lock")) if has else []))
     return found
 
 

@@ -190,7 +190,7 @@ def _exists(paths: Iterable[Path]) -> list[Path]:
 def _experiments(root: Path, results: set[str]) -> list[str]:
     """The references of experiments that have such results."""
     found = history.experiments(root)
-    return [name for name, _, records in found if any(results & set(one.outs.values()) for one in records)]
+    return [name for name, records in found if any(results & set(one.outs.values()) for one in records)]
 
 
 def _decided(ids: set[str]) -> list[str]:

@@ -25,13 +25,12 @@ class Found:
     """What a speaker has in data/raw, and who else is there.
 
     folders: nobody else is recorded there. files: sound files of the speaker in other folders, and what lies beside
-    them under the same names. ids: of the speaker's clips. speakers: everybody in the sources. by_hand: sentences about
+    them under the same names. speakers: everybody in the sources. by_hand: sentences about
     what is not removed.
     """
 
     folders: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    ids: set[str] = field(default_factory=set)
     speakers: set[str] = field(default_factory=set)
     by_hand: list[str] = field(default_factory=list)
 
@@ -49,7 +48,6 @@ def find(speaker: str, sources: Sequence[Source]) -> Found:
         if clips is None:
             continue
         mine = [one for one in clips if one.speaker == speaker]
-        found.ids |= {one.id for one in mine}
         if not mine and not (isinstance(source, LongSource) and source.speaker == speaker):
             continue
         if _speakers_in(folder, people, read) == {speaker}:
