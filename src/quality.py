@@ -31,12 +31,12 @@ def main() -> None:
     clips = clip.read(CLIPS / "clips.csv")
     check_sides([one.split for one in clips], str(LEFT_OUT))
     clip.check_files(CLIPS, clips)
-    recorded = as_recorded.of(clips)
+    recorded = as_recorded.read(clips)
     outputs.make_empty(OUT)
 
     each = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
     sounds = list(terminal.track(each, "checking clips", len(clips)))
-    decided = decisions.of_project()
+    decided = decisions.read_project()
     judge = partial(judging.judge, clips, quality=settings.quality, accepted=decisions.accepted(decided))
     measured = measuring.figures(clips, recorded, sounds)
     fit = {one.clip.id for one in judge(measured) if one.kept}

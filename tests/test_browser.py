@@ -609,7 +609,9 @@ def test_ten_thousand_clips_are_quick(visit, tmp_path, monkeypatch):
     text = "Which river flows through Budapest, and which through Vienna, number {}?"
     noisy, figures = Reason(BY_NAME["snr"], "signal to noise: 9 dB"), {check.name: 7.0 for check in CHECKS}
     clips = [
-        judged(i, text.format(i), heard=text.format(i + 1), warnings=[noisy] * (i % 3), figures=figures | {"snr": i / 7})
+        judged(
+            i, text.format(i), heard=text.format(i + 1), warnings=[noisy] * (i % 3), figures=figures | {"snr": i / 7}
+        )
         for i in range(10_000)
     ]
     path = tmp_path / "data/quality.html"

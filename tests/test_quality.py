@@ -97,9 +97,9 @@ def test_a_table_that_lacks_a_clip_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [as_recorded.measure(name, *recording(1)) for name in ("a", "b")]
     as_recorded.write(rows)
-    assert as_recorded.of([a_clip("b"), a_clip("a")]) == rows[::-1]
+    assert as_recorded.read([a_clip("b"), a_clip("a")]) == rows[::-1]
     with pytest.raises(UserError, match=r"as_recorded.csv lacks the clip 'c'; run `dvc repro -s -f prepare`"):
-        as_recorded.of([a_clip("a"), a_clip("c")])
+        as_recorded.read([a_clip("a"), a_clip("c")])
 
 
 # texts
