@@ -19,7 +19,7 @@ OUT = Path("metrics/evaluate")
 def main() -> None:
     settings = reading.load(CeilingStage)
     from voicetune.data.dataset import Dataset  # torch and stock classes load slowly: parameters are checked first
-    from voicetune.measures import hearing, speaking, takes
+    from voicetune.measures import speaking, take_measures, takes
     from voicetune.speech.voice import Voice
 
     data = Dataset(Path("data"))
@@ -30,12 +30,12 @@ def main() -> None:
     takes.save(SPOKEN / "recordings", recorded, voice.codec_rate)
     takes.save(SPOKEN / "codec", coded, voice.rate)
     for row in ("recordings", "codec"):
-        said, rate = takes.read(SPOKEN / row, codes)
+        spoken, rate = takes.read(SPOKEN / row, codes)
         own, measures = voice.model.own_encoder(), settings.evaluate.measures
-        ears = hearing.ears_for(own, data, said, settings.asr, settings.device, measures)
-        facts = hearing.floor(ears, said) if row == "recordings" else speaking.describe_codec(voice)
-        hearing.write(OUT / row, hearing.measure(ears, said, rate), facts)
-        print(f"{row}: {hearing.summary(OUT / row)}")
+        measurer = take_measures.measurer_for(own, data, spoken, settings.asr, settings.device, measures)
+        facts = take_measures.floor(measurer, spoken) if row == "recordings" else speaking.describe_codec(voice)
+        take_measures.write(OUT / row, take_measures.measure(measurer, spoken, rate), facts)
+        print(f"{row}: {take_measures.summary(OUT / row)}")
 
 
 if __name__ == "__main__":

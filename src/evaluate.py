@@ -18,20 +18,20 @@ OUT = Path("metrics/evaluate")
 def main() -> None:
     name, settings = model_named(), reading.load(EvaluateStage)
     from voicetune.data.dataset import Dataset  # torch and stock classes load slowly: parameters are checked first
-    from voicetune.measures import clip_losses, hearing, takes
+    from voicetune.measures import clip_losses, take_measures, takes
 
     folder, data = Path("models") / name, Dataset(Path("data"))
     codes = data.codes
     model = families.training(folder).open_model(folder)
     model.to(choose_device(settings.device))
-    said, rate = takes.read(SPOKEN / name, codes)
+    spoken, rate = takes.read(SPOKEN / name, codes)
     own, measures = model.own_encoder(), settings.evaluate.measures
-    ears = hearing.ears_for(own, data, said, settings.asr, settings.device, measures)
-    hearing.write(OUT / name, hearing.measure(ears, said, rate), hearing.hashes(folder, data))
+    measurer = take_measures.measurer_for(own, data, spoken, settings.asr, settings.device, measures)
+    take_measures.write(OUT / name, take_measures.measure(measurer, spoken, rate), take_measures.hashes(folder, data))
     losses = clip_losses.measure(model, data, settings.seed, settings.conditioning_seconds)
     clip_losses.write(OUT / name, losses)
-    outputs.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **hearing.figures(OUT / name)})
-    print(f"{name}: {clip_losses.summary(losses)}, {hearing.summary(OUT / name)}")
+    outputs.write_json(OUT / f"{name}.json", {**clip_losses.figures(losses), **take_measures.figures(OUT / name)})
+    print(f"{name}: {clip_losses.summary(losses)}, {take_measures.summary(OUT / name)}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ FIGURES = Path("metrics/prepare.json")
 def main() -> None:
     settings = reading.load(PrepareStage)
     prepare, seed = settings.prepare, settings.seed
-    decided = decisions.of_project()
+    decided = decisions.read_project()
     utterances = decisions.apply(decided, readers.read(prepare.sources))
     outputs.make_empty(CLIPS)
     with files.writing(FIGURES.parent):  # fails before the work, not after it

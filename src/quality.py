@@ -26,24 +26,25 @@ def main() -> None:
     from voicetune.data.dataset import Dataset
     from voicetune.quality import judging, measuring, page, summary, table
     from voicetune.quality.catalogue import CHECKS
+    from voicetune.quality.judged import in_words
 
     clips = clip.read(CLIPS / "clips.csv")
     check_sides([one.split for one in clips], str(LEFT_OUT))
     clip.check_files(CLIPS, clips)
-    recorded = as_recorded.of(clips)
+    recorded = as_recorded.read(clips)
     outputs.make_empty(OUT)
 
-    sounds = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
-    heard = list(terminal.track(sounds, "checking clips", len(clips)))
-    decided = decisions.of_project()
+    each = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
+    sounds = list(terminal.track(each, "checking clips", len(clips)))
+    decided = decisions.read_project()
     judge = partial(judging.judge, clips, quality=settings.quality, accepted=decisions.accepted(decided))
-    measured = measuring.figures(clips, recorded, heard)
+    measured = measuring.figures(clips, recorded, sounds)
     fit = {one.clip.id for one in judge(measured) if one.kept}
-    judged = judge(measuring.add_twins(clips, measured, heard, fit))
+    judged = judge(measuring.add_twins(clips, measured, sounds, fit))
     sentences = summary.sentences(judged)
     table.write(TABLE, judged)
     page.write(PAGE, judged, CHECKS, sentences, left_out.read(LEFT_OUT), decided)
-    unused = [LeftOut(one.clip.id, one.clip.source, "; ".join(one.reasons)) for one in judged if not one.kept]
+    unused = [LeftOut(one.clip.id, one.clip.source, in_words(one.reasons)) for one in judged if not one.kept]
     kept = [one.clip for one in judged if one.kept]
     left_out.check_not_all(unused, len(kept), TABLE)
     check_sides([one.split for one in kept], str(TABLE))

@@ -9,12 +9,13 @@ from voicetune.data.clip import Clip
 from voicetune.data.decisions import Decision
 from voicetune.data.left_out import LeftOut
 from voicetune.quality import page
-from voicetune.quality.judged import Check, Judged
+from voicetune.quality.judged import Check, Judged, Reason
 
 CHECKS = [
     Check("snr", "signal to noise", "dB", 1, "higher", "how loud the noise is", "record in a quieter room"),
     Check("cer", "text against recogniser", "", 3, "lower", "what is heard otherwise", "correct the text"),
 ]
+SNR, CER = CHECKS
 SUMMARY = ["5 of 6 clips are kept.", "Mend <first>: the noise."]
 LEFT_OUT = [
     LeftOut("anna-x1", "anna", "too short: 0.2 s"),
@@ -38,10 +39,10 @@ def six() -> list[Judged]:
     """Six clips: anna-4 is left out, anna-2 has two warnings, anna-1 has one, and anna-3 was heard otherwise."""
     return [
         judged(0),
-        judged(1, warnings=["signal to noise: 21.0 dB, usually at least 25 dB"]),
-        judged(2, warnings=["signal to noise: 22.0 dB, usually at least 25 dB", "near-duplicate: of anna-1"]),
+        judged(1, warnings=[Reason(SNR, "signal to noise: 21.0 dB, at least 25 dB")]),
+        judged(2, warnings=[Reason(SNR, "signal to noise: 22.0 dB, at least 25 dB"), Reason(CER, "CER: 0.2")]),
         judged(3, "One, two, three.", heard="one three four"),
-        judged(4, reasons=["signal to noise: 4.0 dB, at least 10 dB"], figures={"snr": 4.0, "cer": None}),
+        judged(4, reasons=[Reason(SNR, "signal to noise: 4.0 dB, at least 10 dB")], figures={"snr": 4.0, "cer": None}),
         judged(5, source="bela"),
     ]
 

@@ -18,7 +18,8 @@ from voicetune.data import decisions
 from voicetune.data.decisions import Decision
 from voicetune.listening import page, results
 from voicetune.quality import page as quality_page
-from voicetune.quality.catalogue import CHECKS
+from voicetune.quality.catalogue import BY_NAME, CHECKS
+from voicetune.quality.judged import Reason
 from voicetune.report import inputs
 from voicetune.report import page as report_page
 
@@ -586,7 +587,7 @@ def test_markup_and_formulas_in_texts_do_nothing(visit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     clips = [
-        judged(0, hostile, heard=hostile + " more", reasons=[hostile]),
+        judged(0, hostile, heard=hostile + " more", reasons=[Reason(judged_clips.SNR, hostile)]),
         judged(1, '=HYPERLINK("http://x.test","y")'),
     ]
     tab = visit(judged_clips.write(tmp_path, clips))
@@ -606,11 +607,13 @@ def test_ten_thousand_clips_are_quick(visit, tmp_path, monkeypatch):
     """Half a second at most for each key and filter, and never more than 50 rows."""
     monkeypatch.chdir(tmp_path)
     text = "Which river flows through Budapest, and which through Vienna, number {}?"
+    noisy, figures = Reason(BY_NAME["snr"], "signal to noise: 9 dB"), {check.name: 7.0 for check in CHECKS}
     clips = [
-        judged(i, text.format(i), heard=text.format(i + 1), warnings=["signal to noise: 9 dB"] * (i % 3),
-               figures={check.name: i / 7 for check in CHECKS})
+        judged(
+            i, text.format(i), heard=text.format(i + 1), warnings=[noisy] * (i % 3), figures=figures | {"snr": i / 7}
+        )
         for i in range(10_000)
-    ]  # fmt: skip
+    ]
     path = tmp_path / "data/quality.html"
     quality_page.write(path, clips, CHECKS, [], [], {})
     started = time.perf_counter()

@@ -76,8 +76,8 @@ def test_training_does_not_depend_on_intervals_or_measures_of_speech():
     trained = closure.files("train", ROOT / "src")
     assert INTERVALS in closure.files("compare", ROOT / "src")
     assert INTERVALS not in trained
-    assert not [file for file in trained if file.endswith(("ears.py", "decode.py", "table.py", "prosody.py"))]
-    assert not [file for file in closure.files("speak", ROOT / "src") if file.endswith(("ears.py", "table.py"))]
+    assert not [file for file in trained if file.endswith(("measurer.py", "decode.py", "table.py", "prosody.py"))]
+    assert not [file for file in closure.files("speak", ROOT / "src") if file.endswith(("measurer.py", "table.py"))]
 
 
 def test_imports_inside_functions_count_and_marked_ones_do_not(tmp_path):
@@ -102,8 +102,8 @@ def test_imports_inside_functions_count_and_marked_ones_do_not(tmp_path):
 def test_the_hash_of_the_judge_changes_with_its_code(tmp_path):
     package = tmp_path / "src/voicetune/measures"
     package.mkdir(parents=True)
-    (package / "judge.py").write_text("from voicetune.measures import ears\n")
-    (package / "ears.py").write_text("x = 1\n")
+    (package / "judge.py").write_text("from voicetune.measures import measurer\n")
+    (package / "measurer.py").write_text("x = 1\n")
     before = closure.sha256(closure.JUDGE, tmp_path / "src")
-    (package / "ears.py").write_text("x = 2\n")
+    (package / "measurer.py").write_text("x = 2\n")
     assert closure.sha256(closure.JUDGE, tmp_path / "src") != before

@@ -21,9 +21,9 @@ from voicetune.data.clip import Clip
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing, clip_table, results, table
-from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
 from voicetune.measures.measure import Figure, Mean, Measure
+from voicetune.measures.measurer import Measurer
 from voicetune.measures.takes import Take
 from voicetune.params import whole
 from voicetune.params.models import MODELS
@@ -139,8 +139,8 @@ def measure(row: str) -> None:
     clips = [Clip(id, f"{id}.flac", text, "en", "anna", "one", 1.0, "test") for id, text in made_up.TEXTS.items()]
     tone = np.sin(np.arange(22050) / 20).astype(np.float32)
     said = [Take(clip, 0, LEVELS[row] * scale * tone, True) for clip, scale in zip(clips, (1, 1.3), strict=True)]
-    ears = Ears(Material(Dataset(Path("none")), clips), None, "cpu", ["loudness"])
-    rows = ears.measure_all(said, 22050)
+    measurer = Measurer(Material(Dataset(Path("none")), clips), None, "cpu", ["loudness"])
+    rows = measurer.measure_all(said, 22050)
     assert rows[0]["amplitude"] == pytest.approx(LEVELS[row] * 2 / np.pi, abs=1e-3)
     folder = Path("metrics/evaluate") / row
     table.write(folder / table.TABLE, rows)
@@ -159,9 +159,9 @@ def test_a_measure_that_returns_a_column_of_no_figure_is_refused(monkeypatch):
     wrong = Measure(figures=figures, open=lambda _material: lambda _take, _rate, _text: {"volume": 1.0})
     monkeypatch.setitem(catalogue.MEASURES, "loudness", wrong)
     clip = Clip("a", "a.flac", "A.", "en", "anna", "one", 1.0, "test")
-    ears = Ears(Material(Dataset(Path("none")), [clip]), None, "cpu", ["loudness"])
+    measurer = Measurer(Material(Dataset(Path("none")), [clip]), None, "cpu", ["loudness"])
     with pytest.raises(UserError, match=r"measure loudness returns volume, which none .*catalogue/loudness\.py"):
-        ears.measure(Take(clip, 0, np.zeros(100, np.float32)), 22050)
+        measurer.measure(Take(clip, 0, np.zeros(100, np.float32)), 22050)
 
 
 def test_what_is_measured_and_chosen_by_today_stays():

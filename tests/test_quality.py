@@ -18,8 +18,8 @@ from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.quality import QualityStage
 from voicetune.quality import judging, measuring, summary, texts, twins, voices
-from voicetune.quality.catalogue import CHECKS
-from voicetune.quality.judged import Judged
+from voicetune.quality.catalogue import BY_NAME, CHECKS
+from voicetune.quality.judged import Judged, Reason, in_words
 
 sys.path.insert(0, str(ROOT / "src"))
 import prepare
@@ -97,9 +97,9 @@ def test_a_table_that_lacks_a_clip_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [as_recorded.measure(name, *recording(1)) for name in ("a", "b")]
     as_recorded.write(rows)
-    assert as_recorded.of([a_clip("b"), a_clip("a")]) == rows[::-1]
+    assert as_recorded.read([a_clip("b"), a_clip("a")]) == rows[::-1]
     with pytest.raises(UserError, match=r"as_recorded.csv lacks the clip 'c'; run `dvc repro -s -f prepare`"):
-        as_recorded.of([a_clip("a"), a_clip("c")])
+        as_recorded.read([a_clip("a"), a_clip("c")])
 
 
 # texts
@@ -215,8 +215,9 @@ def measured(**figures) -> measuring.Measured:
 def test_limits_leave_out_and_warn_with_a_sentence_each():
     found = measured(snr=9.96, clipped=0.01, twin_text=1.0, bandwidth=4000.0)
     (one,) = judging.judge([a_clip("a")], [found], the_settings(), ())
-    assert one.reasons == ["signal to noise: 10.0 dB, at least 10.0 dB", "same text: 1.00 with b, at most 0.97"]
-    assert one.warnings == [
+    assert in_words(one.reasons) == "signal to noise: 10.0 dB, at least 10.0 dB; same text: 1.00 with b, at most 0.97"
+    assert [warning.check.name for warning in one.warnings] == ["clipped", "bandwidth"]
+    assert [warning.says for warning in one.warnings] == [
         "clipped: 0.0100 of samples, at most 0.0020 of samples",
         "bandwidth: 4,000 Hz, at least 7,000 Hz",
     ]
@@ -269,19 +270,21 @@ def limit(words: str) -> float | None:
 
 
 def judged(id: str, reasons=(), warnings=(), seconds: float = 60.0) -> Judged:
-    return Judged(a_clip(id, seconds=seconds), measured().figures, list(reasons), list(warnings))
+    """A clip that some checks leave out, and of which some warn."""
+    found = [[Reason(BY_NAME[name], f"{name} is odd") for name in names] for names in (reasons, warnings)]
+    return Judged(a_clip(id, seconds=seconds), measured().figures, *found)
 
 
 def test_the_summary_says_whether_it_is_enough_and_what_to_mend_first():
-    few = [judged("a"), judged("b", ["pace: 3 times, at most 2"]), judged("c", ["pace: 4 times, at most 2"])]
-    few += [judged("d", ["clipped: 1 of samples"]), judged("e", warnings=["clipped: 1 of samples"])]
+    few = [judged("a"), judged("b", ["pace"]), judged("c", ["pace"])]
+    few += [judged("d", ["clipped"]), judged("e", warnings=["clipped"])]
     said = summary.sentences(few)
     assert "2 minutes in 2 clips are left to train on: too little to learn a voice well" in said[0]
     assert "Of 5 clips, 3 are left out and 1 more are odd. The median clip has signal to noise 60 dB" in said[1]
     assert said[2].startswith("What to mend first? pace: listen whether")
     assert "gains 2 clips, 2 minutes" in said[2]
-    copy = judged("f", ["same sound: 1.000 with a, at most 0.990"])
-    assert summary.sentences([judged("a"), copy])[2].startswith("What to mend first? Nothing")
+    for copy in (judged("f", ["twin_sound"]), judged("f", ["twin_sound", "pace"])):
+        assert summary.sentences([judged("a"), copy])[2].startswith("What to mend first? Nothing")
     assert ": enough." in summary.sentences([judged(f"c{i}") for i in range(25)])[0]
     assert summary.sentences([judged("a")])[2] == "What to mend first? Nothing: no clip is left out, and none is odd."
     figures = summary.figures(few)

@@ -12,6 +12,7 @@ from judged_clips import CHECKS, judged, six
 from voicetune import pages
 from voicetune.errors import UserError
 from voicetune.quality import page
+from voicetune.quality.judged import Reason
 
 HOSTILE = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> {{ 7 * 7 }} \u2028 =HYPERLINK(1)"
 
@@ -20,6 +21,10 @@ HOSTILE = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> {
 def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+NOISY = Reason(judged_clips.SNR, "signal to noise: 4.0 dB, at least 10 dB")
+WRONG = Reason(judged_clips.CER, "CER: 0.5, at most 0.3")
 
 
 def data_of(path: Path) -> dict:
@@ -48,8 +53,8 @@ def test_the_same_clips_give_the_same_bytes(project):
 
 
 def test_the_worst_clips_come_first(project):
-    accepted = replace(judged(6, reasons=["signal to noise: 3 dB, at least 10 dB"]), decision="accept")
-    worse = judged(7, reasons=["signal to noise: 4.0 dB, at least 10 dB", "CER: 0.5, at most 0.3"])
+    accepted = replace(judged(6, reasons=[NOISY]), decision="accept")
+    worse = judged(7, reasons=[NOISY, WRONG])
     clips = data_of(judged_clips.write(project, [*six(), accepted, worse]))["clips"]
     assert [(one["id"], one["out"]) for one in clips] == [
         ("anna-7", True), ("anna-4", True), ("anna-6", False), ("anna-2", False), ("anna-1", False), ("anna-0", False),
@@ -58,12 +63,8 @@ def test_the_worst_clips_come_first(project):
 
 
 def test_reasons_name_their_check_in_words(project):
-    (one, *_) = data_of(
-        judged_clips.write(project, [judged(1, reasons=["signal to noise: 4 dB, at least 10 dB", "no voice"])])
-    )["clips"]
-    assert one["reasons"] == [
-        {"check": 0, "says": "signal to noise: 4 dB, at least 10 dB"}, {"check": -1, "says": "no voice"}
-    ]  # fmt: skip
+    (one, *_) = data_of(judged_clips.write(project, [judged(1, reasons=[NOISY, WRONG])]))["clips"]
+    assert one["reasons"] == [{"check": 0, "says": NOISY.says}, {"check": 1, "says": WRONG.says}]
 
 
 def test_figures_are_rounded_and_what_is_no_number_is_null(project):
@@ -75,7 +76,7 @@ def test_figures_are_rounded_and_what_is_no_number_is_null(project):
 
 def test_texts_from_outside_stay_texts(project):
     """A text with </script> neither ends the data nor begins a script."""
-    clips = [judged(0, HOSTILE, heard=HOSTILE, warnings=[HOSTILE])]
+    clips = [judged(0, HOSTILE, heard=HOSTILE, warnings=[Reason(judged_clips.SNR, HOSTILE)])]
     page.write(Path("data/quality.html"), clips, CHECKS, [HOSTILE], judged_clips.LEFT_OUT, judged_clips.DECISIONS)
     html = Path("data/quality.html").read_text(encoding="utf-8")
     assert html.count("<script") == 2

@@ -40,8 +40,8 @@ def loaded(monkeypatch, tmp_path):
 
 def test_the_weights_are_loaded_once_for_all_sounds_and_languages(loaded, tmp_path):
     for language in ("hu", "es", "hu"):
-        ears = Recogniser(str(tmp_path), language, "auto")
-        assert [ears.transcribe(np.ones(8000, np.float32), 16000) for _ in range(3)] == [f"{language} 8000"] * 3
+        measurer = Recogniser(str(tmp_path), language, "auto")
+        assert [measurer.transcribe(np.ones(8000, np.float32), 16000) for _ in range(3)] == [f"{language} 8000"] * 3
     assert loaded.asked == [{"device": "cuda", "compute_type": "float16", "num_workers": 4}]
 
 

@@ -23,7 +23,7 @@ from voicetune.data import codes as codes_file
 from voicetune.data.codes import Codes, Encoded
 from voicetune.data.dataset import Dataset
 from voicetune.data.split import SIDES, TEST, TRAIN, VALIDATION
-from voicetune.measures import clip_losses, cross_entropy, hearing, judge, speaking, takes
+from voicetune.measures import clip_losses, cross_entropy, judge, speaking, take_measures, takes
 from voicetune.measures.catalogue.similarity import Similar
 from voicetune.measures.material import Material
 from voicetune.measures.takes import Take
@@ -215,7 +215,7 @@ def test_stages_speak_and_ceiling_use_exactly_the_test_sentences(dataset, tmp_pa
         return [dataclasses.replace(take, stopped=True) for take in takes.recorded(data, chosen)]
 
     monkeypatch.setattr(speaking, "through_codec", through)
-    monkeypatch.setattr(hearing, "ears_for", lambda *_: None)
+    monkeypatch.setattr(take_measures, "measurer_for", lambda *_: None)
     ceiling.main()
     for row in ("recordings", "codec"):
         said, _ = takes.read(tmp_path / "data/spoken" / row, codes)

@@ -7,7 +7,7 @@ import made_up
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_hearing import shuffled
+from test_take_measures import shuffled
 
 from voicetune import __main__ as command
 from voicetune import terminal
@@ -16,8 +16,8 @@ from voicetune.data.clip import Clip
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import bounds, pairs
-from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
+from voicetune.measures.measurer import Measurer
 from voicetune.measures.takes import Take
 from voicetune.report import verdict
 
@@ -151,10 +151,10 @@ def test_shuffled_and_foreign_takes_are_red_in_the_right_lines(tmp_path):
         def sound(self, clip: Clip) -> tuple[np.ndarray, int]:
             return sounds[int(clip.id)], espeak.SAMPLE_RATE
 
-    ears = Ears(Material(Sounds(tmp_path), clips), "tiny.en", "cpu", ["intelligibility", "similarity"])
+    measurer = Measurer(Material(Sounds(tmp_path), clips), "tiny.en", "cpu", ["intelligibility", "similarity"])
 
     def heard(said: list[np.ndarray]) -> list[dict]:
-        return ears.measure_all([Take(c, 0, s) for c, s in zip(clips, said, strict=True)], espeak.SAMPLE_RATE)
+        return measurer.measure_all([Take(c, 0, s) for c, s in zip(clips, said, strict=True)], espeak.SAMPLE_RATE)
 
     rows = {
         "base": heard([_spoken(text, "en-us+m1", 160) for text in texts]),
@@ -162,7 +162,7 @@ def test_shuffled_and_foreign_takes_are_red_in_the_right_lines(tmp_path):
         "stranger": heard([_spoken(text, "en-us+f2") for text in texts]),
     }
     truth = bounds.figures(heard(sounds), 200, 1)
-    floor = ears.opened["similarity"].floor(clips)
+    floor = measurer.opened["similarity"].floor(clips)
 
     def of(name: str) -> dict:
         figures = {

@@ -171,8 +171,7 @@ def states(arguments: argparse.Namespace) -> None:
     for name in chosen:
         if name not in known:
             raise UserError(f"there is no state '{name}'; `python -m voicetune states` lists what there is.")
-        if known[name].used:
-            raise UserError(f"the state '{name}' is in use by a training; stop that first.")
+    state_folders.check_unused([known[name] for name in chosen])
     for name in chosen:
         state_folders.remove(known[name].folder)
         print(f"removed {name}")

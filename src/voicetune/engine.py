@@ -203,7 +203,7 @@ def _task(work: bytes, marker: str, path: list[str]) -> Callable[[bytes], tuple[
         from voicetune.errors import UserError
 
         try:
-            return True, engine.unpickled(work)(pickle.loads(item))
+            return True, engine.load_work(work)(pickle.loads(item))
         except UserError as error:
             return False, str(error)
 
@@ -211,8 +211,8 @@ def _task(work: bytes, marker: str, path: list[str]) -> Callable[[bytes], tuple[
 
 
 @lru_cache(maxsize=1)
-def unpickled(work: bytes) -> Any:
-    """This worker's copy of the work."""
+def load_work(work: bytes) -> Any:
+    """Load the work, once a worker."""
     return pickle.loads(work)
 
 

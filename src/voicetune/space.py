@@ -151,8 +151,7 @@ def remove_states(root: Path, yes: bool) -> int:
     for one in states:
         if not is_inside(one.folder / "lock", root):
             raise UserError(f"{one.folder} is a link out of this folder; remove what it points to by hand.")
-        if one.used:
-            raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
+    state_folders.check_unused(states)
     if states:
         size = readable(sum(one.bytes for one in states))
         confirm(f"Remove {len(states)} unfinished trainings ({size})? None of them can go on after that.", yes)

@@ -64,8 +64,8 @@ def write(rows: list[AsRecorded]) -> None:
     csv_tables.write(TABLE, AsRecorded, rows)
 
 
-def of(clips: list[Clip]) -> list[AsRecorded]:
-    """The rows of clips, in their order.
+def read(clips: list[Clip]) -> list[AsRecorded]:
+    """Read the rows of clips, in their order.
 
     Raises:
         UserError: the table is missing or damaged, or lacks a clip.

@@ -12,6 +12,7 @@ import soundfile
 import soxr
 
 from voicetune import files
+from voicetune.errors import UserError
 
 SAMPLE_RATE = 22050
 _QUIETEST = 0.001  # -60 dB of full scale; a recording that never exceeds it holds no speech
@@ -99,6 +100,23 @@ def level(samples: np.ndarray, loudness: float, peak: float, rate: int = SAMPLE_
 def clean(samples: np.ndarray, rate: int, *, trim_db: float, loudness: float, peak: float) -> np.ndarray:
     """Resample to 22,050 Hz, trim and level. Every recording is cleaned by this function."""
     return level(trim(resample(samples, rate), trim_db), loudness, peak)
+
+
+def read(path: Path, again: str) -> tuple[np.ndarray, int]:
+    """Read a sound that a stage wrote: (samples,) float32, and its rate in Hz.
+
+    Args:
+        again: how to make it again, for the message.
+
+    Raises:
+        UserError: the file is missing, or is not an audio file.
+    """
+    try:
+        if files.is_file(path):
+            return soundfile.read(path, dtype="float32")
+    except (OSError, RuntimeError):
+        pass
+    raise UserError(f"{path} is missing or is not an audio file; {again}.")
 
 
 def write(path: Path, samples: np.ndarray) -> None:

@@ -6,12 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from voicetune import files
+from voicetune.data import audio
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
-from voicetune.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,7 @@ class Dataset:
         Raises:
             UserError: the file is missing, or is not an audio file.
         """
-        path = self.folder / "clips" / clip.file
-        try:
-            if files.is_file(path):
-                return soundfile.read(path, dtype="float32")
-        except (OSError, RuntimeError):
-            pass
-        raise UserError(f"{path} is missing or is not an audio file; make it again with `dvc repro prepare`.")
+        return audio.read(self.folder / "clips" / clip.file, "make it again with `dvc repro prepare`")
 
     def sounds(self, chosen: Iterable[int]) -> list[np.ndarray]:
         """The recordings of clips, given by their positions in `codes`: each (samples,) float32."""

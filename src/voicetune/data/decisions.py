@@ -72,8 +72,8 @@ def write(path: Path, decisions: Iterable[Decision]) -> None:
     files.put(path, out.getvalue().encode())
 
 
-def of_project() -> dict[str, Decision]:
-    """The decisions of this project. Without the table there are none; DVC says so, because two stages depend on it.
+def read_project() -> dict[str, Decision]:
+    """Read the decisions of this project. Without the table there are none.
 
     Raises:
         UserError: see `read`.

@@ -101,8 +101,8 @@ def _is_of(record: Record, speaker: str, found: set[str]) -> bool:
 def objects_of(results: set[str], history: History, cache: Cache, recordings: Iterable[Path]) -> list[str]:
     """The hashes of the objects to remove: what these results consist of, and the recordings in every version.
 
-    An object that other results have too, such as a vocabulary, is none of them, unless it is a recording. They are in
-    the order in which they are to be removed: what tells which objects are whose comes last.
+    An object that other results have too, such as a vocabulary, stays, unless it is a recording. The order is that of
+    removal. The tables that say whose the objects are come last, so that a second run can finish a killed one.
 
     Args:
         recordings: the sound files of the speaker, as paths from the project's folder.

@@ -69,8 +69,8 @@ def _files_in(path: Path) -> list[Path]:
 
 
 def _write_lists(found: Plan) -> None:
-    """Write down which objects may lie in a remote, and which paths in git's history, before that can no longer be
-    found out. What a run that was killed wrote is kept."""
+    """Write the lists of objects in remotes and of paths in git's history. This comes before any removal, because they
+    are made from what is removed. The lines of an earlier run that was killed are kept."""
     for path, lines in _lists(found).items():
         files.check_own(path)
         if lines:
@@ -122,7 +122,7 @@ def _remove_path(path: Path) -> None:
 
 def _remove_rows(ids: set[str]) -> None:
     """Rewrite data/decisions.csv without some rows."""
-    decisions.write(decisions.PATH, [one for one in decisions.of_project().values() if one.id not in ids])
+    decisions.write(decisions.PATH, [one for one in decisions.read_project().values() if one.id not in ids])
 
 
 def _left(found: Plan, root: Path) -> Iterator[str]:

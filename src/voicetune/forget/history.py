@@ -46,7 +46,7 @@ def read(root: Path, runs: Path) -> History:
         runs: the folder of the run cache.
 
     Raises:
-        UserError: git does not answer.
+        UserError: git fails.
     """
     here = [path for path in (root / "dvc.lock", root / "params.yaml", *root.glob("data/**/*.dvc")) if path.is_file()]
     texts = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in here]
@@ -66,7 +66,7 @@ def git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
     done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True)
     if done.returncode:
         reason = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
-        raise UserError(f"git does not answer in {root} ({reason}); run this in the repository's folder.")
+        raise UserError(f"git fails in {root} ({reason}); run this in the folder of a git repository.")
     return done.stdout
 
 

@@ -40,9 +40,9 @@ class Group:
 class Plan:
     """What is removed, and what is not.
 
-    groups: in the order of their removal. What tells whose the rest is comes last, so that a second run finds what one
-    that was killed has left. experiments: references of git. objects: hashes of objects of DVC's cache, those that are
-    not in this cache too. runs: of the run cache, as paths in the cache. decisions: the ids of rows of
+    groups: in the order of their removal. What says whose the rest is comes last, so that a second run can finish a
+    killed one. experiments: references of git. objects: the hashes of the objects of DVC to remove,
+    also of those that this cache lacks. runs: of the run cache, as paths in the cache. decisions: the ids of rows of
     data/decisions.csv. committed: paths of recordings in git's history. by_hand: a sentence each. unlisted: how many
     folders of results this cache lacks, so that their objects are not among `objects`.
     """
@@ -66,7 +66,7 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
         sources: those of params.yaml.
 
     Raises:
-        UserError: there is no such speaker, git does not answer, or a training is under way.
+        UserError: there is no such speaker, git fails, or a training is under way.
     """
     space.check_root(root)
     store = cache.open_cache(space.dvc_cache(root)[0].resolve())
@@ -75,33 +75,53 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     found = recordings.find(speaker, every)
     ids = _ids(speaker, found)
     _check_known(speaker, found, past, store, ids)
-    folders = [folder.as_posix() for folder in found.folders]
-    results = cache.tainted(speaker, past, store, folders)
+    results = cache.tainted(speaker, past, store, [folder.as_posix() for folder in found.folders])
     sounds = [*_sounds(found.folders), *(path for path in found.files if lists.is_sound(path))]
-    objects = cache.objects_of(results, past, store, sounds)
+    objects, runs = cache.objects_of(results, past, store, sounds), cache.runs_of(results, store)
     used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
     long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
-    runs = cache.runs_of(results, store)
-    tried = [
+    groups, by_hand = _inside(
+        [*_results(root, speaker, used, long), *_copies(store, objects, runs, bool(results)), *_recordings(found)], root
+    )
+    return Plan(
+        speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
+        _decided(ids), _committed(root, found), _only_of(speaker, found, sources),
+        [*found.by_hand, *by_hand], sum(one.endswith(".dir") and one not in store.objects for one in results),
+    )  # fmt: skip
+
+
+def _results(root: Path, speaker: str, used: bool, long: bool) -> list[Group]:
+    """What was made of recordings.
+
+    Args:
+        used: the results in this folder were made of the speaker's recordings, too.
+        long: the speaker has long recordings.
+    """
+    return [
         Group("what an interrupted run of this command left", _exists([REMOVED])),
         Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root) if used else []),
         Group("pages and sounds outside the pipeline", _pages() if used else []),
         Group("models that were exported into this folder", list(_exports(root, speaker))),
         Group("states of unfinished trainings, of any speaker", _states(root) if used else []),
         Group("recognised words of all long recordings", _exists([Path(".cache/transcripts")]) if long else []),
-        Group("folders of experiments", _exists([Path(".dvc/tmp/exps")]) if results else []),
+    ]
+
+
+def _copies(store: Cache, objects: list[str], runs: list[Path], any_result: bool) -> list[Group]:
+    """What DVC keeps of recordings and results."""
+    return [
+        Group("folders of experiments", _exists([Path(".dvc/tmp/exps")]) if any_result else []),
         Group("objects in DVC's cache", [store.objects[one] for one in objects if one in store.objects]),
         Group("unfinished copies in DVC's cache", store.strays),
         Group("entries of DVC's run cache", runs),
-        Group("files of DVC that name the recordings", _exists(Path(f"{one}.dvc") for one in folders)),
+    ]
+
+
+def _recordings(found: Found) -> list[Group]:
+    return [
+        Group("files of DVC that name the recordings", _exists(Path(f"{one.as_posix()}.dvc") for one in found.folders)),
         Group("recordings", [*_exists(found.files), *found.folders]),
     ]
-    groups, by_hand = _inside(tried, root)
-    return Plan(
-        speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
-        _decided(ids), _committed(root, found), _only_of(speaker, found, sources),
-        [*found.by_hand, *by_hand], sum(one.endswith(".dir") and one not in store.objects for one in results),
-    )  # fmt: skip
 
 
 def _only_of(speaker: str, found: Found, sources: list[Source]) -> list[str]:
@@ -136,10 +156,9 @@ def _check_known(speaker: str, found: Found, past: History, store: Cache, ids: s
     clips = {name for hash in store.objects for name in store.speakers(hash)}
     known = found.speakers | named | clips
     if speaker not in known and not ids:
-        raise UserError(
-            f"there is no speaker {quoted(speaker)} in this project; its speakers are"
-            f" {', '.join(sorted(known - {''})) or 'not known'}."
-        )
+        others = ", ".join(sorted(known - {""}))
+        there = f"its speakers are {others}" if others else "it has no recordings"
+        raise UserError(f"there is no speaker {quoted(speaker)} in this project; {there}.")
 
 
 def _made(root: Path) -> list[Path]:
@@ -173,9 +192,7 @@ def _states(root: Path) -> list[Path]:
         UserError: a training uses one.
     """
     states = state_folders.find(state_folders.root(root))
-    for one in states:
-        if one.used:
-            raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
+    state_folders.check_unused(states)
     return [one.folder.relative_to(root) for one in states]
 
 
@@ -194,7 +211,7 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
 
 
 def _decided(ids: set[str]) -> list[str]:
-    return [id for id in decisions.of_project() if id in ids]
+    return [id for id in decisions.read_project() if id in ids]
 
 
 def _committed(root: Path, found: Found) -> list[str]:

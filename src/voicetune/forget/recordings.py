@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voicetune.data.readers import READERS, lists
+from voicetune.data.readers import READERS, lists, vctk
 from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import Source
 from voicetune.data.utterance import Segment, Speech, Utterance
@@ -113,7 +113,7 @@ def _files_of(folder: Path, mine: Sequence[Utterance], whose: dict[Path, set[str
 
 def _name(path: Path) -> str:
     """The name of a file without its extension, and without the number of VCTK's microphone."""
-    return re.sub(r"_mic\d$", "", path.stem)
+    return vctk.without_microphone(path.stem)
 
 
 def _is_of(path: Path, recordings: set[tuple[Path, str]]) -> bool:

@@ -2,8 +2,8 @@
 
 from voicetune.data.dataset import Dataset
 from voicetune.measures import catalogue, choosing, table
-from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
+from voicetune.measures.measurer import Measurer
 from voicetune.measures.speaking import speak
 from voicetune.measures.takes import sentences
 from voicetune.params.choosing import Choice
@@ -26,7 +26,7 @@ class Judge:
         said = [data.codes.clips[i] for i in self.chosen]
         # on the CPU, because the training needs the memory of the GPU
         measures = choosing.measures_of(choice.select)
-        self.ears = Ears(Material(data, said), choice.asr, "cpu", measures)
+        self.measurer = Measurer(Material(data, said), choice.asr, "cpu", measures)
 
     def __call__(self) -> tuple[dict[str, float], float]:
         """Return the figures of the spoken sentences, and the score to choose by (lower is better)."""
@@ -38,7 +38,7 @@ class Judge:
         speakers = compute_speakers(self.voice.model, self.data, names)
         takes = speak(self.voice, self.data.codes, speakers, self.chosen, self.choice.decoding, self.seed, takes=1)
         network.train(was_training)
-        found = table.figures(self.ears.measure_all(takes, self.voice.rate))
+        found = table.figures(self.measurer.measure_all(takes, self.voice.rate))
         figures = {one.name: found[one.name] for one in catalogue.HEADLINES if one.name in found}
         score = choosing.score(self.choice.select, found)
         return ({**figures, "composite": score} if self.choice.select == "composite" else figures), score

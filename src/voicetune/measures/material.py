@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Material:
-    """said: the sentences that are measured, each once. own: the model's own speaker encoder, if it has one."""
+    """clips: the sentences that are measured, each once. own: the model's own speaker encoder, if it has one."""
 
     data: Dataset
-    said: Sequence[Clip]
+    clips: Sequence[Clip]
     own: "VoiceEncoder | None" = None
 
     @property
     def speakers(self) -> list[str]:
         """The names of those who say the sentences, sorted."""
-        return sorted({clip.speaker for clip in self.said})
+        return sorted({clip.speaker for clip in self.clips})

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import soundfile
 from pydantic import Field
 
 from voicetune import files
-from voicetune.data import csv_tables, formats
+from voicetune.data import audio, csv_tables, formats
 from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.data.dataset import Dataset
@@ -136,9 +135,4 @@ def read_sound(folder: Path, id: str, number: int) -> tuple[np.ndarray, int]:
     path = folder / file_of(id, number)
     if files.leaves(path, folder):
         raise UserError(f"{path} leads out of {folder} through a link; {_AGAIN}.")
-    try:
-        if files.is_file(path):
-            return soundfile.read(path, dtype="float32")
-    except (OSError, RuntimeError):
-        pass
-    raise UserError(f"{path} is missing or is not an audio file; {_AGAIN}.")
+    return audio.read(path, _AGAIN)

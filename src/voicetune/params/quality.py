@@ -26,8 +26,8 @@ def _in_order(section: "Quality") -> "Quality":
             continue
         if (limits.leave_out > limits.warn) != (check.better == "lower") and limits.leave_out != limits.warn:
             raise ValueError(
-                f"quality.{check.name} leaves out at {limits.leave_out:g} and warns at {limits.warn:g}, but"
-                f" {check.better} is better, so every clip that it leaves out should be warned of"
+                f"quality.{check.name} leaves out at {limits.leave_out:g} and warns at {limits.warn:g};"
+                f" {check.better} is better, so give warn the milder value"
             )
     return section
 

@@ -1,5 +1,6 @@
 """What quality control says of a clip."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,9 +19,17 @@ class Check:
     label: str
     unit: str
     digits: int
-    better: Literal["lower", "higher", ""]
+    better: Literal["lower", "higher"]
     means: str
     remedy: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a clip is left out, or what is odd about it. check: which figure is past its limit. says: in words."""
+
+    check: Check
+    says: str
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,8 @@ class Judged:
 
     clip: Clip
     figures: dict[str, float | None]
-    reasons: list[str]
-    warnings: list[str]
+    reasons: list[Reason]
+    warnings: list[Reason]
     heard: str = ""
     decision: str = ""
 
@@ -43,3 +52,8 @@ class Judged:
     def kept(self) -> bool:
         """Whether later stages use the clip."""
         return self.decision == "accept" or not self.reasons
+
+
+def in_words(reasons: Sequence[Reason]) -> str:
+    """Reasons in one line, as the tables have them."""
+    return "; ".join(one.says for one in reasons)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from voicetune.data.clip import Clip
 from voicetune.params.quality import Quality
 from voicetune.quality.catalogue import CHECKS
-from voicetune.quality.judged import Check, Judged
+from voicetune.quality.judged import Check, Judged, Reason
 from voicetune.quality.measuring import Measured
 
 
@@ -25,9 +25,9 @@ def _judge(clip: Clip, measured: Measured, quality: Quality, accepted: bool) -> 
     for check in CHECKS:
         value, limits = measured.figures[check.name], quality.limits(check.name)
         if _is_worse(check, value, limits.leave_out):
-            reasons.append(_sentence(check, value, limits.leave_out, measured))
+            reasons.append(Reason(check, _sentence(check, value, limits.leave_out, measured)))
         elif _is_worse(check, value, limits.warn):
-            warnings.append(_sentence(check, value, limits.warn, measured))
+            warnings.append(Reason(check, _sentence(check, value, limits.warn, measured)))
     return Judged(clip, measured.figures, reasons, warnings, measured.heard, "accept" if accepted else "")
 
 

@@ -22,10 +22,10 @@ _KEY = "quality.asr"
 
 
 @dataclass(frozen=True)
-class _Sound:
+class Sound:
     """What is measured in one clip's sound: the voice, the fingerprint, and what the recogniser reads."""
 
-    heard: voices.Heard
+    voice: voices.Voice
     fingerprint: np.ndarray
     reading: Reading | None
 
@@ -39,7 +39,7 @@ class Measured:
     twins: dict[str, str]
 
 
-def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device: str) -> Iterator[_Sound]:
+def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device: str) -> Iterator[Sound]:
     """Measure the sound of each clip, in as many threads as there are cores. The order is that of the clips.
 
     Args:
@@ -58,10 +58,10 @@ def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device
         recogniser.weights(asr, _KEY)
     readers = {one: Recogniser(asr, one, device) for one in sorted({c.language for c in clips})} if asr else {}
 
-    def measure(clip: Clip) -> _Sound:
+    def measure(clip: Clip) -> Sound:
         samples, rate = data.sound(clip)
         reader = readers.get(clip.language)
-        return _Sound(
+        return Sound(
             voices.measure(encoder, samples, rate),
             twins.fingerprint(samples, rate),
             read(reader, clip, samples, rate) if reader else None,
@@ -71,18 +71,18 @@ def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device
         yield from pool.map(measure, clips)
 
 
-def figures(clips: Sequence[Clip], recorded: Sequence[AsRecorded], sounds: Sequence[_Sound]) -> list[Measured]:
+def figures(clips: Sequence[Clip], recorded: Sequence[AsRecorded], sounds: Sequence[Sound]) -> list[Measured]:
     """Compute the figures of all clips but those of `add_twins`, rounded to what the checks show and a digit more.
 
     Args:
         recorded, sounds: of each clip, in the order of the clips.
     """
-    heard = [one.heard for one in sounds]
+    found = [one.voice for one in sounds]
     columns = zip(
         clips, recorded, sounds,
-        texts.pace(clips, [one.speech for one in heard]),
+        texts.pace(clips, [one.speech for one in found]),
         texts.foreign_letters(clips),
-        voices.likeness(heard, [clip.speaker for clip in clips]),
+        voices.likeness(found, [clip.speaker for clip in clips]),
         strict=True,
     )  # fmt: skip
     return [_measured(*row) for row in columns]
@@ -91,7 +91,7 @@ def figures(clips: Sequence[Clip], recorded: Sequence[AsRecorded], sounds: Seque
 def _measured(
     clip: Clip,
     recorded: AsRecorded,
-    sound: _Sound,
+    sound: Sound,
     pace: float | None,
     letters: int,
     likeness: tuple[float | None, float | None],
@@ -105,7 +105,7 @@ def _measured(
         "bandwidth": recorded.bandwidth,
         "edge": max(recorded.start, recorded.end),
         "pause": recorded.pause,
-        "speech": sound.heard.speech / clip.seconds,
+        "speech": sound.voice.speech / clip.seconds,
         "pace": pace,
         "letters": letters,
         "cer": None if reading is None else reading.character_errors / max(1, reading.characters),
@@ -122,7 +122,7 @@ def _rounded(name: str, value: float | None) -> float | None:
 
 
 def add_twins(
-    clips: Sequence[Clip], measured: Sequence[Measured], sounds: Sequence[_Sound], fit: Collection[str]
+    clips: Sequence[Clip], measured: Sequence[Measured], sounds: Sequence[Sound], fit: Collection[str]
 ) -> list[Measured]:
     """Add the figures that compare the clips with each other.
 

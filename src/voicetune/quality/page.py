@@ -14,7 +14,7 @@ from voicetune import files, pages
 from voicetune.data import decisions as table
 from voicetune.data.decisions import Decision
 from voicetune.data.left_out import LeftOut
-from voicetune.quality.judged import Check, Judged
+from voicetune.quality.judged import Check, Judged, Reason
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -64,8 +64,8 @@ def _clip(one: Judged, checks: Sequence[Check]) -> dict[str, Any]:
         "out": not one.kept,
         "heard": one.heard,
         "figures": [_figure(one.figures.get(check.name), check.digits) for check in checks],
-        "reasons": [_in_words(reason, checks) for reason in one.reasons],
-        "warnings": [_in_words(warning, checks) for warning in one.warnings],
+        "reasons": [_reason(reason, checks) for reason in one.reasons],
+        "warnings": [_reason(warning, checks) for warning in one.warnings],
     }
 
 
@@ -74,7 +74,6 @@ def _figure(value: float | None, digits: int) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, digits) + 0.0  # makes -0.0 to 0.0
 
 
-def _in_words(reason: str, checks: Sequence[Check]) -> dict[str, Any]:
-    """A reason, and the number of its check; -1 if it is of no check."""
-    label = reason.partition(":")[0]
-    return {"check": next((i for i, check in enumerate(checks) if check.label == label), -1), "says": reason}
+def _reason(reason: Reason, checks: Sequence[Check]) -> dict[str, Any]:
+    """A reason, and the number of its check."""
+    return {"check": checks.index(reason.check), "says": reason.says}

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicetune.data.split import TRAIN
 from voicetune.quality.catalogue import BY_NAME, CHECKS, TWINS
-from voicetune.quality.judged import Judged
+from voicetune.quality.judged import Check, Judged, Reason
 from voicetune.quality.judging import shown
 
 _LITTLE, _ENOUGH = 5.0, 20.0  # minutes of training clips; docs/quality.md says where these come from
@@ -24,8 +24,8 @@ def figures(judged: Sequence[Judged]) -> dict[str, Any]:
     return {
         "kept": _amount([one for one in judged if one.kept]),
         "accepted": _amount([one for one in judged if one.kept and one.reasons]),
-        "left_out": _by_kind([(one, one.reasons) for one in judged if not one.kept]),
-        "warned": _by_kind([(one, one.warnings) for one in judged if one.kept]),
+        "left_out": _by_check([(one, one.reasons) for one in judged if not one.kept]),
+        "warned": _by_check([(one, one.warnings) for one in judged if one.kept]),
         "median": medians,
     }
 
@@ -34,13 +34,13 @@ def _amount(clips: Sequence[Judged]) -> dict[str, float]:
     return {"clips": len(clips), "minutes": round(sum(one.clip.seconds for one in clips) / 60, 2)}
 
 
-def _by_kind(found: Sequence[tuple[Judged, list[str]]]) -> dict[str, dict[str, float]]:
-    kinds = sorted({_kind(sentence) for _, sentences in found for sentence in sentences})
-    return {kind: _amount([one for one, all_ in found if kind in map(_kind, all_)]) for kind in kinds}
+def _by_check(found: Sequence[tuple[Judged, list[Reason]]]) -> dict[str, dict[str, float]]:
+    labels = sorted({reason.check.label for _, reasons in found for reason in reasons})
+    return {label: _amount([one for one, reasons in found if label in _labels(reasons)]) for label in labels}
 
 
-def _kind(sentence: str) -> str:
-    return sentence.split(": ")[0]
+def _labels(reasons: Sequence[Reason]) -> list[str]:
+    return [one.check.label for one in reasons]
 
 
 def sentences(judged: Sequence[Judged]) -> list[str]:
@@ -72,24 +72,25 @@ def _clean(judged: Sequence[Judged]) -> str:
 
 def _mend(judged: Sequence[Judged]) -> list[str]:
     """The reason that costs the most minutes, and what is won back if its clips are mended."""
-    copies = {BY_NAME[name].label for name in TWINS}  # to remove a copy gains nothing
-    single = [one for one in judged if not one.kept and len({*map(_kind, one.reasons)} - copies) == 1]
-    seconds: Counter[str] = Counter()
-    for one in single:
-        seconds[_kind(one.reasons[0])] += round(one.clip.seconds)
+    single = [(one, check) for one in judged if not one.kept and (check := _only_check(one.reasons))]
+    seconds: Counter[Check] = Counter()
+    for one, check in single:
+        seconds[check] += round(one.clip.seconds)
     if seconds:
-        label = seconds.most_common(1)[0][0]
-        gain = _amount([one for one in single if _kind(one.reasons[0]) == label])
+        worst = seconds.most_common(1)[0][0]
+        gain = _amount([one for one, check in single if check is worst])
         return [
-            f"What to mend first? {label}: {_remedy(label)}."
+            f"What to mend first? {worst.label}: {worst.remedy}."
             f" That gains {gain['clips']} clips, {gain['minutes']:g} minutes."
         ]
-    odd = Counter(_kind(warning) for one in judged if one.kept for warning in one.warnings)
+    odd = Counter(warning.check for one in judged if one.kept for warning in one.warnings)
     if odd:
-        label, count = odd.most_common(1)[0]
-        return [f"What to mend first? Nothing has to be. {count} clips are odd in their {label}: {_remedy(label)}."]
+        check, count = odd.most_common(1)[0]
+        return [f"What to mend first? Nothing has to be. {count} clips are odd in their {check.label}: {check.remedy}."]
     return ["What to mend first? Nothing: no clip is left out, and none is odd."]
 
 
-def _remedy(label: str) -> str:
-    return next(check.remedy for check in CHECKS if check.label == label)
+def _only_check(reasons: Sequence[Reason]) -> Check | None:
+    """The check whose remedy alone wins a clip back; None if several are needed. To remove a copy gains nothing."""
+    checks = {one.check for one in reasons}
+    return next(iter(checks)) if len(checks) == 1 and next(iter(checks)).name not in TWINS else None

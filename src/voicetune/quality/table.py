@@ -5,7 +5,7 @@ from pathlib import Path
 
 from voicetune.data import csv_tables
 from voicetune.quality.catalogue import CHECKS
-from voicetune.quality.judged import Judged
+from voicetune.quality.judged import Judged, in_words
 
 _Row = make_dataclass(
     "_Row",
@@ -24,5 +24,6 @@ def write(path: Path, judged: list[Judged]) -> None:
 
 
 def _row(one: Judged):
-    kept, parts = "yes" if one.kept else "no", ("; ".join(one.reasons), "; ".join(one.warnings))
-    return _Row(one.clip.id, kept, one.decision, *parts, one.heard, *(one.figures[check.name] for check in CHECKS))
+    figures = (one.figures[check.name] for check in CHECKS)
+    kept, reasons, warnings = "yes" if one.kept else "no", in_words(one.reasons), in_words(one.warnings)
+    return _Row(one.clip.id, kept, one.decision, reasons, warnings, one.heard, *figures)

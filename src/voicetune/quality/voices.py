@@ -15,8 +15,8 @@ _TRIMMED = 0.2  # of the clips, the least alike, say nothing about the speaker's
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was measured in a clip's sound.
+class Voice:
+    """The voice in a clip.
 
     speech: seconds of speech. embedding: of the whole clip, (256,); None if it has no voice. parts: of each 1.6 s,
     (parts, 256).
@@ -27,18 +27,18 @@ class Heard:
     parts: np.ndarray
 
 
-def measure(encoder: SpeakerEncoder, samples: np.ndarray, rate: int) -> Heard:
-    """Measure a clip's sound.
+def measure(encoder: SpeakerEncoder, samples: np.ndarray, rate: int) -> Voice:
+    """Measure how much of a clip is speech, and whose.
 
     Args:
         samples: (samples,) float32 at `rate` Hz.
     """
     found = stretches.find(resample(samples, rate, stretches.RATE))
     embedding, parts = encoder.embed_parts(samples, rate)
-    return Heard(sum(end - start for start, end in found), embedding, parts)
+    return Voice(sum(end - start for start, end in found), embedding, parts)
 
 
-def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[float | None, float | None]]:
+def likeness(voices: Sequence[Voice], speakers: Sequence[str]) -> list[tuple[float | None, float | None]]:
     """How much less each clip is like its speaker's voice than the median clip is, and the SECS of its worst part.
 
     The first is a difference of SECS, because one microphone and one mood give clips that are more alike than others.
@@ -54,19 +54,19 @@ def likeness(heard: Sequence[Heard], speakers: Sequence[str]) -> list[tuple[floa
     clips_of: dict[str, list[int]] = {}
     for i, speaker in enumerate(speakers):
         clips_of.setdefault(speaker, []).append(i)
-    found: list[tuple[float | None, float | None]] = [(None, None)] * len(heard)
+    found: list[tuple[float | None, float | None]] = [(None, None)] * len(voices)
     for own in clips_of.values():
-        for i, figures in zip(own, _of_speaker([heard[i] for i in own]), strict=True):
+        for i, figures in zip(own, _of_speaker([voices[i] for i in own]), strict=True):
             found[i] = figures
     return found
 
 
-def _of_speaker(clips: list[Heard]) -> list[tuple[float | None, float | None]]:
+def _of_speaker(clips: list[Voice]) -> list[tuple[float | None, float | None]]:
     """What `likeness` returns, for the clips of one speaker."""
     spoken = [one.embedding for one in clips if one.speech >= _SHORTEST and one.embedding is not None]
     if len(spoken) < _FEWEST:
         return [(None, None)] * len(clips)
-    voice = _voice(spoken)
+    voice = _mean_voice(spoken)
     median = float(np.median([secs(one, voice) for one in spoken]))
     return [
         (median - secs(one.embedding, voice), min((secs(part, voice) for part in one.parts), default=0.0))
@@ -76,7 +76,7 @@ def _of_speaker(clips: list[Heard]) -> list[tuple[float | None, float | None]]:
     ]
 
 
-def _voice(embeddings: list[np.ndarray]) -> np.ndarray:
+def _mean_voice(embeddings: list[np.ndarray]) -> np.ndarray:
     """The mean of the clips that are most like each other."""
     mean = reference_embedding(embeddings)
     if len(embeddings) * _TRIMMED < 1:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +114,17 @@ def _is_used(folder: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def check_unused(states: Sequence[StateFolder]) -> None:
+    """Refuse to remove a state that a training holds.
+
+    Raises:
+        UserError: a training uses one of them.
+    """
+    for one in states:
+        if one.used:
+            raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
 
 
 def tidy(root: Path) -> None:

@@ -8,7 +8,6 @@ in a single recording does not: prepare leaves out that one clip. `Utterance.fau
 and `sounds.sound` raises an error if it cannot be used.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -99,7 +98,7 @@ def _tell_extra(found: list[Utterance], source: Source) -> None:
 
 def _without_format(path: Path) -> str:
     """A path without its extension, in NFC, and without the number of VCTK's microphone."""
-    return re.sub(r"_mic\d$", "", nfc(lists.stem(str(path))))
+    return vctk.without_microphone(nfc(lists.stem(str(path))))
 
 
 def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:

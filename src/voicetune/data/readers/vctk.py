@@ -5,6 +5,7 @@ The first microphone is taken where there are two. Version 0.80 has wav48/p225/p
 Source: https://datashare.ed.ac.uk/handle/10283/3443 (version 0.92).
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,11 @@ def read(source: VCTKSource) -> list[Utterance]:
         fault = fault_of(path, folder) or fault
         utterances.append(utterance(source, id, text, Recording(path), fault, speaker))
     return utterances
+
+
+def without_microphone(name: str) -> str:
+    """The name of a file without its extension, and without the number of the microphone."""
+    return re.sub(r"_mic\d$", "", name)
 
 
 def _recordings(folder: Path) -> dict[tuple[str, str], Path]:

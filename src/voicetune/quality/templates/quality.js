@@ -258,7 +258,7 @@ function mark(one) {
 
 function reasons(one, selected) {
   const items = [...one.reasons, ...one.warnings].map(({ says, check }, i) =>
-    make("li", { className: i < one.reasons.length ? "bad" : "part" }, says, selected && check >= 0 ? remedy(data.checks[check]) : ""));
+    make("li", { className: i < one.reasons.length ? "bad" : "part" }, says, selected ? remedy(data.checks[check]) : ""));
   return make("ul", { className: "reasons", "aria-label": "What is wrong" }, ...items);
 }
 

@@ -12,12 +12,12 @@ from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
-from voicetune.measures import bounds, catalogue, hearing, prosody, robustness, table, takes
+from voicetune.measures import bounds, catalogue, prosody, robustness, table, take_measures, takes
 from voicetune.measures.catalogue.intelligibility import MEASURE as INTELLIGIBILITY
 from voicetune.measures.catalogue.mos import MEASURE as MOS
-from voicetune.measures.ears import Ears
 from voicetune.measures.intelligibility import read, word_errors
 from voicetune.measures.material import Material
+from voicetune.measures.measurer import Measurer
 from voicetune.measures.naturalness import MosPredictor
 from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.takes import Take
@@ -154,7 +154,7 @@ def test_figures_of_a_table_equal_those_computed_by_hand(tmp_path):
         | {"secs": 0.5 if take.number == 0 else None, "text": TEXT, "heard": 'a, "quoted" text'}
         for take, errors, stopped in zip(said, (1, 4), (1, 0), strict=True)
     ]
-    hearing.write(tmp_path, rows, {"data_sha256": "d"})
+    take_measures.write(tmp_path, rows, {"data_sha256": "d"})
     assert {path.name for path in tmp_path.iterdir()} == {"takes.csv", "facts.json"}
     again = table.read(tmp_path / "takes.csv")
     assert again[1]["heard"] == 'a, "quoted" text'
@@ -164,8 +164,8 @@ def test_figures_of_a_table_equal_those_computed_by_hand(tmp_path):
     assert found["runaways"] == found["mishaps"] == 0.5
     assert found["runaways_low"] < 0.1 < 0.9 < found["runaways_high"], "the interval over one sentence is wide"
     assert "mos" not in found
-    assert hearing.figures(tmp_path) == {"cer": pytest.approx(5 / 20), "secs": 0.5, "mishaps": 0.5}
-    assert hearing.summary(tmp_path) == "CER 0.250, SECS 0.500"
+    assert take_measures.figures(tmp_path) == {"cer": pytest.approx(5 / 20), "secs": 0.5, "mishaps": 0.5}
+    assert take_measures.summary(tmp_path) == "CER 0.250, SECS 0.500"
     better = [row | {"character_errors": 0} for row in again]
     assert bounds.difference(again, better, INTELLIGIBILITY.figures[0], 200, 1).mean == pytest.approx(-0.25)
     assert bounds.difference(again, better, MOS.figures[0], 200, 1) is None
@@ -231,19 +231,19 @@ def measured(codes: Codes) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def ears(dataset) -> Ears:
+def measurer(dataset) -> Measurer:
     codes = Codes(dataset / "codes")
     said = [codes.clips[i] for i in measured(codes)]
-    return Ears(Material(Dataset(dataset), said), "tiny.en", "cpu", catalogue.NAMES)
+    return Measurer(Material(Dataset(dataset), said), "tiny.en", "cpu", catalogue.NAMES)
 
 
-def heard_of(ears: Ears, dataset, spoil) -> dict[str, float]:
+def heard_of(measurer: Measurer, dataset, spoil) -> dict[str, float]:
     """Figures of damaged validation and test recordings, measured as if a model had spoken them."""
     codes = Codes(dataset / "codes")
     rows = []
     for i in measured(codes):
         recording, rate = soundfile.read(dataset / "clips" / codes.clips[i].file, dtype="float32")
-        rows.append(ears.measure(Take(codes.clips[i], 0, spoil(recording), stopped=True), rate))
+        rows.append(measurer.measure(Take(codes.clips[i], 0, spoil(recording), stopped=True), rate))
     return bounds.figures(rows, 100, 1)
 
 
@@ -263,14 +263,14 @@ SABOTAGE = {
 
 
 @pytest.fixture(scope="module")
-def unspoilt(ears, dataset) -> dict[str, float]:
-    return heard_of(ears, dataset, lambda sound: sound)
+def unspoilt(measurer, dataset) -> dict[str, float]:
+    return heard_of(measurer, dataset, lambda sound: sound)
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
-def test_damaged_speech_is_detected_by_its_measure(ears, dataset, unspoilt, name):
+def test_damaged_speech_is_detected_by_its_measure(measurer, dataset, unspoilt, name):
     spoil, measure, change = SABOTAGE[name]
-    sound, spoilt = unspoilt[measure], heard_of(ears, dataset, spoil)[measure]
+    sound, spoilt = unspoilt[measure], heard_of(measurer, dataset, spoil)[measure]
     assert (spoilt - sound) * np.sign(change) >= abs(change), f"{measure}: {sound:.3f}, spoilt {spoilt:.3f}"
 
 

@@ -14,7 +14,7 @@ from voicetune.measures.table import COLUMNS
 from voicetune.measures.takes import Take
 
 
-class Ears:
+class Measurer:
     """Measures takes of the sentences of `material`.
 
     Args:
@@ -27,7 +27,7 @@ class Ears:
         self.recognisers: dict[str, Recogniser] = {}
         if catalogue.reads(measures):
             assert asr is not None
-            languages = sorted({clip.language for clip in material.said})
+            languages = sorted({clip.language for clip in material.clips})
             self.recognisers = {language: Recogniser(asr, language, device) for language in languages}
         self.opened = {name: one.open(material) for name, one in catalogue.MEASURES.items() if name in measures}
 

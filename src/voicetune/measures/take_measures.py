@@ -8,23 +8,23 @@ from voicetune import families, files, outputs
 from voicetune.data.dataset import Dataset
 from voicetune.measures import catalogue, table
 from voicetune.measures.catalogue.similarity import Similar
-from voicetune.measures.ears import Ears
 from voicetune.measures.material import Material
 from voicetune.measures.measure import Row
+from voicetune.measures.measurer import Measurer
 from voicetune.measures.results import FACTS
 from voicetune.measures.takes import Take
 from voicetune.model import VoiceEncoder
 
 
-def ears_for(
+def measurer_for(
     own: VoiceEncoder | None,
     data: Dataset,
     takes: Sequence[Take],
     asr: str,
     device: str,
     measures: Collection[str],
-) -> Ears | None:
-    """The `Ears` for these takes; None if there are no takes.
+) -> Measurer | None:
+    """The `Measurer` for these takes; None if there are no takes.
 
     Args:
         own: the model's own speaker encoder, if it has one.
@@ -32,17 +32,17 @@ def ears_for(
         measures: names of the measures to take, see `catalogue.MEASURES`.
     """
     said = list({take.clip.id: take.clip for take in takes}.values())
-    return Ears(Material(data, said, own), asr, device, measures) if said else None
+    return Measurer(Material(data, said, own), asr, device, measures) if said else None
 
 
-def measure(ears: Ears | None, takes: Sequence[Take], rate: int) -> list[Row]:
+def measure(measurer: Measurer | None, takes: Sequence[Take], rate: int) -> list[Row]:
     """Measure every take; `rate` is the sample rate of their sounds in Hz."""
-    return [] if ears is None else ears.measure_all(takes, rate)
+    return [] if measurer is None else measurer.measure_all(takes, rate)
 
 
-def floor(ears: Ears | None, takes: Sequence[Take]) -> dict[str, float]:
+def floor(measurer: Measurer | None, takes: Sequence[Take]) -> dict[str, float]:
     """`secs_floor`, the SECS of a stranger who says the same sentences, see `Similar.floor`; empty if not measured."""
-    similar = ears.opened.get("similarity") if ears else None
+    similar = measurer.opened.get("similarity") if measurer else None
     found = similar.floor([take.clip for take in takes]) if isinstance(similar, Similar) else None
     return {} if found is None else {"secs_floor": found}
 
