@@ -226,7 +226,7 @@ def test_a_published_base_is_not_compared_with_itself():
     figures = {"recordings": RECORDINGS, "codec": CODEC, "base": GOOD, "phase2": GOOD}
     worth, understood, *_ = verdict.judge("base", figures, {})
     assert (worth.status, understood.status) == ("unknown", "good")
-    assert "by zero-shot" in worth.sentence
+    assert "the base, without training" in worth.sentence
 
 
 def test_a_codec_row_that_the_base_voiced_is_no_upper_limit():
