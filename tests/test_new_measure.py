@@ -158,6 +158,7 @@ def measure(row: str) -> None:
     measurer = Measurer(Material(Dataset(Path("none")), clips), None, "cpu", ["loudness"])
     rows = measurer.measure_all(said, 22050)
     assert rows[0]["amplitude"] == pytest.approx(LEVELS[row] * 2 / np.pi, abs=1e-3)
+    assert measurer.measure(Take(clips[0], 0, np.zeros(0, np.float32)), 22050)["amplitude"] is None
     folder = Path("metrics/evaluate") / row
     table.write(folder / table.TABLE, rows)
     made_up.write(folder / "facts.json", {"model_sha256": row, "data_sha256": "d"} if row in MODELS else {})
@@ -178,6 +179,16 @@ def test_a_measure_that_returns_a_column_of_no_figure_is_refused(monkeypatch):
     measurer = Measurer(Material(Dataset(Path("none")), [clip]), None, "cpu", ["loudness"])
     with pytest.raises(UserError, match=r"measure loudness returns volume, which none .*catalogue/loudness\.py"):
         measurer.measure(Take(clip, 0, np.zeros(100, np.float32)), 22050)
+
+
+def test_a_measure_that_returns_nan_is_refused(monkeypatch):
+    figures = (Figure("amplitude", "amplitude", 3, "higher", "amplitude", Mean("amplitude")),)
+    wrong = Measure(figures=figures, open=lambda _material: lambda _take, _rate, _text: {"amplitude": float("nan")})
+    monkeypatch.setitem(catalogue.MEASURES, "loudness", wrong)
+    clip = Clip("a", "a.flac", "A.", "en", "anna", "one", 1.0, "test")
+    measurer = Measurer(Material(Dataset(Path("none")), [clip]), None, "cpu", ["loudness"])
+    with pytest.raises(UserError, match=r"loudness returns nan as amplitude, but should return None .*loudness\.py"):
+        measurer.measure(Take(clip, 0, np.zeros(0, np.float32)), 22050)
 
 
 def test_what_is_measured_and_chosen_by_today_stays():

@@ -102,7 +102,7 @@ def test_phase_2_is_compared_with_a_longer_phase_1():
         said = kinds(find([first, second], {"mel_ce": change(-0.1, 0.01)}, 30))
         assert f"{bound:.3f}" in said[kind]
         assert len({"better_than_more", "more_of_the_first"} & set(said)) == 1
-    assert "train phase 1 alone for 125 steps" in said["more_of_the_first"]
+    assert "Train phase 1 alone for 125 steps" in said["more_of_the_first"]
     few = [
         PhaseCurves("phase 1", 3.0, [(10, 2.0)], clips_per_step=1),
         PhaseCurves("phase 2", 2.0, [(5, 1.9)], clips_per_step=1),
