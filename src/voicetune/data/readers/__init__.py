@@ -81,7 +81,7 @@ def read(sources: Sequence[Source]) -> list[Utterance]:
         for utterance in _of_speakers(overlaps.mark(found), source):
             first = utterances.setdefault(utterance.id, utterance)
             if first is not utterance:
-                raise _id_twice(first, utterance)
+                raise _met(first, utterance)
     return list(utterances.values())
 
 
@@ -115,7 +115,7 @@ def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:
     return [one for one in found if source.only_speakers is None or one.speaker in source.only_speakers]
 
 
-def _id_twice(first: Utterance, second: Utterance) -> UserError:
+def _met(first: Utterance, second: Utterance) -> UserError:
     if first.source == second.source:
         return UserError(f"the source '{first.source}' makes two clips '{first.id}'; rename one of the recordings.")
     return UserError(  # source "a" with id "b-1" and source "a-b" with id "1" both make a-b-1
