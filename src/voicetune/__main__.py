@@ -158,7 +158,7 @@ def export(arguments: argparse.Namespace) -> None:
     export = families.export(arguments.model)
     given = reading.check(Agreed, {"consent": arguments.consent}, "the command line").consent
     facts = families.folder(arguments.model).read_facts(arguments.model)
-    lines = consent.card_lines(consent.entries_of_model(arguments.model, facts), given)
+    lines = consent.lines(consent.known(arguments.model, facts), given)
     export.export(arguments.model, arguments.out, lines)
     blank = any(consent.UNSIGNED in line for line in lines)
     print(shown(f"{arguments.out}: see {export.CARD} there" + (", and fill in who agreed" if blank else "")))

@@ -44,7 +44,7 @@ def entries(sources: Sequence[Source], clips: Sequence[Clip]) -> list[Entry]:
     return found
 
 
-def entries_of_model(model: Path, facts: dict[str, Any]) -> list[Entry]:
+def known(model: Path, facts: dict[str, Any]) -> list[Entry]:
     """The entries that a model folder already has.
 
     Args:
@@ -59,7 +59,7 @@ def entries_of_model(model: Path, facts: dict[str, Any]) -> list[Entry]:
         raise UserError(f"{model}: '{KEY}' in voicetune.json is damaged; make the model again.") from None
 
 
-def card_lines(found: Sequence[Entry], given: Consent) -> list[str]:
+def lines(found: Sequence[Entry], given: Consent) -> list[str]:
     """What a model's card says about consent, a line each. A blank stands for what is missing.
 
     Args:

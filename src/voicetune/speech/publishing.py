@@ -55,7 +55,7 @@ def publish(
         known = (
             json.loads((part / families.FACTS).read_text(encoding="utf-8")) if (part / families.FACTS).is_file() else {}
         )
-        inherited = [one for one in consent.entries_of_model(model, known) if one not in agreed]
+        inherited = [one for one in consent.known(model, known) if one not in agreed]
         languages = [clip.language for clip in clips if clip.split == TRAIN]
         facts = {
             **known,
