@@ -11,7 +11,7 @@ from voicetune.params.shared import BUNDLE
 def main() -> None:
     settings = reading.load(BaseStage)
     families.origins(settings.base).unfold(settings.base, Path("models/base"), BUNDLE)
-    print(f"models/base is {settings.base}")
+    print(f"models/base is made from {settings.base}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def with_scripts(params: str) -> str:
     for name in ("questions", "host"):
         begin, end = f"reader: ljspeech\n    path: data/raw/{name}\n", "    speaker: quizmaster\n    language: en\n"
         spoken = f"reader: espeak\n    path: data/scripts/{name}.txt\n"
-        assert begin + end in params
+        assert begin + end in params, "the tests need the repository's params.yaml: `git restore params.yaml`"
         params = params.replace(begin + end, spoken + end + "    voice: en-us+m1\n    rate: 150\n    pitch: 50\n")
     return params
 

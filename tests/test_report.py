@@ -51,7 +51,7 @@ def test_the_findings_contradict_three_conclusions_about_the_original_run():
     found = find(ORIGIN)
     said = kinds(found)
     assert "started at a mel CE of 3.008, but the best of phase 1 is 3.507" in said["gain_before_start"]
-    assert "0.499 arose before phase 2 started, and only 0.037 are the gain of phase 2" in said["gain_before_start"]
+    assert "0.499 arose before phase 2 started, and only 0.037 is the gain of phase 2" in said["gain_before_start"]
     assert "0.24 times as much" in said["rate"], "not 3.5 times"
     assert "missed by 0.471, and the mel CE of phase 2 no longer falls" in said["target_out_of_reach"]
     assert "its first evaluation, at step 1; 3 later evaluations" in said["first_is_best"]
@@ -102,7 +102,7 @@ def test_phase_2_is_compared_with_a_longer_phase_1():
         said = kinds(find([first, second], {"mel_ce": change(-0.1, 0.01)}, 30))
         assert f"{bound:.3f}" in said[kind]
         assert len({"better_than_more", "more_of_the_first"} & set(said)) == 1
-    assert "train phase 1 alone for 125 steps" in said["more_of_the_first"]
+    assert "Train phase 1 alone for 125 steps" in said["more_of_the_first"]
     few = [
         PhaseCurves("phase 1", 3.0, [(10, 2.0)], clips_per_step=1),
         PhaseCurves("phase 2", 2.0, [(5, 1.9)], clips_per_step=1),

@@ -50,7 +50,7 @@ def test_a_good_voice_is_green_in_every_line():
     lines = judged()
     assert {line.status for line in lines.values()} == {"good"}
     assert lines["worth"].sentence.startswith(
-        "Yes, CER and SECS and predicted MOS and mel CE better: phase 2 beside the base"
+        "Yes, CER and SECS and predicted MOS and mel CE better: phase 2 compared with the base"
     )
     assert all(not line.remedy for line in lines.values())
 
@@ -226,7 +226,7 @@ def test_a_published_base_is_not_compared_with_itself():
     figures = {"recordings": RECORDINGS, "codec": CODEC, "base": GOOD, "phase2": GOOD}
     worth, understood, *_ = verdict.judge("base", figures, {})
     assert (worth.status, understood.status) == ("unknown", "good")
-    assert "by zero-shot" in worth.sentence
+    assert "the base, without training" in worth.sentence
 
 
 def test_a_codec_row_that_the_base_voiced_is_no_upper_limit():
@@ -266,7 +266,7 @@ def test_the_verdict_command_prints_every_line(tmp_path, monkeypatch):
         command.parser().parse_args(["verdict"]).run(None)
     said = printed.get()
     assert said.startswith(
-        "Was the fine-tuning worth it? Not shown by the measures of the speech: phase 2 beside the base"
+        "Was the fine-tuning worth it? Not shown by the measures of the speech: phase 2 compared with the base"
     )
     assert said.count("?") == len(ALL)
     assert "voicetune verdict" in (ROOT / "Makefile").read_text()

@@ -275,9 +275,17 @@ def space(arguments: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="voicetune", description="Speak with a fine-tuned voice.")
+    top = argparse.ArgumentParser(
+        prog="voicetune", description="Speak with a fine-tuned voice; check, list and remove what a project holds."
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_say(commands)
+    _add_for_voices(commands)
+    _add_for_runs(commands)
+    return top
+
+
+def _add_for_voices(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
     command.add_argument("out", type=Path, help="a folder to be made")
     command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
@@ -291,6 +299,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--sentences", type=int, default=8, help="how many, each in 3 pairs and 4 ratings (8)")
     command.add_argument("--no-open", action="store_true", help="do not open the page in the browser")
     command.set_defaults(run=listening_test)
+
+
+def _add_for_runs(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("check", help="check params.yaml")
     command.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     command.set_defaults(run=check)
@@ -314,7 +325,6 @@ def parser() -> argparse.ArgumentParser:
         "verdict", help="is the published voice understood, is it the speaker, was it worth it?"
     )
     command.set_defaults(run=verdict)
-    return top
 
 
 def _add_say(commands: "argparse._SubParsersAction") -> None:

@@ -1,4 +1,4 @@
-"""Makes clean clips of samples: resampling, trimming, levels, lossless writing; and tells what is no speech.
+"""Cleans clips: resamples, trims, levels and writes sound without loss. Finds sounds that are no speech.
 
 All later steps work at 22,050 Hz, the rate of XTTS's input. This module imports no torch.
 """

@@ -45,7 +45,7 @@ def entries(sources: Sequence[Source], clips: Sequence[Clip]) -> list[Entry]:
 
 
 def known(model: Path, facts: dict[str, Any]) -> list[Entry]:
-    """The entries of a model.
+    """The entries that a model folder already has.
 
     Args:
         facts: the content of its voicetune.json.

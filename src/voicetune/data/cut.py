@@ -21,8 +21,8 @@ class Cut:
     """A clip of a long recording.
 
     file: the sound, as a path from the project's folder. start, end: seconds in it. agreement: how well the text agrees
-    with what the recogniser wrote, 0 to 1; it is 1 if there is no transcript. probability: the mean of those
-    that the recogniser gives its words.
+    with what the recogniser wrote, 0 to 1; it is 1 if there is no transcript. probability: the mean
+    probability that the recogniser gives the words.
     """
 
     id: Plain

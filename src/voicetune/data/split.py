@@ -35,7 +35,7 @@ def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed
     """
     texts: dict[str, set[str]] = {}
     for source, text in clips:
-        texts.setdefault(source, set()).add(same(text))
+        texts.setdefault(source, set()).add(_fold(text))
     tested: set[str] = set()
     validated: set[str] = set()
     for own in texts.values():
@@ -44,7 +44,7 @@ def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed
         first = max(round(test * len(own)), least)
         tested.update(ordered[:first])
         validated.update(ordered[first : first + max(round(validation * len(own)), least)])
-    return [TEST if same(t) in tested else VALIDATION if same(t) in validated else TRAIN for _, t in clips]
+    return [TEST if _fold(t) in tested else VALIDATION if _fold(t) in validated else TRAIN for _, t in clips]
 
 
 def check_sides(sides: Sequence[str], left_out: str) -> None:
@@ -63,8 +63,8 @@ def check_sides(sides: Sequence[str], left_out: str) -> None:
         )
 
 
-def same(text: str) -> str:
-    """A text in a form that ignores case, white space and Unicode form. Texts with the same form count as the same."""
+def _fold(text: str) -> str:
+    """Fold case, white space and Unicode form. Texts that differ in nothing else count as the same."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 

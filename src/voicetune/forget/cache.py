@@ -75,8 +75,8 @@ def speakers_of(table: bytes) -> dict[str, set[str]]:
 def tainted(speaker: str, history: History, cache: Cache, folders: Iterable[str]) -> set[str]:
     """The hashes of all results that were made of a speaker's recordings, directly or not.
 
-    A stage's results are, if it depended on a source of the speaker or on such a result, or if it made a table with
-    clips of the speaker.
+    The results of a stage count if the stage read a source of the speaker or another such result, or if it wrote a
+    table with clips of the speaker.
 
     Args:
         folders: of data/raw, in which nobody else is recorded.

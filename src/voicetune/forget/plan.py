@@ -40,9 +40,9 @@ class Group:
 class Plan:
     """What is removed, and what is not.
 
-    groups: in the order of their removal. What says whose the rest is comes last, so that a second run can finish a
-    killed one. experiments: references of git. objects: the hashes of the objects of DVC to remove,
-    also of those that this cache lacks. runs: of the run cache, as paths in the cache. decisions: the ids of rows of
+    groups: in the order of their removal. The tables that name the speaker of the rest come last, so that a second run
+    can finish a killed one. experiments: references of git. objects: the hashes of the objects of DVC to remove, also
+    of those that this cache lacks. runs: of the run cache, as paths in the cache. decisions: the ids of rows of
     data/decisions.csv. committed: paths of recordings in git's history. by_hand: a sentence each. unlisted: how many
     folders of results this cache lacks, so that their objects are not among `objects`.
     """

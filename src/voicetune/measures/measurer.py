@@ -1,5 +1,6 @@
 """Measures takes: transcribes them if a measure needs the text, and then takes each measure. One row per take."""
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,10 +49,25 @@ class Measurer:
         for name, measure_take in self.opened.items():
             if take.number == 0 or not catalogue.MEASURES[name].first_take_only:
                 found = measure_take(take, rate, row["heard"] or "")
-                if extra := found.keys() - set(catalogue.MEASURES[name].columns):
-                    raise UserError(
-                        f"the measure {name} returns {', '.join(sorted(extra))}, which none of its figures names;"
-                        f" correct src/voicetune/measures/catalogue/{name}.py."
-                    )
+                _check(name, found)
                 row |= found
         return row
+
+
+def _check(name: str, found: Row) -> None:
+    """Check what a measure returned for a take.
+
+    Raises:
+        UserError: it has a column that none of the measure's figures names, or a number that is not finite.
+    """
+    correct = f"correct src/voicetune/measures/catalogue/{name}.py."
+    if extra := found.keys() - set(catalogue.MEASURES[name].columns):
+        raise UserError(
+            f"the measure {name} returns {', '.join(sorted(extra))}, which none of its figures names; {correct}"
+        )
+    for column, value in found.items():
+        if value is not None and not math.isfinite(value):
+            raise UserError(
+                f"the measure {name} returns {value} as {column}, but should return None where there is nothing to"
+                f" measure; {correct}"
+            )

@@ -36,6 +36,19 @@ class _FirstColumns:
     heard: str
 
 
+def _check_columns() -> None:
+    """Check that each column has one meaning. Otherwise a measure would overwrite what another one measured."""
+    known = {field.name for field in fields(_FirstColumns)}
+    for name, measure in catalogue.MEASURES.items():
+        if taken := sorted(known.intersection(measure.columns)):
+            raise UserError(
+                f"the measure {name} has the column {taken[0]}, which {TABLE} has already; rename it in"
+                f" src/voicetune/measures/catalogue/{name}.py."
+            )
+        known.update(measure.columns)
+
+
+_check_columns()
 _Row = make_dataclass("_Row", [(name, _Measured) for name in catalogue.COLUMNS], bases=(_FirstColumns,), frozen=True)
 COLUMNS = tuple(field.name for field in fields(_Row))
 _RATIOS = [figure.of for figure in catalogue.FIGURES if isinstance(figure.of, Ratio)]

@@ -1,4 +1,4 @@
-"""Find what a careful reader would say of two phases' curves. Each finding is one sentence with its figures.
+"""Find what a careful reader would say of two phases' curves. Each finding is a sentence or a few, with the figures.
 
 These are pure functions of figures, so they work on the figures of any run. `tests/test_report.py` feeds them a run
 from which its owner drew three conclusions that its figures contradict.
@@ -51,7 +51,7 @@ class PhaseCurves:
 
 @dataclass(frozen=True)
 class Finding:
-    """kind: a name for programs. says: one sentence. warns: whether it is bad news, or makes good news doubtful."""
+    """kind: a name for programs. says: in sentences. warns: whether it is bad news, or makes good news doubtful."""
 
     kind: str
     says: str
@@ -111,8 +111,8 @@ def _late_start(first: PhaseCurves, second: PhaseCurves) -> Iterator[Finding]:
     yield Finding(
         "gain_before_start",
         f"{second.name.capitalize()} started at a mel CE of {second.start:.3f}, but the best of {first.name} is "
-        f"{first.best[1]:.3f}: of the {claimed:.3f} between the best models of both phases, {between:.3f} arose before "
-        f"{second.name} started, and only {claimed - between:.3f} are the gain of {second.name}.",
+        f"{first.best[1]:.3f}. So of the {claimed:.3f} between the best models of both phases, {between:.3f} arose "
+        f"before {second.name} started, and only {claimed - between:.3f} is the gain of {second.name}.",
         True,
     )  # fmt: skip
 
@@ -221,10 +221,10 @@ def _more_of_the_first(first: PhaseCurves, second: PhaseCurves, pair: Pair | Non
         return
     yield Finding(
         "more_of_the_first",
-        f"This run does not show whether {second.name} is better than a longer {first.name}: {first.name}, trained on "
-        f"as many more clips, would have reached between {stood:.3f} (its best so far) and {bound:.3f} (its curve, "
-        f"continued in the logarithm of the steps), and {reached:.3f} is not clearly lower; train {first.name} alone "
-        f"for {steps:.0f} steps to find out.",
+        f"This run does not show whether {second.name} is better than a longer {first.name}. On as many more clips, "
+        f"{first.name} would have reached between {stood:.3f} (its best so far) and {bound:.3f} (its curve, continued "
+        f"in the logarithm of the steps). {second.name.capitalize()} reached {reached:.3f}, which is not clearly "
+        f"lower. Train {first.name} alone for {steps:.0f} steps to find out.",
         True,
     )  # fmt: skip
 

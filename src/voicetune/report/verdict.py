@@ -118,17 +118,17 @@ def judge(published: str, figures: Mapping[str, Figures], changes: Mapping[str, 
 
 
 def _worth(published: str, change: Mapping[str, Figures], readable: bool, understood: Line) -> Line:
-    """Compare the published model with the base, which speaks by zero-shot with its own best reference.
+    """Compare the published model with the base, which speaks with its own best reference and without training.
 
     The measures of the speech decide. The mel CE nearly always falls in training, so a lower mel CE does not make up
     for speech that got worse.
     """
     question = "Was the fine-tuning worth it?"
     if published == "base":
-        says = "the published model is the base, by zero-shot; `publish: phase2` takes what was trained."
+        says = "the published model is the base, without training; set `publish: phase2` to take the trained one."
         return Line("worth", question, "unknown", "The fine-tuned model is not published", says)
     measured = {name: change[name] for name in _COMPARED if name in change and (readable or name != "cer")}
-    says = f"{LABELS[published]} beside the base by zero-shot: {', '.join(_change(*one) for one in measured.items())}."
+    says = f"{LABELS[published]} compared with the base: {', '.join(_change(*one) for one in measured.items())}."
     of_speech = set(measured) - {"mel_ce"}
     better, worse = _shown(measured, good=True), _shown(measured, good=False)
     gained = of_speech & set(better)
@@ -144,7 +144,7 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
         remedy = "More `speak.sentences` show smaller differences, more recordings or steps make larger ones."
         return Line("worth", question, "part", "Not shown by the measures of the speech", says, remedy)
     if not readable:
-        remedy = "Correct the transcripts: CER cannot show before that whether the model says the words."
+        remedy = "Correct the transcripts. Before that, CER cannot show whether the model says the words."
         return Line("worth", question, "part", f"In part, {_names(better)} better", says, remedy)
     return Line("worth", question, "good", f"Yes, {_names(better)} better", says)
 
@@ -186,7 +186,7 @@ def _remedy_of_cer(recordings: Figures, codec: Figures, change: Figures) -> str:
 
 def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line) -> Line:
     question = "Is it the speaker?"
-    way, missing = _way(recordings)
+    way, missing = _secs_above_stranger(recordings)
     if way is None or "secs" not in voice:
         return Line("speaker", question, "unknown", "Not measured", missing or "no SECS was taken.")
     floor, codec_secs = recordings["secs_floor"], codec.get("secs")
@@ -220,14 +220,14 @@ def _codec(voice: Figures, recordings: Figures, codec: Figures, readable: bool) 
     rows = [codec, voice] if by_base else [codec]
     found: list[Status] = []
     measured = []
-    if readable and "cer" in recordings and (cers := _of(rows, "cer")):
+    if readable and "cer" in recordings and (cers := _of_codec_and_voice(rows, "cer")):
         found.append(LIMITS["codec_cer"].status(min(cers) - recordings["cer"]))
-        measured.append(f"CER {_each(cers)}, the recordings {recordings['cer']:.3f}")
-    way, missing = _way(recordings)
-    if way is not None and (secs := _of(rows, "secs")):
+        measured.append(f"CER {_write_each(cers)}, the recordings {recordings['cer']:.3f}")
+    way, missing = _secs_above_stranger(recordings)
+    if way is not None and (secs := _of_codec_and_voice(rows, "secs")):
         found.append(LIMITS["codec_secs"].status((max(secs) - recordings["secs_floor"]) / way))
         beside = f"a stranger {recordings['secs_floor']:.3f}, the recordings {recordings['secs']:.3f}"
-        measured.append(f"SECS {_each(secs)}; {beside}")
+        measured.append(f"SECS {_write_each(secs)}; {beside}")
     else:
         missing, secs = missing or "no SECS was taken.", []
     says = "; ".join(measured) + "." if measured else ""
@@ -254,7 +254,7 @@ def _transcripts(recordings: Figures) -> Line:
     return Line("transcripts", question, status, answer, f"their CER is {_bounded(recordings, 'cer')}.", remedy)
 
 
-def _way(recordings: Figures) -> tuple[float | None, str]:
+def _secs_above_stranger(recordings: Figures) -> tuple[float | None, str]:
     """How far the recordings' SECS is above a stranger's; None and the reason if this cannot be used."""
     if "secs" not in recordings:
         return None, "no SECS was taken."
@@ -267,12 +267,12 @@ def _way(recordings: Figures) -> tuple[float | None, str]:
     return way, ""
 
 
-def _of(rows: Sequence[Figures], name: str) -> list[float]:
+def _of_codec_and_voice(rows: Sequence[Figures], name: str) -> list[float]:
     """A figure of the codec, and of the published voice if it is among the rows. Empty if the codec has no figure."""
     return [row[name] for row in rows if name in row] if name in rows[0] else []
 
 
-def _each(values: Sequence[float]) -> str:
+def _write_each(values: Sequence[float]) -> str:
     """Write the codec's figure, and the published voice's figure if it is there."""
     return f"{values[0]:.3f}" + (f" (the published voice {values[1]:.3f})" if len(values) > 1 else "")
 

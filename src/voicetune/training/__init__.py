@@ -1,0 +1,1 @@
+"""The training of a phase: batches, steps, the loop, its saved states, and restarts."""

@@ -1,12 +1,12 @@
 """Reads text files in the encodings that recordings of other people come with. UTF-8 is the rule.
 
 Nothing in a file says that it is cp1250 or Latin-2, and a guess from the bytes alone is often wrong: charset-normalizer
-3.5 takes Czech in Latin-2 for cp1250. So the source's language helps. Of the encodings that were usual for it, only
-those count in which every character is one that the language writes, and hardly any capital comes within a word. If
-these disagree about the text, as Russian encodings may, charset-normalizer has to find it less messy in one of them. If
-nothing is sure, no text is read. The encodings of old Macs and of DOS are rare, but they have to be among them: Škoda
-as a Mac wrote it would be ákoda in cp1250. One line is too little to decide, so the texts of single clips are decided
-together.
+3.5 takes Czech in Latin-2 for cp1250. So the source's language helps. An encoding counts if it was usual
+for the language, if it makes of the bytes only characters that the language uses, and if hardly any capital is then
+inside a word. If several count and give different texts, as with Russian, charset-normalizer has to find one of them
+less messy. If nothing is sure, no text is read. The encodings of old Macs and of DOS are rare, but they have to be
+candidates: Škoda as a Mac wrote it would be ákoda in cp1250. One line is too little to decide, so the texts of single
+clips are decided together.
 """
 
 import itertools

@@ -56,8 +56,8 @@ def read(source: GPTSoVITSSource) -> list[Utterance]:
 
 
 def _path(folder: Path, name: str) -> Path:
-    """Where a recording is. A list names it from GPT-SoVITS's own folder, or as it lay on the machine that wrote the
-    list. So GPT-SoVITS looks for its name in the folder of the recordings, and this does if it is not at its path."""
+    """Where a recording is. A list may give its path on the machine that wrote the list, or from GPT-SoVITS's folder.
+    If nothing is at the path, a recording of the same name in the source's folder is taken, as GPT-SoVITS does."""
     path = lists.recording(folder, name)
     if not fault_of(path, folder):
         return path

@@ -23,7 +23,7 @@ _FORMS = {
 
 
 class KaldiSource(Source):
-    """A data folder of Kaldi. `speaker` is who speaks what utt2spk does not list."""
+    """A data folder of Kaldi. `speaker` is the speaker of the clips that utt2spk does not list."""
 
     reader: Literal["kaldi"]
 
