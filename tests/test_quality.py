@@ -236,8 +236,8 @@ def test_limits_leave_out_and_warn_with_a_sentence_each():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"snr": {"leave_out": 30, "warn": 20}}, "quality.snr leaves out at 30 and warns at 20, but higher is better"),
-        ({"pace": {"leave_out": 1.5, "warn": 2}}, "quality.pace leaves out at 1.5 and warns at 2, but lower is better"),
+        ({"snr": {"leave_out": 30, "warn": 20}}, "quality.snr leaves out at 30 and warns at 20; higher is better"),
+        ({"pace": {"leave_out": 1.5, "warn": 2}}, "quality.pace leaves out at 1.5 and warns at 2; lower is better"),
         ({"snr": {"leave_out": 30}}, "the key 'quality.snr.warn' is missing"),
         ({"loud": {"leave_out": 30, "warn": 1}}, "there is no key 'quality.loud'; allowed here are asr"),
         ({"snr": {"leave_out": "much", "warn": 1}}, "'quality.snr.leave_out' is 'much', but should be: a valid number"),
