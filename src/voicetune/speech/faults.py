@@ -7,7 +7,7 @@ shows them as well.
 
 import numpy as np
 
-from voicetune.measures.readings import nearest, words
+from voicetune.recognition.readings import nearest, words
 
 _SKIP = (3, 6)  # words in a row, Chinese characters in a row; half of a text that has fewer than twice as many
 _REPEAT = (2, 4)  # words, Chinese characters
