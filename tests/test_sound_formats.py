@@ -63,6 +63,8 @@ def test_a_sound_is_read_whole_and_in_part(tmp_path, extension):
         check(path, 22050)
     else:
         codec, rate, format = BY_AV[extension]
+        if codec not in av.codecs_available:
+            pytest.skip(f"this PyAV has no encoder for {extension}")
         encode(path, 3, codec, rate, format)
         check(path, rate)
 
