@@ -24,7 +24,7 @@ from voicetune.errors import UserError
 from voicetune.measures.judge import Judge
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
-from voicetune.speech import conditioning, publishing, references
+from voicetune.speech import conditioning, pace, publishing, references
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import export, folder
 
@@ -94,7 +94,9 @@ def test_the_published_folder_is_the_model_with_its_decoding_settings(repository
     assert said_of(VOICE) == {
         **said_of(source), "published": "phase2", "language": "en", "decoding": DECODING,
         "references": {SPEAKER: {"clips": ["clip00"], "mel_ce": 2.5}}, "consent": [],
+        "pace": Voice(VOICE).pace("en").model_dump(),
     }  # fmt: skip
+    assert Voice(VOICE).pace("en") == pace.fit([c for c in Codes(Path("data/codes")).clips if c.split == "train"], "en")
     assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
     voice = Voice(VOICE)
     assert voice.decoding().model_dump() == DECODING

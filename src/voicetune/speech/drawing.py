@@ -76,6 +76,8 @@ def _draw_once(
     seeds: Sequence[int],
     checker: Checker,
 ) -> list[Checked]:
+    if not parts:
+        return []
     every = voice.codes(parts, speakers, settings, seeds)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         sounds = pool.map(voice.sound, every, parts, speakers)
