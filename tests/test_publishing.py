@@ -185,7 +185,8 @@ def test_stage_synthesize_uses_the_decoding_of_the_folder(repository, asked):
     publish.main()
     write_params(decoding={**DECODING, "temperature": 0.1})
     synthesize.main()
-    assert [settings.model_dump() for _, settings in asked] == [DECODING] * 4, "the lines, and three for timing"
+    assert all(settings.model_dump() == DECODING for _, settings in asked)
+    assert [len(lines) for lines, _ in asked] == [3, 9, 1, 1, 1], "the lines, three more draws of each, and the timing"
     rows = json.loads(Path("data/samples/manifest.json").read_text())
     assert [row["model"] for row in rows] == ["voice"] * 3
 
