@@ -129,4 +129,4 @@ def write(path: Path, samples: np.ndarray) -> None:
     soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.getbuffer())
+        path.write_bytes(file.getvalue())  # getbuffer() can crash CPython 3.12.1 where the write fails (gh-111049)
