@@ -11,6 +11,7 @@ import shutil
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -201,6 +202,18 @@ def test_every_format_is_deterministic_and_readable(format):
     assert np.abs(read).max() == pytest.approx(0.1, abs=0.02)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         assert file.format == ("MP3" if format == "mp3" else format.upper())
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_a_file_says_in_its_metadata_that_a_model_speaks(format):
+    """FFmpeg reads what libsndfile wrote."""
+    data = formats.encode(tone(1.2), RATE, format, formats.SYNTHETIC)
+    assert data == formats.encode(tone(1.2), RATE, format, formats.SYNTHETIC)
+    with av.open(io.BytesIO(data)) as file:
+        found = {**file.metadata, **file.streams.audio[0].metadata}
+        assert formats.SYNTHETIC in {key.lower(): value for key, value in found.items()}.values()
+        samples = sum(frame.samples for frame in file.decode(audio=0))
+    assert samples == pytest.approx(len(tone(1.2)), rel=0.1)
 
 
 # Scripts

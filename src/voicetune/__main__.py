@@ -102,7 +102,7 @@ def _say_line(arguments: argparse.Namespace) -> None:
     (said,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness, checks)
     if said.sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
-    files.put(out, formats.encode(said.sound, voice.rate, format))
+    files.put(out, formats.encode(said.sound, voice.rate, format, formats.SYNTHETIC))
     print(shown(f"{out}: {len(said.sound) / voice.rate:.1f} s{_faults(said)}"))
 
 

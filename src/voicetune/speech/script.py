@@ -257,7 +257,7 @@ def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made
         if not said.sound.size:
             made.faults[take.number] = "the model said nothing for this line; try another seed or temperature."
             continue
-        data = formats.encode(said.sound, voice.rate, formats.format_of(Path(take.file)))
+        data = formats.encode(said.sound, voice.rate, formats.format_of(Path(take.file)), formats.SYNTHETIC)
         digest, seconds = hashlib.sha256(data).hexdigest(), round(len(said.sound) / voice.rate, 3)
         checked = {"found": said.found, "draws": said.draws, "cut": said.cut, "left": said.left}
         made.rows.append({**row, **checked, "seconds": seconds, "sha256": digest})
