@@ -26,10 +26,10 @@ from voicetune import entry
 from voicetune.data import audio, cut
 from voicetune.data import recordings as sounds
 from voicetune.data.readers.long import LongSource
-from voicetune.measures.intelligibility import character_errors
 from voicetune.params.data import Prepare
 from voicetune.params.transcribing import Transcribe
 from voicetune.params.unlisted import Unlisted
+from voicetune.recognition.intelligibility import character_errors
 from voicetune.transcripts import making
 
 PAUSES = 0.3, 1.5  # seconds

@@ -19,9 +19,10 @@ from voicetune.data import audio, readers, sounds
 from voicetune.data.clip import Clip
 from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError
-from voicetune.measures import intelligibility, similarity
-from voicetune.measures.recogniser import Recogniser
+from voicetune.measures import similarity
 from voicetune.params.decoding import Decoding
+from voicetune.recognition import intelligibility
+from voicetune.recognition.recogniser import Recogniser
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from voicetune.data.clip import Clip
 from voicetune.data.dataset import Dataset
-from voicetune.measures.intelligibility import read
-from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.speaking import speak
 from voicetune.measures.takes import Take, recorded
 from voicetune.params.decoding import Decoding
+from voicetune.recognition.intelligibility import read
+from voicetune.recognition.recogniser import Recogniser
 from voicetune.speech import conditioning
 from voicetune.speech.voice import Voice
 from voicetune.xtts import codec, origins

@@ -15,6 +15,7 @@ def main() -> None:
     settings = reading.load(SynthesizeStage)
     wanted = settings.synthesize
     from voicetune.speech import script  # torch and the sound libraries load slowly: parameters are checked first
+    from voicetune.speech.checking import Checks
     from voicetune.speech.timing import speed  # no dep: it only measures time, for metrics/run
     from voicetune.speech.voice import Line, Voice
 
@@ -28,13 +29,14 @@ def main() -> None:
         for number, text in enumerate(wanted.lines, start=1)
     ]
     outputs.make_empty(OUT)
-    manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness, code="")
+    checks = Checks(wanted.tries, settings.asr if wanted.check_words else None)
+    manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness, checks, code="")
     made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
     for number, reason in made.faults.items():
         raise UserError(f"synthesize.lines, line {number}: {reason}")
     lines = [(take.line, speakers[str(take.speaker)]) for take in takes]
     run_notes.add("synthesize", speed(voice, lines, manner.decoding, settings.seed))
-    print(f"{len(made.rows)} lines in {OUT}, {sum(row['seconds'] for row in made.rows):.1f} s")
+    print(f"{len(made.rows)} lines in {OUT}, {sum(row['seconds'] for row in made.rows):.1f} s; {made.checked()}")
 
 
 if __name__ == "__main__":

@@ -579,7 +579,7 @@ def test_a_bad_manifest_is_refused_and_other_files_stay(name, capsys):
     out.mkdir()
     (out / "notes.txt").write_text("left alone")
     (out / "manifest.json").write_text(content)
-    manner = script.Manner(None, 1, -23.0, "")
+    manner = script.Manner(None, 1, -23.0, None, "")
     told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
     assert "said/manifest.json" in told
     assert wanted in told
@@ -612,7 +612,7 @@ def test_a_bad_journal_is_refused(name, capsys):
     out = Path("said")
     out.mkdir()
     (out / script.JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows) if rows else content + "\n")
-    manner = script.Manner(None, 1, -23.0, "")
+    manner = script.Manner(None, 1, -23.0, None, "")
     told = sentence_of(capsys, lambda: script.make(None, [], lambda name: {}, out, manner))
     assert "said/manifest.jsonl" in told
     assert wanted in told

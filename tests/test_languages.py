@@ -18,11 +18,11 @@ from voicetune.data import codes, making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError
-from voicetune.measures import robustness
-from voicetune.measures.intelligibility import character_errors, word_errors
-from voicetune.measures.readings import nearest, normalise
 from voicetune.model import Recipe
 from voicetune.params.data import Prepare
+from voicetune.recognition.intelligibility import character_errors, word_errors
+from voicetune.recognition.readings import nearest, normalise
+from voicetune.speech import faults
 from voicetune.speech.parts import split_text
 from voicetune.text import numerals
 from voicetune.text.spelling import romanise, spell_out
@@ -179,8 +179,8 @@ def test_a_transcript_equal_to_the_line_or_spelt_out_has_no_errors(language):
             errors, count = character_errors(line, heard, language)
             assert (errors, count > 0) == (0, True), (line, heard)
             assert word_errors(line, heard, language)[0] == 0
-            assert not robustness.skipped(line, heard, language)
-            assert not robustness.repeated(line, heard, language)
+            assert not faults.skipped(line, heard, language)
+            assert not faults.repeated(line, heard, language)
         normal = normalise(line, language)
         assert normalise(normal, language) == normal
         assert character_errors(line, "", language) == (count, count)
@@ -390,7 +390,7 @@ def test_other_spellings_of_the_same_reading_are_not_errors(language, text, hear
 def test_another_number_is_an_error_and_few_readings_are_tried(monkeypatch):
     assert character_errors("It was 1978.", "It was 1987.", "en")[0] > 5
     assert character_errors("Es waren 12.", "Es waren 13.", "de")[0] > 3
-    from voicetune.measures import readings
+    from voicetune.recognition import readings
 
     asked = []
     monkeypatch.setattr(readings, "normalise", lambda text, language: asked.append(text) or f"{len(asked)} {text}")
@@ -411,10 +411,10 @@ def test_another_number_is_an_error_and_few_readings_are_tried(monkeypatch):
     ],
 )
 def test_skips_and_repeats_are_detected_in_languages_without_spaces(language, text, skip, repeat):
-    assert robustness.skipped(text, skip, language)
-    assert not robustness.repeated(text, skip, language)
-    assert robustness.repeated(text, repeat, language)
-    assert not robustness.skipped(text, repeat, language)
+    assert faults.skipped(text, skip, language)
+    assert not faults.repeated(text, skip, language)
+    assert faults.repeated(text, repeat, language)
+    assert not faults.skipped(text, repeat, language)
 
 
 def test_unreadable_characters_in_japanese_are_named_and_a_question_mark_is_not(words):

@@ -19,8 +19,8 @@ from voicetune.data import audio, clip, csv_tables, cut, espeak, readers, record
 from voicetune.data.readers.long import LongSource
 from voicetune.data.utterance import Segment
 from voicetune.errors import UserError
-from voicetune.measures.intelligibility import character_errors
 from voicetune.params import whole
+from voicetune.recognition.intelligibility import character_errors
 from voicetune.transcripts import cutting, making, matching, recognition, stretches
 from voicetune.transcripts.cutting import Stretch
 from voicetune.transcripts.matching import AlignedWord

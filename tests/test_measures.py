@@ -16,9 +16,7 @@ from voicetune import entry
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
-from voicetune.measures import recogniser as recognisers
 from voicetune.measures.catalogue import intelligibility, mos, robustness
-from voicetune.measures.intelligibility import character_errors
 from voicetune.measures.intervals import (
     Interval,
     paired_difference,
@@ -26,9 +24,11 @@ from voicetune.measures.intervals import (
     share_interval,
 )
 from voicetune.measures.measure import Row
-from voicetune.measures.readings import normalise
-from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import SpeakerEncoder, reference_embedding, secs
+from voicetune.recognition import recogniser as recognisers
+from voicetune.recognition.intelligibility import character_errors
+from voicetune.recognition.readings import normalise
+from voicetune.recognition.recogniser import Recogniser
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 CER, MOS = intelligibility.MEASURE.figures[0], mos.MEASURE.figures[0]

@@ -15,9 +15,9 @@ from test_languages import VOCAB
 from voicetune.data import making, readers
 from voicetune.data.clip import Clip
 from voicetune.data.readers.ljspeech import LJSpeechSource
-from voicetune.measures.intelligibility import character_errors
-from voicetune.measures.recogniser import Recogniser
 from voicetune.params.data import Prepare
+from voicetune.recognition.intelligibility import character_errors
+from voicetune.recognition.recogniser import Recogniser
 from voicetune.xtts import encoding
 from voicetune.xtts.text import Tokenizer
 

@@ -24,7 +24,7 @@ from voicetune.errors import UserError
 from voicetune.measures.judge import Judge
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
-from voicetune.speech import conditioning, publishing, references
+from voicetune.speech import conditioning, pace, publishing, references
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import export, folder
 
@@ -94,7 +94,9 @@ def test_the_published_folder_is_the_model_with_its_decoding_settings(repository
     assert said_of(VOICE) == {
         **said_of(source), "published": "phase2", "language": "en", "decoding": DECODING,
         "references": {SPEAKER: {"clips": ["clip00"], "mel_ce": 2.5}}, "consent": [],
+        "pace": Voice(VOICE).pace("en").model_dump(),
     }  # fmt: skip
+    assert Voice(VOICE).pace("en") == pace.fit([c for c in Codes(Path("data/codes")).clips if c.split == "train"], "en")
     assert sorted(path.name for path in Path("models").iterdir()) == ["base", "phase2", "voice"]
     voice = Voice(VOICE)
     assert voice.decoding().model_dump() == DECODING
@@ -183,7 +185,8 @@ def test_stage_synthesize_uses_the_decoding_of_the_folder(repository, asked):
     publish.main()
     write_params(decoding={**DECODING, "temperature": 0.1})
     synthesize.main()
-    assert [settings.model_dump() for _, settings in asked] == [DECODING] * 4, "the lines, and three for timing"
+    assert all(settings.model_dump() == DECODING for _, settings in asked)
+    assert [len(lines) for lines, _ in asked] == [3, 9, 1, 1, 1], "the lines, three more draws of each, and the timing"
     rows = json.loads(Path("data/samples/manifest.json").read_text())
     assert [row["model"] for row in rows] == ["voice"] * 3
 

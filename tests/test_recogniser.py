@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from voicetune.errors import UserError
-from voicetune.measures import recogniser
-from voicetune.measures.recogniser import Recogniser
+from voicetune.recognition import recogniser
+from voicetune.recognition.recogniser import Recogniser
 
 NO_LIBRARY = RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
 

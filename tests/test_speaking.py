@@ -11,6 +11,7 @@ import shutil
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -23,6 +24,7 @@ from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.speech import say as speech
 from voicetune.speech import script
+from voicetune.speech.checking import Checks
 from voicetune.speech.parts import split_text
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
@@ -33,7 +35,7 @@ from voicetune.xtts.speaking import abbreviations
 RATE = 22050
 SILENT = {"gpt_cond_latent": torch.zeros(1, 32, 4), "speaker_embedding": torch.zeros(1, 512, 1)}
 SAMPLED = Decoding(temperature=0.5, top_k=50, top_p=0.8, repetition_penalty=1.0)
-MANNER = script.Manner(SAMPLED, 1, -23.0, code="of today")
+MANNER = script.Manner(SAMPLED, 1, -23.0, Checks(), code="of today")
 LINES = ("Good evening.", "Which river flows through Budapest?", "No, I am sorry.")
 
 
@@ -140,13 +142,16 @@ def test_a_line_sounds_the_same_alone_and_among_others(voice, speaker):
     backwards = list(speech.say(voice, lines[::-1], [speaker[0]] * 3, SAMPLED, 1))[::-1]
     alone = [next(speech.say(voice, [line], [speaker[0]], SAMPLED, 1)) for line in lines]
     for a, b, c in zip(together, backwards, alone, strict=True):
-        assert a.tobytes() == b.tobytes() == c.tobytes()
-    assert next(speech.say(voice, lines[:1], speaker[:1], SAMPLED, 2)).tobytes() != together[0].tobytes()
+        assert a.sound.tobytes() == b.sound.tobytes() == c.sound.tobytes()
+        assert (a.found, a.left, a.draws) == (b.found, b.left, b.draws) == (c.found, c.left, c.draws)
+    other = next(speech.say(voice, lines[:1], speaker[:1], SAMPLED, 2))
+    assert other.sound.tobytes() != together[0].sound.tobytes()
 
 
 def test_a_line_has_the_given_loudness_or_the_highest_peak(voice, speaker):
     for loudness in (-23.0, -30.0):
-        (sound,) = speech.say(voice, [Line(LINES[1], "en")], speaker[:1], SAMPLED, 1, loudness)
+        (said,) = speech.say(voice, [Line(LINES[1], "en")], speaker[:1], SAMPLED, 1, loudness)
+        sound = said.sound
         at_peak = np.abs(sound).max() >= speech.PEAK - 1e-3
         assert at_peak or audio.loudness_of(sound, voice.rate) == pytest.approx(loudness, abs=0.1)
     assert not at_peak
@@ -166,8 +171,8 @@ def test_a_long_text_is_spoken_completely(voice, speaker):
     text = "Here comes the next question, and it is worth two hundred points. " * 10
     parts = speech.parts(voice, Line(text, "en"))
     assert len(parts) > 3
-    (sound,) = speech.say(voice, [Line(text, "en")], speaker[:1], SAMPLED, 1)
-    assert len(sound) / voice.rate > 0.5 * len(parts)
+    (said,) = speech.say(voice, [Line(text, "en")], speaker[:1], SAMPLED, 1)
+    assert len(said.sound) / voice.rate > 0.5 * len(parts)
 
 
 @pytest.mark.parametrize("text", ["Hello.", "Yes.", "Thank you.", "Good evening."])
@@ -197,6 +202,18 @@ def test_every_format_is_deterministic_and_readable(format):
     assert np.abs(read).max() == pytest.approx(0.1, abs=0.02)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         assert file.format == ("MP3" if format == "mp3" else format.upper())
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_a_file_says_in_its_metadata_that_a_model_speaks(format):
+    """FFmpeg reads what libsndfile wrote."""
+    data = formats.encode(tone(1.2), RATE, format, formats.SYNTHETIC)
+    assert data == formats.encode(tone(1.2), RATE, format, formats.SYNTHETIC)
+    with av.open(io.BytesIO(data)) as file:
+        found = {**file.metadata, **file.streams.audio[0].metadata}
+        assert formats.SYNTHETIC in {key.lower(): value for key, value in found.items()}.values()
+        samples = sum(frame.samples for frame in file.decode(audio=0))
+    assert samples == pytest.approx(len(tone(1.2)), rel=0.1)
 
 
 # Scripts
@@ -232,6 +249,7 @@ def test_a_second_run_makes_only_what_changed(voice, speaker, tmp_path):
     assert {name for name in changed if changed[name] != first.get(name)} == {"0002.wav", "manifest.json"}
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert [row["text"] for row in manifest] == [LINES[0], "Well done.", LINES[2]]
+    assert all(row["draws"] >= 1 and row["cut"] >= 0 and set(row["left"]) <= set(row["found"]) for row in manifest)
     assert [row["sha256"] for row in manifest] == [changed[row["file"]] for row in manifest]
 
 
@@ -282,7 +300,11 @@ class Killed(BaseException):
 def quick(monkeypatch):
     """Speak each line at once, as a tone whose length depends on its text."""
     monkeypatch.setattr(script, "parts", lambda voice, line: [])
-    monkeypatch.setattr(script, "say", lambda voice, lines, *rest: (tone(len(line.text) / 1000) for line in lines))
+
+    def say(voice, lines, *rest):
+        return (speech.Said(tone(len(line.text) / 1000), [], [], 1, 0) for line in lines)
+
+    monkeypatch.setattr(script, "say", say)
 
 
 def dies(monkeypatch, at: int) -> None:

@@ -12,15 +12,16 @@ from voicetune.data.clip import Clip
 from voicetune.data.codes import Codes
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
-from voicetune.measures import bounds, catalogue, prosody, robustness, table, take_measures, takes
+from voicetune.measures import bounds, catalogue, prosody, table, take_measures, takes
 from voicetune.measures.catalogue.intelligibility import MEASURE as INTELLIGIBILITY
 from voicetune.measures.catalogue.mos import MEASURE as MOS
-from voicetune.measures.intelligibility import read, word_errors
 from voicetune.measures.material import Material
 from voicetune.measures.measurer import Measurer
 from voicetune.measures.naturalness import MosPredictor
-from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.takes import Take
+from voicetune.recognition.intelligibility import read, word_errors
+from voicetune.recognition.recogniser import Recogniser
+from voicetune.speech import faults
 from voicetune.xtts import folder
 from voicetune.xtts.own_encoder import OwnEncoder
 
@@ -93,24 +94,24 @@ def test_silence_has_no_prosody(sound):
     ],
 )
 def test_skips_and_repeats(heard, skips, repeats):
-    assert robustness.skipped(TEXT, heard, "en") is skips
-    assert robustness.repeated(TEXT, heard, "en") is repeats
+    assert faults.skipped(TEXT, heard, "en") is skips
+    assert faults.repeated(TEXT, heard, "en") is repeats
 
 
 def test_long_silences(sound):
     half = len(sound) // 2
     cut = [sound[:half], np.zeros(int(1.2 * RATE), np.float32), sound[half:]]
-    assert not robustness.long_silence(sound, RATE)
-    assert robustness.long_silence(np.concatenate(cut), RATE)
-    assert not robustness.long_silence(np.concatenate([cut[1], sound, cut[1]]), RATE), "silence outside is ignored"
-    assert not robustness.long_silence(np.zeros(RATE, np.float32), RATE)
+    assert not faults.long_silence(sound, RATE)
+    assert faults.long_silence(np.concatenate(cut), RATE)
+    assert not faults.long_silence(np.concatenate([cut[1], sound, cut[1]]), RATE), "silence outside is ignored"
+    assert not faults.long_silence(np.zeros(RATE, np.float32), RATE)
 
 
 @pytest.mark.parametrize("level", [0.99, 0.5])
 def test_clipping(sound, level):
-    assert not robustness.clipped(sound)
-    assert robustness.clipped(np.clip(3 * sound, -level, level))
-    assert not robustness.clipped(np.zeros(100))
+    assert not faults.clipped(sound)
+    assert faults.clipped(np.clip(3 * sound, -level, level))
+    assert not faults.clipped(np.zeros(100))
 
 
 # Predicted MOS and the recogniser
@@ -134,8 +135,8 @@ def test_shuffled_and_cut_speech_is_read_wrongly(sound):
     )
     assert whole.character_errors / whole.characters < 0.2
     assert mixed.character_errors / mixed.characters > 0.5
-    assert robustness.skipped(TEXT, cut.transcript, "en")
-    assert not robustness.skipped(TEXT, whole.transcript, "en")
+    assert faults.skipped(TEXT, cut.transcript, "en")
+    assert not faults.skipped(TEXT, whole.transcript, "en")
 
 
 def test_word_errors():

@@ -660,10 +660,11 @@ def test_a_copied_folder_speaks(published, tmp_path):
     voice.model.xtts.gpt.max_gen_mel_tokens = 30  # an untrained model does not stop
     with torch.no_grad():
         voice.model.xtts.gpt.mel_head.bias[voice.model.xtts.gpt.stop_audio_token] -= 100
-    (sound,) = say(voice, [Line("Good evening.", "en")], [voice.speaker()], DECODING, seed=1)
-    assert sound.shape == (30 * 1024,)
-    assert np.isfinite(sound).all()
-    assert np.abs(sound).max() > 0
+    (said,) = say(voice, [Line("Good evening.", "en")], [voice.speaker()], DECODING, seed=1)
+    assert said.sound.shape == (30 * 1024,)
+    assert np.isfinite(said.sound).all()
+    assert np.abs(said.sound).max() > 0
+    assert "never stops" in said.left
 
 
 def test_a_phase_of_adapters_publishes_a_stock_model(small_base, dataset, tmp_path, monkeypatch, saved_at_every_step):

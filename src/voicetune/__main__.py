@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from voicetune.model import Speaker
+    from voicetune.speech.checking import Checks
+    from voicetune.speech.say import Said
     from voicetune.speech.voice import Voice
 
 VOICE = Path("models/voice")
@@ -48,9 +50,10 @@ def say(arguments: argparse.Namespace) -> None:
     """Speak a line, or the lines of a script, with a model folder."""
     if (arguments.text is None) == (arguments.script is None):
         raise UserError("give either a text to say or a --script.")
-    given = {name: getattr(arguments, name) for name in ("speed", "loudness")}
+    given = {name: getattr(arguments, name) for name in ("speed", "loudness", "tries")}
     reading.check(CommandLine, {"seed": arguments.seed}, "the command line")
-    reading.check(Synthesize, {"lines": ["-"], "language": "en", "format": "wav", **given}, "the command line")
+    rest = {"lines": ["-"], "language": "en", "format": "wav", "check_words": False}
+    reading.check(Synthesize, {**rest, **given}, "the command line")
     if arguments.script:
         _say_script(arguments)
     else:
@@ -95,11 +98,12 @@ def _say_line(arguments: argparse.Namespace) -> None:
     speaker = _speakers(arguments, voice)(arguments.speaker)
     line = Line(arguments.text, arguments.language or voice.language, arguments.speed)
     decoding = _decoding(arguments, voice)
-    (sound,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness)
-    if sound.size == 0:
+    checks = _checks(arguments)
+    (said,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness, checks)
+    if said.sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
-    files.put(out, formats.encode(sound, voice.rate, format))
-    print(shown(f"{out}: {len(sound) / voice.rate:.1f} s"))
+    files.put(out, formats.encode(said.sound, voice.rate, format, formats.SYNTHETIC))
+    print(shown(f"{out}: {len(said.sound) / voice.rate:.1f} s{_faults(said)}"))
 
 
 def _say_script(arguments: argparse.Namespace) -> None:
@@ -115,15 +119,30 @@ def _say_script(arguments: argparse.Namespace) -> None:
     takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
     voice = Voice(arguments.model, choose_device(arguments.device))
     code = closure.sha256(script.__name__, closure.SRC)
-    manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness, code)
+    manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness, _checks(arguments), code)
     made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
     faults |= made.faults
     for number in sorted(faults):
         print(shown(f"{arguments.script}, line {number}: {faults[number]}"), file=sys.stderr)
     seconds = sum(row["seconds"] for row in made.rows)
     print(shown(f"{out}: {len(made.rows)} lines, {seconds:.1f} s; {made.anew} new, {len(made.rows) - made.anew} kept"))
+    print(made.checked())
     if faults:
         raise UserError(f"{len(faults)} of the script's lines could not be spoken; correct them and run this again.")
+
+
+def _checks(arguments: argparse.Namespace) -> "Checks":
+    from voicetune.speech.checking import Checks  # sound and torch: not needed for --help
+
+    return Checks(arguments.tries, arguments.asr, "--asr")
+
+
+def _faults(said: "Said") -> str:
+    """What the checks found in a line, to follow its length."""
+    if not said.found:
+        return ""
+    left = f"which {', '.join(dict.fromkeys(said.left))}" if said.left else "and has no fault now"
+    return f"; it {', '.join(dict.fromkeys(said.found))}: drawn {said.draws} times, {left}"
 
 
 def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], "Speaker"]:
@@ -342,6 +361,8 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
     command.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
     command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--tries", type=int, default=4, help="draws of a part that has a fault, at most (4)")
+    command.add_argument("--asr", help="a recogniser, such as tiny.en, that checks the words (none)")
     command.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
     command.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

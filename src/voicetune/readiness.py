@@ -63,7 +63,7 @@ def check(params: Params, phase: str) -> None:
     """
     check_params(params)
     check_room(Path.cwd(), phase, params)
-    from voicetune.measures.recogniser import Recogniser  # imports CTranslate2, which the checks above do not need
+    from voicetune.recognition.recogniser import Recogniser  # imports CTranslate2, which the checks above do not need
 
     for language in languages_read(params):
         Recogniser(params.asr, language, params.device if is_measured(params) else "cpu")
@@ -75,7 +75,7 @@ def check_params(params: Params) -> None:
     Raises:
         UserError: see `check`.
     """
-    from voicetune.measures.recogniser import refuse_english_only
+    from voicetune.recognition.recogniser import refuse_english_only
 
     _check_languages(params)
     for language in languages_read(params):

@@ -12,6 +12,8 @@ from voicetune.errors import UserError
 
 _SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}
 FORMATS = tuple(_SUBTYPES)
+SYNTHETIC = "Synthetic speech: a model says this, not a person. Made with voicetune."
+"""The comment of a file with what a model says."""
 _AT_ONCE = 1 << 16  # samples; libsndfile's Vorbis encoder puts all samples of one call on the stack
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -28,15 +30,18 @@ def format_of(path: Path) -> str:
     return ending
 
 
-def encode(samples: np.ndarray, rate: int, format: str) -> bytes:
+def encode(samples: np.ndarray, rate: int, format: str, comment: str = "") -> bytes:
     """Encode a whole file. WAV and FLAC have 16 bits.
 
     Args:
         samples: (samples,) float32 in -1 to 1, mono.
         format: one of FORMATS.
+        comment: written into the file's metadata, in each format.
     """
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", rate, 1, _SUBTYPES[format], format=format.upper()) as sound:
+        if comment:
+            sound.comment = comment
         for start in range(0, len(samples), _AT_ONCE):
             sound.write(samples[start : start + _AT_ONCE])
     return _without_serial(file.getvalue()) if format == "ogg" else file.getvalue()

@@ -10,9 +10,9 @@ from voicetune.errors import UserError
 from voicetune.measures import catalogue
 from voicetune.measures.material import Material
 from voicetune.measures.measure import Row
-from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.table import COLUMNS
 from voicetune.measures.takes import Take
+from voicetune.recognition.recogniser import Recogniser
 
 
 class Measurer:

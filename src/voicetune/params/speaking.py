@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from voicetune.params.decoding import Decoding
+from voicetune.params.decoding import Asr, Decoding
 from voicetune.params.languages import Language
 from voicetune.params.reading import Section, Seed
 from voicetune.params.shared import Device
 
 SPEEDS = (0.5, 2.0)
+Tries = Annotated[int, Field(ge=1, le=50, examples=[4])]
 
 
 class Speak(Section):
@@ -23,6 +24,8 @@ class Synthesize(Section):
     speed: float = Field(ge=SPEEDS[0], le=SPEEDS[1], examples=[1.0])
     loudness: float = Field(ge=-70, le=-5, examples=[-23], description="LUFS")
     format: Literal["wav", "flac", "mp3", "ogg"] = Field(examples=["wav"])
+    tries: Tries = Field(description="draws of a part of a line that has a fault, at most")
+    check_words: bool = Field(examples=["true"], description="`asr` reads each part; else its length and sound alone")
 
 
 class SpeakStage(Section):
@@ -39,4 +42,5 @@ class SynthesizeStage(Section):
 
     seed: Seed
     device: Device
+    asr: Asr
     synthesize: Synthesize

@@ -10,12 +10,12 @@ import numpy as np
 from voicetune.data.as_recorded import AsRecorded
 from voicetune.data.clip import Clip
 from voicetune.data.dataset import Dataset
-from voicetune.measures import recogniser
-from voicetune.measures.intelligibility import Reading, read
-from voicetune.measures.recogniser import Recogniser
 from voicetune.measures.similarity import SpeakerEncoder
 from voicetune.quality import texts, twins, voices
 from voicetune.quality.catalogue import BY_NAME, TWINS
+from voicetune.recognition import recogniser
+from voicetune.recognition.intelligibility import Reading, read
+from voicetune.recognition.recogniser import Recogniser
 
 Figures = dict[str, float | None]
 _KEY = "quality.asr"

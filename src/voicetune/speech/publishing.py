@@ -14,6 +14,7 @@ from voicetune.data.split import TRAIN
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
 from voicetune.shapes import read_json
+from voicetune.speech import pace
 
 _REFERENCES = "references.json"
 """The name that speech.references defines. Importing that module would take seconds."""
@@ -30,9 +31,9 @@ def publish(
 ) -> None:
     """Copy a model to `out`, with the speakers that it was measured with.
 
-    voicetune.json gets the model's name, language and decoding, the reference clips of each speaker, and who agreed to
-    what. The folder is written beside `out` and then renamed. The model's own voices, such as the studio voices of XTTS
-    v2, are not published.
+    voicetune.json gets the model's name, language, decoding and pace, the reference clips of each speaker, and who
+    agreed to what. The folder is written beside `out` and then renamed. The model's own voices, such as the studio
+    voices of XTTS v2, are not published.
 
     Args:
         name: `base`, `phase1` or `phase2`.
@@ -56,11 +57,14 @@ def publish(
             json.loads((part / families.FACTS).read_text(encoding="utf-8")) if (part / families.FACTS).is_file() else {}
         )
         inherited = [one for one in consent.known(model, known) if one not in agreed]
-        languages = [clip.language for clip in clips if clip.split == TRAIN]
+        training = [clip for clip in clips if clip.split == TRAIN]
+        languages = [clip.language for clip in training]
+        language = max(sorted(set(languages)), key=languages.count)
         facts = {
             **known,
             "published": name,
-            "language": max(sorted(set(languages)), key=languages.count),
+            "language": language,
+            pace.KEY: pace.fit(training, language).model_dump(),
             "decoding": decoding.model_dump(mode="json"),
             "references": read_json(spoken / _REFERENCES, dict[str, Any], again),
             consent.KEY: [one._asdict() for one in [*inherited, *agreed]],

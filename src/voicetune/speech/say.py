@@ -1,6 +1,7 @@
-"""Speak lines of any length: in parts that the model can speak, joined with pauses, at one loudness."""
+"""Speak lines of any length: in parts that the model can speak, each checked, joined with pauses, at one loudness."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -9,6 +10,9 @@ from torch import Tensor
 from voicetune.data import audio, words
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
+from voicetune.speech import drawing
+from voicetune.speech.checking import Checker, Checks
+from voicetune.speech.drawing import Drawn
 from voicetune.speech.parts import Break, Part, split_text
 from voicetune.speech.voice import Line, Voice
 
@@ -17,7 +21,23 @@ PEAK = 10 ** (-1 / 20)  # 1 dB below full scale, so that MP3 and Vorbis do not c
 PAUSES: dict[Break, float] = {"paragraph": 0.9, "sentence": 0.5, "clause": 0.25, "word": 0.0, "character": 0.0}  # s
 _TRIM_DB = 40.0
 _MARGIN = 0.02  # seconds of silence that trimming keeps, so that no part begins with a click
+CHECKS = Checks()
 _LINES = 32  # lines that are decoded together
+
+
+@dataclass(frozen=True)
+class Said:
+    """A spoken line, and what the checks say of it.
+
+    sound: (samples,) float32; empty if any part of the line produced no audio. found: the faults of the first draws.
+    left: the faults that are left. draws: the draws of all parts. cut: how many parts ran on and were cut.
+    """
+
+    sound: np.ndarray
+    found: list[str]
+    left: list[str]
+    draws: int
+    cut: int
 
 
 def parts(voice: Voice, line: Line) -> list[Part]:
@@ -49,31 +69,41 @@ def say(
     settings: Decoding,
     seed: int,
     loudness: float = LOUDNESS,
-) -> Iterator[np.ndarray]:
-    """Speak lines and yield each as soon as it is done: (samples,) float32 at `voice.rate` Hz.
+    checks: Checks = CHECKS,
+) -> Iterator[Said]:
+    """Speak lines and yield each as soon as it is done, at `voice.rate` Hz.
 
-    A line's sound depends on the line, its speaker, the settings and the seed, and not on the other lines. If any part
-    of a line produces no audio, the whole line is returned empty.
+    A line's sound depends on the line, its speaker, the settings, the seed and the checks, and not on the other lines.
 
     Args:
         speakers: one for each line, as `Voice.speaker` returns them.
         loudness: LUFS (ITU-R BS.1770). A line is made quieter if a sample would come nearer to full scale than 1 dB.
 
     Raises:
-        UserError: see `parts`.
+        UserError: see `parts`; or the recogniser of the checks cannot be used.
     """
+    checker = Checker(voice, checks, {line.language for line in lines})
     for start in range(0, len(lines), _LINES):
         batch = [
             (line, parts(voice, line), speaker)
             for line, speaker in zip(lines[start : start + _LINES], speakers[start : start + _LINES], strict=True)
         ]
         flat = [(of_part(part, line), speaker) for line, split, speaker in batch for part in split]
-        codes = iter(voice.codes([line for line, _ in flat], [speaker for _, speaker in flat], settings, seed))
-        for line, split, speaker in batch:
-            drawn = zip(split, islice(codes, len(split)), strict=True)
-            sounds = [voice.sound(codes_of_part, of_part(part, line), speaker) for part, codes_of_part in drawn]
-            speech = join(sounds, [part.ends_at for part in split], voice.rate, line.speed)
-            yield audio.level(speech, loudness, PEAK, voice.rate)
+        own, who = [line for line, _ in flat], [speaker for _, speaker in flat]
+        drawn = iter(drawing.draw(voice, own, who, settings, seed, checker, checks.tries))
+        for line, split, _ in batch:
+            yield _said(line, split, list(islice(drawn, len(split))), voice.rate, loudness)
+
+
+def _said(line: Line, split: Sequence[Part], drawn: Sequence[Drawn], rate: int, loudness: float) -> Said:
+    speech = join([one.sound for one in drawn], [part.ends_at for part in split], rate, line.speed)
+    return Said(
+        audio.level(speech, loudness, PEAK, rate),
+        found=[fault for one in drawn for fault in one.found],
+        left=[fault for one in drawn for fault in one.left],
+        draws=sum(one.draws for one in drawn),
+        cut=sum(one.cut for one in drawn),
+    )
 
 
 def join(sounds: Sequence[np.ndarray], breaks: Sequence[Break], rate: int, speed: float = 1.0) -> np.ndarray:

@@ -30,6 +30,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import SPEEDS
 from voicetune.shapes import Number, Record, parse
+from voicetune.speech.checking import Checks
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 
@@ -66,13 +67,14 @@ Todo = tuple[ScriptLine, Speaker, dict[str, Any]]
 class Manner:
     """The settings that all lines are spoken with.
 
-    loudness: LUFS. code: a hash of the code that speaks, so that changed code speaks every line again; empty where no
-    file of an earlier run is kept.
+    loudness: LUFS. checks: how each part is checked. code: a hash of the code that speaks, so that changed code speaks
+    every line again; empty where no file of an earlier run is kept.
     """
 
     decoding: Decoding
     seed: int
     loudness: float
+    checks: Checks
     code: str
 
 
@@ -86,6 +88,12 @@ class Made:
     rows: list[dict[str, Any]] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
     anew: int = 0
+
+    def checked(self) -> str:
+        """What the checks found, in a few words."""
+        again = sum(bool(row["found"]) for row in self.rows)
+        left = sum(bool(row["left"]) for row in self.rows)
+        return f"{again} were drawn again, {left} have faults left ({MANIFEST})" if again else "no fault was found"
 
 
 def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[ScriptLine], dict[int, str]]:
@@ -221,7 +229,7 @@ def _plan(voice: Voice, takes: list[ScriptLine], speaker: Callable[[str | None],
             made.faults[take.number] = str(error)
             continue
         old = kept[row["key"]]
-        made.rows.append({**row, "seconds": old["seconds"], "sha256": old["sha256"]})
+        made.rows.append({**old, **row, "seconds": old["seconds"], "sha256": old["sha256"]})
         if old["file"] != take.file:
             moved.append((old["file"], take.file))
     return todo, moved
@@ -244,14 +252,15 @@ def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
 
 def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made) -> None:
     lines, speakers = [take.line for take, _, _ in todo], [who for _, who, _ in todo]
-    sounds = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness)
-    for (take, _, row), sound in terminal.track(zip(todo, sounds, strict=True), "speaking", len(todo)):
-        if not sound.size:
+    every = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness, manner.checks)
+    for (take, _, row), said in terminal.track(zip(todo, every, strict=True), "speaking", len(todo)):
+        if not said.sound.size:
             made.faults[take.number] = "the model said nothing for this line; try another seed or temperature."
             continue
-        data = formats.encode(sound, voice.rate, formats.format_of(Path(take.file)))
-        digest = hashlib.sha256(data).hexdigest()
-        made.rows.append({**row, "seconds": round(len(sound) / voice.rate, 3), "sha256": digest})
+        data = formats.encode(said.sound, voice.rate, formats.format_of(Path(take.file)), formats.SYNTHETIC)
+        digest, seconds = hashlib.sha256(data).hexdigest(), round(len(said.sound) / voice.rate, 3)
+        checked = {"found": said.found, "draws": said.draws, "cut": said.cut, "left": said.left}
+        made.rows.append({**row, **checked, "seconds": seconds, "sha256": digest})
         made.anew += 1
         _note(out, made.rows[-1])
         files.put(out / take.file, data)
@@ -282,7 +291,8 @@ class _Wanted:
     def row(self, take: ScriptLine, speaker: Speaker) -> dict[str, Any]:
         line, manner = take.line, self.manner
         latents = [hashlib.sha256(speaker[name].numpy().tobytes()).hexdigest() for name in sorted(speaker)]
-        says = [line.text, line.language, line.speed, manner.decoding.model_dump(), manner.seed, manner.loudness]
+        decoding, checks = manner.decoding.model_dump(), [manner.checks.tries, manner.checks.asr]
+        says = [line.text, line.language, line.speed, decoding, manner.seed, manner.loudness, checks]
         key = json.dumps([self.ground, latents, says, formats.format_of(Path(take.file))], sort_keys=True)
         return {
             "file": take.file, "text": line.text, "language": line.language, "speaker": take.speaker,

@@ -15,6 +15,8 @@ from voicetune.errors import UserError
 from voicetune.model import Speaker
 from voicetune.params import reading
 from voicetune.params.decoding import Decoding
+from voicetune.speech.pace import KEY as PACE
+from voicetune.speech.pace import Pace, usual
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,16 @@ class Voice:
     def has_facts(self) -> bool:
         """Whether the folder has a voicetune.json, which means that this project made it."""
         return (self.path / families.FACTS).is_file()
+
+    def pace(self, language: str) -> Pace:
+        """How long this voice takes for a text: what the folder was published with, or else the language's usual pace.
+
+        Raises:
+            UserError: the pace in voicetune.json is damaged.
+        """
+        if PACE not in self.facts or language != self.language:
+            return usual(language)
+        return reading.check(Pace, self.facts[PACE], self.path / families.FACTS)
 
     def speakers(self) -> dict[str, Speaker]:
         """All speakers saved in the folder, by name."""

@@ -15,10 +15,10 @@ from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import fault_of, nfc
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
-from voicetune.measures import recogniser
 from voicetune.params.data import Prepare
 from voicetune.params.transcribing import Transcribe
 from voicetune.params.unlisted import Unlisted
+from voicetune.recognition import recogniser
 from voicetune.transcripts import cutting, matching, recognition
 from voicetune.transcripts.cutting import Phrase, Piece, Stretch
 from voicetune.transcripts.recognition import Part, WordRecogniser

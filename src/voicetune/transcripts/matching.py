@@ -111,7 +111,7 @@ def agreement(text: str, recognised: str, language: str) -> float:
         return 1.0
     from rapidfuzz import fuzz
 
-    from voicetune.measures.readings import nearest  # imports torch
+    from voicetune.recognition.readings import nearest  # imports torch
 
     return fuzz.ratio(*nearest(text, recognised, language)) / 100
 

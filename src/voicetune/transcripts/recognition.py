@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from voicetune import files
 from voicetune.data import recordings
 from voicetune.errors import UserError
-from voicetune.measures.recogniser import without_loops
+from voicetune.recognition.recogniser import without_loops
 from voicetune.shapes import Record
 from voicetune.transcripts import stretches
 from voicetune.transcripts.stretches import RATE

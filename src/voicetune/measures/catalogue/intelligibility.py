@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def _open(_material: object):
-    from voicetune.measures.intelligibility import character_errors, word_errors
+    from voicetune.recognition.intelligibility import character_errors, word_errors
 
     def measure(take: "Take", _rate: int, text: str) -> Row:
         wrong_characters, characters = character_errors(take.clip.text, text, take.clip.language)

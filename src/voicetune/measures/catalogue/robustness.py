@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 
 def _open(_material: object):
-    from voicetune.measures import robustness
+    from voicetune.speech import faults
 
     def measure(take: "Take", rate: int, text: str) -> Row:
         clip, sound = take.clip, take.sound
         return {
             "stopped": None if take.stopped is None else int(take.stopped),
-            "skipped": int(robustness.skipped(clip.text, text, clip.language)),
-            "repeated": int(robustness.repeated(clip.text, text, clip.language)),
-            "long_silence": int(robustness.long_silence(sound, rate)),
-            "clipped": int(robustness.clipped(sound)),
+            "skipped": int(faults.skipped(clip.text, text, clip.language)),
+            "repeated": int(faults.repeated(clip.text, text, clip.language)),
+            "long_silence": int(faults.long_silence(sound, rate)),
+            "clipped": int(faults.clipped(sound)),
         }
 
     return measure

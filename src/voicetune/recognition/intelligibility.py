@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicetune.data.clip import Clip
-from voicetune.measures.readings import characters, nearest, normalise, words
-from voicetune.measures.recogniser import Recogniser
+from voicetune.recognition.readings import characters, nearest, normalise, words
+from voicetune.recognition.recogniser import Recogniser
 
 
 @dataclass(frozen=True)

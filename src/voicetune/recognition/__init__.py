@@ -1,0 +1,1 @@
+"""The speech recogniser, and what its text says about a sound."""
