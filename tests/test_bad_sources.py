@@ -111,7 +111,7 @@ def test_sounds_without_a_text_are_named(tmp_path, monkeypatch, capsys, reader):
     if reader in ("texts", "vctk", "subtitles"):
         assert [one.fault.split(":")[0] for one in faulty] in (["missing text"], ["missing subtitles"])
     else:
-        assert f"1 sounds in data/raw/s are not used, because no text names them, such as {extra}" in told
+        assert f"sounds in data/raw/s that no text names are not used: 1, such as {extra}" in told
         assert not faulty
 
 

@@ -93,7 +93,7 @@ def _tell_extra(found: list[Utterance], source: Source) -> None:
     used = {_without_format(one.origin.path) for one in found if not isinstance(one.origin, Speech)}
     extra = [path for path in lists.walk(folder) if lists.is_sound(path) and _without_format(path) not in used]
     if extra:
-        print(f"{len(extra)} of the sounds in {folder} are not used, because no text names them, such as {extra[0]}")
+        print(f"sounds in {folder} that no text names are not used: {len(extra)}, such as {extra[0]}")
 
 
 def _without_format(path: Path) -> str:
