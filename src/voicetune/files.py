@@ -99,7 +99,8 @@ def read_bytes(path: Path, remedy: str) -> bytes:
     """
     need(path, remedy)
     if path.stat().st_size > _LARGEST:
-        raise UserError(f"{path} has {path.stat().st_size / 2**20:.0f} MiB, too many for a text; {remedy}.")
+        size = f"{path.stat().st_size / 2**20:.0f} MiB, and a text may have {_LARGEST / 2**20:.0f}"
+        raise UserError(f"{path} has {size}; take out the lines that you do not need.")
     try:
         return path.read_bytes()
     except OSError as error:
