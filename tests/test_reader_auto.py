@@ -104,7 +104,8 @@ def test_folders_below_that_have_a_layout_are_named(tmp_path):
     write(tmp_path, {"README.md": "", **parts})
     assert refusal("auto", tmp_path) == (
         f"{tmp_path} has no layout that is known, but {tmp_path}/data/test looks like Kaldi (wav.scp and text) and "
-        f"{tmp_path}/data/train looks like Kaldi (wav.scp and text); write such a path in params.yaml."
+        f"{tmp_path}/data/train looks like Kaldi (wav.scp and text); write such a path in params.yaml, or move its "
+        f"lists up if their paths begin at {tmp_path}."
     )
     write(tmp_path, {"data/train/metadata.jsonl": '{"file_name": "a.wav", "text": "One."}\n'})
     assert f"but {tmp_path}/data looks like an audiofolder of Hugging Face (train/meta" in refusal("auto", tmp_path)

@@ -55,7 +55,7 @@ def test_a_list_of_all_clips_beside_the_lists_of_the_parts_is_read_once(tmp_path
     ]
     write(tmp_path, {"metadata_eval.csv": header + rows[2].replace("Line", "Row")})
     assert refusal("coqui", tmp_path) == (
-        f"two lists of the source 's' name {tmp_path}/wavs/common_voice_th_2.mp3 with another text or speaker"
+        f"two lists in {tmp_path} have the clip 's-wavs-common_voice_th_2' with another text or speaker"
         " ('Line 2.' and 'Row 2.'); correct one of them."
     )
 

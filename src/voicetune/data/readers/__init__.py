@@ -84,7 +84,7 @@ def read(sources: Sequence[Source]) -> list[Utterance]:
         for utterance in _of_speakers(overlaps.mark(found), source):
             first = utterances.setdefault(utterance.id, utterance)
             if first is not utterance:
-                raise _met(first, utterance)
+                raise _met(first, utterance, source.path)
     return list(utterances.values())
 
 
@@ -118,10 +118,10 @@ def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:
     return [one for one in found if source.only_speakers is None or one.speaker in source.only_speakers]
 
 
-def _met(first: Utterance, second: Utterance) -> UserError:
+def _met(first: Utterance, second: Utterance, folder: str) -> UserError:
     if first.source == second.source and first.origin == second.origin:
         return UserError(
-            f"two lists of the source '{first.source}' name {first.origin.path} with another text or speaker"
+            f"two lists in {folder} have the clip '{first.id}' with another text or speaker"
             f" ({quoted(first.text)} and {quoted(second.text)}); correct one of them."
         )
     if first.source == second.source:

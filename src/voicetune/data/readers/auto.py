@@ -57,7 +57,10 @@ def _refusal(folder: Path, found: dict[type[Source], str], sections) -> str:
         if layout := next(iter(find(path, sections).values()), ""):
             return f"{folder} has nothing but {path.name}/, which looks like {layout}; move its files up into {folder}."
     if below := _below(folder, sections):
-        return f"{folder} has no layout that is known, but {' and '.join(below)}; write such a path in params.yaml."
+        return (
+            f"{folder} has no layout that is known, but {' and '.join(below)}; write such a path in params.yaml, or"
+            f" move its lists up if their paths begin at {folder}."
+        )
     every = lists.walk(folder)
     sounds = [path.name for path in every if lists.is_sound(path)]
     if sounds and not any(path.suffix.lower() in _LISTS for path in every):
