@@ -5,18 +5,22 @@
 
 The prompts stand in a random order, with pauses of 0.3 to 1.5 s and a hum 60 dB below full scale. `--transcript` puts
 the texts beside the recording, of which one in ten is the text of another prompt. `--other` adds prompts of a second
-speaker, and keeps the first one by a sample. The command prints the figures of bench/long.md as JSON.
+speaker, and keeps the first one by a sample. `--spread` makes a very long m4a, with the recording again and again. The
+command prints the figures of bench/long.md as JSON.
 """
 
 import argparse
+import itertools
 import json
 import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 import psutil
 import soundfile
@@ -34,6 +38,7 @@ from voicetune.transcripts import making
 
 PAUSES = 0.3, 1.5  # seconds
 LOUD = -35  # dB below the loudest moment of a prompt: a cut at a louder moment is inside a word
+HUM = 0.001  # of full scale
 WRONG = 10  # one in so many texts of a spoiled transcript is another prompt's
 
 
@@ -56,18 +61,23 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--repeat", type=int, default=1, help="how often the prompts come again, for a long recording")
+    parser.add_argument("--spread", type=float, help="minutes from one repetition to the next, hum between; as an m4a")
     parser.add_argument("--transcript", action="store_true")
     parser.add_argument("--other", type=Path, nargs="+", help="packages of another speaker")
     parser.add_argument("--other-language", choices=sorted(SPEAKERS), default="fr")
     given = parser.parse_args()
     rng = np.random.default_rng(1)
-    speech = chosen(given.packages, given.out, given.language, given.minutes, rng) * given.repeat
+    speech = chosen(given.packages, given.out, given.language, given.minutes, rng)
+    speech *= 1 if given.spread else given.repeat
     strange = chosen(given.other, given.out, given.other_language, given.minutes / 2, rng) if given.other else []
     given.out.mkdir(parents=True, exist_ok=True)
     os.chdir(given.out)
     folder = Path("data/raw/long")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "talk.m4a").unlink(missing_ok=True)
     prompts = glue(speech, strange, folder / "talk.wav", rng)
+    if given.spread:
+        prompts = spread(prompts, folder / "talk.wav", given.repeat, given.spread)
     wrong: set[int] = set()
     (folder / "talk.txt").unlink(missing_ok=True)
     if given.transcript:
@@ -158,9 +168,29 @@ def glue(speech: list, strange: list, path: Path, rng) -> list[Prompt]:
         sounds += [sound, pause]
         at += (len(sound) + len(pause)) / RATE
     whole = np.concatenate(sounds)
-    hum = 0.001 * rng.standard_normal(len(whole)).astype(np.float32)
+    hum = HUM * rng.standard_normal(len(whole)).astype(np.float32)
     soundfile.write(path, np.clip(whole + hum, -1, 1), RATE)
     return prompts
+
+
+def spread(prompts: list[Prompt], path: Path, times: int, minutes: float) -> list[Prompt]:
+    """Replace the recording by an m4a that has it so often, every so many minutes, with a hum between."""
+    talk, _ = soundfile.read(path, dtype="float32")
+    path.unlink()
+    rng, at = np.random.default_rng(2), 0
+    with av.open(str(path.with_suffix(".m4a")), "w") as file:
+        stream = file.add_stream("aac", rate=RATE, layout="mono")
+        for _ in range(times):
+            rest = round(minutes * 60 * RATE) - len(talk)
+            hums = (HUM * rng.standard_normal(min(rest - i, 60 * RATE)) for i in range(0, rest, 60 * RATE))
+            for samples in itertools.chain([talk], hums):
+                frame = av.AudioFrame.from_ndarray(samples.astype(np.float32)[None], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
+                file.mux(stream.encode(frame))
+                at += len(samples)
+        file.mux(stream.encode(None))
+    later = [60 * minutes * i for i in range(times)]
+    return [one._replace(start=one.start + by, end=one.end + by) for by in later for one in prompts]
 
 
 def write_transcript(prompts: list[Prompt], path: Path) -> set[int]:

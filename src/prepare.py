@@ -34,10 +34,11 @@ def main() -> None:
     unused = [result for result in results if isinstance(result, LeftOut)]
     made = [(u, result) for u, result in zip(utterances, results, strict=True) if not isinstance(result, LeftOut)]
     left_out.write(LEFT_OUT, unused)
-    left_out.check_not_all(unused, len(made), LEFT_OUT)
+    remedy = left_out.remedy(unused)
+    left_out.check_not_all(unused, len(made), LEFT_OUT, remedy)
 
     sides = split([(u.source, u.text) for u, _ in made], prepare.validation, prepare.test, seed)
-    check_sides(sides, str(LEFT_OUT))
+    check_sides(sides, str(LEFT_OUT), remedy)
     clips = [making.clip_of(u, one.seconds, side) for (u, one), side in zip(made, sides, strict=True)]
     clip.write(CLIPS / "clips.csv", clips)
     as_recorded.write([one.recorded for _, one in made])

@@ -7,7 +7,7 @@ figures and reasons, and the page data/quality.html plays them.
 from functools import partial
 from pathlib import Path
 
-from voicetune import entry, outputs, terminal
+from voicetune import entry, files, outputs, terminal
 from voicetune.data import as_recorded, clip, decisions, left_out
 from voicetune.data.left_out import LeftOut
 from voicetune.data.split import check_sides
@@ -19,6 +19,7 @@ LEFT_OUT = CLIPS / "left_out.csv"
 TABLE = OUT / "checks.csv"
 PAGE = Path("data/quality.html")
 FIGURES = Path("metrics/quality.json")
+REMEDY = f"loosen the limits of `quality` in params.yaml, or accept clips on {PAGE}"
 
 
 def main() -> None:
@@ -33,6 +34,8 @@ def main() -> None:
     clip.check_files(CLIPS, clips)
     recorded = as_recorded.read(clips)
     outputs.make_empty(OUT)
+    for path in (PAGE, FIGURES):  # fails before the work, not after it
+        files.check_no_folder(path)
 
     each = measuring.measure_sounds(clips, Dataset(Path("data")), settings.quality.asr, settings.device)
     sounds = list(terminal.track(each, "checking clips", len(clips)))
@@ -46,8 +49,8 @@ def main() -> None:
     page.write(PAGE, judged, CHECKS, sentences, left_out.read(LEFT_OUT), decided)
     unused = [LeftOut(one.clip.id, one.clip.source, in_words(one.reasons)) for one in judged if not one.kept]
     kept = [one.clip for one in judged if one.kept]
-    left_out.check_not_all(unused, len(kept), TABLE)
-    check_sides([one.split for one in kept], str(TABLE))
+    left_out.check_not_all(unused, len(kept), TABLE, REMEDY)
+    check_sides([one.split for one in kept], str(TABLE), REMEDY)
     clip.write(OUT / "clips.csv", kept)
     outputs.write_json(FIGURES, summary.figures(judged))
     print(*sentences, sep="\n")

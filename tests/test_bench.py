@@ -36,7 +36,10 @@ TINY = {
     "chaos.py": ("--times 2 --steps 40 --base {made}/models/base --data {made}/data", '"out/best_model.pth": true'),
     "checkpoint.py": ("--gb 0.001 --folder {out}", "state and best"),
     "compare_losses.py": ("HEAD HEAD --steps 2", "no number differs"),
-    "long.py": ("{made}/prompts --asr tiny.en --minutes 1 --out {out}/long", '"cuts_inside_a_word": 0'),
+    "long.py": (
+        "{made}/prompts --asr tiny.en --minutes 1 --repeat 2 --spread 2 --out {out}/long",
+        '"cuts_inside_a_word": 0',
+    ),
     "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
     "quality_control.py": ("detect --out {out}/quality --seeds 1", '"not spoiled"'),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),

@@ -66,6 +66,8 @@ FAULTS = {
     "another word": (HEADER + "a,keep,\n", "line 2 has the decision 'keep'; write accept, reject or nothing"),
     "twice": (HEADER + "a,reject,\nb,,x\na,accept,\n", "line 4 repeats the id 'a' of line 2; remove one of the two"),
     "an open quotation mark": (HEADER + 'a,,"No end\n', "line 2 is no CSV (unexpected end of data); put quotation"),
+    "a cell of 200 kB": (HEADER + f"a,,{'x' * 200_000}\n", "line 2 has a cell of more than 131,072 characters; short"),
+    "a NUL": (HEADER + "a,,x\nb,,N\0UL\n", "line 3 has a NUL character; remove it, and save the file in the encoding"),
     "UTF-16": ((HEADER + "a,reject,\n").encode("utf-16"), "is not UTF-8 but looks like UTF-16; save the file again"),
     "Latin-2": (HEADER.encode() + "a,,őr\n".encode("iso8859-2"), "line 2 is not UTF-8; save the file again"),
 }  # fmt: skip
@@ -115,6 +117,24 @@ def test_ids_that_no_source_has_give_one_warning(tmp_path):
     (told,) = decisions.warnings(decided, [utterance("a-1")])
     assert told.startswith("warning: data/decisions.csv decides about 'b', 'c', 'd' and 2 more, which no source has;")
     assert decisions.warnings({"a-1": decided["a-1"]}, [utterance("a-1")]) == []
+    (told,) = decisions.warnings(read(tmp_path, HEADER + "a-1 ,reject,\n"), [utterance("a-1")])
+    assert told.endswith(
+        "'a-1 ', which no source has; correct the id (take the spaces at its ends away), or remove the line"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ("".join(f"host-{i},reject,\n" for i in range(8)), "all 8 clips are left out, for example 'host-0'"),
+        ("".join(f"host-{i},reject,\n" for i in range(6)), "2 clip(s) remain, and none is left for validation"),
+    ],
+)
+def test_who_rejects_too_much_is_told_where_to_take_it_back(project, monkeypatch, rows, wanted):
+    with pytest.raises(UserError) as error:
+        prepared(project, monkeypatch, rows)
+    assert str(error.value).startswith(wanted)
+    assert "see data/clips/left_out.csv and take back decisions in data/decisions.csv" in str(error.value)
 
 
 @pytest.fixture

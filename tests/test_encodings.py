@@ -25,7 +25,7 @@ READ = {
     "ru": ["cp1251", "koi8_r", "cp866", "iso8859_5"], "de": ["cp1252"], "es": ["cp1252", "iso8859_1"], "en": ["cp1252"],
     "tr": ["cp1254"], "ja": ["cp932", "euc_jp"], "ko": ["cp949"], "zh": ["gb18030"], "ar": ["cp1256"],
 }  # fmt: skip
-UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]
+UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 OTHERS = [
     "mac_roman",
     "mac_latin2",
@@ -89,3 +89,25 @@ def test_a_scanner_s_mistake_in_capitals_does_not_make_a_long_text_unsure(tmp_pa
     text = "C'est déjà l'été, et voilà où ça mène.\n" * 20 + "SEPTlÈME CIEL\n"
     (tmp_path / "a.srt").write_bytes(text.encode("cp1252"))
     assert decoded(tmp_path / "a.srt", "fr") == text
+
+
+def test_utf_32_of_both_orders_and_half_a_character(tmp_path, capsys):
+    path, text = tmp_path / "metadata.csv", "a|Árvíztűrő.\n"
+    for order in ("le", "be"):
+        path.write_bytes(f"\ufeff{text}".encode(f"utf-32-{order}"))
+        assert encodings.read_text(path, "-", "hu") == text
+        assert capsys.readouterr().out == f"{path} is read as UTF-32, and not as UTF-8\n"
+        assert encodings.first_line(path) == "a|Árvíztűrő."
+    path.write_bytes(f"\ufeff{text}".encode("utf-32-le")[:-1])
+    with pytest.raises(UserError, match="is not UTF-8, and its encoding is not sure; convert the file"):
+        encodings.read_text(path, "-", "hu")
+
+
+def test_a_list_of_more_than_64_mib_is_one_sentence(tmp_path):
+    """As validated.tsv of Common Voice's largest languages."""
+    path = tmp_path / "validated.tsv"
+    with path.open("wb") as file:
+        file.truncate(400 * 2**20)
+    with pytest.raises(UserError) as error:
+        encodings.read_text(path, "-", "en")
+    assert str(error.value) == (f"{path} has 400 MiB, and a text may have 64; take out the lines that you do not need.")

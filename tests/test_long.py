@@ -1,6 +1,7 @@
 """Long recordings: what is cut where, what is recognised once, and what is left out."""
 
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -486,6 +487,84 @@ def test_speech_in_another_language_is_left_out(project, no_model, monkeypatch):
     assert "in another language: de" in left_out()
     assert not [one for one in cut.read("talks") if one.end > 8 and one.start < 14]
     assert [one for one in cut.read("talks") if one.start > 15]
+
+
+class Multilingual:
+    """A stand-in for a multilingual model. A recording is in German if it is loud, else in English; or it is unsure."""
+
+    def __init__(self, probability: float = 0.9):
+        self.probability, self.heard = probability, []
+
+    def detect_language(self, samples):
+        self.heard.append(len(samples) / stretches.RATE)
+        language = "de" if np.abs(samples).max() > 0.3 else "en"
+        return "la", 0.95, [("la", 0.95), (language, self.probability), ("fr", 0.02)]  # Latin: voicetune has none
+
+
+@pytest.fixture
+def multilingual(no_model, monkeypatch) -> Multilingual:
+    model = Multilingual()
+    monkeypatch.setattr(
+        making, "open_recogniser", lambda _, language, *__: WordRecogniser(model, "stand-in", language, 1)
+    )
+    return model
+
+
+def test_the_language_of_each_recording_is_detected_once(project, multilingual, capsys):
+    """From its first speech alone: silence comes before it, and more speech after it."""
+    loud = speech(40) / np.abs(speech(40)).max()
+    soundfile.write(FOLDER / "deutsch.wav", np.concatenate([np.zeros(22050 * 5), 0.9 * loud]), 22050)
+    soundfile.write(FOLDER / "english.wav", 0.1 * loud, 22050)
+    set_params(language="auto")
+    transcribe.main()
+    told = capsys.readouterr().out.splitlines()
+    assert "data/raw/talks/deutsch.wav: the language is 'de' (probability 0.90)" in told
+    assert {one.id.split("-")[1]: one.language for one in readers.read(whole.load().prepare.sources)} == {
+        "deutsch": "de", "english": "en",
+    }  # fmt: skip
+    assert len(multilingual.heard) == 2
+    assert all(20 < seconds <= 30 for seconds in multilingual.heard)
+    before = cut.table("talks").read_bytes()
+    transcribe.main()
+    assert len(multilingual.heard) == 2, "the language is kept"
+    assert cut.table("talks").read_bytes() == before
+    assert "the language is" not in capsys.readouterr().out
+    parts = set(recognition.KEPT.rglob("*.json"))
+    set_params(language="de")
+    transcribe.main()
+    assert len(set(recognition.KEPT.rglob("*.json")) - parts) == 1, "english.wav in German is new, deutsch.wav is kept"
+
+
+def test_a_language_that_is_not_sure_costs_one_recording(project, multilingual):
+    soundfile.write(FOLDER / "talk.wav", speech(4), 22050)
+    soundfile.write(FOLDER / "silence.wav", np.zeros(22050 * 3), 22050)
+    set_params(language="auto")
+    multilingual.probability = 0.4
+    assert error_of(transcribe.main).startswith("'talks' gives no clip: no speech is found in data/raw/talks/silence")
+    assert faults() == {
+        "silence.wav": "no speech is found in data/raw/talks/silence.wav; remove it, or replace it by a recording of "
+        "speech.",
+        "talk.wav": "the language of data/raw/talks/talk.wav is not sure ('de' has a probability of 0.40); write the "
+        "language of its source in params.yaml.",
+    }
+
+
+def test_an_english_recogniser_detects_no_language(project):
+    soundfile.write(FOLDER / "talk.wav", speech(4), 22050)
+    set_params(language="auto")
+    wanted = "transcribe.asr is 'tiny.en', which reads English only, but the language is 'auto'; set transcribe.asr in"
+    assert wanted in error_of(transcribe.main)
+    assert wanted in error_of(lambda: readiness.check_params(whole.load()))
+    set_params("small", language="auto")
+    readiness.check_params(whole.load())
+    Path("pretrain/bundle").mkdir(parents=True)
+    shutil.copy(ROOT / "pretrain/bundle/bundle.json", "pretrain/bundle")
+    wanted = (
+        "prepare.sources (talks) is 'auto', but the tiny base speaks en only; correct the language, or take another"
+    )
+    assert wanted in error_of(lambda: readiness.check_params(whole.load()))
+    set_params(reader="texts", language="auto")
+    assert "'prepare.sources.0.language' is 'auto', but should be: 'en', 'de'" in error_of(whole.load)
 
 
 def error_of(call) -> str:

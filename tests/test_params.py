@@ -65,6 +65,27 @@ def test_phase_2_uses_the_learning_rate_at_the_top_and_phase_1_its_own(tmp_path)
         ("data/raw/host", "data/raw/../../host", ["'host'", "DVC would not see"]),
         ("train_phase2:", "train_phase2:\n  lr: 1e-4", ["train_phase2.lr", "top"]),
         ("seed: 1", "seed: [", ["not valid YAML"]),
+        (
+            "snr: {leave_out: 10, warn: 25}",
+            "snr: [1, 2]",
+            ["'quality.snr' is [1, 2], but should be: {leave_out: ..., warn: ...}."],
+        ),
+        (
+            "snr: {leave_out: 10, warn: 25}",
+            "snr: 10",
+            ["'quality.snr' is 10, but should be: {leave_out: ..., warn: ...}."],
+        ),
+        (
+            "sources:\n",
+            "sources:\n  - mine\n",
+            ["'prepare.sources.0' is 'mine', but should be: a section, as in presets/"],
+        ),
+        ("speak:\n", "speak: 8\nunused:\n", ["'speak' is 8, but should be: {sentences: ..., takes: ...}."]),
+        (
+            "prepare:\n",
+            "prepare: 4\nunused:\n",
+            ["'prepare' is 4, but should be: a section, as in presets/."],
+        ),
     ],
 )
 def test_a_fault_is_one_sentence(tmp_path, old, new, expected):

@@ -507,10 +507,13 @@ def test_one_process_writes_the_same_bytes_as_two_and_imports_no_torch(prepared)
 def test_no_clip_left_and_no_validation_clip_left_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, [write_script(tmp_path)], min_seconds=7, max_seconds=8)
-    with pytest.raises(
-        UserError, match=r"all 8 clips are left out, for example 'host-0' \(too short: .*\); see .*left_out.csv"
-    ):
+    with pytest.raises(UserError) as error:
         prepare.main()
+    assert re.fullmatch(
+        r"all 8 clips are left out, for example 'host-0' \(too short: .*\); see .*left_out.csv and lower"
+        r" prepare.min_seconds in params.yaml\.",
+        str(error.value),
+    )
     assert len((tmp_path / "data/clips/left_out.csv").read_text().splitlines()) == 9
 
     write_params(tmp_path, [write_script(tmp_path)], jobs=1)

@@ -1,6 +1,7 @@
 """Stage quality and its parts: what each check finds in real recordings that were spoiled, and what is left out."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import soundfile
 import yaml
 from conftest import ROOT
 
-from voicetune.data import as_recorded, audio, clip, espeak, recordings
+from voicetune.data import as_recorded, audio, clip, decisions, espeak, recordings
 from voicetune.data.clip import Clip
 from voicetune.data.split import TEST, TRAIN, VALIDATION
 from voicetune.errors import UserError
@@ -390,5 +391,21 @@ def test_limits_that_leave_no_clip_out_of_a_side_are_one_sentence(project):
     settings = yaml.safe_load(Path("params.yaml").read_text())
     settings["quality"]["bandwidth"] = {"leave_out": 20000, "warn": None}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
-    with pytest.raises(UserError, match=r"all 15 clips are left out, .*bandwidth: .*see data/quality/checks.csv"):
+    remedy = "loosen the limits of `quality` in params.yaml, or accept clips on data/quality.html"
+    with pytest.raises(UserError) as error:
+        quality.main()
+    assert re.match(r"all 15 clips are left out, .*bandwidth: .*see data/quality/checks.csv and ", str(error.value))
+    assert str(error.value).endswith(f" and {remedy}.")
+    decisions.PATH.write_text(f"id,decision,text\n{clip.read(Path('data/clips/clips.csv'))[0].id},accept,\n")
+    with pytest.raises(UserError, match=r"1 clip\(s\) remain, and none is left") as error:
+        quality.main()
+    assert str(error.value).endswith(f" and {remedy}, or add clips.")
+
+
+@pytest.mark.parametrize("path", ["data/quality.html", "metrics/quality.json"])
+def test_a_folder_in_the_place_of_a_result_is_told_before_the_work(project, monkeypatch, path):
+    Path(path).unlink(missing_ok=True)
+    Path(path).mkdir(parents=True)
+    monkeypatch.setattr("voicetune.quality.measuring.measure_sounds", None)
+    with pytest.raises(UserError, match=f"{path} cannot be written: a folder of this name is in the way; move it away"):
         quality.main()

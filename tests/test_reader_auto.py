@@ -76,14 +76,39 @@ def test_two_layouts_are_one_sentence(tmp_path):
 
 
 def test_no_layout_lists_what_is_there_and_the_readers(tmp_path):
-    write(tmp_path, {f"{i}.wav": "" for i in range(10)})
+    write(tmp_path, {f"{i}.pdf": "" for i in range(10)})
     told = refusal("auto", tmp_path)
-    assert "has no layout that is known: it holds '0.wav', '1.wav'" in told
+    assert "has no layout that is known: it holds '0.pdf', '1.pdf'" in told
     readers = ", ".join(auto.name_of(section) for section in READERS if section is not auto.AutoSource)
-    assert f"'7.wav' and 2 more; choose a reader: {readers}." in told
+    assert f"'7.pdf' and 2 more; choose a reader: {readers}." in told
     assert "is no folder; correct the source's path" in refusal("auto", tmp_path / "gone")
     (tmp_path / "empty").mkdir()
     assert "it holds nothing; choose a reader" in refusal("auto", tmp_path / "empty")
+
+
+def test_recordings_without_texts_lead_to_the_reader_long(tmp_path):
+    write(tmp_path, {"2026/Új felvétel 1.m4a": "", "2026/Új felvétel 2.m4a": "", "cover.jpg": ""})
+    assert refusal("auto", tmp_path) == (
+        f"{tmp_path} has 2 recordings, such as 'Új felvétel 1.m4a', and no texts; write `reader: long` in params.yaml "
+        "instead of auto: stage transcribe then cuts them and writes their texts (docs/long-recordings.md)."
+    )
+    write(tmp_path, {"list.csv": "a,b\n"})  # perhaps with the texts
+    told = refusal("auto", tmp_path)
+    assert "it holds '2026/', 'cover.jpg', 'list.csv'; choose a reader: ljspeech," in told
+    assert told.endswith("subtitles, long; without texts, it is long (docs/long-recordings.md).")
+
+
+def test_folders_below_that_have_a_layout_are_named(tmp_path):
+    """As a recipe of Kaldi or ESPnet lies, or a repository of the hub."""
+    parts = {f"data/{part}/{name}": text for part in ("test", "train") for name, text in FOLDERS["kaldi"][0].items()}
+    write(tmp_path, {"README.md": "", **parts})
+    assert refusal("auto", tmp_path) == (
+        f"{tmp_path} has no layout that is known, but {tmp_path}/data/test looks like Kaldi (wav.scp and text) and "
+        f"{tmp_path}/data/train looks like Kaldi (wav.scp and text); write such a path in params.yaml, or move its "
+        f"lists up if their paths begin at {tmp_path}."
+    )
+    write(tmp_path, {"data/train/metadata.jsonl": '{"file_name": "a.wav", "text": "One."}\n'})
+    assert f"but {tmp_path}/data looks like an audiofolder of Hugging Face (train/meta" in refusal("auto", tmp_path)
 
 
 def test_an_unpacked_archive_says_what_to_move(tmp_path):

@@ -64,7 +64,11 @@ def test_another_language_and_a_missing_clip_are_faults(tmp_path):
 
 
 BAD = {
-    "no table": ({"other.tsv": VALIDATED}, "holds no validated.tsv, and no train.tsv or dev.tsv or test.tsv"),
+    "no table": ({}, "holds no validated.tsv, and no train.tsv or dev.tsv or test.tsv"),
+    "a delta release": (
+        {"other.tsv": VALIDATED, "invalidated.tsv": HEADER, **CLIPS},
+        "has other.tsv and no validated.tsv: nobody has checked its clips; rename it to validated.tsv to read them",
+    ),
     "another header": ({"validated.tsv": "a\tb\n1\t2\n"}, "validated.tsv, line 1 is 'a\\tb', but should be a header"),
     "a header alone": ({"validated.tsv": HEADER}, "validated.tsv holds no rows; write a header such as client_id"),
     "an empty table": ({"validated.tsv": ""}, "validated.tsv holds no rows; write a header such as client_id<tab>path"),
@@ -83,3 +87,5 @@ BAD = {
 def test_a_bad_table_is_one_sentence(tmp_path, name):
     files, wanted = BAD[name]
     assert wanted in refusal("common_voice", write(tmp_path, files))
+    if name == "a delta release":
+        assert wanted in refusal("auto", tmp_path)

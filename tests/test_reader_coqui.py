@@ -43,13 +43,30 @@ def test_missing_and_outside_recordings_are_faults_and_the_others_are_read(tmp_p
     assert found["s-passwd"].startswith("outside the source: /etc/passwd is not in")
 
 
+def test_a_list_of_all_clips_beside_the_lists_of_the_parts_is_read_once(tmp_path):
+    """As scripts write it that split metadata.csv, with the client ids of Common Voice as speakers."""
+    header, client = "audio_file|text|speaker_name\n", "2eeefcd1dcd93c9d" * 8
+    rows = [f"wavs/common_voice_th_{i}.wav|Line {i}.|{client}\n" for i in range(3)]
+    parts = {"metadata_train.csv": header + rows[0] + rows[1], "metadata_eval.csv": header + rows[2]}
+    mp3s = {f"wavs/common_voice_th_{i}.mp3": "" for i in range(3)}
+    write(tmp_path, {"metadata.csv": header + "".join(rows), **parts, **mp3s})
+    assert clips("coqui", tmp_path) == [
+        (f"s-wavs-common_voice_th_{i}", f"Line {i}.", "2eeefcd1dcd9", f"wavs/common_voice_th_{i}.mp3") for i in range(3)
+    ]
+    write(tmp_path, {"metadata_eval.csv": header + rows[2].replace("Line", "Row")})
+    assert refusal("coqui", tmp_path) == (
+        f"two lists in {tmp_path} have the clip 's-wavs-common_voice_th_2' with another text or speaker"
+        " ('Line 2.' and 'Row 2.'); correct one of them."
+    )
+
+
 BAD = {
     "no table": ({}, "holds no table with the header audio_file|text|speaker_name"),
     "no header": ({"metadata_train.csv": "wavs/a.wav|One.|x\n"}, "holds no table with the header"),
     "a header alone": ({"metadata_train.csv": "audio_file|text\n"}, "metadata_train.csv holds no rows; write a header"),
     "two fields": (
         {"metadata_train.csv": TRAIN + "wavs/a.wav|One.\n"},
-        "metadata_train.csv, line 5 has 2 fields, and the header has 3; write the text on one line",
+        "line 5 has 2 fields, and the header has 3; write it as audio_file|text|speaker_name, on one line",
     ),
     "a recording twice": (
         {"metadata_train.csv": TRAIN + "wavs/talk_00000000.flac|Again.|coqui\n"},

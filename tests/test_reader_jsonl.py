@@ -35,6 +35,18 @@ def test_a_manifest_of_nemo(tmp_path):
     ]
 
 
+def test_paths_of_the_machine_that_wrote_a_manifest(tmp_path):
+    """The longest end of the path that is in the folder counts: there is a.wav in two folders."""
+    rows = [{"audio_filepath": f"{place}/{name}", "text": place} for place, name in
+            (("/home/anna/ASR/train", "a.wav"), ("/home/anna/ASR/val", "a.wav"), ("D:\\ASR\\val", "b.wav"),
+             ("/home/anna/ASR/val", "gone.wav"))]  # fmt: skip
+    write(tmp_path, {"m.json": lines(*rows), **dict.fromkeys(("a.wav", "train/a.wav", "val/a.flac", "val/b.wav"), "")})
+    assert [(one[0], one[3]) for one in clips("jsonl", tmp_path)] == [
+        ("s-train-a", "train/a.wav"), ("s-val-a", "val/a.flac"), ("s-val-b", "val/b.wav"),
+    ]  # fmt: skip
+    assert faults("jsonl", tmp_path)["s-gone"].startswith("outside the source: /home/anna/ASR/val/gone.wav is not in")
+
+
 @pytest.mark.parametrize("key", ["audio", "path", "file", "audio_path"])
 def test_other_names(tmp_path, key):
     write(tmp_path, {"data.jsonl": lines({key: "x/a.wav", "sentence": "One.\nTwo.", "speaker_id": 3}), "x/a.wav": ""})

@@ -27,7 +27,8 @@ def test_the_first_microphone_is_taken(tmp_path):
 
 
 def test_the_older_layout(tmp_path):
-    write(tmp_path, {"txt/p225/p225_001.txt": "Please.", "wav48/p225/p225_001.wav": ""})
+    write(tmp_path, {"txt/p225/p225_001.txt": "Please.", "txt/p225/p225_002.txt": "", "wav48/p225/p225_001.wav": ""})
+    assert faults("vctk", tmp_path) == {"s-p225_002": f"missing recording: {tmp_path}/wav48/p225/p225_002.wav"}
     assert clips("vctk", tmp_path) == [("s-p225_001", "Please.", "p225", "wav48/p225/p225_001.wav")]
 
 

@@ -79,8 +79,11 @@ def read_text(path: Path, remedy: str) -> str:
         UserError: see `read_bytes`; or the file is not UTF-8.
     """
     data = read_bytes(path, remedy)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data.count(0) > len(data) / 4:
         raise UserError(f"{path} is not UTF-8 but looks like UTF-16; save the file again in the encoding UTF-8.")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(0)) + 1
+        raise UserError(f"{path}, line {line} has a NUL character; remove it, and save the file in the encoding UTF-8.")
     try:
         return one_line_end(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -99,7 +102,8 @@ def read_bytes(path: Path, remedy: str) -> bytes:
     """
     need(path, remedy)
     if path.stat().st_size > _LARGEST:
-        raise UserError(f"{path} has {path.stat().st_size / 2**20:.0f} MiB, too many for a text; {remedy}.")
+        size = f"{path.stat().st_size / 2**20:.0f} MiB, and a text may have {_LARGEST / 2**20:.0f}"
+        raise UserError(f"{path} has {size}; take out the lines that you do not need.")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -141,9 +145,8 @@ def put_all(contents: Mapping[Path, bytes]) -> None:
     """
     try:
         for path, data in contents.items():
+            check_no_folder(path)
             with writing(path):
-                if path.is_dir() and not path.is_symlink():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 beside(path).unlink(missing_ok=True)  # if it is a link, writing would follow it
                 beside(path).write_bytes(data)
         for path in contents:
@@ -154,6 +157,16 @@ def put_all(contents: Mapping[Path, bytes]) -> None:
             with suppress(OSError):
                 beside(path).unlink(missing_ok=True)
         raise
+
+
+def check_no_folder(path: Path) -> None:
+    """Require that no folder is where a file will be written.
+
+    Raises:
+        UserError: one is.
+    """
+    if path.is_dir() and not path.is_symlink():
+        raise UserError(refused(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), "written"))
 
 
 def check_own(path: Path) -> None:

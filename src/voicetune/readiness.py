@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from voicetune import families, files, space
-from voicetune.data.readers.long import LongSource
+from voicetune.data.readers.long import DETECTED, LongSource
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, choosing
 from voicetune.params.shared import BUNDLE, TINY
@@ -113,7 +113,7 @@ def languages_read(params: Params) -> list[str]:
     """The languages that the recogniser will read: those of the recordings, or none if no measure uses it."""
     chosen_by = {part for name in PHASES for part in choosing.measures_of(getattr(params, name).select)}
     asked = is_measured(params) or catalogue.reads(chosen_by)
-    return sorted({source.language for source in params.prepare.sources}) if asked else []
+    return sorted({source.language for source in params.prepare.sources} - {DETECTED}) if asked else []
 
 
 def is_measured(params: Params) -> bool:

@@ -22,7 +22,7 @@ class Cut:
 
     file: the sound, as a path from the project's folder. start, end: seconds in it. agreement: how well the text agrees
     with what the recogniser wrote, 0 to 1; it is 1 if there is no transcript. probability: the mean
-    probability that the recogniser gives the words.
+    probability that the recogniser gives the words. language: of the text.
     """
 
     id: Plain
@@ -32,6 +32,7 @@ class Cut:
     text: str
     agreement: Number
     probability: Number
+    language: Plain
 
 
 @dataclass(frozen=True)

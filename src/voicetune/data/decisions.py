@@ -55,7 +55,11 @@ def read(path: Path) -> dict[str, Decision]:
                 raise UserError(f"{at} repeats the id {quoted(one.id)} of line {lines[one.id]}; remove one of the two.")
             found[one.id], lines[one.id] = one, reader.line_num
     except csv.Error as error:
-        at = f"{path}, line {reader.line_num}"
+        at, most = f"{path}, line {reader.line_num}", csv.field_size_limit()
+        if "field limit" in str(error):
+            raise UserError(
+                f"{at} has a cell of more than {most:,} characters; shorten it, or close its quotation mark."
+            ) from None
         raise UserError(f"{at} is no CSV ({error}); put quotation marks around a text that has commas.") from None
     return found
 
@@ -120,9 +124,13 @@ def _apply(decision: Decision, utterance: Utterance) -> Utterance:
 
 def warnings(decisions: dict[str, Decision], utterances: Iterable[Utterance]) -> list[str]:
     """A sentence that names the ids that no source has; none if there are no such ids."""
-    unknown = sorted(decisions.keys() - {one.id for one in utterances})
+    ids = {one.id for one in utterances}
+    unknown = sorted(decisions.keys() - ids)
     if not unknown:
         return []
     names = ", ".join(map(quoted, unknown[:_NAMED]))
     more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-    return [f"warning: {PATH} decides about {names}{more}, which no source has; correct the id, or remove the line"]
+    spaces = " (take the spaces at its ends away)" if any(one.strip() in ids for one in unknown) else ""
+    return [
+        f"warning: {PATH} decides about {names}{more}, which no source has; correct the id{spaces}, or remove the line"
+    ]

@@ -47,19 +47,21 @@ def split(clips: Sequence[tuple[str, str]], validation: float, test: float, seed
     return [TEST if _fold(t) in tested else VALIDATION if _fold(t) in validated else TRAIN for _, t in clips]
 
 
-def check_sides(sides: Sequence[str], left_out: str) -> None:
+def check_sides(sides: Sequence[str], left_out: str, remedy: str = "") -> None:
     """Check that each side has a clip, which the later stages need.
 
     Args:
         left_out: where a user reads why the other clips are not used; part of the error message.
+        remedy: what to do about it, beside adding clips; empty if there is nothing.
 
     Raises:
         UserError: a side has no clip.
     """
     if missing := [side for side in SIDES if side not in sides]:
+        remedies = f"{remedy}, or add clips" if remedy else "add clips"
         raise UserError(
             f"{len(sides)} clip(s) remain, and none is left for {' and '.join(missing)}: a source needs three different"
-            f" texts, one to train on, one to choose the model and one to judge it; see {left_out} and add clips."
+            f" texts, one to train on, one to choose the model and one to judge it; see {left_out} and {remedies}."
         )
 
 

@@ -178,6 +178,13 @@ def _describe(error: ValidationError, path: Path | str, model: type[BaseModel], 
         return f"{path}: '{_dotted(under, keys[:-1])}' lacks a value; write two, such as [3.0, 6.0]."
     if fault["type"] == "missing":
         return f"{path}: the key '{key}' is missing; {_line_to_add(sections[0], keys, under)}."
+    if fault["type"] in ("model_type", "model_attributes_type"):  # one value instead of a section's keys
+        field = sections[0].model_fields.get(str(keys[-1]))
+        names = [name for section in _inner(field and field.annotation) for name in section.model_fields]
+        form = (
+            f"{{{', '.join(f'{name}: ...' for name in names)}}}" if 0 < len(names) < 4 else "a section, as in presets/"
+        )
+        return f"{path}: '{key}' is {given}, but should be: {form}."
     if fault["type"] == "union_tag_not_found":  # a source without its reader: the one whose keys are most like its own
         meant = min(sections, key=lambda section: len(set(section.model_fields) ^ set(fault["input"])))
         return f"{path}: the key '{key}.reader' is missing; add the line `reader: {_reader(meant)}` under `{key}:`."

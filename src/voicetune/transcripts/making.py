@@ -11,7 +11,7 @@ from voicetune import engine, families, files
 from voicetune.data import csv_tables, cut, recordings
 from voicetune.data.cut import Cut, LongFile
 from voicetune.data.readers import lists
-from voicetune.data.readers.long import LongSource
+from voicetune.data.readers.long import DETECTED, LongSource
 from voicetune.data.readers.source import fault_of, nfc
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
@@ -19,7 +19,7 @@ from voicetune.params.data import Prepare
 from voicetune.params.transcribing import Transcribe
 from voicetune.params.unlisted import Unlisted
 from voicetune.recognition import recogniser
-from voicetune.transcripts import cutting, matching, recognition
+from voicetune.transcripts import cutting, languages, matching, recognition
 from voicetune.transcripts.cutting import Phrase, Piece, Stretch
 from voicetune.transcripts.recognition import Part, WordRecogniser
 from voicetune.transcripts.voices import Speaker
@@ -148,6 +148,8 @@ def _make(path: Path, work: _Work) -> Made:
     try:
         if fault := fault_of(path, Path(work.source.path)):
             raise UserError(f"{fault}.")
+        if work.source.language == DETECTED:
+            work = _in_language(languages.detect(path, work.recogniser), work)
         place = recognition.place_of(path, work.recogniser)
         parts = recognition.parts(path, place, work.recogniser, lambda part: _report(path, part))
         transcript = matching.transcript_of(path)
@@ -166,6 +168,11 @@ def _make(path: Path, work: _Work) -> Made:
         [_row(name, sound, one, work.source.language) for one in used],
         [cut.Unused(source, str(path), round(one.start, 3), round(one.end, 3), one.reason) for one in unused],
     )
+
+
+def _in_language(language: str, work: _Work) -> _Work:
+    source = work.source.model_copy(update={"language": language})
+    return replace(work, source=source, recogniser=replace(work.recogniser, language=language))
 
 
 def _report(path: Path, part: Part) -> None:
@@ -224,6 +231,7 @@ def _row(name: str, sound: Path, piece: Piece, language: str) -> Cut:
     return Cut(
         f"{name}-{_number(piece.start)}", sound.as_posix(), round(piece.start, 3), round(piece.end, 3), piece.text,
         round(matching.agreement(piece.text, piece.recognised, language), 3), round(piece.probability, 3),
+        language,
     )  # fmt: skip
 
 

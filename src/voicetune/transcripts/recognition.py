@@ -134,7 +134,7 @@ def parts(
     known = _known(place)
     if known and known[-1].last:
         return known
-    for samples, begin, last, fault in _cut(path, round(known[-1].end * RATE) if known else 0):
+    for samples, begin, last, fault in cut(path, round(known[-1].end * RATE) if known else 0):
         part = _recognise_part(samples, begin, recogniser, last, fault)
         with files.writing(place):
             place.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def _known(place: Path) -> list[Part]:
     return found
 
 
-def _cut(path: Path, begin: int) -> Iterator[tuple[np.ndarray, int, bool, str]]:
+def cut(path: Path, begin: int) -> Iterator[tuple[np.ndarray, int, bool, str]]:
     """Cut a recording into parts, from a sample on.
 
     Yields:

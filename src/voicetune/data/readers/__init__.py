@@ -33,7 +33,7 @@ from voicetune.data.readers import (
 )
 from voicetune.data.readers.source import Source, nfc
 from voicetune.data.utterance import Speech, Utterance
-from voicetune.errors import UserError
+from voicetune.errors import UserError, quoted
 
 _REMEDY = "write it as docs/extending.md shows, or take the reader out of the table in __init__.py"
 
@@ -69,19 +69,21 @@ _MOST_SPEAKERS = 20  # in a message
 def read(sources: Sequence[Source]) -> list[Utterance]:
     """Read every source, in the order of params.yaml and of its rows. Print how many sounds no list names.
 
+    A source may have a list of all clips beside the lists of its parts: a row that two lists have is one clip.
+
     Raises:
         UserError: a source is missing, malformed or empty, an id occurs twice, or `only_speakers` names nobody.
     """
     utterances: dict[str, Utterance] = {}
     for source in sources:
-        found = READERS[type(source)](source)
+        found = list(dict.fromkeys(READERS[type(source)](source)))
         if not found:
             raise UserError(f"{source.path} holds no clip; add recordings, or correct the path of '{source.name}'.")
         _tell_extra(found, source)
         for utterance in _of_speakers(overlaps.mark(found), source):
             first = utterances.setdefault(utterance.id, utterance)
             if first is not utterance:
-                raise _met(first, utterance)
+                raise _met(first, utterance, source.path)
     return list(utterances.values())
 
 
@@ -115,7 +117,12 @@ def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:
     return [one for one in found if source.only_speakers is None or one.speaker in source.only_speakers]
 
 
-def _met(first: Utterance, second: Utterance) -> UserError:
+def _met(first: Utterance, second: Utterance, folder: str) -> UserError:
+    if first.source == second.source and first.origin == second.origin:
+        return UserError(
+            f"two lists in {folder} have the clip '{first.id}' with another text or speaker"
+            f" ({quoted(first.text)} and {quoted(second.text)}); correct one of them."
+        )
     if first.source == second.source:
         return UserError(f"the source '{first.source}' makes two clips '{first.id}'; rename one of the recordings.")
     return UserError(  # source "a" with id "b-1" and source "a-b" with id "1" both make a-b-1

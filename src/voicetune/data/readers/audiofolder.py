@@ -38,13 +38,13 @@ def read(source: AudioFolderSource) -> list[Utterance]:
     found = _lists(folder)
     if not found:
         raise UserError(f"{folder} holds no {' or '.join(_NAMES)}; create one with file_name and text for each clip.")
-    first: dict[str, str] = {}
     utterances = []
     for one in found:
+        first: dict[str, str] = {}
         for at, row in _rows(one, source):
             path = lists.recording(one.parent, tables.text_of(row, ("file_name",), at))
             id = lists.id_of(path, folder)
-            speaker = tables.text_of(row, tables.SPEAKER, at)
+            speaker = lists.speaker(tables.text_of(row, tables.SPEAKER, at))
             lists.check_row(id, speaker, source.name, at, first)
             language = tables.text_of(row, tables.LANGUAGE, at)
             fault = fault_of_language(language, source) or fault_of(path, folder)

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Literal, get_args
 
+from voicetune.data.readers import lists
 from voicetune.data.readers.source import Source
 from voicetune.data.utterance import Utterance
 from voicetune.errors import UserError, quoted
 
-_MOST = 8  # names of files in a message
+_MOST, _MOST_BELOW = 8, 3  # names of files, and of folders, in a message
+_LISTS = {".csv", ".tsv", ".json", ".jsonl", ".list", ".txt", ".lab", ".srt", ".vtt"}  # what may hold texts
 
 
 class AutoSource(Source):
@@ -54,6 +56,30 @@ def _refusal(folder: Path, found: dict[type[Source], str], sections) -> str:
     for path in inside if len(inside) == 1 and inside[0].is_dir() else []:
         if layout := next(iter(find(path, sections).values()), ""):
             return f"{folder} has nothing but {path.name}/, which looks like {layout}; move its files up into {folder}."
+    if below := _below(folder, sections):
+        return (
+            f"{folder} has no layout that is known, but {' and '.join(below)}; write such a path in params.yaml, or"
+            f" move its lists up if their paths begin at {folder}."
+        )
+    every = lists.walk(folder)
+    sounds = [path.name for path in every if lists.is_sound(path)]
+    if sounds and not any(path.suffix.lower() in _LISTS for path in every):
+        return (
+            f"{folder} has {len(sounds)} recordings, such as {quoted(sounds[0])}, and no texts; write `reader: long` in"
+            " params.yaml instead of auto: stage transcribe then cuts them and writes their texts"
+            " (docs/long-recordings.md)."
+        )
     listed = ", ".join(quoted(path.name + "/" * path.is_dir()) for path in inside[:_MOST]) or "nothing"
     more = f" and {len(inside) - _MOST} more" if len(inside) > _MOST else ""
-    return f"{folder} has no layout that is known: it holds {listed}{more}; choose a reader: {names}."
+    none = "; without texts, it is long (docs/long-recordings.md)" if sounds else ""
+    return f"{folder} has no layout that is known: it holds {listed}{more}; choose a reader: {names}{none}."
+
+
+def _below(folder: Path, sections) -> list[str]:
+    """Some of the folders in a folder that have a layout, with what shows it, such as `x/train looks like Kaldi`."""
+    found: dict[Path, str] = {}
+    for path in (path for pattern in ("*/", "*/*/") for path in sorted(folder.glob(pattern))):
+        layout = next(iter(find(path, sections).values()), "")
+        if layout and path.parent not in found:
+            found[path] = f"{path} looks like {layout}"
+    return list(found.values())[:_MOST_BELOW]

@@ -12,8 +12,8 @@ from voicetune.data.utterance import Recording, Utterance
 from voicetune.errors import UserError
 
 _ALL, _PARTS = "validated.tsv", ("train.tsv", "dev.tsv", "test.tsv")
+_UNCHECKED = "other.tsv"  # a delta release may have no other table
 _NEEDED = ("client_id", "path", "sentence")
-_DIGITS = 12  # of a client's id, which is a hash of 128 hexadecimal digits
 
 
 class CommonVoiceSource(Source):
@@ -23,7 +23,8 @@ class CommonVoiceSource(Source):
 
     @classmethod
     def layout(cls, folder: Path) -> str:
-        names = [path.name for path in _tables(folder) if "client_id" in encodings.first_line(path).split("\t")]
+        found = _tables(folder) or [folder / _UNCHECKED]
+        names = [path.name for path in found if "client_id" in encodings.first_line(path).split("\t")]
         return f"Common Voice ({', '.join(names)} and clips/)" if names and (folder / "clips").is_dir() else ""
 
 
@@ -35,13 +36,17 @@ def read(source: CommonVoiceSource) -> list[Utterance]:
     """
     folder = Path(source.path)
     found = _tables(folder)
+    if not found and (folder / _UNCHECKED).exists():
+        raise UserError(
+            f"{folder} has {_UNCHECKED} and no {_ALL}: nobody has checked its clips; rename it to {_ALL} to read them."
+        )
     if not found:
         raise UserError(f"{folder} holds no {_ALL}, and no {' or '.join(_PARTS)}; name the folder that has {_ALL}.")
-    first: dict[str, str] = {}
     utterances = []
     for table in found:
+        first: dict[str, str] = {}
         for at, row in tables.rows(table, "\t", _NEEDED, source):
-            id, speaker = lists.stem(row["path"]), row["client_id"][:_DIGITS]
+            id, speaker = lists.stem(row["path"]), lists.speaker(row["client_id"])
             lists.check_row(id, speaker, source.name, at, first)
             path = lists.recording(folder, f"clips/{row['path']}")
             fault = fault_of_language(row.get("locale", ""), source) or fault_of(path, folder)

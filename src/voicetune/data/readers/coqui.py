@@ -42,14 +42,14 @@ def read(source: CoquiSource) -> list[Utterance]:
             f"{folder} holds no table with the header audio_file|text|speaker_name; name it metadata_train.csv, or take"
             " another reader."
         )
-    first: dict[str, str] = {}
     utterances = []
     for table in found:
+        first: dict[str, str] = {}
         for at, row in tables.rows(table, "|", _NEEDED, source):
             path = lists.recording(folder, row["audio_file"])
             id = lists.id_of(path, folder)
             named = row.get("speaker_name", "")
-            speaker = "" if named == _NOBODY else named
+            speaker = "" if named == _NOBODY else lists.speaker(named)
             lists.check_row(id, speaker, source.name, at, first)
             utterances.append(utterance(source, id, row["text"], Recording(path), fault_of(path, folder), speaker))
     return utterances

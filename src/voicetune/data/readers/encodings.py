@@ -9,6 +9,7 @@ candidates: Škoda as a Mac wrote it would be ákoda in cp1250. One line is too 
 clips are decided together.
 """
 
+import codecs
 import itertools
 import string
 import unicodedata
@@ -50,7 +51,8 @@ _FIRST = 1 << 12  # bytes
 
 
 def read_text(path: Path, remedy: str, language: str) -> str:
-    """Read a whole text: UTF-8 or UTF-16, with or without byte order mark, or an older encoding of the language.
+    """Read a whole text: UTF-8 or UTF-16, with or without byte order mark, UTF-32 with it, or an older encoding of the
+    language.
 
     It prints the encoding if that is not UTF-8.
 
@@ -102,12 +104,12 @@ def first_line(path: Path) -> str:
             data = file.read(_FIRST)
     except OSError:
         return ""
-    text = data.decode(_utf_16(data[: len(data) // 2 * 2]) or "utf-8-sig", errors="replace")
+    text = data.decode(_wide(data[: len(data) // 4 * 4]) or "utf-8-sig", errors="replace")
     return next((line.strip() for line in files.one_line_end(text).split("\n") if line.strip()), "")
 
 
 def _tell(what: str, encoding: str) -> None:
-    print(f"{what} read as {'UTF-16' if encoding.startswith('utf-16') else encoding}, and not as UTF-8")
+    print(f"{what} read as {encoding[:6].upper() if encoding.startswith('utf') else encoding}, and not as UTF-8")
 
 
 def _decode(path: Path, data: bytes, encoding: str, language: str) -> str:
@@ -120,7 +122,7 @@ def _decode(path: Path, data: bytes, encoding: str, language: str) -> str:
         UserError: it is not sure, or the text has NULs.
     """
     if not encoding:
-        line = next((i for i, line in enumerate(data.split(b"\n"), start=1) if not _is_utf_8(line)), 1)
+        line = next((i for i, line in enumerate(data.split(b"\n"), start=1) if not _is(line, "utf-8")), 1)
         usual = next(iter(_USUAL[language][0]), "ENCODING")
         raise UserError(
             f"{path}, line {line} is not UTF-8, and its encoding is not sure; convert the file, for example with "
@@ -133,29 +135,31 @@ def _decode(path: Path, data: bytes, encoding: str, language: str) -> str:
 
 
 def _unicode(data: bytes) -> str:
-    """The encoding of a text that is UTF-8 or UTF-16; empty if it is neither."""
-    return _utf_16(data) or ("utf-8-sig" if _is_utf_8(data) else "")
+    """The encoding of a text that is UTF-8, UTF-16 or UTF-32; empty if it is none of them."""
+    return _wide(data) or ("utf-8-sig" if _is(data, "utf-8") else "")
 
 
-def _is_utf_8(data: bytes) -> bool:
+def _is(data: bytes, encoding: str) -> bool:
     try:
-        data.decode()
+        data.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
 
 
 def _older(data: bytes, language: str) -> str:
-    """The encoding of a text that is neither UTF-8 nor UTF-16; empty if it is not sure."""
+    """The encoding of a text that is not Unicode; empty if it is not sure."""
     found = _candidates(data, language, set()) or _candidates(data, language, _SHARED)
     if len(set(found.values())) > 1:
         return _least_messy(data, list(found))
     return next(iter(found), "")
 
 
-def _utf_16(data: bytes) -> str:
-    """The name of the UTF-16 that a text is in; empty if it is not. Without a byte order mark, it is one of those in
-    which the text is mostly ASCII, or has lines and a tenth of ASCII, because lists have ids."""
+def _wide(data: bytes) -> str:
+    """The name of the UTF-16 or UTF-32 that a text is in; empty if it is in neither. Without a byte order mark, it is
+    one of those UTF-16 in which the text is mostly ASCII, or has lines and a tenth of ASCII, because lists have ids."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # before UTF-16, whose mark begins the first one
+        return "utf-32" if _is(data, "utf-32") else ""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16" if len(data) % 2 == 0 else ""
     for encoding in ("utf-16-le", "utf-16-be") if b"\0" in data else ():

@@ -37,16 +37,16 @@ def read(source: GPTSoVITSSource) -> list[Utterance]:
     found = _lists(folder)
     if not found:
         raise UserError(f"{folder} holds no .list file; write one with lines {_FORM}.")
-    first: dict[str, str] = {}
     utterances = []
     for one in found:
+        first: dict[str, str] = {}
         lists.check_inside(one, folder)
         for at, line in lists.lines(one, f"write it with lines {_FORM}", source.language):
             fields = [field.strip() for field in line.split("|")]
             if len(fields) != 4:
                 raise UserError(f"{at} has {len(fields)} fields; write it as {_FORM}.")
             name, named, language, text = fields
-            speaker = "" if named in _NOBODY else named
+            speaker = "" if named in _NOBODY else lists.speaker(named)
             path = _path(folder, name)
             id = lists.id_of(path, folder)
             lists.check_row(id, speaker, source.name, at, first)

@@ -37,16 +37,16 @@ def read(source: JSONLinesSource) -> list[Utterance]:
     found = _files(folder)
     if not found:
         raise UserError(f"{folder} holds no .jsonl file; write one JSON object a line into it for each clip.")
-    first: dict[str, str] = {}
     utterances = []
     for file in found:
+        first: dict[str, str] = {}
         for at, row in tables.objects(file, source):
             name = tables.text_of(row, tables.AUDIO, at)
             if not name:
                 raise UserError(f"{at} names no audio; write its path under audio_filepath, audio, file or path.")
             path = lists.recording(folder, name)
             id, origin = _origin(lists.id_of(path, folder), path, row, at)
-            speaker = tables.text_of(row, tables.SPEAKER, at)
+            speaker = lists.speaker(tables.text_of(row, tables.SPEAKER, at))
             lists.check_row(id, speaker, source.name, at, first)
             fault = fault_of_language(tables.text_of(row, tables.LANGUAGE, at), source) or fault_of(path, folder)
             utterances.append(utterance(source, id, tables.text_of(row, tables.TEXT, at), origin, fault, speaker))

@@ -37,6 +37,9 @@ _HEADER = {
 }
 _SPEAKER = TypeAdapter(Name)
 _PLACE = re.compile(r"^(?:\./)?wavs?/")
+_ABSOLUTE = re.compile(r"^/|^[A-Za-z]:/")
+_HASH = re.compile(r"[0-9a-f]{32,}")
+_DIGITS = 12  # of a speaker's hash
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 100  # characters
 _LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
@@ -120,15 +123,28 @@ def sounds(paths: Iterable[Path]) -> dict[Path, Path]:
 def recording(folder: Path, name: str) -> Path:
     """The path of a recording that a list names by its path, from the source's folder or absolute.
 
-    If there is no such file, one with the same name in another Unicode form or with another extension is taken, as
-    recordings are often converted after the list was written. If there is none either, this is where it should be.
+    An absolute path is often that of the machine that wrote the list. So the longest end of it that exists in the
+    folder is taken: of /home/anna/corpus/wavs/a.wav, this may be wavs/a.wav. If there is no such file, one with the
+    same name in another Unicode form or with another extension is taken, as recordings are often converted after the
+    list was written. If there is none either, this is where it should be.
     """
-    path = folder / name.replace("\\", "/")
-    if path.is_absolute() and path.is_relative_to(folder.absolute()):
-        path = folder / path.relative_to(folder.absolute())
+    name = name.replace("\\", "/")
+    path = folder / name
+    if Path(name).is_relative_to(folder.absolute()):
+        path = folder / Path(name).relative_to(folder.absolute())
+    elif _ABSOLUTE.match(name):
+        parts = name.split("/")
+        for end in (folder.joinpath(*parts[first:]) for first in range(1, len(parts))):
+            if os.path.isdir(end.parent) and (found := _existing(end)):
+                return found
+    return _existing(path) or path
+
+
+def _existing(path: Path) -> Path | None:
+    """The file at a path, or one of the same name in another Unicode form or with another extension."""
     forms = [path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFC", "NFD")] if path.name else []
     others = [Path(f"{stem(str(form))}{extension}") for extension in EXTENSIONS for form in forms]
-    return next((one for one in [path, *forms, *others] if os.path.lexists(one)), path)
+    return next((one for one in [path, *forms, *others] if os.path.lexists(one)), None)
 
 
 def id_of(path: Path, folder: Path) -> str:
@@ -162,6 +178,11 @@ def check_id(id: str, source: str, at: str) -> None:
         raise UserError(f"{at} has an id of {len(id)} characters; shorten it to at most {_LONGEST_ID}.")
     if (size := len(f"{source}-{id}".encode())) > _LONGEST_NAME:
         raise UserError(f"{at} makes a clip whose name has {size} bytes; shorten the id to {_LONGEST_NAME} in all.")
+
+
+def speaker(name: str) -> str:
+    """The speaker whom a list names. Of a hash, as Common Voice and what was made from it have, the first 12 digits."""
+    return name[:_DIGITS] if _HASH.fullmatch(name) else name
 
 
 def check_speaker(name: str, at: str) -> None:

@@ -6,15 +6,22 @@ Stage transcribe opens the recordings. This reader reads its table.
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from voicetune.data import cut
 from voicetune.data.readers.source import Source, fault_of, utterance
 from voicetune.data.utterance import Segment, Utterance
+from voicetune.params.languages import Language
+
+DETECTED = "auto"
+"""The `language` of a source whose recordings may be in any language. Stage transcribe detects that of each."""
 
 
 class LongSource(Source):
     """A folder of long recordings, each with its transcript (.txt, .srt or .vtt) beside it, or with none."""
 
     reader: Literal["long"]
+    language: Literal[Language, "auto"] = Field(examples=["en"])  # type: ignore[assignment] # auto: of each recording
     keep_speaker: str | None = None  # optional: a recording of the one speaker to keep, in the source's folder
 
 
@@ -29,7 +36,6 @@ def read(source: LongSource) -> list[Utterance]:
         path = Path(one.file)
         # what cannot be read in parts has a copy beside the table
         folder = cut.FOLDER if path.is_relative_to(cut.FOLDER) else Path(source.path)
-        utterances.append(
-            utterance(source, one.id, one.text, Segment(path, one.start, one.end), fault_of(path, folder))
-        )
+        own = source.model_copy(update={"language": one.language})
+        utterances.append(utterance(own, one.id, one.text, Segment(path, one.start, one.end), fault_of(path, folder)))
     return utterances

@@ -41,7 +41,8 @@ def rows(path: Path, delimiter: str, needed: tuple[str, ...], source: Source) ->
             if not set(needed) <= set(header) or len(set(header)) < len(header):
                 raise UserError(f"{at} is {quoted(line)}, but should be a header such as {form}; write one there.")
         elif len(fields) != len(header):
-            what = "quotation marks around a text with commas" if delimiter == "," else "the text on one line"
+            form = delimiter.join(header).replace("\t", "<tab>")
+            what = "quotation marks around a text with commas" if delimiter == "," else f"it as {form}, on one line"
             raise UserError(f"{at} has {len(fields)} fields, and the header has {len(header)}; write {what}.")
         else:
             yield at, {name: field.strip() for name, field in zip(header, fields, strict=True)}

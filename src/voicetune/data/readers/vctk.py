@@ -13,7 +13,7 @@ from voicetune.data.readers import lists, texts
 from voicetune.data.readers.source import Source, fault_of, nfc, utterance
 from voicetune.data.utterance import Recording, Utterance
 
-_PLACES = ("wav48_silence_trimmed", "wav48")
+_PLACES = {"wav48_silence_trimmed": "{}_mic1.flac", "wav48": "{}.wav"}  # with the names of their recordings
 _MICROPHONES = ("_mic1", "", "_mic2")  # in order of preference
 
 
@@ -24,7 +24,7 @@ class VCTKSource(Source):
 
     @classmethod
     def layout(cls, folder: Path) -> str:
-        place = next((place for place in _PLACES if (folder / place).is_dir()), "")
+        place = _place(folder)
         return f"VCTK (txt/ and {place}/)" if place and (folder / "txt").is_dir() else ""
 
 
@@ -35,13 +35,14 @@ def read(source: VCTKSource) -> list[Utterance]:
         UserError: the folder of a speaker, or a recording, has a name that cannot be used.
     """
     folder = Path(source.path)
+    place = _place(folder) or next(iter(_PLACES))
     written = {(path.parent.name, nfc(path.stem)): path for path in sorted(folder.glob("txt/*/*.txt"))}
     recorded, spoken = _recordings(folder), texts.read_texts(written.values(), source)
     utterances = []
     for speaker, id in sorted(written.keys() | recorded.keys()):
         lists.check_speaker(speaker, f"{folder}/txt/{speaker}")
         lists.check_id(id, source.name, f"{folder}/txt/{speaker}")
-        missing = folder / _PLACES[0] / speaker / f"{id}_mic1.flac"
+        missing = folder / place / speaker / _PLACES[place].format(id)
         path = recorded.get((speaker, id), missing)
         none = "", f"missing text: {folder}/txt/{speaker}/{id}.txt"
         text, fault = spoken[written[speaker, id]] if (speaker, id) in written else none
@@ -55,8 +56,13 @@ def without_microphone(name: str) -> str:
     return re.sub(r"_mic\d$", "", name)
 
 
+def _place(folder: Path) -> str:
+    """The folder of the recordings; empty if there is none."""
+    return next((place for place in _PLACES if (folder / place).is_dir()), "")
+
+
 def _recordings(folder: Path) -> dict[tuple[str, str], Path]:
-    """The recordings by speaker and id; of several, the one that the two tuples above name first."""
+    """The recordings by speaker and id; of several, the one that the two tables above name first."""
     found = {}
     for place in reversed(_PLACES):
         for microphone in reversed(_MICROPHONES):
