@@ -25,6 +25,7 @@ from TTS.tts.models import xtts as stock_module
 import base as base_stage
 from voicetune import copies
 from voicetune.errors import UserError
+from voicetune.model import Gift
 from voicetune.params.decoding import Decoding
 from voicetune.speech import publishing
 from voicetune.speech.voice import Voice
@@ -390,7 +391,7 @@ def run(way: str, model: Path, out: Path) -> None:
     if way == "base":
         origins.unfold(str(model), out, BUNDLE)
     elif way == "export":
-        export.export(model, out, [])
+        export.export(model, out, Gift())
     else:
         Voice(model)
 
@@ -622,7 +623,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(way, place, tmp_path, 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300])
 def test_an_export_refuses_an_impossible_name(name, place, tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
-        export.export(place.model, tmp_path / name, [])
+        export.export(place.model, tmp_path / name, Gift())
 
 
 def test_an_export_does_not_remove_a_folder_of_the_users(place, tmp_path):
@@ -745,9 +746,9 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     for out in ("new/..", "nothere/../old", "old"):
         with pytest.raises(UserError, match="exists already; choose another folder"):
-            export.export(place.model, Path(out), [])
+            export.export(place.model, Path(out), Gift())
     with pytest.raises(UserError, match="in the model's own folder"):
-        export.export(place.model, place.model / "given", [])
+        export.export(place.model, place.model / "given", Gift())
     assert (tmp_path / "old" / "thesis.txt").read_text() == "years of work"
 
 

@@ -1,17 +1,21 @@
 """models/voice: what stage publish writes, its decoding settings, who uses them, and what an interruption leaves."""
 
+import io
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 import yaml
 from conftest import ROOT, SPEAKER
+from safetensors.torch import load_file
 from test_training import bytes_of, run_and_signal
 
 import publish
@@ -22,11 +26,12 @@ from voicetune.data.codes import Codes
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures.judge import Judge
+from voicetune.model import Gift
 from voicetune.params.choosing import Choice
 from voicetune.params.decoding import Decoding
 from voicetune.speech import conditioning, pace, publishing, references
 from voicetune.speech.voice import Line, Voice
-from voicetune.xtts import export, folder
+from voicetune.xtts import export, folder, tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -221,8 +226,66 @@ def test_a_stock_folder_uses_the_decoding_of_its_config_json(repository, asked):
 def test_the_card_of_an_export_names_the_folders_language(repository):
     publish.main()
     (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "language": "hu"}))
-    export.export(VOICE, Path("anna"), [])
+    export.export(VOICE, Path("anna"), Gift())
     assert 'language="hu"' in Path("anna/README.md").read_text()
+
+
+def test_an_export_in_half_precision_and_as_safetensors_has_the_same_weights(repository):
+    publish.main()
+    exported("--half", "--safetensors")
+    given, whole = (tensors.load_weights(path) for path in (Path("given/model.pth"), VOICE / "best_model.pth"))
+    assert given.keys() == whole.keys() == load_file("given/model.safetensors").keys()
+    halved = {name: one.half() if one.dtype == torch.float32 else one for name, one in whole.items()}
+    assert all(torch.equal(given[name], one) for name, one in halved.items())
+    assert Path("given/model.pth").stat().st_size < 0.55 * (VOICE / "best_model.pth").stat().st_size
+    voice = Voice(Path("given"))
+    assert {one.dtype for one in voice.model.network.state_dict().values()} == {torch.float32}
+
+
+def test_a_zip_has_the_files_that_other_programs_load_and_the_same_bytes_each_time(repository):
+    publish.main()
+    zipped("one.zip")
+    with zipfile.ZipFile("one.zip") as archive:
+        assert {"config.json", "vocab.json", "model.pth", "speakers_xtts.pth", "ref.wav"} <= set(archive.namelist())
+        assert not [name for name in archive.namelist() if "/" in name]
+        samples, _rate = soundfile.read(io.BytesIO(archive.read("ref.wav")), dtype="float32")
+        assert archive.read("model.pth") == (VOICE / "best_model.pth").read_bytes()
+    assert np.array_equal(samples, soundfile.read("data/clips/clip00.flac", dtype="float32")[0])
+    Path("again").mkdir()
+    zipped("again/one.zip")
+    assert Path("one.zip").read_bytes() == Path("again/one.zip").read_bytes()
+    assert not [path for path in Path().iterdir() if path.name.startswith(".")], "nothing half-made is left"
+    with pytest.raises(UserError, match=r"one\.zip exists already"):
+        zipped("one.zip")
+    (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "references": {SPEAKER: {"clips": ["gone"]}}}))
+    with pytest.raises(UserError, match=r"gone\.flac is missing .* or give a recording as --reference"):
+        zipped("two.zip")
+
+
+def test_the_card_has_the_hubs_metadata_and_the_figures_of_these_weights(repository):
+    publish.main()
+    own = {"mel_ce": 2.5, "mel_ce_low": 2.4, "mel_ce_high": 2.6, "clips": 3, "sentences": 2, "takes": 4}
+    own |= {"model_sha256": files.sha256(VOICE / "best_model.pth"), "data_sha256": "d"}
+    assert "| mel CE | 2.500 [2.400, 2.600] |" in card_of(own)
+    block = yaml.safe_load(card_of(own).split("---\n")[1])
+    assert (block["language"], block["pipeline_tag"]) == (["en"], "text-to-speech")
+    assert "3 test clips; 4 takes of 2 sentences" in card_of(own)
+    assert "What was measured" not in card_of(own | {"model_sha256": "of other weights"})
+
+
+def card_of(phase2: dict) -> str:
+    """The card of an export where `phase2` was measured."""
+    other = {"model_sha256": "a", "data_sha256": "d"}
+    rows = {"recordings": {}, "codec": {}, "base": other, "phase1": other}
+    Path("metrics/compare").mkdir(parents=True, exist_ok=True)
+    Path("metrics/compare/figures.json").write_text(json.dumps({**rows, "phase2": phase2}))
+    exported()
+    return Path("given/README.md").read_text()
+
+
+def zipped(out: str) -> None:
+    given = command.parser().parse_args(["export", out])
+    given.run(given)
 
 
 SOURCES = [

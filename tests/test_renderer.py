@@ -13,6 +13,7 @@ from conftest import BUNDLE, SPEAKER
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import speaking
+from voicetune.model import Gift
 from voicetune.speech import references
 from voicetune.speech.voice import Line, Voice
 from voicetune.xtts import codec, export, folder, origins, renderer
@@ -106,7 +107,7 @@ def test_recordings_go_through_the_codec_in_their_speakers_voice(voice, dataset)
 def test_a_phase_and_an_export_keep_the_renderer(voice, rendered_base, tmp_path):
     gpt = voice.model.xtts.gpt.state_dict()
     folder.close(tmp_path / "phase", rendered_base, gpt, {}, {"steps": 1})
-    export.export(tmp_path / "phase", tmp_path / "given", "nobody was asked: it is a test")
+    export.export(tmp_path / "phase", tmp_path / "given", Gift(["nobody was asked: it is a test"]))
     weights = Voice(tmp_path / "given").model.renderer.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in voice.model.renderer.state_dict().items())
 
@@ -168,7 +169,7 @@ def test_a_renderer_with_nan_is_neither_exported_nor_a_base(rendered_base, tmp_p
 def refused(place: Path, said: str) -> None:
     """Check that the model folder `place`/base can neither be exported nor be a base."""
     for give in (
-        lambda: export.export(place / "base", place / "given", None),
+        lambda: export.export(place / "base", place / "given", Gift()),
         lambda: origins.unfold(str(place / "base"), place / "model", BUNDLE),
     ):
         with pytest.raises(UserError, match=said):

@@ -17,6 +17,7 @@ from TTS.tts.models.xtts import Xtts
 
 from voicetune.errors import UserError
 from voicetune.files import sha256
+from voicetune.model import Gift
 from voicetune.xtts import codec, export, folder, origins
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -89,7 +90,7 @@ def test_a_training_folder_of_the_stock_trainer_is_a_base(run, bundle_base, tmp_
     ]
     out = unfold(run, tmp_path / "out")
     check(out, bundle_base)
-    export.export(out, tmp_path / "given", None)
+    export.export(out, tmp_path / "given", Gift())
     check(tmp_path / "given", bundle_base)
 
 

@@ -172,13 +172,28 @@ def _reference(path: Path) -> "np.ndarray":
     return cleaned
 
 
+def _given(path: Path) -> "tuple[np.ndarray, int]":
+    """A reference recording, and its rate in Hz."""
+    from voicetune.data import audio
+
+    return _reference(path), audio.SAMPLE_RATE
+
+
 def export(arguments: argparse.Namespace) -> None:
     """Copy a model folder so that it can be given away."""
     export = families.export(arguments.model)
     given = reading.check(Agreed, {"consent": arguments.consent}, "the command line").consent
     facts = families.folder(arguments.model).read_facts(arguments.model)
+    from voicetune import giving
+    from voicetune.model import Gift  # imports torch
+
     lines = consent.lines(consent.known(arguments.model, facts), given)
-    export.export(arguments.model, arguments.out, lines)
+    sound = None
+    if arguments.out.suffix == ".zip":
+        sound = _given(arguments.reference) if arguments.reference else giving.reference(arguments.model)
+    measured = giving.measured(arguments.model)
+    gift = Gift(lines, measured, arguments.half, arguments.safetensors, sound)
+    export.export(arguments.model, arguments.out, gift)
     blank = any(consent.UNSIGNED in line for line in lines)
     print(shown(f"{arguments.out}: see {export.CARD} there" + (", and fill in who agreed" if blank else "")))
 
@@ -306,9 +321,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_for_voices(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
-    command.add_argument("out", type=Path, help="a folder to be made")
+    command.add_argument("out", type=Path, help="a folder to be made; or a .zip file, as other programs load it")
     command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
     command.add_argument("--consent", help="who agreed, when, and to what, if params.yaml does not say it")
+    command.add_argument("--half", action="store_true", help="weights in half precision: half the size")
+    command.add_argument("--safetensors", action="store_true", help="the weights as safetensors, too")
+    command.add_argument("--reference", type=Path, help="ref.wav of a .zip (the clips that the voice was taken from)")
     command.set_defaults(run=export)
     command = commands.add_parser("states", help="list or remove the states of unfinished trainings")
     command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")

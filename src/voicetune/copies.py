@@ -86,8 +86,8 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
     try:
         with written(out):
             _put_back(earlier, out)
-            _remove(part)
-            _remove(earlier)
+            remove(part)
+            remove(earlier)
             part.mkdir(parents=True)
         yield part
         with written(out):
@@ -98,8 +98,8 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
         raise _NotWritten(out, error.reason) from None
     finally:
         _put_back(earlier, out)
-        _remove(part)
-        _remove(earlier)
+        remove(part)
+        remove(earlier)
 
 
 def _put_back(earlier: Path, out: Path) -> None:
@@ -107,7 +107,8 @@ def _put_back(earlier: Path, out: Path) -> None:
         earlier.rename(out)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a link, or a folder with all that is in it."""
     if os.path.islink(path):  # Path.is_symlink raises if the name is too long
         path.unlink()
     else:

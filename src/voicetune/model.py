@@ -21,7 +21,7 @@ Recordings are mono float32 at 22,050 Hz (`data.audio.SAMPLE_RATE`). Cross entro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from re import Pattern
 from typing import Any, Protocol
@@ -329,12 +329,28 @@ class Speaking(Protocol):
     def open_speech(self, folder: Path, /) -> Speech: ...
 
 
+@dataclass(frozen=True)
+class Gift:
+    """How a model is given away.
+
+    consents: lines that say who agreed to what; without any, the card has a line to fill in. measured: the model's
+    figures, by name. half: the weights are float16. safetensors: they are written as safetensors too. reference: for a
+    .zip, a recording of the speaker, (samples,) and its rate in Hz.
+    """
+
+    consents: Sequence[str] = ()
+    measured: Mapping[str, str] = field(default_factory=dict)
+    half: bool = False
+    safetensors: bool = False
+    reference: tuple[np.ndarray, int] | None = None
+
+
 class Export(Protocol):
     CARD: str
     """The file of the model card."""
 
-    def export(self, model: Path, out: Path, consents: Sequence[str], /) -> None:
-        """Copy a model folder to a new one, with a model card that names its licence and who agreed to what."""
+    def export(self, model: Path, out: Path, gift: Gift, /) -> None:
+        """Copy a model folder to a new one, or into a .zip, with a model card that names its licence and consents."""
 
 
 class Hub(Protocol):

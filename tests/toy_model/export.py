@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+from voicetune.model import Gift
+
 CARD = "README.md"
 
 
-def export(model: Path, out: Path, consents: list[str]) -> None:
+def export(model: Path, out: Path, gift: Gift) -> None:
     shutil.copytree(model, out)
-    (out / CARD).write_text(f"A toy. Consent: {consents}\n")
+    (out / CARD).write_text(f"A toy. Consent: {list(gift.consents)}\n")

@@ -1,0 +1,59 @@
+"""What goes with a model that is given away: its measured figures, and a recording of its speaker."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voicetune import families, files
+from voicetune.data import audio
+from voicetune.errors import UserError
+from voicetune.measures import catalogue, clip_table
+from voicetune.measures.results import Figures
+from voicetune.shapes import read_json
+
+CLIPS, MEASURED = Path("data/clips"), Path("metrics/compare/figures.json")
+_AGAIN = "make it again with `dvc repro prepare`, or give a recording as --reference"
+_SECONDS = 6.0  # a reference of this length is enough for XTTS
+_SHOWN = [*(one for one in clip_table.FIGURES if one.metric), *catalogue.HEADLINES]
+
+
+def measured(model: Path) -> dict[str, str]:
+    """The figures that this project measured of a model's weights, with 95 % intervals; empty if it has none."""
+    if not files.is_file(MEASURED):
+        return {}
+    weights = files.sha256(families.layout(model).weights_file(model))
+    rows = read_json(MEASURED, Figures, "run `dvc repro -s -f compare`").values()
+    own: Mapping[str, Any] = next((row for row in rows if row.get("model_sha256") == weights), {})
+    found = {one.label: _figure(own, one.name) for one in _SHOWN if one.name in own}
+    if not found:
+        return {}
+    on = f"{own['clips']} test clips; {own.get('takes', 0)} takes of {own.get('sentences', 0)} sentences"
+    return {**found, "measured on": on}
+
+
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    interval = f" [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]" if f"{name}_low" in row else ""
+    return f"{row[name]:.3f}{interval}"
+
+
+def reference(model: Path) -> tuple[np.ndarray, int]:
+    """The recordings that the first speaker's voice was taken from, joined until they have six seconds.
+
+    Returns:
+        (samples,) float32, and their rate in Hz.
+
+    Raises:
+        UserError: voicetune.json names none, or the clips are not here.
+    """
+    known = families.folder(model).read_facts(model).get("references")
+    if not isinstance(known, dict) or not known:
+        raise UserError(f"{model} names no recordings of its speaker; give one as --reference.")
+    taken: list[np.ndarray] = []
+    for clip in known[sorted(known)[0]]["clips"]:
+        samples, rate = audio.read(CLIPS / f"{clip}.flac", _AGAIN)
+        taken.append(samples)
+        if sum(map(len, taken)) >= _SECONDS * rate:
+            break
+    return np.concatenate(taken), rate
