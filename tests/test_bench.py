@@ -36,6 +36,7 @@ TINY = {
     "chaos.py": ("--times 2 --steps 40 --base {made}/models/base --data {made}/data", '"out/best_model.pth": true'),
     "checkpoint.py": ("--gb 0.001 --folder {out}", "state and best"),
     "compare_losses.py": ("HEAD HEAD --steps 2", "no number differs"),
+    "half_precision.py": ("{made}/models/voice --first 3", '"same codes"'),
     "long.py": (
         "{made}/prompts --asr tiny.en --minutes 1 --repeat 2 --spread 2 --out {out}/long",
         '"cuts_inside_a_word": 0',
@@ -44,6 +45,7 @@ TINY = {
     "quality_control.py": ("detect --out {out}/quality --seeds 1", '"not spoiled"'),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
     "real_voice.py": ("{made}/prompts --out {out}/real --only-make", "minutes in one m4a file"),
+    "safe_speech.py": ("{made}/models/voice --first 3 --tries 2", '"checked by the recogniser too"'),
     "size.py": ("{out}/size --clips 6 --base {made}/models/base", '{"stage": "encode", "clips": 6,'),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
     "stages.py": ("--run {made}/run", "| report |"),
