@@ -29,7 +29,7 @@ from voicetune.model import Gift
 from voicetune.params.decoding import Decoding
 from voicetune.speech import publishing
 from voicetune.speech.voice import Voice
-from voicetune.xtts import export, folder, origins, tensors
+from voicetune.xtts import card, export, folder, origins, tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -745,7 +745,7 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
     (tmp_path / "old" / "thesis.txt").write_text("years of work")
     monkeypatch.chdir(tmp_path)
     for out in ("new/..", "nothere/../old", "old"):
-        with pytest.raises(UserError, match="exists already; choose another folder"):
+        with pytest.raises(UserError, match="exists already; choose another name"):
             export.export(place.model, Path(out), Gift())
     with pytest.raises(UserError, match="in the model's own folder"):
         export.export(place.model, place.model / "given", Gift())
@@ -753,7 +753,7 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
 
 
 def test_a_card_escapes_html_and_quotes():
-    said = export.make_card("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], "<b>yes</b>")
+    said = card.make("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], Gift(["<b>yes</b>"]))
     assert "<script>" not in said
     assert "<b>" not in said
     line = next(line for line in said.splitlines() if line.startswith("tts.tts_to_file("))

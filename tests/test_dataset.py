@@ -80,7 +80,7 @@ def test_only_the_dataset_opens_recordings_and_codes():
     }
     dataset = "voicetune/data/dataset.py"
     assert found["codes"] == {dataset}
-    assert found["sounds"] == {dataset, "voicetune/measures/takes.py"}, "takes have sounds of their own"
+    assert found["sounds"] == {"voicetune/data/audio.py"}, "the dataset and the takes call it"
     writers = {"prepare.py", "quality.py", "encode.py", "voicetune/space.py"}
     layout = "voicetune/data/readers/common_voice.py"  # the layout that it reads has a folder clips/, too
     assert found["folders"] == {dataset, *writers, layout}

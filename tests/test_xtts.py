@@ -29,7 +29,7 @@ from voicetune.data.codes import FRAMES_PER_SECOND, Codes, Encoded
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures.speaking import describe_codec
-from voicetune.model import Recipe
+from voicetune.model import Gift, Recipe
 from voicetune.params.decoding import Decoding
 from voicetune.speech.conditioning import read_longest
 from voicetune.speech.voice import Line, Voice
@@ -579,7 +579,7 @@ def test_the_stock_client_loads_an_exported_folder_and_its_card_has_the_consent(
     weights = {name: value + 0.5 for name, value in folder.open_xtts(bundle_base).gpt.state_dict().items()}
     voices = {"anna": {"gpt_cond_latent": torch.zeros(1, 32, 224), "speaker_embedding": torch.zeros(1, 512, 1)}}
     folder.close(phase, bundle_base, weights, voices, {"mel_ce": 2.34567, "clips": 10})
-    export.export(phase, out, [])
+    export.export(phase, out, Gift())
     assert {path.name for path in out.iterdir()} == BASE_FILES | {"README.md"}
     config = XttsConfig()
     config.load_json(str(out / "config.json"))
@@ -593,8 +593,8 @@ def test_the_stock_client_loads_an_exported_folder_and_its_card_has_the_consent(
     assert "| mel_ce | 2.3457 |" in text
     assert "Mozilla Public License" in (out / "LICENSE.txt").read_text()
     with pytest.raises(UserError, match="exists already"):
-        export.export(phase, out, [])
-    export.export(phase, tmp_path / "signed", ["Anna Kis, 2026-11-01, for this show"])
+        export.export(phase, out, Gift())
+    export.export(phase, tmp_path / "signed", Gift(["Anna Kis, 2026-11-01, for this show"]))
     assert "Consent: Anna Kis, 2026-11-01, for this show\n" in (tmp_path / "signed/README.md").read_text()
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from voicetune import files
@@ -112,4 +112,5 @@ def remove(path: Path) -> None:
     if os.path.islink(path):  # Path.is_symlink raises if the name is too long
         path.unlink()
     else:
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(ValueError):  # a NUL in the name, from Python 3.13 on
+            shutil.rmtree(path, ignore_errors=True)

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from voicetune import families, files
-from voicetune.data import audio
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, clip_table
 from voicetune.measures.results import Figures
 from voicetune.shapes import read_json
 
-CLIPS, MEASURED = Path("data/clips"), Path("metrics/compare/figures.json")
-_AGAIN = "make it again with `dvc repro prepare`, or give a recording as --reference"
+MEASURED = Path("metrics/compare/figures.json")
 _SECONDS = 6.0  # a reference of this length is enough for XTTS
 _SHOWN = [*(one for one in clip_table.FIGURES if one.metric), *catalogue.HEADLINES]
 
@@ -50,9 +49,12 @@ def reference(model: Path) -> tuple[np.ndarray, int]:
     known = families.folder(model).read_facts(model).get("references")
     if not isinstance(known, dict) or not known:
         raise UserError(f"{model} names no recordings of its speaker; give one as --reference.")
-    taken: list[np.ndarray] = []
-    for clip in known[sorted(known)[0]]["clips"]:
-        samples, rate = audio.read(CLIPS / f"{clip}.flac", _AGAIN)
+    data = Dataset(Path("data"))
+    clips, taken = {clip.id: clip for clip in data.codes.clips}, []
+    for id in known[sorted(known)[0]]["clips"]:
+        if id not in clips:
+            raise UserError(f"this project has no clip '{id}', which {model} took its voice from; give --reference.")
+        samples, rate = data.sound(clips[id])
         taken.append(samples)
         if sum(map(len, taken)) >= _SECONDS * rate:
             break

@@ -124,7 +124,7 @@ def check_unused(states: Sequence[StateFolder]) -> None:
     """
     for one in states:
         if one.used:
-            raise UserError(f"the state {one.folder.name} is in use by a training; stop that first.")
+            raise UserError(f"the state '{one.folder.name}' is in use by a training; stop that first.")
 
 
 def tidy(root: Path) -> None:
