@@ -386,7 +386,7 @@ def test_a_person_can_decide_by_keyboard_and_save(visit, clips_page, tmp_path):
     }}  # fmt: skip
     assert list(found)[:2] == list(judged_clips.DECISIONS), "the old decisions stay in their lines"
     told = tab.inner_text("#saved")
-    assert "Move it to data/decisions.csv in your project, and run make repro, or dvc repro prepare" in told
+    assert "Move it to data/decisions.csv in your project, and run make repro, or dvc repro quality" in told
     press(tab, "Escape", "u", "u", "u", "u", "u", "u")
     assert tab.inner_text(".filters button[value=decided] span") == "0"
 
@@ -456,7 +456,7 @@ def test_clips_can_be_filtered_searched_and_sorted(visit, clips_page):
     press(tab, "/")
     tab.keyboard.type("three")
     assert ids(tab) == ["anna-3"], "in the text or in what was heard"
-    tab.fill("#search", "NEAR-DUPLICATE")
+    tab.fill("#search", "cer: 0.2")
     assert ids(tab) == ["anna-2"]
     tab.fill("#search", "nobody says this")
     assert ids(tab) == []
