@@ -35,6 +35,7 @@ class Opened:
     """
 
     def __init__(self, folder: Path, device: str, checks: Checks):
+        families.layout(folder).weights_file(folder)  # whose message names the folder, if that is missing
         self.voice, self._tries = Voice(folder, device), checks.tries
         self.language, self.rate = self.voice.language, self.voice.rate
         self._decoding = self.voice.decoding()
