@@ -28,12 +28,8 @@ from voicetune.xtts.renderer import PREFIX, Renderer, sizes_of
 from voicetune.xtts.tensors import load, load_weights, save
 from voicetune.xtts.text import Tokenizer
 
-PUBLISHED = (
-    "published",
-    "language",
-    "decoding",
-    "references",
-)  # keys that stage publish adds to FACTS; a child does not inherit them
+PUBLISHED = ("published", "language", "decoding", "pace", "references")
+"""The keys that stage publish adds to FACTS. A child does not inherit them."""
 _CODEC_PARTS = ("encoder.", "decoder.", "codebook.")
 # Names in checkpoints that are not the model's own weights. The first three come from the stock trainer. The last two
 # come from XTTS v1: its generator, which has the GPT's own tensors under a second name.
