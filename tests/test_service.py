@@ -245,6 +245,7 @@ def test_speed_and_seed_change_the_sound_and_other_fields_do_not(url):
         == usual
     )
     assert ask(url, "Hello there.", seed=2).content != usual
+    assert ask(url, "Hello there.", seed=1.0, speed=1).content == usual
     assert len(ask(url, "Hello there.", speed=2).content) < 0.6 * len(usual)
 
 

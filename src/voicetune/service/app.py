@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from voicetune import pages
@@ -56,8 +56,9 @@ def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
     app.add_api_route("/v1/voices", service.list_voices, responses=_refused(401), **known)
     app.add_api_route("/v1/audio/voices", service.list_voices, include_in_schema=False, **known)  # Open WebUI asks here
     app.add_api_route("/v1/models", service.list_models, responses=_refused(401), **known)
+    text = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     app.add_api_route(
-        "/metrics", service.show_metrics, response_class=PlainTextResponse, responses=_refused(401), **known
+        "/metrics", service.show_metrics, response_class=Response, responses=_refused(401) | text, **known
     )
     app.add_api_route("/healthz", service.health, responses=_refused(503))
     app.add_api_route("/", service.show_page, response_class=HTMLResponse, include_in_schema=False)

@@ -1,15 +1,20 @@
 """The JSON that the service takes and gives. POST /v1/audio/speech takes OpenAI's fields and three of ours."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from voicetune.params.languages import Language
 from voicetune.params.reading import Seed
 from voicetune.params.speaking import SPEEDS
 from voicetune.service.voices import Served
 from voicetune.speech.drawing import Drawn
+
+
+def _as_integer(value: Any) -> Any:
+    """JSON has one type for numbers: 1.0 is an integer, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class SpeechRequest(BaseModel):
@@ -23,7 +28,9 @@ class SpeechRequest(BaseModel):
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1])
     stream_format: Literal["audio", "sse"] | None = Field(None, description="`sse` is refused")
-    seed: Seed = Field(1, description="the same text, voice and seed give the same bytes")
+    seed: Annotated[Seed, BeforeValidator(_as_integer)] = Field(
+        1, description="the same text, voice and seed give the same bytes"
+    )
     language: Language | None = Field(None, description="the voice's own if it is left out")
     whole: bool = Field(False, description="send nothing before all parts are spoken; the headers then speak of all")
 
