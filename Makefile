@@ -54,7 +54,7 @@ test-browser: $(READY) ## the pages in a real browser (as root on Debian, chromi
 	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; } || \
 	  { echo "chromium is missing; install it (Debian: apt-get install chromium, as root) and run this again." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
-	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
+	$(BIN)/python -m pytest -q -m browser tests/test_browser.py tests/test_service_page.py
 
 test-ray: $(READY) ## the engine `ray` on a Ray cluster of two workers on this machine (installs Ray)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock ray

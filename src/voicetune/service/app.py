@@ -56,7 +56,7 @@ def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
     app.add_api_route("/v1/voices", service.list_voices, responses=_refused(401), **known)
     app.add_api_route("/v1/audio/voices", service.list_voices, include_in_schema=False, **known)  # Open WebUI asks here
     app.add_api_route("/v1/models", service.list_models, responses=_refused(401), **known)
-    text = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     app.add_api_route(
         "/metrics", service.show_metrics, response_class=Response, responses=_refused(401) | text, **known
     )

@@ -22,7 +22,7 @@ async function showVoices() {
   for (const list of [$("first"), $("second")]) {
     for (const { id, language } of voices) list.append(new Option(`${id} (${language})`, id));
   }
-  $("second").closest("label").hidden = voices.length < 2;
+  $("second").parentElement.hidden = voices.length < 2;
   $("enter").hidden = true;
   $("ask").hidden = false;
   tell("");
@@ -47,7 +47,7 @@ async function speak(voice, signal) {
   const headers = { "Content-Type": "application/json" };
   const answer = await ask("v1/audio/speech", { method: "POST", headers, body: JSON.stringify(asked), signal });
   const sound = URL.createObjectURL(await answer.blob());
-  const card = $("card").content.cloneNode(true);
+  const card = document.importNode($("card").content, true);
   card.querySelector("h2").textContent = voice;
   card.querySelector("audio").src = sound;
   card.querySelector(".checks").textContent = checks(answer.headers, (performance.now() - begun) / 1000);
