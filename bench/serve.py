@@ -3,12 +3,11 @@
     python bench/serve.py                     # models/voice, which `make repro` made: 50 clients, 500 requests
     python bench/serve.py --waiting 16        # few may wait, so many are refused and come again
     python bench/serve.py --kill              # the service is killed under load, and started again
-    python bench/serve.py --stock             # also the codes that the stock model makes, one line after the other
+    python bench/serve.py --clients 1 --requests 10 --join 10     # long texts, nothing to batch with
 
 Each client sends one request after the other. If it is refused (429, 503, 504), it waits as long as `Retry-After` says
 and sends it again. Every text has one seed, so all its sounds must have the same bytes. The first sound is measured
-from sending the request that is taken. The stock model cannot make sound with the tiny base, whose HiFi-GAN is not
-trained. So it only makes codes: one line after the other, as `Xtts.inference` does, without HTTP and checks.
+from sending the request that is taken.
 """
 
 import argparse
@@ -17,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -56,9 +54,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--waiting", type=int, default=128, help="the service's --limit-waiting (128)")
+    parser.add_argument("--join", type=int, default=1, help="so many lines are one text (1)")
     parser.add_argument("--tries", type=int, default=4)
     parser.add_argument("--kill", action="store_true")
-    parser.add_argument("--stock", action="store_true")
     return parser.parse_args()
 
 
@@ -179,7 +177,7 @@ def kill(given: argparse.Namespace, texts: list[str], temporary: str) -> dict[st
 
     ended = asyncio.run(killed())
     process.wait()
-    left = sorted(path.name for path in Path(temporary).rglob("*"))
+    left = sorted(path.name for path in Path(temporary).rglob("*") if path.is_file())
     process, _ = start(given.model, port, given, temporary)
     again = Seen()
     asyncio.run(load(url, argparse.Namespace(clients=8, requests=TEXTS, kill=False), texts, again))
@@ -192,35 +190,13 @@ def kill(given: argparse.Namespace, texts: list[str], temporary: str) -> dict[st
     }  # fmt: skip
 
 
-def stock(model: Path) -> dict[str, Any]:
-    """How many seconds of sound a second the stock model's codes stand for, on the lines of bench/speaking.py."""
-    from speaking import GREEDY, LINES, stock_codes
-
-    from voicetune.speech.voice import Line, Voice
-
-    voice = Voice(model)
-    gpt = voice.model.network
-    texts = [voice.tokens(Line(text, "en")) for text in LINES]
-    gpt.init_gpt_for_inference()
-    gpt.eval()
-    latents = voice.speaker()["gpt_cond_latent"]
-    taken = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        codes = stock_codes(gpt, latents, texts, GREEDY.repetition_penalty)
-        taken.append(time.perf_counter() - begun)
-    seconds = sum(len(one) for one in codes) * 1024 / voice.codec_rate
-    return {"stock_lines": len(texts), "stock_codes_as_sound_per_second": round(seconds / statistics.median(taken), 2)}
-
-
 def main() -> None:
     given = arguments()
-    texts = LINES.read_text(encoding="utf-8").splitlines()[:TEXTS]
+    lines = LINES.read_text(encoding="utf-8").splitlines()
+    texts = [" ".join(lines[i : i + given.join]) for i in range(0, len(lines), given.join)][:TEXTS]
     with tempfile.TemporaryDirectory() as temporary:
         print(json.dumps((kill if given.kill else measure)(given, texts, temporary)), flush=True)
         Path(temporary).with_suffix(".log").unlink()
-    if given.stock:
-        print(json.dumps(stock(given.model)))
 
 
 if __name__ == "__main__":
