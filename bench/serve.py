@@ -193,7 +193,8 @@ def kill(given: argparse.Namespace, texts: list[str], temporary: str) -> dict[st
 def main() -> None:
     given = arguments()
     lines = LINES.read_text(encoding="utf-8").splitlines()
-    texts = [" ".join(lines[i : i + given.join]) for i in range(0, len(lines), given.join)][:TEXTS]
+    joined = [" ".join(lines[i : i + given.join]) for i in range(0, len(lines), given.join)]
+    texts = joined[:: max(1, len(joined) // TEXTS)]
     with tempfile.TemporaryDirectory() as temporary:
         print(json.dumps((kill if given.kill else measure)(given, texts, temporary)), flush=True)
         Path(temporary).with_suffix(".log").unlink()

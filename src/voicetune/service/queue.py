@@ -2,15 +2,16 @@
 
 A text is a job. Its parts are drawn in their order. Each client gets one part in turn, and so does each job of a
 client, so a long text does not keep others waiting. Parts of several jobs are drawn together if they have the same
-model, because a batch costs little more than one part. A part's sound does not depend on the others (see
-`speech.drawing`), so equal seeds give equal sounds under any load.
+model, because a batch costs little more than one part. The first part of a job is drawn without its other parts, so it
+is heard sooner. A part's sound does not depend on the others (see `speech.drawing`), so equal seeds give equal sounds
+under any load.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from voicetune.service.refusals import Refusal
@@ -136,11 +137,12 @@ class Queue:
                     self._waiting[job.client] = jobs  # last in turn now
             return batch
 
-    def _turn(self, batch: Iterable[tuple[Job, Line]]) -> Job | None:
-        """Whose turn it is: the first client's first job that has the batch's model."""
-        model = next((job.served.opened for job, _ in batch), None)
+    def _turn(self, batch: Sequence[tuple[Job, Line]]) -> Job | None:
+        """Whose turn it is: the first client's first job that has the batch's model, and not its first part in it."""
+        model = batch[0][0].served.opened if batch else None
+        begins = {id(job) for job, _ in batch if job.begun == 1}
         every = (job for jobs in self._waiting.values() for job in jobs)
-        return next((job for job in every if model in (None, job.served.opened)), None)
+        return next((job for job in every if model in (None, job.served.opened) and id(job) not in begins), None)
 
 
 def _draw(batch: Sequence[tuple[Job, Line]]) -> list[Drawn | Exception]:
