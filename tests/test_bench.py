@@ -41,6 +41,7 @@ TINY = {
     "quality_control.py": ("detect --out {out}/quality --seeds 1", '"not spoiled"'),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
     "real_voice.py": ("{made}/prompts --out {out}/real --only-make", "minutes in one m4a file"),
+    "serve.py": ("{made}/models/voice --clients 2 --requests 3 --tries 1", '"statuses": {"200": 3}'),
     "size.py": ("{out}/size --clips 6 --base {made}/models/base", '{"stage": "encode", "clips": 6,'),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
     "stages.py": ("--run {made}/run", "| report |"),
