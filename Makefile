@@ -10,8 +10,8 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser test-ray check-all listen chaos bench real-voice \
-  compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
+.PHONY: help setup repro test test-all test-full test-browser test-ray test-serve check-all listen chaos bench \
+  real-voice compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,17 +54,22 @@ test-browser: $(READY) ## the pages in a real browser (as root on Debian, chromi
 	  apt-get install -qq -y --no-install-recommends chromium > /dev/null; } || \
 	  { echo "chromium is missing; install it (Debian: apt-get install chromium, as root) and run this again." >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
-	$(BIN)/python -m pytest -q -m browser tests/test_browser.py
+	$(BIN)/python -m pytest -q -m browser tests/test_browser.py tests/test_service_page.py
 
 test-ray: $(READY) ## the engine `ray` on a Ray cluster of two workers on this machine (installs Ray)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock ray
 	$(BIN)/python -m pytest -q -m ray tests/test_engine.py
+
+test-serve: $(READY) ## the service with OpenAI's client and schemathesis (installs both)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock openai schemathesis
+	$(BIN)/python -m pytest -q -m serve tests/test_service_clients.py
 
 check-all: ## all that can be checked, one after the other, for the end of a large piece of work (an hour)
 	$(MAKE) lint
 	$(MAKE) test-all
 	$(MAKE) test-browser
 	$(MAKE) test-ray
+	$(MAKE) test-serve
 	$(MAKE) repro
 	$(BIN)/python bench/chaos.py --times 3
 	$(MAKE) test-full

@@ -8,7 +8,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from voicetune import entry, families, files, readiness, terminal
 from voicetune.data import consent, decisions
@@ -18,7 +20,7 @@ from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import LANGUAGES
-from voicetune.params.speaking import Synthesize
+from voicetune.params.speaking import Synthesize, Tries
 from voicetune.params.training import PHASES
 from voicetune.training import state_folders
 
@@ -44,6 +46,18 @@ class CommandLine(reading.Section):
     """Arguments of the command line that params.yaml does not have."""
 
     seed: reading.Seed
+
+
+class Serving(reading.Section):
+    """Arguments of `serve`."""
+
+    port: Annotated[int, Field(ge=0, le=65535, examples=[8020])]
+    tries: Tries
+    limit_characters: Annotated[int, Field(ge=1, le=1_000_000, examples=[4096])]
+    limit_client: Annotated[int, Field(ge=1, le=100_000, examples=[16])]
+    limit_waiting: Annotated[int, Field(ge=1, le=100_000, examples=[128])]
+    limit_seconds: Annotated[float, Field(gt=0, le=86_400, examples=[60])]
+    limit_drain: Annotated[float, Field(ge=1, le=86_400, examples=[30])]
 
 
 def say(arguments: argparse.Namespace) -> None:
@@ -292,6 +306,22 @@ def verdict(arguments: argparse.Namespace) -> None:
     print("metrics/report/index.html has the figures, docs/measuring.md the limits")
 
 
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve voices over HTTP."""
+    given = {name: getattr(arguments, name) for name in Serving.model_fields}
+    reading.check(Serving, given, "the command line")
+    from voicetune.service import command  # torch and a web server: not needed for --help
+    from voicetune.service.queue import Limits
+
+    limits = Limits(
+        arguments.limit_characters, arguments.limit_client, arguments.limit_waiting, arguments.limit_seconds
+    )
+    command.run(
+        arguments.voice or [str(VOICE)], arguments.host, arguments.port, choose_device(arguments.device),
+        _checks(arguments), limits, arguments.limit_drain,
+    )  # fmt: skip
+
+
 def space(arguments: argparse.Namespace) -> None:
     """Show how much of the disk each kind of file takes, or remove one kind."""
     from voicetune import space  # rich tables, DVC: not needed for --help
@@ -314,6 +344,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_say(commands)
+    _add_serve(commands)
     _add_for_voices(commands)
     _add_for_runs(commands)
     return top
@@ -385,6 +416,25 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.set_defaults(run=say)
+
+
+def _add_serve(commands: "argparse._SubParsersAction") -> None:
+    command = commands.add_parser("serve", help="speak what programs ask for over HTTP, in the form of OpenAI's API")
+    command.add_argument(
+        "--voice", action="append", metavar="NAME=FOLDER",
+        help="a model folder, and the name of its voice if it is not the speaker's; several times (models/voice)",
+    )  # fmt: skip
+    command.add_argument("--host", default="127.0.0.1", help="whose address is listened on (127.0.0.1)")
+    command.add_argument("--port", type=int, default=8020)
+    command.add_argument("--tries", type=int, default=4, help="draws of a part that has a fault, at most (4)")
+    command.add_argument("--asr", help="a recogniser, such as tiny.en, that checks the words (none)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--limit-characters", type=int, default=4096, help="of a text (4096)")
+    command.add_argument("--limit-client", type=int, default=16, help="texts of one client that wait (16)")
+    command.add_argument("--limit-waiting", type=int, default=128, help="texts that wait in all (128)")
+    command.add_argument("--limit-seconds", type=float, default=60, help="that a part may take, with waiting (60)")
+    command.add_argument("--limit-drain", type=float, default=30, help="seconds for what has begun, at the end (30)")
+    command.set_defaults(run=serve)
 
 
 def main() -> None:

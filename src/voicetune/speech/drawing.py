@@ -44,7 +44,7 @@ def draw(
     parts: Sequence[Line],
     speakers: Sequence[Speaker],
     settings: Decoding,
-    seed: int,
+    seed: int | Sequence[int],
     checker: Checker,
     tries: int,
 ) -> list[Drawn]:
@@ -52,13 +52,15 @@ def draw(
 
     Args:
         speakers: one for each part.
+        seed: one for all parts, or one for each part.
 
     Raises:
         UserError: see `Voice.codes`.
     """
-    first = _draw_once(voice, parts, speakers, settings, [seed] * len(parts), checker)
+    seeds = [seed] * len(parts) if isinstance(seed, int) else seed
+    first = _draw_once(voice, parts, speakers, settings, seeds, checker)
     faulty = [i for i, one in enumerate(first) if one.faults]
-    again = [(i, seed + number * _APART) for i in faulty for number in range(1, tries)]
+    again = [(i, seeds[i] + number * _APART) for i in faulty for number in range(1, tries)]
     more = _draw_once(
         voice, [parts[i] for i, _ in again], [speakers[i] for i, _ in again], settings, [s for _, s in again], checker
     )

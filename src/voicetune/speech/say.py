@@ -117,7 +117,15 @@ def join(sounds: Sequence[np.ndarray], breaks: Sequence[Break], rate: int, speed
         return np.zeros(0, np.float32)
     pieces: list[np.ndarray] = []
     for sound, kind in zip(sounds, breaks, strict=True):
-        pieces.append(audio.trim(sound, _TRIM_DB, _MARGIN, rate))
-        pause = max(0.0, PAUSES[kind] / speed - 2 * _MARGIN)
-        pieces.append(np.zeros(round(pause * rate), np.float32))
+        pieces += [trim(sound, rate), pause(kind, rate, speed)]
     return np.concatenate(pieces[:-1])
+
+
+def trim(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Cut a part's outer silence, except for a margin."""
+    return audio.trim(sound, _TRIM_DB, _MARGIN, rate)
+
+
+def pause(kind: Break, rate: int, speed: float = 1.0) -> np.ndarray:
+    """The silence between two trimmed parts, (samples,) float32 zeros, see `join`."""
+    return np.zeros(round(max(0.0, PAUSES[kind] / speed - 2 * _MARGIN) * rate), np.float32)

@@ -36,7 +36,11 @@ def seed_of(seed: int, line: Line) -> int:
 
 def language_of(model: Path) -> str:
     """The language that a model folder was published for; English if voicetune.json names none."""
-    return str(families.folder(model).read_facts(model).get("language", "en"))
+    return _language(families.folder(model).read_facts(model))
+
+
+def _language(facts: dict[str, Any]) -> str:
+    return str(facts.get("language", "en"))
 
 
 def decoding_of(model: Path) -> Decoding:
@@ -93,7 +97,7 @@ class Voice:
     @property
     def language(self) -> str:
         """The language that the folder was published for, see `language_of`."""
-        return language_of(self.path)
+        return _language(self.facts)
 
     @property
     def has_facts(self) -> bool:

@@ -1,0 +1,161 @@
+"""The addresses of the service, see docs/serving.md."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from voicetune import pages
+from voicetune.errors import UserError
+from voicetune.service import forms, refusals, sounds
+from voicetune.service.forms import Refused, SpeechRequest
+from voicetune.service.metrics import SPEECH, Counted, Metrics
+from voicetune.service.queue import Queue
+from voicetune.service.refusals import Refusal
+from voicetune.service.speaking import Spoken, unless_gone
+from voicetune.service.voices import Served, Voices
+from voicetune.speech.parts import Part
+from voicetune.speech.voice import Line
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'none'",  # the rest stands in the page
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_ESCAPED = 12  # bytes that JSON takes for a character, at most
+_OTHER_FIELDS = 65_536  # bytes
+_BEARER = HTTPBearer(auto_error=False)
+
+
+def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
+    """Make the application.
+
+    Args:
+        keys: a client must send one of them. Without keys, everybody is served.
+    """
+    service = _Service(voices, queue, keys)
+    most = _OTHER_FIELDS + _ESCAPED * queue.limits.characters
+    app = FastAPI(title="voicetune", docs_url=None, redoc_url=None)
+    app.add_middleware(refusals.BodyLimit, most=most)
+    app.add_middleware(Counted, metrics=service.metrics)
+    refusals.handle_all(app)
+    known: dict[str, Any] = {"dependencies": [Depends(service.identify)]}
+    sound = {media: {"schema": {"type": "string", "format": "binary"}} for media, _, _ in sounds.FORMATS.values()}
+    app.add_api_route(
+        SPEECH, service.speech, methods=["POST"], response_class=StreamingResponse,
+        responses=_refused(400, 401, 404, 413, 429, 500, 503, 504) | {200: {"content": sound}}, **known,
+    )  # fmt: skip
+    app.add_api_route("/v1/voices", service.list_voices, responses=_refused(401), **known)
+    app.add_api_route("/v1/audio/voices", service.list_voices, include_in_schema=False, **known)  # Open WebUI asks here
+    app.add_api_route("/v1/models", service.list_models, responses=_refused(401), **known)
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    app.add_api_route(
+        "/metrics", service.show_metrics, response_class=Response, responses=_refused(401) | text, **known
+    )
+    app.add_api_route("/healthz", service.health, responses=_refused(503))
+    app.add_api_route("/", service.show_page, response_class=HTMLResponse, include_in_schema=False)
+    return app
+
+
+class _Service:
+    def __init__(self, voices: Voices, queue: Queue, keys: Sequence[str]):
+        self.voices, self.queue = voices, queue
+        self.metrics = Metrics(queue.waiting)
+        queue.seen = self.metrics.see
+        self._keys = [_digest(key) for key in keys]
+        shown = {"key": bool(keys), "characters": queue.limits.characters}
+        self._page = pages.render(_TEMPLATES, "page", known=shown)
+
+    async def identify(
+        self, request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    ) -> None:
+        """Note who asks: the key, or the address if no key is needed.
+
+        Raises:
+            Refusal: the key is missing or wrong.
+        """
+        given = _digest(sent.credentials if sent else "")
+        same = [hmac.compare_digest(given, key) for key in self._keys]  # all of them, so that the time says nothing
+        if self._keys and not any(same):
+            sentence = "the API key is missing or wrong; send it as `Authorization: Bearer KEY`."
+            raise Refusal(401, sentence, "invalid_api_key")
+        address = request.client.host if request.client else ""
+        request.state.client = f"key {same.index(True)}" if self._keys else address
+
+    async def speech(self, asked: SpeechRequest, request: Request) -> Response:
+        """Speak a text. Each part is checked before it is sent."""
+        begun = time.perf_counter()
+        if asked.stream_format == "sse":
+            sentence = "stream_format is sse, but only audio is known here; leave it out."
+            raise Refusal(400, sentence, "unsupported", param="stream_format")
+        served = self.voices.find(asked.voice)
+        line, parts = await self._prepare(asked, served)
+        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed)
+        whole = asked.whole or len(parts) == 1
+        try:
+            drawn = [await unless_gone(request, spoken.next())]
+            self.metrics.first.observe(time.perf_counter() - begun)
+            for _ in parts[1:] if whole else ():
+                drawn.append(await unless_gone(request, spoken.next()))
+        except BaseException:
+            spoken.cancel()
+            raise
+        media, headers = sounds.FORMATS[asked.response_format][0], forms.found(drawn if whole else None, len(parts))
+        if whole:
+            data = await asyncio.to_thread(spoken.whole, drawn, asked.response_format)
+            return Response(data, media_type=media, headers=headers)
+        return StreamingResponse(spoken.stream(drawn[0], asked.response_format), media_type=media, headers=headers)
+
+    async def _prepare(self, asked: SpeechRequest, served: Served) -> tuple[Line, list[Part]]:
+        """The line to speak and its parts.
+
+        Raises:
+            Refusal: the text is too long, or cannot be spoken.
+        """
+        most = self.queue.limits.characters
+        if len(asked.input) > most:
+            sentence = f"the text has {len(asked.input)} characters, and {most} are allowed; send it in pieces."
+            raise Refusal(413, sentence, "text_too_long", param="input")
+        line = Line(asked.input, asked.language or served.opened.language, asked.speed)
+        try:
+            return line, await asyncio.to_thread(served.opened.parts, line)
+        except UserError as error:
+            raise Refusal(400, str(error), "cannot_be_spoken", param="input") from None
+
+    async def list_voices(self) -> dict[str, Any]:
+        """The voices that are served."""
+        return {"voices": [forms.voice(served) for served in self.voices.all().values()]}
+
+    async def list_models(self) -> dict[str, Any]:
+        """One model, for programs that ask."""
+        return forms.models()
+
+    async def health(self) -> dict[str, str]:
+        """Whether the service takes requests."""
+        if self.queue.draining:
+            raise Refusal(503, "the service is being stopped.", "stopping", retry_after=10)
+        return {"status": "ok"}
+
+    async def show_metrics(self) -> Response:
+        """Figures for Prometheus."""
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def show_page(self) -> Response:
+        return HTMLResponse(self._page, headers=_PAGE_HEADERS)
+
+
+def _refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Refused} for status in statuses}
+
+
+def _digest(key: str) -> bytes:
+    """Keys of any length become bytes of one length, so that comparing them takes the same time."""
+    return hashlib.sha256(key.encode()).digest()

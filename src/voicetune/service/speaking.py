@@ -1,0 +1,106 @@
+"""Speaks one text for one client: its parts go into the queue, and their sounds come out one by one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import numpy as np
+from starlette.requests import Request
+
+from voicetune.service import sounds
+from voicetune.service.queue import Job, Queue
+from voicetune.service.refusals import Refusal
+from voicetune.service.voices import Served
+from voicetune.speech import say
+from voicetune.speech.drawing import Drawn
+from voicetune.speech.parts import Part
+from voicetune.speech.voice import Line
+
+T = TypeVar("T")
+
+
+class Spoken:
+    """A text that is being spoken.
+
+    Raises:
+        Refusal: too many texts wait.
+    """
+
+    def __init__(self, queue: Queue, client: str, served: Served, line: Line, parts: Sequence[Part], seed: int):
+        self._queue, self._line, self._parts, self._rate = queue, line, parts, served.opened.rate
+        self._came: asyncio.Queue[Drawn | Exception] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def deliver(one: Drawn | Exception) -> None:
+            with suppress(RuntimeError):  # the loop is closed, because the service ends
+                loop.call_soon_threadsafe(self._came.put_nowait, one)
+
+        self._job = Job(client, served, [say.of_part(part, line) for part in parts], seed, deliver)
+        queue.add(self._job)
+
+    def cancel(self) -> None:
+        """Drop the parts that have not begun."""
+        self._queue.cancel(self._job)
+
+    async def next(self) -> Drawn:
+        """Wait for the sound of the next part.
+
+        Raises:
+            Refusal: it took too long, or the model said nothing.
+        """
+        seconds = self._queue.limits.seconds
+        try:
+            one = await asyncio.wait_for(self._came.get(), seconds)
+        except TimeoutError:
+            sentence = f"no sound was made within {seconds:g} seconds; try again when fewer texts wait."
+            raise Refusal(504, sentence, "timeout", retry_after=seconds) from None
+        if isinstance(one, Exception):
+            raise RuntimeError("a part could not be spoken") from one
+        if not one.sound.size:
+            raise Refusal(500, "the model said nothing for a part of this text; try another seed.", "no_sound")
+        return one
+
+    def whole(self, drawn: Sequence[Drawn], format: str) -> bytes:
+        """Encode all parts as one file."""
+        return sounds.encode(np.concatenate([self._finish(i, one) for i, one in enumerate(drawn)]), format)
+
+    async def stream(self, first: Drawn, format: str) -> AsyncIterator[bytes]:
+        """Encode each part as soon as it is spoken. What has not begun when the client goes is dropped."""
+        file = sounds.Stream(format)
+        try:
+            for number in range(len(self._parts)):
+                drawn = await self.next() if number else first
+                yield await asyncio.to_thread(lambda i, one: file.add(self._finish(i, one)), number, drawn)
+            yield file.end()
+        finally:
+            self.cancel()
+
+    def _finish(self, number: int, drawn: Drawn) -> np.ndarray:
+        """A part's sound as it is sent, (samples,) float32 at `sounds.RATE`, after the pause that precedes it."""
+        sound = sounds.finish(drawn.sound, self._rate)
+        if not number:
+            return sound
+        return np.concatenate([say.pause(self._parts[number - 1].ends_at, sounds.RATE, self._line.speed), sound])
+
+
+async def unless_gone(request: Request, awaited: Awaitable[T]) -> T:
+    """Wait for something, but no longer than the client does.
+
+    Raises:
+        Refusal: the client closed the connection. Nobody reads it, and it is counted under the status 499.
+    """
+    made, gone = asyncio.ensure_future(awaited), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({made, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not made.done():
+            raise Refusal(499, "the client closed the connection.", "client_gone")
+        return made.result()
+    finally:
+        made.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
