@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -268,6 +269,27 @@ def test_what_others_have_stays(project):
     assert not list((project / "state").glob("*"))
     assert (project / "data/decisions.csv").read_text() == "id,decision,text\nboth-b0,accept,\n"
     assert [path.name for path in (project / ".dvc/cache/runs/ab").iterdir()] == ["of-bela"]
+
+
+def test_exports_and_decisions_about_rejected_clips_go_and_those_of_others_stay(project, capsys):
+    for who in ("anna", "bela"):
+        facts = json.dumps({"references": {who: {}}, "consent": []})
+        (project / f"given-{who}").mkdir()
+        (project / f"given-{who}/voicetune.json").write_text(facts)
+        with zipfile.ZipFile(project / f"{who}.zip", "w") as archive:
+            archive.writestr("voicetune.json", facts)
+            archive.writestr("ref.wav", b"sound")
+    (project / "notes.zip").write_bytes(b"no archive")
+    rows = "both-b0,accept,\nanna-a9,reject,\nanna-a1,accept,\n"
+    (project / "data/decisions.csv").write_text(f"id,decision,text\n{rows}")
+    command.run(project, "anna", sources(), yes=True)
+    left = {path.name for path in project.iterdir()}
+    assert {"given-bela", "bela.zip", "notes.zip"} <= left
+    assert not {"given-anna", "anna.zip"} & left
+    assert (project / "data/decisions.csv").read_text() == "id,decision,text\nboth-b0,accept,\n"
+    told = " ".join(capsys.readouterr().out.split())
+    assert "sounds that `say` wrote elsewhere than into `said`" in told
+    assert "if `prepare.sources` has no other speaker, add one first" in told
 
 
 @pytest.mark.parametrize("killed", range(0, 32, 4))

@@ -209,6 +209,8 @@ def export(arguments: argparse.Namespace) -> None:
     gift = Gift(lines, measured, arguments.half, arguments.safetensors, sound)
     export.export(arguments.model, arguments.out, gift)
     blank = any(consent.UNSIGNED in line for line in lines)
+    if sound:
+        print(shown(f"{arguments.out} has recordings of the speaker (ref.wav); do not commit it or pass it on unasked"))
     print(shown(f"{arguments.out}: see {export.CARD} there" + (", and fill in who agreed" if blank else "")))
 
 

@@ -130,7 +130,14 @@ def _left(found: Plan, root: Path) -> Iterator[str]:
     if found.sources:
         yield f"params.yaml: remove {_names(found.sources)} under prepare.sources"
     yield from (one.removesuffix(".") for one in found.by_hand)
-    yield "make the results again from the other speakers, and commit: `dvc repro && git add -A && git commit`"
+    yield (
+        "make the results again from the other speakers, and commit: `dvc repro && git add -A && git commit`; if"
+        " `prepare.sources` has no other speaker, add one first, or restore the default with `git restore params.yaml`"
+    )
+    yield (
+        "sounds that `say` wrote elsewhere than into `said` (`--out`): remove them by hand, before you commit; their"
+        " metadata says that a model speaks"
+    )
     (objects, in_remotes), (paths, in_git) = _lists(found).items()
     if in_remotes and (remotes := _remotes(root)):
         yield from _in_remotes(in_remotes, objects, remotes)

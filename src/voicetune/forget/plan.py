@@ -1,6 +1,7 @@
 """Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
 
 import json
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from voicetune import files, space
+from voicetune import families, files, space
 from voicetune.data import decisions
 from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
@@ -25,6 +26,7 @@ LISTED = Path("forgotten")  # lists of what lies elsewhere, one folder a speaker
 REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
 _CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
 _SAID = ("said", "said.wav", "said.flac", "said.mp3", "said.ogg")  # what `say` writes where nothing else is said
+_LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _BASE = "models/base"  # was made before anybody's recordings
 
 
@@ -85,7 +87,7 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     )
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
-        _decided(ids), _committed(root, found), _only_of(speaker, found, sources),
+        _decided(ids, found, every), _committed(root, found), _only_of(speaker, found, sources),
         [*found.by_hand, *by_hand], sum(one.endswith(".dir") and one not in store.objects for one in results),
     )  # fmt: skip
 
@@ -171,18 +173,26 @@ def _pages() -> list[Path]:
 
 
 def _exports(root: Path, speaker: str) -> Iterator[Path]:
-    """Model folders outside models/ whose voicetune.json names the speaker."""
-    for path in root.glob("**/voicetune.json"):
+    """Model folders outside models/, and .zip files of `export`, whose voicetune.json names the speaker."""
+    for path in sorted([*root.glob("**/voicetune.json"), *root.glob("**/*.zip")]):
         inside = path.relative_to(root)
-        if inside.parts[0] in ("models", ".dvc", ".git", ".venv", "state") or len(inside.parts) < 2:
+        is_zip = path.suffix == ".zip"
+        if inside.parts[0] in ("models", ".dvc", ".git", ".venv", "state") or (not is_zip and len(inside.parts) < 2):
             continue
         try:
-            facts: dict[str, Any] = json.loads(path.read_bytes())
+            facts: dict[str, Any] = json.loads(_zipped_facts(path) if is_zip else path.read_bytes())
             named = {*facts.get("references", {}), *(who for one in facts["consent"] for who in one["speakers"])}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile, RuntimeError):
             continue
         if speaker in named:
-            yield inside.parent
+            yield inside if is_zip else inside.parent
+
+
+def _zipped_facts(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(families.FACTS).file_size > _LARGEST_FACTS:
+            raise ValueError
+        return archive.read(families.FACTS)
 
 
 def _states(root: Path) -> list[Path]:
@@ -210,8 +220,13 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
     return [name for name, records in found if any(results & set(one.outs.values()) for one in records)]
 
 
-def _decided(ids: set[str]) -> list[str]:
-    return [id for id in decisions.read_project() if id in ids]
+def _decided(ids: set[str], found: Found, sources: list[Source]) -> list[str]:
+    """The ids of decisions about the speaker's clips, and about all clips of sources that only this speaker has.
+
+    A rejected clip is no clip of data/clips, so its source's name tells whose it is.
+    """
+    own = tuple(f"{one.name}-" for one in sources if Path(one.path) in found.folders)
+    return [id for id in decisions.read_project() if id in ids or (own and id.startswith(own))]
 
 
 def _committed(root: Path, found: Found) -> list[str]:

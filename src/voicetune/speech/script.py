@@ -93,7 +93,9 @@ class Made:
         """What the checks found, in a few words."""
         again = sum(bool(row["found"]) for row in self.rows)
         left = sum(bool(row["left"]) for row in self.rows)
-        return f"{again} were drawn again, {left} have faults left ({MANIFEST})" if again else "no fault was found"
+        return (
+            f"{again} were drawn again, {left} have faults left ({MANIFEST})" if again else "the checks found no fault"
+        )
 
 
 def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[ScriptLine], dict[int, str]]:

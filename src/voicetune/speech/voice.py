@@ -135,11 +135,12 @@ class Voice:
         saved = self.speakers()
         if name is None and len(saved) == 1:
             return next(iter(saved.values()))
+        if not saved:
+            raise UserError(f"{self.path} has no speakers; give a recording of the speaker as the reference.")
         if name not in saved:
-            known = ", ".join(sorted(saved)) or "none"
-            raise UserError(
-                f"{self.path} has no speaker '{name}'; it has {known}: name one of them, or give a reference."
-            )
+            wrong = "has several speakers" if name is None else f"has no speaker '{name}'"
+            known = ", ".join(sorted(saved))
+            raise UserError(f"{self.path} {wrong}; it has {known}: name one of them, or give a reference.")
         return saved[name]
 
     def codes(
