@@ -117,3 +117,14 @@ def small_base(bundle_base, tmp_path_factory) -> Path:
     torch.save({"model": model.state_dict()}, out / "model.pth")
     settings.save_json(str(out / "config.json"))
     return out
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, for the tests of pages."""
+    from playwright.sync_api import sync_playwright  # `make test-browser` installs it
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        yield browser
+        browser.close()

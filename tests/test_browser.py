@@ -28,16 +28,6 @@ SECONDS = 0.4
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright  # `make test-browser` installs it
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
     """A listening page of two sentences: 6 comparisons and 8 ratings."""
     here = tmp_path_factory.mktemp("repository")

@@ -1,7 +1,6 @@
 """The page of the service in a headless Chromium: `make test-browser`."""
 
 # ruff: noqa: E402 - without the web server's packages, this file is skipped before it imports what needs them
-import shutil
 
 import pytest
 
@@ -12,16 +11,6 @@ from served import Tones, server, voices_of, wait_until
 
 pytestmark = pytest.mark.browser
 KEY = "a-key-of-sixteen-characters"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright  # `make test-browser` installs it
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
