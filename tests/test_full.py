@@ -133,7 +133,7 @@ def test_the_export_has_the_stock_clients_files_the_licence_and_a_card(exported)
         "voicetune.json",
     }
     assert "coqui.ai/cpml" in (exported / "LICENSE.txt").read_text()
-    assert "Consent: ______" in (exported / "README.md").read_text()
+    assert "needed from nobody: a speech synthesiser speaks" in (exported / "README.md").read_text()
 
 
 def test_codes_and_sound_equal_the_stock_clients(exported, client):

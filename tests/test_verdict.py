@@ -269,7 +269,6 @@ def test_the_verdict_command_prints_every_line(tmp_path, monkeypatch):
         "Was the fine-tuning worth it? Not shown by the measures of the speech: phase 2 compared with the base"
     )
     assert said.count("?") == len(ALL)
-    assert "voicetune verdict" in (ROOT / "Makefile").read_text()
 
 
 def test_damaged_figures_are_one_sentence(tmp_path, monkeypatch):

@@ -416,7 +416,7 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--asr", help="a recogniser, such as tiny.en, that checks the words (none)")
     command.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
     command.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     command.set_defaults(run=say)
 
 
@@ -430,7 +430,7 @@ def _add_serve(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--port", type=int, default=8020)
     command.add_argument("--tries", type=int, default=4, help="draws of a part that has a fault, at most (4)")
     command.add_argument("--asr", help="a recogniser, such as tiny.en, that checks the words (none)")
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     command.add_argument("--limit-characters", type=int, default=4096, help="of a text (4096)")
     command.add_argument("--limit-client", type=int, default=16, help="texts of one client that wait (16)")
     command.add_argument("--limit-waiting", type=int, default=128, help="texts that wait in all (128)")

@@ -2,15 +2,20 @@
 
 from voicetune.errors import UserError
 
+_NAMES = {"cuda": "CUDA device", "mps": "GPU of Apple"}
+
 
 def choose_device(wanted: str) -> str:
-    """Return `cuda` or `cpu` for the parameter `device`.
+    """Return `cuda`, `mps` or `cpu` for the parameter `device`. A GPU of AMD, with torch for ROCm, is `cuda` too.
 
     Raises:
         UserError: a GPU is asked for and there is none.
     """
     import torch
 
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda, but no CUDA device is found here; set device: auto in params.yaml.")
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted in found and not found[wanted]:
+        raise UserError(f"device is {wanted}, but no {_NAMES[wanted]} is found here; set device: auto in params.yaml.")
+    if wanted == "auto":
+        return next((name for name, there in found.items() if there), "cpu")
+    return wanted

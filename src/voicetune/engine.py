@@ -7,6 +7,7 @@ machines. They must see the project's folder under the same path, because the wo
 import multiprocessing
 import os
 import pickle
+import platform
 import secrets
 import signal
 import socket
@@ -194,7 +195,7 @@ def _task(work: bytes, marker: str, path: list[str]) -> Callable[[bytes], tuple[
         folder = os.path.dirname(os.path.dirname(marker))
         if not os.path.isfile(marker):
             return False, (
-                f"a Ray worker on {os.uname().nodename} does not see {folder}, which all machines of the cluster must"
+                f"a Ray worker on {platform.node()} does not see {folder}, which all machines of the cluster must"
                 f" share under the same path; {_DOCS}."
             )
         os.chdir(folder)

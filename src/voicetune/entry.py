@@ -16,6 +16,8 @@ from voicetune.errors import UserError, shortened, shown
 
 # Building XTTS's GPT-2 warns of token ids that it does not use. Set this variable yourself to see the warnings.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# On a GPU of Apple, torch computes what it has no kernel for on the CPU, and says so. It reads this when it is loaded.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

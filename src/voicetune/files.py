@@ -39,6 +39,13 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def ignores_case(folder: Path) -> bool:
+    """Whether the file system of a folder takes a.wav and A.wav for the same file, as on Windows and macOS."""
+    folder = folder.resolve()
+    other = folder.with_name(folder.name.swapcase()) if folder.name else folder
+    return other != folder and other.exists() and other.samefile(folder)
+
+
 def sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:

@@ -8,6 +8,7 @@ from the clock. So this module loads the library, seeds it and unloads it again 
 
 import _ctypes
 import ctypes
+import sys
 
 import espeakng_loader
 import numpy as np
@@ -92,6 +93,13 @@ def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tupl
         lib.espeak_Synchronize()
     finally:
         lib.espeak_Terminate()
-        _ctypes.dlclose(lib._handle)
+        _unload(lib)
     spoken = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
     return spoken.astype(np.float32) / 32768.0, words
+
+
+def _unload(lib: ctypes.CDLL) -> None:
+    if sys.platform == "win32":
+        _ctypes.FreeLibrary(lib._handle)
+    else:
+        _ctypes.dlclose(lib._handle)

@@ -55,7 +55,7 @@ def measure(loss: Loss, codes: Codes, clips: np.ndarray, seed: int, recipe: Reci
         rng = np.random.default_rng([seed, 2, start])
         batch = loss.batch(codes, loss.draw(codes, chosen, recipe, rng), recipe).to(device)
         with full_fp32(device):
-            text, mel = (ce.double().cpu().numpy() for ce in loss(batch))
+            text, mel = (ce.cpu().double().numpy() for ce in loss(batch))
         for name, values, of in (("text", text, batch.text_clips), ("mel", mel, batch.mel_clips)):
             np.add.at(sums[name], chosen[of.cpu().numpy()], values)
             np.add.at(sums[name + "_tokens"], chosen[of.cpu().numpy()], 1.0)

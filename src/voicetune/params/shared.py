@@ -9,5 +9,5 @@ TINY = "tiny"
 BUNDLE = Path("pretrain/bundle")
 """The base that this repository includes: its name in params.yaml, and its folder."""
 
-Device = Annotated[Literal["auto", "cpu", "cuda"], Field(examples=["auto"])]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Field(examples=["auto"])]
 ConditioningSeconds = Annotated[float, Field(ge=0.4, le=30, examples=[3.0])]

@@ -35,7 +35,7 @@ class Recogniser:
         asr: `tiny.en` (in the installation), a folder with a CTranslate2 model, or a name that
             faster-whisper downloads.
         language: XTTS's code, such as `en` or `hu`.
-        device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one.
+        device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one. `mps` is the CPU, as CTranslate2 cannot use it.
 
     Raises:
         UserError: the model cannot be found or downloaded, or is English-only while `language` is not English; or
@@ -144,7 +144,7 @@ def load(asr: str, device: str, key: str = "asr", workers: int = 0):
     import ctranslate2
 
     where = weights(asr, key)
-    if device == "cpu" or (device == "auto" and not ctranslate2.get_cuda_device_count()):
+    if device in ("cpu", "mps") or (device == "auto" and not ctranslate2.get_cuda_device_count()):
         return _open_on_cpu(asr, where, key, workers)
     try:
         return _open_on_gpu(where)

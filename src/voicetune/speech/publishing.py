@@ -70,7 +70,9 @@ def publish(
             consent.KEY: [one._asdict() for one in [*inherited, *agreed]],
         }
         with copies.written(part / families.FACTS):
-            (part / families.FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            (part / families.FACTS).write_text(
+                json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+            )
 
 
 def _copy(model: Path, source: str, out: str) -> None:

@@ -91,7 +91,7 @@ def save(folder: Path, speakers: str, found: dict[str, Reference]) -> None:
         torch.save({name: one.speaker for name, one in found.items()}, folder / speakers)
     facts = json.dumps({name: one.facts() for name, one in found.items()}, indent=2, ensure_ascii=False)
     with files.writing(folder / FILE):
-        (folder / FILE).write_text(facts + "\n", encoding="utf-8")
+        (folder / FILE).write_text(facts + "\n", encoding="utf-8", newline="\n")
 
 
 def _join(codes: Codes, order: list[int]) -> list[int]:

@@ -358,7 +358,7 @@ def _record(out: Path, before: dict[str, dict[str, Any]], made: Made) -> None:
 
 def _note(out: Path, row: dict[str, Any]) -> None:
     """Append a row to the journal. It is ASCII, because half of a multi-byte character could not be decoded."""
-    with files.writing(out / JOURNAL), (out / JOURNAL).open("a", encoding="ascii") as journal:
+    with files.writing(out / JOURNAL), (out / JOURNAL).open("a", encoding="ascii", newline="\n") as journal:
         journal.write(json.dumps(row) + "\n")
 
 

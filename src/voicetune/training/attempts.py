@@ -5,12 +5,12 @@ removed when the process ends in an orderly way. failures.jsonl has a line for e
 """
 
 import json
-import os
 import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 
 import torch
@@ -48,7 +48,7 @@ class Attempts:
 
     def __init__(self, folder: Path, attempt: str, first: bool):
         self.folder, self.attempt, self.first, self.step = folder, attempt, first, 0
-        self._at = -1
+        self._at: FileIO | None = None
 
     def begin(self) -> None:
         """Record the last process as killed if it left `at` but no failure. Only for the first rank, under the lock."""
@@ -78,11 +78,12 @@ class Attempts:
         """Record that this step has begun."""
         self.step = step
         if self.first:
-            if self._at < 0:
-                self._at = os.open(self.folder / "at", os.O_WRONLY | os.O_CREAT, 0o644)
+            if self._at is None:
+                self._at = (self.folder / "at").open("wb", buffering=0)  # no buffer, so that a kill loses nothing
             text = f"{self.attempt} {step}\n".encode("ascii")
-            os.pwrite(self._at, text, 0)
-            os.ftruncate(self._at, len(text))
+            self._at.seek(0)
+            self._at.write(text)
+            self._at.truncate(len(text))
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
@@ -96,7 +97,7 @@ class Attempts:
             self._end()
             raise
         except Exception as error:
-            with (self.folder / "crash.log").open("a", encoding="utf-8") as file:
+            with (self.folder / "crash.log").open("a", encoding="utf-8", newline="\n") as file:
                 file.write(f"step {self.step + 1}\n{traceback.format_exc()}\n")
             self._append(Failure(self.attempt, self.step, _why(error)))
             raise
@@ -117,13 +118,13 @@ class Attempts:
         return [{"step": failure.step + 1, "why": failure.why} for failure in self.failures()]
 
     def _append(self, failure: Failure) -> None:
-        with (self.folder / "failures.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / "failures.jsonl").open("a", encoding="utf-8", newline="\n") as file:
             file.write(f"\n{json.dumps(asdict(failure))}\n")  # starts on a new line, even if the last write was cut off
 
     def _end(self) -> None:
-        if self._at >= 0:
-            os.close(self._at)
-            self._at = -1
+        if self._at is not None:
+            self._at.close()
+            self._at = None
             (self.folder / "at").unlink(missing_ok=True)
 
 

@@ -26,6 +26,10 @@ def fabric_for(settings: TrainStage) -> Fabric:
     if accelerator == "cuda" and settings.devices > torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise UserError(f"devices is {settings.devices}, but {found} GPUs are found here; lower it in params.yaml.")
+    precision = phase.precision
+    if accelerator == "mps" and precision != "32-true":
+        print(f"precision: a GPU of Apple trains in 32-true here, and not in {precision}")
+        precision = "32-true"
     ranks = settings.devices * settings.num_nodes
     if ranks > 1 and settings.strategy == "fsdp" and phase.precision == "16-mixed":
         raise UserError("strategy: fsdp does not train in 16-mixed; set precision to bf16-mixed or 32-true.")
@@ -36,7 +40,7 @@ def fabric_for(settings: TrainStage) -> Fabric:
     torch.backends.cuda.matmul.allow_tf32 = True
     fabric = Fabric(
         accelerator=accelerator, devices=settings.devices, num_nodes=settings.num_nodes,
-        strategy=_strategy(settings.strategy, ranks) if ranks > 1 else "auto", precision=phase.precision,
+        strategy=_strategy(settings.strategy, ranks) if ranks > 1 else "auto", precision=precision,
     )  # fmt: skip
     fabric.launch()
     return fabric

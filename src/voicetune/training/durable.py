@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,8 @@ def replacing(path: Path) -> Iterator[Hashing]:
 
 
 def _sync_folder(path: Path) -> None:
+    if sys.platform == "win32":
+        return  # a folder cannot be opened there, and NTFS writes the renaming itself to its journal
     folder = os.open(path, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)

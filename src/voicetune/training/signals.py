@@ -1,8 +1,10 @@
-"""Signals that stop a training after the current step."""
+"""Signals that stop a training after the current step, and the sentences for a training that ended early."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from voicetune.errors import UserError
 
 
 @contextmanager
@@ -26,3 +28,13 @@ def caught() -> Iterator[list[str]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stopped(name: str) -> UserError:
+    """The error for a training that a signal stopped."""
+    return UserError(f"stopped by {name}; run the same command again: it resumes from the last state.")
+
+
+def given_up(why: str) -> UserError:
+    """The error for a training whose restarts are used up."""
+    return UserError(f"given up after {why}; run the same command to try again.")

@@ -3,7 +3,6 @@
 This module does not import torch, so that commands which only list states need not load it.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,17 +10,20 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from voicetune import files
 from voicetune.errors import UserError
 from voicetune.training import manifest
 
 _NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # the name of a state folder: the stage and `key`
-_LOCK_TRIES, _LOCK_SECONDS = 10, 0.1
+_LOCK, _HOLDER = "lock", "process"  # Windows lets nobody read a locked file, so the number has a file of its own
+_LOCK_SECONDS = 1.0  # a process that was just killed may still hold the lock
 _DAYS, _COUNT = 30, 8  # `tidy` removes unused states after so many days, and all but so many
 
 
@@ -44,36 +46,37 @@ def locked(folder: Path) -> Iterator[None]:
     """Lock the folder for this process. The lock ends with the process, however that ends.
 
     Raises:
-        UserError: another process is training there; or the folder or its lock file is a link, through which this
+        UserError: another process is training there; or the folder or one of its files is a link, through which this
             would write elsewhere; or the lock is no plain file.
     """
-    path = folder / "lock"
+    holder = folder / _HOLDER
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if folder.is_symlink() or path.is_symlink() or (path.exists() and not files.is_file(path)):
-        raise UserError(f"{path} leads through a link, or is not a plain file; remove it and run this again.")
-    with path.open("a+") as file:
-        if not _lock(file):
-            file.seek(0)
-            raise UserError(
-                f"another training (process {file.read().strip() or 'unknown'}) uses {folder};"
-                " wait for it or stop it, then run this again."
-            )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    for path in (folder / _LOCK, holder):
+        if folder.is_symlink() or path.is_symlink() or (path.exists() and not files.is_file(path)):
+            raise UserError(f"{path} leads through a link, or is not a plain file; remove it and run this again.")
+    lock = FileLock(folder / _LOCK, timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        number = holder.read_text(encoding="ascii", errors="replace").strip() if holder.is_file() else ""
+        raise UserError(
+            f"another training (process {number or 'unknown'}) uses {folder};"
+            " wait for it or stop it, then run this again."
+        ) from None
+    except OSError as error:
+        raise UserError(files.refused(folder / _LOCK, error, "written")) from None
+    try:
+        with files.writing(holder):
+            holder.write_text(str(os.getpid()), encoding="ascii", newline="\n")
         yield
-
-
-def _lock(file: IO) -> bool:
-    """Try to take the lock for about a second, because a process that was just killed may still hold it."""
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            time.sleep(_LOCK_SECONDS)
-    return False
+    finally:
+        left = folder.exists() and not holder.exists()  # the state was removed, but not its lock, because that is open
+        lock.release()
+        if left:
+            with suppress(OSError):
+                (folder / _LOCK).unlink(missing_ok=True)
+                folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,15 @@ def _look(folder: Path) -> StateFolder:
 
 
 def _is_used(folder: Path) -> bool:
-    if not files.is_file(folder / "lock"):
+    if not files.is_file(folder / _LOCK):
         return False
     try:
-        with (folder / "lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+        with FileLock(folder / _LOCK, timeout=0):
+            return False
+    except Timeout:
         return True
-    return False
+    except OSError:
+        return (folder / _LOCK).exists()  # it cannot be asked; without the file, the training has just ended
 
 
 def check_unused(states: Sequence[StateFolder]) -> None:

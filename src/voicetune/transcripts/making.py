@@ -155,7 +155,7 @@ def _make(path: Path, work: _Work) -> Made:
         transcript = matching.transcript_of(path)
         pieces = cutting.clips(_phrases(path, transcript, place, parts, work), *_lengths(work))
     except UserError as error:
-        return Made(LongFile(source, str(path), 0.0, 0.0, 0.0, 0, "", str(error)), [], [])
+        return Made(LongFile(source, path.as_posix(), 0.0, 0.0, 0.0, 0, "", str(error)), [], [])
     used, unused = [one for one in pieces if not one.reason], [one for one in pieces if one.reason]
     name = _name(path, work.source)
     sound = path if recordings.seeks(path) or not used else _copy(path, cut.table(source).with_name(f"{name}.flac"))
@@ -164,9 +164,9 @@ def _make(path: Path, work: _Work) -> Made:
     text = "recogniser" if transcript is None else transcript.name
     seconds, speech, kept = (round(one, 2) for one in (parts[-1].end, speech, sum(one.speech for one in used)))
     return Made(
-        LongFile(source, str(path), seconds, speech, kept, len(used), text, fault),
+        LongFile(source, path.as_posix(), seconds, speech, kept, len(used), text, fault),
         [_row(name, sound, one, work.source.language) for one in used],
-        [cut.Unused(source, str(path), round(one.start, 3), round(one.end, 3), one.reason) for one in unused],
+        [cut.Unused(source, path.as_posix(), round(one.start, 3), round(one.end, 3), one.reason) for one in unused],
     )
 
 

@@ -65,8 +65,8 @@ def _write(model: Path, part: Path, out: Path, gift: Gift) -> None:
     text = card.make(out.stem, folder.read_facts(model), sorted(folder.speakers(model)), gift)
     with copies.written(out):
         if not (part / folder.LICENCE).is_file():
-            (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8")
-        (part / CARD).write_text(text, encoding="utf-8")
+            (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8", newline="\n")
+        (part / CARD).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:

@@ -274,4 +274,4 @@ def close(folder: Path, parent: Path, gpt: dict[str, Tensor], voices: Speakers, 
     known = {name: value for name, value in read_facts(parent).items() if name not in PUBLISHED}
     text = json.dumps({**known, "facts": facts}, indent=2, ensure_ascii=False)
     with copies.written(folder):
-        (folder / FACTS).write_text(text + "\n", encoding="utf-8")
+        (folder / FACTS).write_text(text + "\n", encoding="utf-8", newline="\n")

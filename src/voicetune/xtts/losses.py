@@ -50,7 +50,7 @@ def measure_given(xtts: Xtts, codes: Codes, chosen: np.ndarray, latents: Tensor)
         batch = assemble(codes, condition_on(some, unused), _RECIPE, tokens).to(device)
         with full_fp32(device):
             _, mel = loss(batch)
-        nats, count = nats + float(mel.double().sum()), count + mel.numel()
+        nats, count = nats + float(mel.cpu().double().sum()), count + mel.numel()
     return nats / count
 
 

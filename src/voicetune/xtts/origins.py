@@ -164,7 +164,7 @@ def _put(part: Path | dict[str, Tensor] | Tensor, out: Path) -> None:
 
 def _describe(out: Path, facts: dict[str, str]) -> None:
     with copies.written(out):
-        (out / folder.FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (out / folder.FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def unfold(base: str, out: Path, bundle: Path) -> None:

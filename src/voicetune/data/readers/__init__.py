@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from voicetune import files
 from voicetune.data.readers import (
     audiofolder,
     auto,
@@ -74,14 +75,15 @@ def read(sources: Sequence[Source]) -> list[Utterance]:
     Raises:
         UserError: a source is missing, malformed or empty, an id occurs twice, or `only_speakers` names nobody.
     """
-    utterances: dict[str, Utterance] = {}
+    utterances: dict[str, Utterance] = {}  # by the name that the file system gives to the clip's file
+    fold = str.casefold if files.ignores_case(Path.cwd()) else str
     for source in sources:
         found = list(dict.fromkeys(READERS[type(source)](source)))
         if not found:
             raise UserError(f"{source.path} holds no clip; add recordings, or correct the path of '{source.name}'.")
         _tell_extra(found, source)
         for utterance in _of_speakers(overlaps.mark(found), source):
-            first = utterances.setdefault(utterance.id, utterance)
+            first = utterances.setdefault(fold(utterance.id), utterance)
             if first is not utterance:
                 raise _met(first, utterance, source.path)
     return list(utterances.values())
@@ -118,6 +120,11 @@ def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:
 
 
 def _met(first: Utterance, second: Utterance, folder: str) -> UserError:
+    if first.id != second.id:
+        return UserError(
+            f"the clips '{first.id}' and '{second.id}' differ only in capitals, but this file system keeps one file for"
+            " both; rename one of the recordings."
+        )
     if first.source == second.source and first.origin == second.origin:
         return UserError(
             f"two lists in {folder} have the clip '{first.id}' with another text or speaker"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,6 +42,7 @@ _ABSOLUTE = re.compile(r"^/|^[A-Za-z]:/")
 _HASH = re.compile(r"[0-9a-f]{32,}")
 _DIGITS = 12  # of a speaker's hash
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
+_UNSAFE_ON_WINDOWS = re.compile(r'[<>:"|?*]')
 _LONGEST_ID = 100  # characters
 _LONGEST_NAME = 230  # bytes of a clip's name; file systems allow 255, including its extension and `.part`
 
@@ -168,12 +170,14 @@ def check_id(id: str, source: str, at: str) -> None:
     """Check that a clip's file can have this id in its name.
 
     Raises:
-        UserError: it is empty, has folders or control characters, or is too long.
+        UserError: it is empty, has folders, control characters or what no file of Windows may have, or is too long.
     """
     if not id:
         raise UserError(f"{at} has no id; write the name of its recording there.")
     if _UNSAFE.search(id) or id in (".", ".."):
         raise UserError(f"{at} has the id {id!r}; use a plain file name, without folders or control characters.")
+    if sys.platform == "win32" and (bad := _UNSAFE_ON_WINDOWS.search(id)):
+        raise UserError(f"{at} has the id {id!r}, but no file of Windows can have {bad[0]} in its name; rename it.")
     if len(id) > _LONGEST_ID:
         raise UserError(f"{at} has an id of {len(id)} characters; shorten it to at most {_LONGEST_ID}.")
     if (size := len(f"{source}-{id}".encode())) > _LONGEST_NAME:

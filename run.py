@@ -1,0 +1,79 @@
+"""The two commands without make, for systems that have none: `python run.py repro` and `python run.py test`.
+
+`python run.py setup` makes the virtual environment .venv with the pinned packages; the others do so when it is needed.
+The Makefile calls this file too. It needs nothing but Python's own library.
+"""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+READY = VENV / ".ready"
+FROM = ("requirements.lock", "pyproject.toml")  # what the environment is made from
+VERSIONS = ((3, 11), (3, 13))
+QUIET = {"TRAINER_TELEMETRY_DISABLED": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def environment() -> dict[str, str]:
+    """This process's environment with the virtual environment first in PATH, as DVC's stages run `python`."""
+    utf8 = {"PYTHONUTF8": "1"} if os.name == "nt" else {}  # Windows has another encoding for texts and the console
+    return {**os.environ, **QUIET, **utf8, "PATH": os.pathsep.join([str(BIN), os.environ.get("PATH", "")])}
+
+
+def run(*command: str | Path) -> None:
+    """Run a command in the repository; if it fails, end with its status."""
+    status = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment(), check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+def setup() -> None:
+    """Make .venv and install the pinned packages, if that has not been done with these versions."""
+    if READY.exists() and all(READY.stat().st_mtime >= (ROOT / name).stat().st_mtime for name in FROM):
+        return
+    if not VERSIONS[0] <= sys.version_info[:2] <= VERSIONS[1]:
+        sys.exit(
+            f"voicetune needs Python 3.11 to 3.13, this is {sys.version_info[0]}.{sys.version_info[1]}; choose one:"
+            " make PYTHON=python3.12, or py -3.12 run.py setup on Windows"
+        )
+    venv.create(VENV, with_pip=True)
+    pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+    run(*pip, "-r", "requirements.lock")
+    run(*pip, "--no-build-isolation", "--editable", ".")
+    # What librosa compiles when it is loaded is kept on disk. Two processes that do it at once can leave files that
+    # crash every later one (numba#10128), so one process does it once.
+    run(PYTHON, "-c", "import librosa; librosa.pyin, librosa.zero_crossings")
+    READY.touch()
+
+
+def repro() -> None:
+    """Run the whole pipeline: clips to a voice that speaks, with its figures."""
+    setup()
+    run(PYTHON, "-m", "voicetune", "check")
+    run(PYTHON, "-m", "dvc", "repro")
+    run(PYTHON, "-m", "voicetune", "verdict")
+
+
+def test() -> None:
+    """Run the tests, without those that take minutes."""
+    setup()
+    run(PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile")
+
+
+COMMANDS = {"setup": setup, "repro": repro, "test": test}
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(f"usage: python run.py {' | '.join(COMMANDS)}")
+    COMMANDS[sys.argv[1]]()
+
+
+if __name__ == "__main__":
+    main()
