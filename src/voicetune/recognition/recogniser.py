@@ -35,7 +35,7 @@ class Recogniser:
         asr: `tiny.en` (in the installation), a folder with a CTranslate2 model, or a name that
             faster-whisper downloads.
         language: XTTS's code, such as `en` or `hu`.
-        device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one. `mps` is the CPU, as CTranslate2 cannot use it.
+        device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one, which it cannot if it is `mps`.
 
     Raises:
         UserError: the model cannot be found or downloaded, or is English-only while `language` is not English; or
