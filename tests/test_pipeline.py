@@ -332,7 +332,7 @@ def test_a_hungarian_source_goes_through_the_whole_pipeline(tmp_path, small_base
     """The base is one of two languages, because the tiny base speaks only English."""
     settings = yaml.safe_load(small_params("hu", "data/scripts/kerdesek.txt", "hu")) | {"base": str(small_base)}
     settings["speak"]["sentences"] = 0  # the packaged recogniser reads only English
-    settings["synthesize"] |= {"language": "hu", "lines": ["Jó estét kívánok."]}
+    settings["synthesize"] |= {"language": "hu", "lines": ["Jó estét kívánok."], "check_words": False}
     folder = clone(tmp_path, yaml.safe_dump(settings, sort_keys=False))
     run(folder, "dvc", "repro")
     assert json.loads((folder / "metrics/prepare.json").read_text())["clips"] == 20

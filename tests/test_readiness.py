@@ -42,13 +42,16 @@ DEAF = {"evaluate": {"measures": ["mos", "similarity", "prosody"]}}
         (DEAF | {"train_phase2": {"select": "cer"}}, ["hu"]),
         ({"speak": {"sentences": 0}, "train_phase1": {"select": "composite"}}, ["hu"]),
         (DEAF | {"train_phase2": {"select": "mos"}}, []),
+        (DEAF | {"synthesize": {"check_words": True, "language": "hu"}}, ["hu"]),
+        ({"synthesize": {"check_words": True, "language": "de"}}, ["de", "hu"]),
     ],
 )
 def test_the_recogniser_is_checked_only_for_the_languages_that_it_will_read(tmp_path, changes, languages):
+    changes = {"synthesize": {"check_words": False}} | changes
     given = params(tmp_path, language="hu", base="xtts_v2", **changes)
     assert readiness.languages_read(given) == languages
     if languages:
-        with pytest.raises(UserError, match=r"asr is 'tiny.en', which reads English only, .* 'hu'; set asr in params"):
+        with pytest.raises(UserError, match=r"asr is 'tiny.en', which reads English only, .* '(hu|de)'; set asr in params"):
             readiness.check_params(given)
     else:
         readiness.check_params(given)
