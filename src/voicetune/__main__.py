@@ -178,7 +178,7 @@ def _reference(path: Path) -> "np.ndarray":
     from voicetune.data import audio, recordings
 
     samples, rate = recordings.read(path)
-    if fault := audio.fault_of(samples, rate):
+    if fault := audio.fault_of(samples):
         raise UserError(f"{path} is {fault}; give a recording of the speaker as --reference.")
     cleaned = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)
     if (seconds := cleaned.size / audio.SAMPLE_RATE) < _SHORTEST_REFERENCE:
