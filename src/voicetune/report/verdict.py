@@ -16,6 +16,7 @@ from voicetune.measures import clip_table, results
 from voicetune.measures.catalogue import HEADLINES
 from voicetune.measures.compared import LABELS
 from voicetune.measures.measure import Figure
+from voicetune.measures.results import format_figure
 from voicetune.shapes import read_json
 
 Status = Literal["good", "part", "bad", "unknown"]
@@ -164,7 +165,7 @@ def _understood(voice: Figures, recordings: Figures, codec: Figures, change: Fig
     question = "Is it understood?"
     if "cer" not in voice or "cer" not in recordings:
         return Line("understood", question, "unknown", "Not measured", "no CER was taken.")
-    says = f"CER {_bounded(voice, 'cer')}, the recordings {recordings['cer']:.3f}."
+    says = f"CER {format_figure(voice, 'cer')}, the recordings {recordings['cer']:.3f}."
     if not readable:
         reason = "the recogniser's text of the recordings themselves does not match the transcripts."
         return Line("understood", question, "unknown", "Unknown", f"{says[:-1]}; {reason}")
@@ -191,7 +192,7 @@ def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line)
         return Line("speaker", question, "unknown", "Not measured", missing or "no SECS was taken.")
     floor, codec_secs = recordings["secs_floor"], codec.get("secs")
     beside = f"a stranger {floor:.3f}, the recordings {recordings['secs']:.3f}"
-    says = f"SECS {_bounded(voice, 'secs')}; {beside}" + (f", the codec {codec_secs:.3f}." if codec_secs else ".")
+    says = f"SECS {format_figure(voice, 'secs')}; {beside}" + (f", the codec {codec_secs:.3f}." if codec_secs else ".")
     status = LIMITS["speaker"].status((voice["secs"] - floor) / way)
     if status == "good" and LIMITS["speaker"].status((voice.get("secs_low", 1) - floor) / way) == "bad":
         return Line("speaker", question, "part", "Too few sentences to tell", says, _MORE_SENTENCES)
@@ -251,7 +252,7 @@ def _transcripts(recordings: Figures) -> Line:
     answer = {"good": "Yes", "part": "Not all of it", "bad": "No"}[status]
     check = "Check the transcripts, the language in `prepare.sources`, and whether `asr` knows it."
     remedy = "" if status == "good" else check
-    return Line("transcripts", question, status, answer, f"their CER is {_bounded(recordings, 'cer')}.", remedy)
+    return Line("transcripts", question, status, answer, f"their CER is {format_figure(recordings, 'cer')}.", remedy)
 
 
 def _secs_above_stranger(recordings: Figures) -> tuple[float | None, str]:
@@ -288,8 +289,3 @@ def _change(name: str, change: Figures) -> str:
 
 def _names(measures: Sequence[str]) -> str:
     return " and ".join(_COMPARED[name].label for name in measures)
-
-
-def _bounded(row: Figures, name: str) -> str:
-    interval = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if f"{name}_low" in row else ""
-    return f"{row[name]:.3f}{interval}"
