@@ -201,7 +201,7 @@ def export(arguments: argparse.Namespace) -> None:
     from voicetune import giving
     from voicetune.model import Gift  # imports torch
 
-    lines = consent.lines(consent.known(arguments.model, facts), given)
+    lines = consent.describe(consent.read_entries(arguments.model, facts), given)
     sound = None
     if arguments.out.suffix == ".zip":
         sound = _given(arguments.reference) if arguments.reference else giving.reference(arguments.model)

@@ -56,7 +56,7 @@ def publish(
         known = (
             json.loads((part / families.FACTS).read_text(encoding="utf-8")) if (part / families.FACTS).is_file() else {}
         )
-        inherited = [one for one in consent.known(model, known) if one not in agreed]
+        inherited = [one for one in consent.read_entries(model, known) if one not in agreed]
         training = [clip for clip in clips if clip.split == TRAIN]
         languages = [clip.language for clip in training]
         language = max(sorted(set(languages)), key=languages.count)
