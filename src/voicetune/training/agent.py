@@ -75,14 +75,19 @@ def run(work: Work, devices: int, num_nodes: int, restarts: int, halvings: int) 
             rdzv_endpoint="localhost:0", max_restarts=restarts + halvings, monitor_interval=_MONITOR_SECONDS,
             start_method="fork", logs_specs=DefaultLogsSpecs(log_dir=logs),
         )  # fmt: skip
-        sys.stdout.flush()  # a forked child would write the buffered text a second time
-        try:
-            ended = elastic_launch(config, _process)(work)
-        except SignalException as error:
-            name = signal.Signals(error.sigval).name
-            raise UserError(f"stopped by {name}; run the same command again: it resumes from the last state.") from None
-        except ChildFailedError as error:
-            raise UserError(f"given up after {_described(error)}; run the same command to try again.") from None
+        _launch(config, work)
+
+
+def _launch(config: LaunchConfig, work: Work) -> None:
+    """Start the processes, and wait for their end. See `run` for what it raises."""
+    sys.stdout.flush()  # a forked child would write the buffered text a second time
+    try:
+        ended = elastic_launch(config, _process)(work)
+    except SignalException as error:
+        name = signal.Signals(error.sigval).name
+        raise UserError(f"stopped by {name}; run the same command again: it resumes from the last state.") from None
+    except ChildFailedError as error:
+        raise UserError(f"given up after {_described(error)}; run the same command to try again.") from None
     for sentence in ended.values():
         if sentence is not None:
             raise UserError(sentence)
