@@ -62,6 +62,21 @@ def test_a_language_that_the_tiny_base_does_not_speak_is_refused(tmp_path, chang
         readiness.check_params(params(tmp_path, asr="small", **changes))
 
 
+def test_a_missing_base_is_refused_unless_a_remote_may_have_brought_what_was_made_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for base in ("tiny", "xtts_v2", str(tmp_path)):
+        readiness.check_base(base)
+    with pytest.raises(UserError, match=r"base: '/nowhere/anna' is missing; correct `base` in params.yaml .* or tiny"):
+        readiness.check_base("/nowhere/anna")
+    made = {"stages": {"base": {"params": {"params.yaml": {"base": "/nowhere/anna"}}}}}
+    Path("dvc.lock").write_text(yaml.safe_dump(made))
+    readiness.check_base("/nowhere/anna")
+    for path, lock in (("/nowhere/bela", made), ("/nowhere/anna", {"stages": None})):
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+        with pytest.raises(UserError, match=f"base: '{path}' is missing"):
+            readiness.check_base(path)
+
+
 def test_missing_bitsandbytes_is_reported_before_any_phase_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(readiness.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"train_phase2.optimizer is adamw8bit, but .*pip install bitsandbytes"):

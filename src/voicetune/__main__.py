@@ -250,7 +250,9 @@ def check(arguments: argparse.Namespace) -> None:
 
     Check the table of decisions too, because DVC does not say what to do if it is missing.
     """
-    readiness.check_params(whole.load(arguments.params))
+    params = whole.load(arguments.params)
+    readiness.check_params(params)
+    readiness.check_base(params.base)
     decisions.read(decisions.PATH)
     print(f"{arguments.params} has no faults")
 
