@@ -109,21 +109,21 @@ def judge(published: str, figures: Mapping[str, Figures], changes: Mapping[str, 
     readable = transcripts.status != "bad"
     carried = _codec(voice, recordings, codec, readable)
     understood = _understood(voice, recordings, codec, change, readable)
-    return [
-        _worth(published, change, readable, understood),
-        understood,
-        _speaker(voice, recordings, codec, carried),
-        carried,
-        transcripts,
-    ]
+    others = [understood, _speaker(voice, recordings, codec, carried), carried, transcripts]
+    return [_worth(published, change, {line.kind: line.status for line in others}), *others]
 
 
-def _worth(published: str, change: Mapping[str, Figures], readable: bool, understood: Line) -> Line:
+def _worth(published: str, change: Mapping[str, Figures], others: Mapping[str, Status]) -> Line:
     """Compare the published model with the base, which speaks with its own best reference and without training.
 
     The measures of the speech decide. The mel CE nearly always falls in training, so a lower mel CE does not make up
-    for speech that got worse.
+    for speech that got worse. A voice that another question answers with no was not worth it yet, however much better
+    than the base it is.
+
+    Args:
+        others: the answers to the other questions, by kind.
     """
+    readable = others["transcripts"] != "bad"
     question = "Was the fine-tuning worth it?"
     if published == "base":
         says = "the published model is the base, without training; set `publish: phase2` to take the trained one."
@@ -134,7 +134,7 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
     better, worse = _shown(measured, good=True), _shown(measured, good=False)
     gained = of_speech & set(better)
     lost = [name for name in worse if name == "mel_ce" or _costs(name, measured[name])]
-    if lost and (not gained or ("cer" in lost and understood.status != "good")):
+    if lost and (not gained or ("cer" in lost and others["understood"] != "good")):
         remedy = "Publish the base, or train with a lower `lr`, fewer steps, more recordings or corrected transcripts."
         return Line("worth", question, "bad", "No, it made the voice worse", says, remedy)
     if not of_speech:
@@ -147,6 +147,9 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
     if not readable:
         remedy = "Correct the transcripts. Before that, CER cannot show whether the model says the words."
         return Line("worth", question, "part", f"In part, {_names(better)} better", says, remedy)
+    if "bad" in others.values():
+        remedy = "An answer below is no: mend that first."
+        return Line("worth", question, "part", "Not yet, though it is better than the base", says, remedy)
     return Line("worth", question, "good", f"Yes, {_names(better)} better", says)
 
 
