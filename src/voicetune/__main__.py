@@ -117,7 +117,7 @@ def _say_line(arguments: argparse.Namespace) -> None:
     if said.sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
     files.put(out, formats.encode(said.sound, voice.rate, format, formats.SYNTHETIC))
-    print(shown(f"{out}: {len(said.sound) / voice.rate:.1f} s{_faults(said)}"))
+    print(shown(f"{out}: {len(said.sound) / voice.rate:.1f} s; {_describe_checks(said, checks)}"))
 
 
 def _say_script(arguments: argparse.Namespace) -> None:
@@ -151,12 +151,12 @@ def _checks(arguments: argparse.Namespace) -> "Checks":
     return Checks(arguments.tries, arguments.asr, "--asr")
 
 
-def _faults(said: "Said") -> str:
-    """What the checks found in a line, to follow its length."""
+def _describe_checks(said: "Said", checks: "Checks") -> str:
+    """What the checks found in a line, and what was done about it."""
     if not said.found:
-        return ""
+        return f"the checks found no fault in the sound{' and the words' if checks.asr else ''}"
     left = f"which {', '.join(dict.fromkeys(said.left))}" if said.left else "and has no fault now"
-    return f"; it {', '.join(dict.fromkeys(said.found))}: drawn {said.draws} times, {left}"
+    return f"it {', '.join(dict.fromkeys(said.found))}: drawn {said.draws} times, {left}"
 
 
 def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], "Speaker"]:
