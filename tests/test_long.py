@@ -468,7 +468,9 @@ def test_a_bad_file_is_one_sentence_and_the_others_are_kept(project, no_model, c
     assert faults()["good.wav"] == ""
     assert wanted in faults()[name]
     assert "\n" not in faults()[name]
-    assert name in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2, "a line for each recording"
+    assert sum(line.startswith(f"{FOLDER / name}: ") for line in told) == 1
     names = {one.id.rpartition("-")[0] for one in cut.read("talks")}
     assert names == ({"good", "cutoff"} if name == "cutoff.wav" else {"good"})
 

@@ -54,6 +54,8 @@ def make_all(
 ) -> list[Made]:
     """Transcribe and cut the recordings of all sources, and write a table of each source's clips.
 
+    Prints a line about each recording when it is done, and before that one for each ten minutes of a longer one.
+
     If the engine is local, this process takes one recording after the other, each with all cores. A worker on Ray takes
     a whole recording, with one core or one GPU.
 
@@ -65,7 +67,10 @@ def make_all(
     on_ray = unlisted.engine == "ray"
     device = choose_device(device) if on_ray else device
     making = _Making(prepare, settings, device, workers=int(on_ray))
-    made = list(engine.map_all(making, paths, unlisted, processes=1, gpus=int(device == "cuda")))
+    made = []
+    for one in engine.map_all(making, paths, unlisted, processes=1, gpus=int(device == "cuda")):
+        print(describe(one), flush=True)
+        made.append(one)
     for source in sources:
         cuts = [one for each in made if each.file.source == source.name for one in each.cuts]
         csv_tables.write(cut.table(source.name), Cut, cuts)
@@ -176,7 +181,8 @@ def _in_language(language: str, work: _Work) -> _Work:
 
 
 def _report(path: Path, part: Part) -> None:
-    print(shown(f"{path}: transcribed up to {int(part.end) // 60} min {int(part.end) % 60} s"), flush=True)
+    if not part.last:
+        print(shown(f"{path}: transcribed up to {int(part.end) // 60} min {int(part.end) % 60} s"), flush=True)
 
 
 def _phrases(path: Path, transcript: Path | None, place: Path, parts: list[Part], work: _Work) -> list[Phrase]:
@@ -272,20 +278,15 @@ def _copy(path: Path, out: Path) -> Path:
     return out
 
 
-def summary(made: list[Made]) -> list[str]:
-    """A line for each recording."""
-    lines = []
-    for one in made:
-        file = one.file
-        share = f" ({file.kept / file.speech:.0%})" if file.speech else ""
-        lines.append(
-            f"{file.file}: {file.clips} clips with {file.kept / 60:.1f} of {file.speech / 60:.1f} min of speech{share}"
-            if file.clips or not file.fault
-            else f"left out: {file.fault}"
-        )
-        if file.clips and file.fault:
-            lines.append(f"{file.file} is used, but damaged: {file.fault}")
-    return [shown(line) for line in lines]
+def describe(made: Made) -> str:
+    """What became of a recording, in one line."""
+    file = made.file
+    if file.fault and not file.clips:
+        return shown(f"{file.file}: left out: {file.fault}")
+    share = f" ({file.kept / file.speech:.0%})" if file.speech else ""
+    minutes = f"{file.kept / 60:.1f} of {file.speech / 60:.1f} min of speech{share}"
+    damage = f"; it is damaged: {file.fault}" if file.fault else ""
+    return shown(f"{file.file}: {file.clips} clips with {minutes}{damage}")
 
 
 def check(sources: Sequence[LongSource], made: list[Made]) -> None:
