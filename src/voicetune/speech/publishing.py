@@ -57,7 +57,7 @@ def publish(
         facts = {
             **known,
             "published": name,
-            **_find_language([clip for clip in clips if clip.split == TRAIN]),
+            **_describe_language([clip for clip in clips if clip.split == TRAIN]),
             "decoding": decoding.model_dump(mode="json"),
             "references": read_json(spoken / _REFERENCES, dict[str, Any], again),
             consent.KEY: [one._asdict() for one in [*inherited, *agreed]],
@@ -72,7 +72,7 @@ def _check_spoken(spoken: Path, speakers: str, again: str) -> None:
             raise UserError(f"{spoken / needed} is missing; {again}.")
 
 
-def _find_language(training: Sequence[Clip]) -> dict[str, Any]:
+def _describe_language(training: Sequence[Clip]) -> dict[str, Any]:
     """The most frequent language of the training clips, and their pace in it."""
     languages = [clip.language for clip in training]
     language = max(sorted(set(languages)), key=languages.count)
