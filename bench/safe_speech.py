@@ -20,12 +20,11 @@ from voicetune.measures.intervals import share_interval
 from voicetune.recognition.intelligibility import character_errors
 from voicetune.recognition.recogniser import Recogniser
 from voicetune.speech import faults
-from voicetune.speech.checking import Checks
+from voicetune.speech.checking import OF_LENGTH, UNCLEAR, Checks
 from voicetune.speech.say import Said, say
 from voicetune.speech.voice import Line, Voice
 
 LINES = Path(__file__).with_name("lines.txt")
-UNCLEAR = 0.5  # CER
 
 
 def arguments() -> argparse.Namespace:
@@ -46,13 +45,12 @@ def mishaps(said: Said, line: Line, rate: int, judge: Recogniser) -> list[str]:
     """The faults of a line that a listener would notice, each by name."""
     heard = judge.transcribe(said.sound, rate)
     errors, characters = character_errors(line.text, heard, line.language)
-    length = {"says nothing", "never stops", "runs on", "ends early", "repeats a sound"}
     found = {
-        "silence": faults.long_silence(said.sound, rate),
+        "silence": faults.long_silence(faults.find_loud(said.sound, rate)),
         "skips": faults.skipped(line.text, heard, line.language),
         "repeats": faults.repeated(line.text, heard, line.language),
         "unclear": errors / max(1, characters) > UNCLEAR,
-        "length": bool(length & set(said.left)),
+        "length": bool(set(OF_LENGTH) & set(said.left)),
     }
     return [name for name, is_so in found.items() if is_so]
 

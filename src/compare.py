@@ -15,7 +15,6 @@ from voicetune import entry, families, files, outputs, terminal
 from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.catalogue import HEADLINES, METRICS
 from voicetune.measures.compared import CEILING, LABELS, PAIRS
-from voicetune.measures.measure import Figure
 from voicetune.measures.pairs import Figures
 from voicetune.params import reading
 from voicetune.params.measuring import CompareStage
@@ -92,15 +91,12 @@ def overview(figures: Mapping[str, Figures]) -> Table:
     by_base = figures["codec"].get("voiced_by_base")
     for row in (*MODELS, *CEILING):
         label = "codec\n(by base)" if row == "codec" and by_base else LABELS[row]
-        shown.add_row(label, *(_cell(figures[row], figure) for figure in PRINTED.values()))
+        cells = [
+            results.format_figure(figures[row], name, figure.digits, interval=name in BOUNDED)
+            for name, figure in PRINTED.items()
+        ]
+        shown.add_row(label, *cells)
     return shown
-
-
-def _cell(row: Figures, figure: Figure) -> str:
-    if (name := figure.name) not in row:
-        return ""
-    bounds = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if name in BOUNDED else ""
-    return f"{row[name]:.{figure.digits}f}{bounds}"
 
 
 def sentence(a: str, b: str, label: str, change: Figures) -> str:

@@ -18,7 +18,7 @@ def main() -> None:
     settings = reading.load(PublishStage)
     model, spoken = Path("models") / settings.publish, Path("data/spoken") / settings.publish
     clips = clip.read(Path("data/codes/clips.csv"))
-    agreed = consent.entries(settings.prepare.sources, clips)
+    agreed = consent.list_entries(settings.prepare.sources, clips)
     publishing.publish(settings.publish, model, Path("models/voice"), spoken, clips, settings.decoding, agreed)
     print(f"models/voice is {settings.publish}", *consent.warnings(settings.prepare.sources), sep="\n")
 

@@ -27,7 +27,6 @@ def main() -> None:
     made = making.make_all(sources, settings.prepare, settings.transcribe, settings.device, unlisted)
     csv_tables.write(cut.FILES, cut.LongFile, [one.file for one in made])
     csv_tables.write(cut.LEFT_OUT, cut.Unused, [part for one in made for part in one.left_out])
-    print(*making.summary(made), sep="\n")
     making.check(sources, made)
 
 

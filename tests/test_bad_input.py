@@ -931,7 +931,7 @@ for number in range(300):
     signal.alarm(30)
     try:
         samples, rate = recordings.read(Path("damaged" + path.suffix))
-        audio.fault_of(samples, rate)
+        audio.fault_of(samples)
         kinds.append("read")
     except UserError as error:
         assert "\\n" not in str(error)

@@ -225,6 +225,45 @@ def test_a_transcript_gives_the_texts_and_wrong_lines_are_left_out(project, talk
     assert {one.file for one in found} == {str(FOLDER / "talk.flac")}  # FLAC can be read in parts: no copy
 
 
+def test_one_list_has_the_transcripts_of_several_recordings(project, no_model):
+    """The list gives the texts. A transcript beside a recording comes before it, and the others are recognised."""
+    for name in ("a.wav", "b.wav", "c.wav"):
+        soundfile.write(FOLDER / name, speech(4), 22050)
+    (FOLDER / "b.txt").write_text("Hello hallo hello hello.")
+    (FOLDER / "transcripts.csv").write_text('file,text\na.wav,"Hello, hullo [cough] hello hello."\nb.m4a,Never said.\n')
+    transcribe.main()
+    texts = {name: " ".join(one.text for one in cut.read("talks") if one.id.startswith(name)) for name in "abc"}
+    assert texts["a"] == "Hello, hullo hello hello."
+    assert texts["b"] == "Hello hallo hello hello."
+    assert set(texts["c"].split()) == {"Hello"}
+    rows = csv_tables.read(cut.FILES, cut.LongFile, "-")
+    assert [one.text for one in rows] == ["transcripts.csv", "b.txt", "recogniser"]
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ("d.wav,Hello.", "line 3 names 'd.wav', which is no recording of data/raw/talks; correct the name"),
+        ("a.flac,Hello.", "line 3 repeats the id 'a.flac' of line 2"),
+        ("b.wav,[music]", "line 3 holds no words; write what is said there, or remove the line"),
+        ("b.wav", "line 3 has 1 fields, and the header has 2"),
+    ],
+)
+def test_a_faulty_list_of_transcripts_is_one_sentence(project, no_model, row, wanted):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(FOLDER / name, speech(2), 22050)
+    (FOLDER / "transcripts.csv").write_text(f"file,text\na.wav,Hello.\n{row}\n")
+    assert f"transcripts.csv, {wanted}" in error_of(transcribe.main)
+    assert not recognition.KEPT.exists(), "it is told before anything is transcribed"
+
+
+def test_a_list_in_an_older_encoding_needs_the_language(project, no_model):
+    soundfile.write(FOLDER / "a.wav", speech(2), 22050)
+    (FOLDER / "transcripts.csv").write_bytes("file,text\na.wav,Jó estét.\n".encode("iso8859_2"))
+    set_params(asr="small", language="auto")
+    assert "transcripts.csv, line 2 is not UTF-8, and its encoding is not sure" in error_of(transcribe.main)
+
+
 def test_only_the_speaker_of_the_sample_is_kept(project, no_model):
     """The quiz master, and espeak-ng's voice between."""
     robot = np.tile(espeak.speak("Nobody should keep what this machine says to you.", "en-us"), 2)[: 22050 * 4]
@@ -468,7 +507,9 @@ def test_a_bad_file_is_one_sentence_and_the_others_are_kept(project, no_model, c
     assert faults()["good.wav"] == ""
     assert wanted in faults()[name]
     assert "\n" not in faults()[name]
-    assert name in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2, "a line for each recording"
+    assert sum(line.startswith(f"{FOLDER / name}: ") for line in told) == 1
     names = {one.id.rpartition("-")[0] for one in cut.read("talks")}
     assert names == ({"good", "cutoff"} if name == "cutoff.wav" else {"good"})
 

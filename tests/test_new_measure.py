@@ -81,6 +81,24 @@ def test_a_measure_that_is_no_python_is_one_sentence(tmp_path):
     assert done.stderr == f"error: {path}, line 1 is no Python ('(' was never closed); correct it.\n"
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("MEASURE = Mesure(open=None)", "NameError: name 'Mesure' is not defined"),
+        ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
+        ('Figure("a", "a", 3, "", "a", None, cost=1)', "ValueError: the figure a judges models, so it has to say what"),
+    ],
+)
+def test_a_measure_that_cannot_be_opened_is_one_sentence_with_its_line(tmp_path, monkeypatch, code, says):
+    """The line is that of the measure's own file, also if a function that it calls fails."""
+    (tmp_path / "loudness.py").write_text(f"from voicetune.measures.measure import Figure\n\n{code}\n")
+    monkeypatch.setattr(catalogue, "__path__", [str(tmp_path)])
+    with pytest.raises(UserError) as error:
+        catalogue._load("loudness")
+    assert str(error.value).startswith(f"{tmp_path}/loudness.py, line 3 fails ({says}")
+    assert str(error.value).endswith("); correct it.")
+
+
 @pytest.mark.parametrize("column", ["seconds", "words"])
 def test_a_column_of_takes_csv_or_of_another_measure_is_one_sentence(tmp_path, column):
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))

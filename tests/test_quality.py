@@ -110,9 +110,11 @@ def test_pace_finds_a_text_of_another_length_and_says_nothing_of_a_short_one():
     said = [a_clip(f"c{i}", "These are twenty letters, I say") for i in range(9)]
     long, short = a_clip("long", "These are twenty letters, I say. " * 3), a_clip("short", "W.")
     found = texts.pace([*said, long, short, said[0]], [2.3] * 11 + [0.0])
-    assert found[:9] == [1.0] * 9
-    assert found[9] == pytest.approx(3.0, abs=0.1)
+    assert [one[0] for one in found[:9]] == [1.0] * 9
+    assert found[9] == (pytest.approx(3.0, abs=0.1), "faster"), "as much speech for three times the text"
     assert found[10:] == [None, None]
+    (*_, slow) = texts.pace([*said, said[0]], [2.3] * 9 + [4.3])
+    assert slow == (pytest.approx(2.0, abs=0.1), "slower")
 
 
 def test_letters_of_another_script_are_counted_by_speaker():
@@ -210,7 +212,7 @@ def measured(**figures) -> measuring.Measured:
             "speech": 0.8, "pace": 1.0, "letters": 0, "cer": None, "voice": 0.0, "voice_part": 0.8,
             "twin_sound": 0.5, "twin_text": 0.5}  # fmt: skip
     assert list(good) == [check.name for check in CHECKS]
-    return measuring.Measured(good | figures, "", {"twin_text": "b"})
+    return measuring.Measured(good | figures, "", {"twin_text": "with b", "pace": "slower"})
 
 
 def test_limits_leave_out_and_warn_with_a_sentence_each():
@@ -223,6 +225,8 @@ def test_limits_leave_out_and_warn_with_a_sentence_each():
         "bandwidth: 4,000 Hz, at least 7,000 Hz",
     ]
     assert not one.kept
+    (slow,) = judging.judge([a_clip("a")], [measured(pace=3.1)], the_settings(), ())
+    assert in_words(slow.reasons) == "pace: 3.1 times slower, at most 2.5 times"
     (accepted,) = judging.judge([a_clip("a")], [found], the_settings(), ("a",))
     assert accepted.kept
     (fine,) = judging.judge([a_clip("a")], [measured()], the_settings(), ())

@@ -51,7 +51,9 @@ def test_the_recogniser_is_checked_only_for_the_languages_that_it_will_read(tmp_
     given = params(tmp_path, language="hu", base="xtts_v2", **changes)
     assert readiness.languages_read(given) == languages
     if languages:
-        with pytest.raises(UserError, match=r"asr is 'tiny.en', which reads English only, .* '(hu|de)'; set asr in params"):
+        with pytest.raises(
+            UserError, match=r"asr is 'tiny.en', which reads English only, .* '(hu|de)'; set asr in params"
+        ):
             readiness.check_params(given)
     else:
         readiness.check_params(given)
@@ -63,6 +65,21 @@ def test_the_recogniser_is_checked_only_for_the_languages_that_it_will_read(tmp_
 def test_a_language_that_the_tiny_base_does_not_speak_is_refused(tmp_path, changes):
     with pytest.raises(UserError, match=r"is 'hu', but the tiny base speaks en only; .* presets/xtts_v2.yaml"):
         readiness.check_params(params(tmp_path, asr="small", **changes))
+
+
+def test_a_missing_base_is_refused_unless_a_remote_may_have_brought_what_was_made_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for base in ("tiny", "xtts_v2", str(tmp_path)):
+        readiness.check_base(base)
+    with pytest.raises(UserError, match=r"base: '/nowhere/anna' is missing; correct .* or to tiny or xtts_v2"):
+        readiness.check_base("/nowhere/anna")
+    made = {"stages": {"base": {"params": {"params.yaml": {"base": "/nowhere/anna"}}}}}
+    Path("dvc.lock").write_text(yaml.safe_dump(made))
+    readiness.check_base("/nowhere/anna")
+    for path, lock in (("/nowhere/bela", made), ("/nowhere/anna", {"stages": None})):
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+        with pytest.raises(UserError, match=f"base: '{path}' is missing"):
+            readiness.check_base(path)
 
 
 def test_missing_bitsandbytes_is_reported_before_any_phase_trains(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import ROOT
 
+from voicetune import __main__ as command
 from voicetune.data import recordings
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
@@ -70,14 +71,15 @@ def test_the_default_recordings_have_the_length_that_their_pace_foretells():
 
 
 def test_a_run_on_is_found_and_ends_at_the_pause_that_is_nearest_to_the_expected_end():
-    babble = sound(0.8, 0.5, 0.6, 0.4, 1.2)
-    start, end = faults.bounds(babble, RATE)
+    babble = faults.find_loud(sound(0.8, 0.5, 0.6, 0.4, 1.2), RATE)
+    start, end = faults.bounds(babble)
     assert faults.too_long(end - start, 0.9)
     assert not faults.too_long(2.0, 0.9)
-    assert faults.end_before(babble, RATE, 0.9) == pytest.approx(0.8, abs=0.03)
-    assert faults.end_before(babble, RATE, 1.8) == pytest.approx(1.9, abs=0.03)
-    assert faults.end_before(sound(0.8, 0.2, 2.0), RATE, 0.9) is None, "the pause is too short to be the end"
-    assert faults.end_before(sound(0.2, 0.5, 2.0), RATE, 0.9) is None, "the pause is too early"
+    assert faults.end_before(babble, 0.9) == pytest.approx(0.8, abs=0.03)
+    assert faults.end_before(babble, 1.8) == pytest.approx(1.9, abs=0.03)
+    short, early = (faults.find_loud(sound(*pieces), RATE) for pieces in ((0.8, 0.2, 2.0), (0.2, 0.5, 2.0)))
+    assert faults.end_before(short, 0.9) is None, "the pause is too short to be the end"
+    assert faults.end_before(early, 0.9) is None, "the pause is too early"
 
 
 def test_loops_of_codes_are_found_and_short_repeats_are_not():
@@ -93,8 +95,8 @@ def test_loops_of_codes_are_found_and_short_repeats_are_not():
 
 def test_a_sound_of_almost_nothing_is_found():
     for nothing in (np.zeros(0, np.float32), np.zeros(RATE, np.float32), noise(0.1), noise(1.0, 1e-4)):
-        assert faults.nearly_silent(nothing, RATE)
-    assert not faults.nearly_silent(noise(0.2), RATE)
+        assert faults.nearly_silent(nothing, faults.find_loud(nothing, RATE))
+    assert not faults.nearly_silent(noise(0.2), faults.find_loud(noise(0.2), RATE))
 
 
 def test_words_are_checked_by_the_recogniser_if_it_is_asked():
@@ -110,6 +112,16 @@ def test_words_are_checked_by_the_recogniser_if_it_is_asked():
     assert none.check(torch.arange(50), samples, Line(TEXT["q001"], "en")).faults == ()
     with pytest.raises(UserError, match=r"--asr is 'tiny.en', which reads English only, but the language is 'hu'"):
         Checker(voice, Checks(4, "tiny.en", "--asr"), {"en", "hu"})
+
+
+def test_say_tells_what_the_checks_found_and_that_they_found_nothing():
+    fine = speech.Said(noise(1.0), found=[], left=[], draws=1, cut=0)
+    odd = speech.Said(noise(1.0), found=["runs on", "is clipped", "runs on"], left=["is clipped"], draws=5, cut=1)
+    assert command._describe_checks(fine, Checks()) == "the checks found no fault in the sound"
+    assert (
+        command._describe_checks(fine, Checks(4, "tiny.en")) == "the checks found no fault in the sound and the words"
+    )
+    assert command._describe_checks(odd, Checks()) == "it runs on, is clipped: drawn 5 times, which is clipped"
 
 
 # Drawing again

@@ -122,6 +122,18 @@ def test_wrong_transcripts_are_reported():
     assert "corrected transcripts" in training_alone["worth"].remedy
 
 
+def test_a_better_voice_is_not_worth_it_yet_while_another_answer_is_no():
+    """Better than the base in each figure, but under a stranger's SECS and hardly understood."""
+    base = {"cer": 0.9, "secs": 0.3, "mos": 1.5, "mel_ce": 4.0}
+    lines = judged({"cer": 0.6, "secs": 0.45, "mos": 2.0, "mel_ce": 3.0}, base, codec={**CODEC, "secs": 0.5})
+    assert red(lines) == ["understood", "speaker", "codec"]
+    assert lines["worth"].status == "part"
+    assert lines["worth"].answer == "Not yet, though it is better than the base"
+    assert lines["worth"].remedy == "An answer below is no: mend that first."
+    codec_alone = judged(codec={**CODEC, "cer": 0.5})
+    assert (codec_alone["worth"].status, red(codec_alone)) == ("part", ["codec"])
+
+
 def test_another_speaker_is_red_in_the_line_about_the_speaker():
     assert red(judged({**GOOD, "secs": 0.6}, {**GOOD, "secs": 0.6}, half=0.1)) == ["speaker"]
 

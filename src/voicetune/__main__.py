@@ -117,7 +117,7 @@ def _say_line(arguments: argparse.Namespace) -> None:
     if said.sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
     files.put(out, formats.encode(said.sound, voice.rate, format, formats.SYNTHETIC))
-    print(shown(f"{out}: {len(said.sound) / voice.rate:.1f} s{_faults(said)}"))
+    print(shown(f"{out}: {len(said.sound) / voice.rate:.1f} s; {_describe_checks(said, checks)}"))
 
 
 def _say_script(arguments: argparse.Namespace) -> None:
@@ -151,12 +151,12 @@ def _checks(arguments: argparse.Namespace) -> "Checks":
     return Checks(arguments.tries, arguments.asr, "--asr")
 
 
-def _faults(said: "Said") -> str:
-    """What the checks found in a line, to follow its length."""
+def _describe_checks(said: "Said", checks: "Checks") -> str:
+    """What the checks found in a line, and what was done about it."""
     if not said.found:
-        return ""
+        return f"the checks found no fault in the sound{' and the words' if checks.asr else ''}"
     left = f"which {', '.join(dict.fromkeys(said.left))}" if said.left else "and has no fault now"
-    return f"; it {', '.join(dict.fromkeys(said.found))}: drawn {said.draws} times, {left}"
+    return f"it {', '.join(dict.fromkeys(said.found))}: drawn {said.draws} times, {left}"
 
 
 def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], "Speaker"]:
@@ -178,7 +178,7 @@ def _reference(path: Path) -> "np.ndarray":
     from voicetune.data import audio, recordings
 
     samples, rate = recordings.read(path)
-    if fault := audio.fault_of(samples, rate):
+    if fault := audio.fault_of(samples):
         raise UserError(f"{path} is {fault}; give a recording of the speaker as --reference.")
     cleaned = audio.clean(samples, rate, trim_db=45, loudness=-23, peak=0.95)
     if (seconds := cleaned.size / audio.SAMPLE_RATE) < _SHORTEST_REFERENCE:
@@ -201,7 +201,7 @@ def export(arguments: argparse.Namespace) -> None:
     from voicetune import giving
     from voicetune.model import Gift  # imports torch
 
-    lines = consent.lines(consent.known(arguments.model, facts), given)
+    lines = consent.describe(consent.read_entries(arguments.model, facts), given)
     sound = None
     if arguments.out.suffix == ".zip":
         sound = _given(arguments.reference) if arguments.reference else giving.reference(arguments.model)
@@ -250,7 +250,9 @@ def check(arguments: argparse.Namespace) -> None:
 
     Check the table of decisions too, because DVC does not say what to do if it is missing.
     """
-    readiness.check_params(whole.load(arguments.params))
+    params = whole.load(arguments.params)
+    readiness.check_params(params)
+    readiness.check_base(params.base)
     decisions.read(decisions.PATH)
     print(f"{arguments.params} has no faults")
 

@@ -10,7 +10,7 @@ from voicetune import families, files
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.measures import catalogue, clip_table
-from voicetune.measures.results import Figures
+from voicetune.measures.results import Figures, format_figure
 from voicetune.shapes import read_json
 
 MEASURED = Path("metrics/compare/figures.json")
@@ -25,16 +25,11 @@ def measured(model: Path) -> dict[str, str]:
     weights = files.sha256(families.layout(model).weights_file(model))
     rows = read_json(MEASURED, Figures, "run `dvc repro -s -f compare`").values()
     own: Mapping[str, Any] = next((row for row in rows if row.get("model_sha256") == weights), {})
-    found = {one.label: _figure(own, one.name) for one in _SHOWN if one.name in own}
+    found = {one.label: format_figure(own, one.name) for one in _SHOWN if one.name in own}
     if not found:
         return {}
     on = f"{own['clips']} test clips; {own.get('takes', 0)} takes of {own.get('sentences', 0)} sentences"
     return {**found, "measured on": on}
-
-
-def _figure(row: Mapping[str, Any], name: str) -> str:
-    interval = f" [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]" if f"{name}_low" in row else ""
-    return f"{row[name]:.3f}{interval}"
 
 
 def reference(model: Path) -> tuple[np.ndarray, int]:

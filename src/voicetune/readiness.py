@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from voicetune import families, files, space
 from voicetune.data.readers.long import DETECTED, LongSource
-from voicetune.errors import UserError
+from voicetune.errors import UserError, quoted
 from voicetune.measures import catalogue, choosing
+from voicetune.params import reading
 from voicetune.params.shared import BUNDLE, TINY
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
@@ -26,6 +27,7 @@ from voicetune.shapes import Record, describe_fault
 from voicetune.training import state_folders
 
 _BASE = Path("models/base")
+_LOCK = Path("dvc.lock")
 _MODELS = {"train_phase1": ("phase1", "phase2", "voice"), "train_phase2": ("phase2", "voice")}
 _STATES = 3  # states on the disk at once, as in `training.checkpoint` (a test compares them)
 _MOMENTS = {"adamw": 2.0, "adamw8bit": 0.5}  # size of the optimizer's moments, in multiples of the weights
@@ -89,6 +91,31 @@ def check_params(params: Params) -> None:
                 f"{name}.optimizer is adamw8bit, but bitsandbytes is not installed; run `pip install bitsandbytes`, or"
                 " set it to adamw in params.yaml."
             )
+
+
+def check_base(base: str) -> None:
+    """Check that a base that is not made yet is a known name or a path that exists.
+
+    Where dvc.lock says that models/base was made from it, a remote may have brought that folder from another machine.
+
+    Raises:
+        UserError: it is neither.
+    """
+    names = [name for family in families.TABLE.values() for name in family.bases]
+    if base in names or os.path.exists(base) or base == _made_base():
+        return
+    raise UserError(
+        f"base: {quoted(base, 100)} is missing; correct `base` in params.yaml to the path of a model folder or a"
+        f" checkpoint, or to {' or '.join(names)}."
+    )
+
+
+def _made_base() -> str | None:
+    """What models/base was made from, by dvc.lock; None if that is not known."""
+    try:
+        return reading.read_yaml(_LOCK)["stages"]["base"]["params"]["params.yaml"]["base"]
+    except (UserError, KeyError, TypeError):
+        return None
 
 
 def _check_languages(params: Params) -> None:

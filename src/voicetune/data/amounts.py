@@ -17,16 +17,17 @@ def figures(clips: list[Clip], left_out: list[LeftOut], sources: list[str]) -> d
     per_source = {}
     for name in sources:
         own = [entry for entry in clips if entry.source == name]
-        per_source[name] = {**_amount(own), **_by_side(own)}
+        per_source[name] = {**count_clips(own), **_by_side(own)}
     reasons = Counter(entry.reason.split(": ")[0] for entry in left_out)
-    return {**_amount(clips), **_by_side(clips), "sources": per_source, "left_out": dict(sorted(reasons.items()))}
+    return {**count_clips(clips), **_by_side(clips), "sources": per_source, "left_out": dict(sorted(reasons.items()))}
 
 
 def _by_side(clips: list[Clip]) -> dict[str, dict[str, float]]:
-    return {side: _amount(entry for entry in clips if entry.split == side) for side in SIDES}
+    return {side: count_clips(entry for entry in clips if entry.split == side) for side in SIDES}
 
 
-def _amount(clips: Iterable[Clip]) -> dict[str, float]:
+def count_clips(clips: Iterable[Clip]) -> dict[str, float]:
+    """The clips and their minutes."""
     seconds = [entry.seconds for entry in clips]
     return {"clips": len(seconds), "minutes": round(sum(seconds) / 60, 2)}
 

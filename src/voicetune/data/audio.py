@@ -20,16 +20,16 @@ _FLATTEST = 0.35
 _GATE_SECONDS = 0.4  # the block of ITU-R BS.1770
 
 
-def fault_of(samples: np.ndarray, rate: int) -> str | None:
+def fault_of(samples: np.ndarray) -> str | None:
     """Why samples are not speech, in a few words: silence, a constant level or noise. None if there is no fault."""
     if np.abs(samples).max(initial=0.0) < _QUIETEST:
         return "silent"
     if np.abs(samples - samples.mean()).max() < _QUIETEST:
         return "a constant level and no sound"
-    return "noise and no speech" if _is_noise(samples, rate) else None
+    return "noise and no speech" if _is_noise(samples) else None
 
 
-def _is_noise(samples: np.ndarray, rate: int) -> bool:
+def _is_noise(samples: np.ndarray) -> bool:
     """Whether no part of a sound has a pitch or a spectral colour.
 
     Spectral flatness is the geometric mean of the power over its arithmetic mean. It is 0.56 in every part of white

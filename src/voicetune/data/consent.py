@@ -35,7 +35,7 @@ def warnings(sources: Sequence[Source]) -> list[str]:
     ]
 
 
-def entries(sources: Sequence[Source], clips: Sequence[Clip]) -> list[Entry]:
+def list_entries(sources: Sequence[Source], clips: Sequence[Clip]) -> list[Entry]:
     """An entry for each source of which there are clips."""
     found = []
     for source in sources:
@@ -44,7 +44,7 @@ def entries(sources: Sequence[Source], clips: Sequence[Clip]) -> list[Entry]:
     return found
 
 
-def known(model: Path, facts: dict[str, Any]) -> list[Entry]:
+def read_entries(model: Path, facts: dict[str, Any]) -> list[Entry]:
     """The entries that a model folder already has.
 
     Args:
@@ -59,7 +59,7 @@ def known(model: Path, facts: dict[str, Any]) -> list[Entry]:
         raise UserError(f"{model}: '{KEY}' in voicetune.json is damaged; make the model again.") from None
 
 
-def lines(found: Sequence[Entry], given: Consent) -> list[str]:
+def describe(found: Sequence[Entry], given: Consent) -> list[str]:
     """What a model's card says about consent, a line each. A blank stands for what is missing.
 
     Args:

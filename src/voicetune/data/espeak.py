@@ -9,6 +9,8 @@ from the clock. So this module loads the library, seeds it and unloads it again 
 import _ctypes
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import espeakng_loader
 import numpy as np
@@ -47,6 +49,25 @@ def speak(text: str, voice: str, rate: int = 175, pitch: int = 50) -> np.ndarray
     return speak_timed(text, voice, rate, pitch)[0]
 
 
+@contextmanager
+def _load() -> Iterator[ctypes.CDLL]:
+    """espeak-ng, loaded afresh, started and seeded. It is unloaded at the end.
+
+    Raises:
+        UserError: it cannot be started.
+    """
+    lib = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate_hz = lib.espeak_Initialize(_RETRIEVAL, _BUFFER_MS, str(espeakng_loader.get_data_path()).encode(), _DONT_EXIT)
+    if rate_hz != SAMPLE_RATE:
+        raise UserError(f"espeak-ng did not start (it answered {rate_hz}); install espeakng-loader again.")
+    try:
+        lib.espeak_ng_SetRandSeed(ctypes.c_long(0))
+        yield lib
+    finally:
+        lib.espeak_Terminate()
+        _unload(lib)
+
+
 def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Speak one text, and say when each word begins.
 
@@ -63,7 +84,6 @@ def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tupl
     Raises:
         UserError: the voice is unknown, or espeak-ng cannot be started.
     """
-    lib = ctypes.CDLL(espeakng_loader.get_library_path())
     pieces: list[np.ndarray] = []
     words: list[tuple[int, int]] = []
 
@@ -78,11 +98,7 @@ def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tupl
         return 0
 
     callback = _Callback(collect)
-    rate_hz = lib.espeak_Initialize(_RETRIEVAL, _BUFFER_MS, str(espeakng_loader.get_data_path()).encode(), _DONT_EXIT)
-    if rate_hz != SAMPLE_RATE:
-        raise UserError(f"espeak-ng did not start (it answered {rate_hz}); install espeakng-loader again.")
-    try:
-        lib.espeak_ng_SetRandSeed(ctypes.c_long(0))
+    with _load() as lib:
         lib.espeak_SetSynthCallback(callback)
         if lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise UserError(f"espeak-ng has no voice '{voice}'; names look like en-us, en-us+f3 or hu.")
@@ -91,9 +107,6 @@ def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tupl
         data = text.encode()
         lib.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, _UTF8, None, None)
         lib.espeak_Synchronize()
-    finally:
-        lib.espeak_Terminate()
-        _unload(lib)
     spoken = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
     return spoken.astype(np.float32) / 32768.0, words
 

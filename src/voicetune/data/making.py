@@ -46,7 +46,7 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> Made | LeftOut
         samples, rate = sounds.sound(utterance)
     except recordings.Unusable as error:
         return leave_out(f"{error.kind}: {error}")
-    if fault := audio.fault_of(samples, rate):
+    if fault := audio.fault_of(samples):
         return leave_out(fault)
     if samples.size < prepare.min_seconds * rate:  # cleaning cannot make it longer
         return leave_out(_too_short(samples.size / rate, prepare))

@@ -1,5 +1,9 @@
-"""The shapes of the figures that stages write as JSON; `shapes.read_json` reads and checks them. Imports no torch."""
+"""The shapes of the figures that stages write as JSON, and how people see one. Imports no torch.
 
+`shapes.read_json` reads and checks them.
+"""
+
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, create_model, model_validator
@@ -12,6 +16,19 @@ from voicetune.shapes import Count, Flat, Number, Record
 FACTS = "facts.json"
 FIGURES = tuple(figure.name for figure in (*clip_table.FIGURES, *catalogue.FIGURES))
 """The figures of a row of metrics/compare/figures.json. A figure with an interval also has `_low` and `_high`."""
+
+
+def format_figure(row: Mapping[str, Any], name: str, digits: int = 3, interval: bool = True) -> str:
+    """A figure of a row of figures.json, with its 95 % interval if it has one: `0.311 [0.231, 0.399]`.
+
+    Empty if the row lacks it.
+    """
+    if name not in row:
+        return ""
+    value = f"{row[name]:.{digits}f}"
+    if not interval or f"{name}_low" not in row:
+        return value
+    return f"{value} [{row[f'{name}_low']:.{digits}f}, {row[f'{name}_high']:.{digits}f}]"
 
 
 class CeilingFacts(Flat):

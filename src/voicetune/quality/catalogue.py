@@ -33,7 +33,8 @@ CHECKS = (
     Check(
         "edge", "sound at the edge", "dB", 0, "lower",
         "level of the first or the last 20 ms over the loud parts; high means that a word is cut",
-        "leave a quarter of a second of silence before and after each utterance",
+        "listen whether a word is cut; if none is, accept the clip; else leave a quarter of a second of silence around"
+        " each utterance (`reader: long` cuts in the pauses: speak with longer ones, and with no sound behind them)",
     ),
     Check(
         "pause", "longest pause", "s", 1, "lower", "longest time between two loud parts",

@@ -40,9 +40,9 @@ def _is_worse(check: Check, value: float | None, limit: float | None) -> bool:
 def _sentence(check: Check, value: float | None, limit: float | None, measured: Measured) -> str:
     bound = "at most" if check.better == "lower" else "at least"
     digits = check.digits + (shown(check, value) == shown(check, limit))  # a figure just past its limit needs one more
-    twin = measured.twins.get(check.name)
-    like = f" with {twin}" if twin else ""
-    return f"{check.label}: {shown(check, value, digits)}{like}, {bound} {shown(check, limit, digits)}"
+    detail = measured.details.get(check.name)
+    figure = shown(check, value, digits) + (f" {detail}" if detail else "")
+    return f"{check.label}: {figure}, {bound} {shown(check, limit, digits)}"
 
 
 def shown(check: Check, value: float | None, digits: int | None = None) -> str:

@@ -32,11 +32,11 @@ class Sound:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a clip. figures: by check. heard: by the recogniser. twins: the most similar clip, by check."""
+    """What is known of a clip. figures: by check. heard: by the recogniser. details: words after a figure, by check."""
 
     figures: Figures
     heard: str
-    twins: dict[str, str]
+    details: dict[str, str]
 
 
 def measure_sounds(clips: Sequence[Clip], data: Dataset, asr: str | None, device: str) -> Iterator[Sound]:
@@ -92,7 +92,7 @@ def _measured(
     clip: Clip,
     recorded: AsRecorded,
     sound: Sound,
-    pace: float | None,
+    pace: tuple[float, str] | None,
     letters: int,
     likeness: tuple[float | None, float | None],
 ) -> Measured:
@@ -106,7 +106,7 @@ def _measured(
         "edge": max(recorded.start, recorded.end),
         "pause": recorded.pause,
         "speech": sound.voice.speech / clip.seconds,
-        "pace": pace,
+        "pace": pace[0] if pace else None,
         "letters": letters,
         "cer": None if reading is None else reading.character_errors / max(1, reading.characters),
         "voice": likeness[0],
@@ -114,7 +114,7 @@ def _measured(
         **dict.fromkeys(TWINS),
     }
     rounded = {name: _rounded(name, value) for name, value in found.items()}
-    return Measured(rounded, reading.transcript if reading else "", {})
+    return Measured(rounded, reading.transcript if reading else "", {"pace": pace[1]} if pace else {})
 
 
 def _rounded(name: str, value: float | None) -> float | None:
@@ -135,7 +135,7 @@ def add_twins(
         replace(
             one,
             figures=one.figures | {name: _rounded(name, pair[0] if pair else None) for name, pair in own.items()},
-            twins={name: pair[1] for name, pair in own.items() if pair},
+            details=one.details | {name: f"with {pair[1]}" for name, pair in own.items() if pair},
         )
         for one, own in zip(measured, pairs, strict=True)
     ]

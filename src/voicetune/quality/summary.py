@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from voicetune.data.amounts import count_clips
 from voicetune.data.split import TRAIN
 from voicetune.quality.catalogue import BY_NAME, CHECKS, TWINS
 from voicetune.quality.judged import Check, Judged, Reason
@@ -22,21 +23,17 @@ def figures(judged: Sequence[Judged]) -> dict[str, Any]:
         if (values := [value for one in judged if (value := one.figures[check.name]) is not None])
     }
     return {
-        "kept": _amount([one for one in judged if one.kept]),
-        "accepted": _amount([one for one in judged if one.kept and one.reasons]),
+        "kept": count_clips([one.clip for one in judged if one.kept]),
+        "accepted": count_clips([one.clip for one in judged if one.kept and one.reasons]),
         "left_out": _by_check([(one, one.reasons) for one in judged if not one.kept]),
         "warned": _by_check([(one, one.warnings) for one in judged if one.kept]),
         "median": medians,
     }
 
 
-def _amount(clips: Sequence[Judged]) -> dict[str, float]:
-    return {"clips": len(clips), "minutes": round(sum(one.clip.seconds for one in clips) / 60, 2)}
-
-
 def _by_check(found: Sequence[tuple[Judged, list[Reason]]]) -> dict[str, dict[str, float]]:
     labels = sorted({reason.check.label for _, reasons in found for reason in reasons})
-    return {label: _amount([one for one, reasons in found if label in _labels(reasons)]) for label in labels}
+    return {label: count_clips([one.clip for one, reasons in found if label in _labels(reasons)]) for label in labels}
 
 
 def _labels(reasons: Sequence[Reason]) -> list[str]:
@@ -49,7 +46,7 @@ def sentences(judged: Sequence[Judged]) -> list[str]:
 
 
 def _enough(judged: Sequence[Judged]) -> str:
-    training = _amount([one for one in judged if one.kept and one.clip.split == TRAIN])
+    training = count_clips([one.clip for one in judged if one.kept and one.clip.split == TRAIN])
     minutes = training["minutes"]
     verdict = (
         "too little to learn a voice well; record more" if minutes < _LITTLE
@@ -78,7 +75,7 @@ def _mend(judged: Sequence[Judged]) -> list[str]:
         seconds[check] += round(one.clip.seconds)
     if seconds:
         worst = seconds.most_common(1)[0][0]
-        gain = _amount([one for one, check in single if check is worst])
+        gain = count_clips([one.clip for one, check in single if check is worst])
         return [
             f"What to mend first? {worst.label}: {worst.remedy}."
             f" That gains {gain['clips']} clips, {gain['minutes']:g} minutes."

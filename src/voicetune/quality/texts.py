@@ -12,8 +12,8 @@ _BEGIN = 0.3  # seconds that an utterance takes besides its characters: breath a
 _SHORTEST = 10  # letters and digits; the pace of a shorter text says nothing ("w" is a long word)
 
 
-def pace(clips: Sequence[Clip], speech: Sequence[float]) -> list[float | None]:
-    """How many times slower or faster each clip is than the speaker's median; 1 is the median.
+def pace(clips: Sequence[Clip], speech: Sequence[float]) -> list[tuple[float, str] | None]:
+    """How many times slower or faster each clip is than the speaker's median, and which of both; 1 is the median.
 
     None for a clip without speech, and for a text of fewer than 10 letters and digits.
 
@@ -41,8 +41,8 @@ def _seconds_each(clip: Clip, speech: float) -> float | None:
     return max(speech - _BEGIN, speech / 10) / spoken if speech and spoken >= _SHORTEST else None
 
 
-def _factor(a: float, b: float) -> float:
-    return max(a / b, b / a)
+def _factor(rate: float, median: float) -> tuple[float, str]:
+    return max(rate / median, median / rate), "slower" if rate > median else "faster"
 
 
 def foreign_letters(clips: Sequence[Clip]) -> list[int]:

@@ -15,6 +15,7 @@ from voicetune.errors import shown
 from voicetune.measures import catalogue, clip_table
 from voicetune.measures.compared import CEILING, LABELS, PAIRS, ROWS
 from voicetune.measures.measure import Figure, Row, Share
+from voicetune.measures.results import format_figure
 from voicetune.measures.takes import read_sound
 from voicetune.params.models import MODELS
 from voicetune.report import drawing, findings, verdict
@@ -115,12 +116,12 @@ def summary(results: Results) -> str:
     minutes = sum(clip.seconds for clip in results.clips if clip.split == "train") / 60
     parts = [
         f"{first.steps:g} steps of phase 1 and {second.steps:g} of phase 2 on {minutes:.1f} minutes of recordings took "
-        f"the mel CE of the test clips from {_bounded(figures['base'], 'mel_ce', 3)} to "
-        f"{_bounded(figures['phase2'], 'mel_ce', 3)}, of which phase 2's part is "
+        f"the mel CE of the test clips from {format_figure(figures['base'], 'mel_ce')} to "
+        f"{format_figure(figures['phase2'], 'mel_ce')}, of which phase 2's part is "
         f"{change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
     ]  # fmt: skip
     measured = [
-        f"{one.label} {_bounded(voice, one.name, one.digits)} ({_beside(results, one.name, one.digits)})"
+        f"{one.label} {format_figure(voice, one.name, one.digits)} ({_beside(results, one.name, one.digits)})"
         for one in catalogue.HEADLINES
         if one.name in voice
     ]
@@ -134,17 +135,8 @@ def _beside(results: Results, name: str, digits: int) -> str:
     )
 
 
-def _bounded(figures: Mapping[str, Any], name: str, digits: int) -> str:
-    if name not in figures:
-        return ""
-    text = f"{figures[name]:.{digits}f}"
-    if f"{name}_low" in figures:
-        text += f" [{figures[name + '_low']:.{digits}f}, {figures[name + '_high']:.{digits}f}]"
-    return text
-
-
 def _table(results: Results) -> list[tuple[Figure, list[str]]]:
-    rows = [(one, [_bounded(results.figures[row], one.name, one.digits) for row in _COLUMNS]) for one in _FIGURES]
+    rows = [(one, [format_figure(results.figures[row], one.name, one.digits) for row in _COLUMNS]) for one in _FIGURES]
     return [(figure, cells) for figure, cells in rows if any(cells)]
 
 

@@ -16,6 +16,7 @@ from voicetune.measures import clip_table, results
 from voicetune.measures.catalogue import HEADLINES
 from voicetune.measures.compared import LABELS
 from voicetune.measures.measure import Figure
+from voicetune.measures.results import format_figure
 from voicetune.shapes import read_json
 
 Status = Literal["good", "part", "bad", "unknown"]
@@ -108,21 +109,21 @@ def judge(published: str, figures: Mapping[str, Figures], changes: Mapping[str, 
     readable = transcripts.status != "bad"
     carried = _codec(voice, recordings, codec, readable)
     understood = _understood(voice, recordings, codec, change, readable)
-    return [
-        _worth(published, change, readable, understood),
-        understood,
-        _speaker(voice, recordings, codec, carried),
-        carried,
-        transcripts,
-    ]
+    others = [understood, _speaker(voice, recordings, codec, carried), carried, transcripts]
+    return [_worth(published, change, {line.kind: line.status for line in others}), *others]
 
 
-def _worth(published: str, change: Mapping[str, Figures], readable: bool, understood: Line) -> Line:
+def _worth(published: str, change: Mapping[str, Figures], others: Mapping[str, Status]) -> Line:
     """Compare the published model with the base, which speaks with its own best reference and without training.
 
     The measures of the speech decide. The mel CE nearly always falls in training, so a lower mel CE does not make up
-    for speech that got worse.
+    for speech that got worse. A voice that another question answers with no was not worth it yet, however much better
+    than the base it is.
+
+    Args:
+        others: the answers to the other questions, by kind.
     """
+    readable = others["transcripts"] != "bad"
     question = "Was the fine-tuning worth it?"
     if published == "base":
         says = "the published model is the base, without training; set `publish: phase2` to take the trained one."
@@ -133,7 +134,7 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
     better, worse = _shown(measured, good=True), _shown(measured, good=False)
     gained = of_speech & set(better)
     lost = [name for name in worse if name == "mel_ce" or _costs(name, measured[name])]
-    if lost and (not gained or ("cer" in lost and understood.status != "good")):
+    if lost and (not gained or ("cer" in lost and others["understood"] != "good")):
         remedy = "Publish the base, or train with a lower `lr`, fewer steps, more recordings or corrected transcripts."
         return Line("worth", question, "bad", "No, it made the voice worse", says, remedy)
     if not of_speech:
@@ -146,6 +147,9 @@ def _worth(published: str, change: Mapping[str, Figures], readable: bool, unders
     if not readable:
         remedy = "Correct the transcripts. Before that, CER cannot show whether the model says the words."
         return Line("worth", question, "part", f"In part, {_names(better)} better", says, remedy)
+    if "bad" in others.values():
+        remedy = "An answer below is no: mend that first."
+        return Line("worth", question, "part", "Not yet, though it is better than the base", says, remedy)
     return Line("worth", question, "good", f"Yes, {_names(better)} better", says)
 
 
@@ -164,7 +168,7 @@ def _understood(voice: Figures, recordings: Figures, codec: Figures, change: Fig
     question = "Is it understood?"
     if "cer" not in voice or "cer" not in recordings:
         return Line("understood", question, "unknown", "Not measured", "no CER was taken.")
-    says = f"CER {_bounded(voice, 'cer')}, the recordings {recordings['cer']:.3f}."
+    says = f"CER {format_figure(voice, 'cer')}, the recordings {recordings['cer']:.3f}."
     if not readable:
         reason = "the recogniser's text of the recordings themselves does not match the transcripts."
         return Line("understood", question, "unknown", "Unknown", f"{says[:-1]}; {reason}")
@@ -191,7 +195,7 @@ def _speaker(voice: Figures, recordings: Figures, codec: Figures, carried: Line)
         return Line("speaker", question, "unknown", "Not measured", missing or "no SECS was taken.")
     floor, codec_secs = recordings["secs_floor"], codec.get("secs")
     beside = f"a stranger {floor:.3f}, the recordings {recordings['secs']:.3f}"
-    says = f"SECS {_bounded(voice, 'secs')}; {beside}" + (f", the codec {codec_secs:.3f}." if codec_secs else ".")
+    says = f"SECS {format_figure(voice, 'secs')}; {beside}" + (f", the codec {codec_secs:.3f}." if codec_secs else ".")
     status = LIMITS["speaker"].status((voice["secs"] - floor) / way)
     if status == "good" and LIMITS["speaker"].status((voice.get("secs_low", 1) - floor) / way) == "bad":
         return Line("speaker", question, "part", "Too few sentences to tell", says, _MORE_SENTENCES)
@@ -251,7 +255,7 @@ def _transcripts(recordings: Figures) -> Line:
     answer = {"good": "Yes", "part": "Not all of it", "bad": "No"}[status]
     check = "Check the transcripts, the language in `prepare.sources`, and whether `asr` knows it."
     remedy = "" if status == "good" else check
-    return Line("transcripts", question, status, answer, f"their CER is {_bounded(recordings, 'cer')}.", remedy)
+    return Line("transcripts", question, status, answer, f"their CER is {format_figure(recordings, 'cer')}.", remedy)
 
 
 def _secs_above_stranger(recordings: Figures) -> tuple[float | None, str]:
@@ -288,8 +292,3 @@ def _change(name: str, change: Figures) -> str:
 
 def _names(measures: Sequence[str]) -> str:
     return " and ".join(_COMPARED[name].label for name in measures)
-
-
-def _bounded(row: Figures, name: str) -> str:
-    interval = f" [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}]" if f"{name}_low" in row else ""
-    return f"{row[name]:.3f}{interval}"

@@ -13,8 +13,12 @@ from voicetune.recognition.recogniser import Recogniser
 from voicetune.speech import faults
 from voicetune.speech.voice import Line, Voice
 
-_UNCLEAR = 0.5  # CER
-RUNS_ON = "runs on"
+UNCLEAR = 0.5
+"""The CER above which a part is not understood."""
+SAYS_NOTHING, NEVER_STOPS, RUNS_ON = "says nothing", "never stops", "runs on"
+ENDS_EARLY, REPEATS_A_SOUND = "ends early", "repeats a sound"
+OF_LENGTH = (SAYS_NOTHING, NEVER_STOPS, RUNS_ON, ENDS_EARLY, REPEATS_A_SOUND)
+"""The faults that make a part too long or too short."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,15 @@ class Checker:
         """Check the sound of a part, (samples,), and the audio codes it was made of, (codes,)."""
         rate = self.voice.rate
         expected = self.voice.pace(line.language).seconds(line.text) / line.speed
-        start, end = faults.bounds(sound, rate)
+        loud = faults.find_loud(sound, rate)
+        start, end = faults.bounds(loud)
         found = {
-            "says nothing": faults.nearly_silent(sound, rate),
-            "never stops": len(codes) > 0 and not self.voice.model.stopped(codes),
+            SAYS_NOTHING: faults.nearly_silent(sound, loud),
+            NEVER_STOPS: len(codes) > 0 and not self.voice.model.stopped(codes),
             RUNS_ON: faults.too_long(end - start, expected),
-            "ends early": faults.too_short(end - start, expected),
-            "repeats a sound": faults.loops(codes.tolist()),
-            "has a long silence": faults.long_silence(sound, rate),
+            ENDS_EARLY: faults.too_short(end - start, expected),
+            REPEATS_A_SOUND: faults.loops(codes.tolist()),
+            "has a long silence": faults.long_silence(loud),
             "is clipped": faults.clipped(sound),
         }
         cer = 0.0
@@ -82,7 +87,7 @@ class Checker:
             cer = errors / max(1, characters)
             found["skips words"] = faults.skipped(line.text, heard, line.language)
             found["says words twice"] = faults.repeated(line.text, heard, line.language)
-            found["is not understood"] = cer > _UNCLEAR
+            found["is not understood"] = cer > UNCLEAR
         names = tuple(name for name, is_so in found.items() if is_so)
         score = len(names) + abs(math.log(max(end - start, 0.01) / expected)) + cer
-        return Checked(sound, names, score, faults.end_before(sound, rate, expected) if RUNS_ON in names else None)
+        return Checked(sound, names, score, faults.end_before(loud, expected) if RUNS_ON in names else None)

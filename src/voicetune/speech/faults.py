@@ -53,30 +53,39 @@ def repeated(text: str, transcript: str, language: str) -> bool:
     return False
 
 
-def long_silence(samples: np.ndarray, rate: int) -> bool:
-    """Whether there is a silence of more than a second between the first sound and the last.
+def find_loud(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Find the frames of 20 ms that are not silent: less than 40 dB below the loudest frame.
 
     Args:
         samples: (samples,) float32 at `rate` Hz.
+
+    Returns:
+        their numbers, from 0, in order. The functions below that take `loud` expect these.
     """
-    return any(round(end - start, 2) > _LONGEST_SILENCE for start, end in pauses(samples, rate))
+    size = max(1, rate // 50)
+    frames = np.asarray(samples, np.float64)[: len(samples) // size * size].reshape(-1, size)
+    power = (frames**2).mean(1) if len(frames) else np.zeros(0)
+    return np.flatnonzero(power > power.max(initial=0) * 10 ** (-_SILENCE_DB / 10))
 
 
-def bounds(samples: np.ndarray, rate: int) -> tuple[float, float]:
+def long_silence(loud: np.ndarray) -> bool:
+    """Whether there is a silence of more than a second between the first sound and the last."""
+    return any(round(end - start, 2) > _LONGEST_SILENCE for start, end in pauses(loud))
+
+
+def bounds(loud: np.ndarray) -> tuple[float, float]:
     """The seconds at which the sound begins and ends, without the silence around it. Both are 0 if there is none."""
-    loud = _loud(samples, rate)
     return (loud[0] * _FRAME, (loud[-1] + 1) * _FRAME) if len(loud) else (0.0, 0.0)
 
 
-def pauses(samples: np.ndarray, rate: int) -> list[tuple[float, float]]:
+def pauses(loud: np.ndarray) -> list[tuple[float, float]]:
     """The beginning and end in seconds of each silence between the first sound and the last."""
-    loud = _loud(samples, rate)
     return [((loud[i] + 1) * _FRAME, loud[i + 1] * _FRAME) for i in np.flatnonzero(np.diff(loud) > 1)]
 
 
-def nearly_silent(samples: np.ndarray, rate: int) -> bool:
+def nearly_silent(samples: np.ndarray, loud: np.ndarray) -> bool:
     """Whether there is less than 0.12 s of sound, or none above -50 dB of full scale."""
-    start, end = bounds(samples, rate)
+    start, end = bounds(loud)
     return end - start < _BRIEF or float(np.abs(samples).max(initial=0.0)) < _QUIET
 
 
@@ -90,13 +99,13 @@ def too_short(seconds: float, expected: float) -> bool:
     return seconds < _SHORTEST * expected
 
 
-def end_before(samples: np.ndarray, rate: int, expected: float) -> float | None:
+def end_before(loud: np.ndarray, expected: float) -> float | None:
     """Where a sound that is too long should have ended, in seconds: at the pause that is nearest to the expected end.
 
     None if there is no pause of 0.35 s between 0.5 and 1.5 times the expected seconds.
     """
-    start = bounds(samples, rate)[0]
-    ends = [a for a, b in pauses(samples, rate) if b - a >= _PAUSE and _EARLIEST <= (a - start) / expected <= _LATEST]
+    start = bounds(loud)[0]
+    ends = [a for a, b in pauses(loud) if b - a >= _PAUSE and _EARLIEST <= (a - start) / expected <= _LATEST]
     return min(ends, key=lambda end: abs(end - start - expected), default=None)
 
 
@@ -123,14 +132,6 @@ def clipped(samples: np.ndarray) -> bool:
         for side, peak in ((at_top, samples.max()), (at_bottom, -samples.min()))
         if peak > 0
     )
-
-
-def _loud(samples: np.ndarray, rate: int) -> np.ndarray:
-    """The numbers of the frames of 20 ms that are not silent: less than 40 dB below the loudest frame."""
-    size = max(1, rate // 50)
-    frames = np.asarray(samples, np.float64)[: len(samples) // size * size].reshape(-1, size)
-    power = (frames**2).mean(1) if len(frames) else np.zeros(0)
-    return np.flatnonzero(power > power.max(initial=0) * 10 ** (-_SILENCE_DB / 10))
 
 
 def _words(text: str, transcript: str, language: str) -> tuple[list[str], list[str]]:

@@ -46,33 +46,37 @@ def publish(
     """
     speakers = families.layout(model).SPEAKERS
     again = f"run `dvc repro -s -f speak@{name}`"
-    for needed in (speakers, _REFERENCES):
-        if not (spoken / needed).is_file():
-            raise UserError(f"{spoken / needed} is missing; {again}.")
+    _check_spoken(spoken, speakers, again)
     with copies.whole(out, out.with_name(out.name + ".part")) as part:
         copy = partial(_copy, model)
         shutil.copytree(model, part, copy_function=copy, dirs_exist_ok=True)
         copies.copy(spoken / speakers, part / speakers, spoken)
-        known = (
-            json.loads((part / families.FACTS).read_text(encoding="utf-8")) if (part / families.FACTS).is_file() else {}
-        )
-        inherited = [one for one in consent.known(model, known) if one not in agreed]
-        training = [clip for clip in clips if clip.split == TRAIN]
-        languages = [clip.language for clip in training]
-        language = max(sorted(set(languages)), key=languages.count)
+        place = part / families.FACTS
+        known = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+        inherited = [one for one in consent.read_entries(model, known) if one not in agreed]
         facts = {
             **known,
             "published": name,
-            "language": language,
-            pace.KEY: pace.fit(training, language).model_dump(),
+            **_describe_language([clip for clip in clips if clip.split == TRAIN]),
             "decoding": decoding.model_dump(mode="json"),
             "references": read_json(spoken / _REFERENCES, dict[str, Any], again),
             consent.KEY: [one._asdict() for one in [*inherited, *agreed]],
         }
-        with copies.written(part / families.FACTS):
-            (part / families.FACTS).write_text(
-                json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
-            )
+        with copies.written(place):
+            place.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+
+
+def _check_spoken(spoken: Path, speakers: str, again: str) -> None:
+    for needed in (speakers, _REFERENCES):
+        if not (spoken / needed).is_file():
+            raise UserError(f"{spoken / needed} is missing; {again}.")
+
+
+def _describe_language(training: Sequence[Clip]) -> dict[str, Any]:
+    """The most frequent language of the training clips, and their pace in it."""
+    languages = [clip.language for clip in training]
+    language = max(sorted(set(languages)), key=languages.count)
+    return {"language": language, pace.KEY: pace.fit(training, language).model_dump()}
 
 
 def _copy(model: Path, source: str, out: str) -> None:

@@ -22,7 +22,7 @@ from voicetune.training import gather, signals
 from voicetune.training.job import Job, Row
 from voicetune.training.memory import load_trained_state
 from voicetune.training.optimization import optimizer_for, total_steps
-from voicetune.training.progress import Progress, show_bar
+from voicetune.training.progress import Progress, Show, TokenRate, show_bar
 from voicetune.training.step import Stepper
 
 _SAVED = {"weights", "optimizer", "precision", "run", "history", "best_step"}  # the keys of a state
@@ -41,7 +41,7 @@ def train(job: Job) -> tuple[dict[str, Tensor], Progress]:
     """
     # 1. The model and the optimizer, resumed from the saved state if there is one
     training = Training(job)
-    run, stepper, phase, fabric = training.run, training.stepper, job.phase, job.fabric
+    run, fabric = training.run, job.fabric
 
     # 2. Before the first step: evaluate the parent
     with signals.caught() as caught, show_bar(training.steps, fabric.is_global_zero) as show, job.state.flushed():
@@ -49,30 +49,11 @@ def train(job: Job) -> tuple[dict[str, Tensor], Progress]:
             training.evaluate_parent()
 
         # 3. Steps
-        last_save = last_log = time.monotonic()
-        logged_tokens = run.tokens
+        last_save, rate = time.monotonic(), TokenRate(run.tokens)
         while not run.ended:
-            started = time.monotonic()
-            job.before_step(run.step)
-            run.tokens += stepper.step(run.step)
-            run.step += 1
-            to_log = run.step % phase.log_every == 0
-            to_evaluate = run.step % phase.eval_every == 0 or run.step == training.steps
-            if to_log or fabric.device.type == "cpu":  # reading the losses waits for the GPU, so not at each step
-                show(run, stepper.losses()[0])
-            run.seconds += time.monotonic() - started
-            if to_log:
-                now = time.monotonic()
-                rate = (run.tokens - logged_tokens) / (now - last_log)
-                logged_tokens, last_log = run.tokens, now
-                training.log(_row(stepper, rate), write=run.step % (10 * phase.log_every) == 0)
-            to_stop, to_save = _agree(fabric, to_log, [bool(caught), time.monotonic() - last_save > _SAVE_SECONDS])
-            if to_evaluate or to_stop or to_save:
-                stepper.losses()  # raises if a loss is not finite, before anything is saved
-            if to_evaluate:
-                training.evaluate(state_too=to_stop or to_save)
-            elif to_stop or to_save:
-                training.save(best=False, state_too=True)
+            is_logged = training.step(show, rate)
+            to_stop, to_save = _agree(fabric, is_logged, [bool(caught), time.monotonic() - last_save > _SAVE_SECONDS])
+            training.evaluate_if_due(state_too=to_stop or to_save)
             if to_save:
                 last_save = time.monotonic()
             if to_stop and not run.ended:
@@ -118,6 +99,21 @@ class Training:
         self.history.append([self.run.step, values])
         self.job.log(self.run.step, values, write)
 
+    def step(self, show: Show, rate: TokenRate) -> bool:
+        """Take the next step, show it and, at every `log_every`-th step, log it. Returns whether it was logged."""
+        job, run, stepper = self.job, self.run, self.stepper
+        started = time.monotonic()
+        job.before_step(run.step)
+        run.tokens += stepper.step(run.step)
+        run.step += 1
+        to_log = run.step % job.phase.log_every == 0
+        if to_log or job.fabric.device.type == "cpu":  # reading the losses waits for the GPU, so not at each step
+            show(run, stepper.losses()[0])
+        run.seconds += time.monotonic() - started
+        if to_log:
+            self.log(_row(stepper, rate.read(run.tokens)), write=run.step % (10 * job.phase.log_every) == 0)
+        return to_log
+
     def evaluate_parent(self) -> None:
         """Evaluate before the first step; the phase may end with that."""
         self.evaluate(state_too=True)
@@ -127,6 +123,20 @@ class Training:
                 f" {self.run.start_mel_ce:.4f}, and the target is {self.job.phase.target_mel_ce:g}; lower"
                 " target_mel_ce or set it to null"
             )
+
+    def evaluate_if_due(self, state_too: bool) -> None:
+        """Evaluate at every `eval_every`-th step and at the last one. Save the state if `state_too` is set.
+
+        Raises:
+            UserError: a loss is not finite; nothing is saved then.
+        """
+        is_due = self.run.step % self.job.phase.eval_every == 0 or self.run.step == self.steps
+        if is_due or state_too:
+            self.stepper.losses()  # raises if a loss is not finite
+        if is_due:
+            self.evaluate(state_too)
+        else:
+            self.save(best=False, state_too=state_too)
 
     def evaluate(self, state_too: bool) -> None:
         """Measure the validation clips' cross entropies, the same on every rank. Save the weights if they are the best.

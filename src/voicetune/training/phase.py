@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,7 @@ def run(
     facts = _hash_inputs(name, settings, choice, parent, data)
     place = _find_state(name, settings, facts, fabric)
     is_first = fabric.is_global_zero
-    if is_first:
-        state_folders.tidy(place.parent)
-    with state_folders.locked(place) if is_first else nullcontext():
-        attempts = Attempts(place, agent.attempt(), is_first)
-        if is_first:
-            attempts.begin()
-        fabric.barrier()
-        attempts.check()
+    with _begin_attempt(place, fabric) as attempts:
         with attempts.recorded():
             loss = _open_loss(parent, phase, settings.seed)
             job = Job(
@@ -90,6 +84,25 @@ def _find_state(name: str, settings: TrainStage, facts: dict[str, Any], fabric: 
         "code_sha256": sha256_of_stage("train"),  # a state that other code wrote is never continued
     }  # fmt: skip
     return state_folders.root(Path.cwd()) / f"{name}-{state_folders.key(identity)}"
+
+
+@contextmanager
+def _begin_attempt(place: Path, fabric: Fabric) -> Iterator[Attempts]:
+    """Begin an attempt at a training. The first rank locks the state folder, and the others wait for it.
+
+    Raises:
+        UserError: see `state_folders.locked` and `Attempts.check`.
+    """
+    is_first = fabric.is_global_zero
+    if is_first:
+        state_folders.tidy(place.parent)
+    with state_folders.locked(place) if is_first else nullcontext():
+        attempts = Attempts(place, agent.attempt(), is_first)
+        if is_first:
+            attempts.begin()
+        fabric.barrier()
+        attempts.check()
+        yield attempts
 
 
 def _open_loss(parent: Path, phase: Phase, seed: int) -> Loss:

@@ -1,6 +1,7 @@
 """How far a training has come: what is saved of it in every state, and the bar on the terminal."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from voicetune.params.training import Phase
+
+Show = Callable[["Progress", float], None]
+"""Shows the progress and the mel CE of the last step."""
 
 
 @dataclass
@@ -47,8 +51,22 @@ class Progress:
             self.ended = "all steps"
 
 
+class TokenRate:
+    """Measures how many tokens a second are trained on, from `tokens` at its making on."""
+
+    def __init__(self, tokens: int):
+        self._tokens, self._since = tokens, time.monotonic()
+
+    def read(self, tokens: int) -> float:
+        """Tokens a second since the last reading; `tokens` is how many there are now."""
+        now = time.monotonic()
+        rate = (tokens - self._tokens) / (now - self._since)
+        self._tokens, self._since = tokens, now
+        return rate
+
+
 @contextmanager
-def show_bar(steps: int, is_shown: bool) -> Iterator[Callable[[Progress, float], None]]:
+def show_bar(steps: int, is_shown: bool) -> Iterator[Show]:
     """Show a bar with step, mel CE, best mel CE and time left; nothing if there is no terminal.
 
     Yields:

@@ -54,18 +54,27 @@ def make_all(
 ) -> list[Made]:
     """Transcribe and cut the recordings of all sources, and write a table of each source's clips.
 
+    Prints a line about each recording when it is done, and before that one for each ten minutes of a longer one.
+
     If the engine is local, this process takes one recording after the other, each with all cores. A worker on Ray takes
     a whole recording, with one core or one GPU.
 
     Raises:
-        UserError: a source has no recordings, or two of the same name; the recogniser cannot be used; the sample of a
-            speaker cannot be used; or a table cannot be written. See also `engine.map_all`.
+        UserError: a source has no recordings, two of the same name, or a faulty list of transcripts; the recogniser or
+            the sample of a speaker cannot be used; or a table cannot be written. See also `engine.map_all`.
     """
-    paths = [(source, path) for source in sources for path in recordings_of(source)]
+    todo = []
+    for source in sources:
+        paths = recordings_of(source)
+        listed = matching.read_list(source, paths)
+        todo += [(source, path, listed.get(path)) for path in paths]
     on_ray = unlisted.engine == "ray"
     device = choose_device(device) if on_ray else device
     making = _Making(prepare, settings, device, workers=int(on_ray))
-    made = list(engine.map_all(making, paths, unlisted, processes=1, gpus=int(device == "cuda")))
+    made = []
+    for one in engine.map_all(making, todo, unlisted, processes=1, gpus=int(device == "cuda")):
+        print(describe(one), flush=True)
+        made.append(one)
     for source in sources:
         cuts = [one for each in made if each.file.source == source.name for one in each.cuts]
         csv_tables.write(cut.table(source.name), Cut, cuts)
@@ -82,13 +91,13 @@ class _Making:
         self.prepare, self.settings, self.device, self.workers = prepare, settings, device, workers
         self.opened: dict[str, _Work] = {}
 
-    def __call__(self, item: tuple[LongSource, Path]) -> Made:
-        source, path = item
+    def __call__(self, item: tuple[LongSource, Path, str | None]) -> Made:
+        source, path, listed = item
         if source.name not in self.opened:
             speaker = None if source.keep_speaker is None else _speaker(source)
             recogniser = open_recogniser(self.settings.asr, source.language, self.device, self.workers)
             self.opened[source.name] = _Work(source, recogniser, speaker, self.prepare, self.settings)
-        return _make(path, self.opened[source.name])
+        return _make(path, listed, self.opened[source.name])
 
 
 def recordings_of(source: LongSource) -> list[Path]:
@@ -142,8 +151,13 @@ def open_recogniser(asr: str, language: str, device: str, workers: int = 0) -> W
     )
 
 
-def _make(path: Path, work: _Work) -> Made:
-    """Transcribe and cut one recording. Whatever is wrong with it stands in its `LongFile.fault`."""
+def _make(path: Path, listed: str | None, work: _Work) -> Made:
+    """Transcribe and cut one recording. Whatever is wrong with it stands in its `LongFile.fault`.
+
+    Args:
+        listed: its text in the source's list of transcripts; None if it has none there. A transcript beside the
+            recording comes first.
+    """
     source = work.source.name
     try:
         if fault := fault_of(path, Path(work.source.path)):
@@ -153,7 +167,8 @@ def _make(path: Path, work: _Work) -> Made:
         place = recognition.place_of(path, work.recogniser)
         parts = recognition.parts(path, place, work.recogniser, lambda part: _report(path, part))
         transcript = matching.transcript_of(path)
-        pieces = cutting.clips(_phrases(path, transcript, place, parts, work), *_lengths(work))
+        words = listed if transcript is None else matching.read(transcript, work.source.language)
+        pieces = cutting.clips(_phrases(path, words, place, parts, work), *_lengths(work))
     except UserError as error:
         return Made(LongFile(source, path.as_posix(), 0.0, 0.0, 0.0, 0, "", str(error)), [], [])
     used, unused = [one for one in pieces if not one.reason], [one for one in pieces if one.reason]
@@ -161,7 +176,7 @@ def _make(path: Path, work: _Work) -> Made:
     sound = path if recordings.seeks(path) or not used else _copy(path, cut.table(source).with_name(f"{name}.flac"))
     speech = sum(end - start for part in parts for start, end in part.stretches)
     fault = parts[-1].fault or ("" if used else _no_clip(path, speech, pieces))
-    text = "recogniser" if transcript is None else transcript.name
+    text = transcript.name if transcript else matching.LIST if listed else "recogniser"
     seconds, speech, kept = (round(one, 2) for one in (parts[-1].end, speech, sum(one.speech for one in used)))
     return Made(
         LongFile(source, path.as_posix(), seconds, speech, kept, len(used), text, fault),
@@ -176,10 +191,11 @@ def _in_language(language: str, work: _Work) -> _Work:
 
 
 def _report(path: Path, part: Part) -> None:
-    print(shown(f"{path}: transcribed up to {int(part.end) // 60} min {int(part.end) % 60} s"), flush=True)
+    if not part.last:
+        print(shown(f"{path}: transcribed up to {int(part.end) // 60} min {int(part.end) % 60} s"), flush=True)
 
 
-def _phrases(path: Path, transcript: Path | None, place: Path, parts: list[Part], work: _Work) -> list[Phrase]:
+def _phrases(path: Path, transcript: str | None, place: Path, parts: list[Part], work: _Work) -> list[Phrase]:
     """The phrases of a recording with their texts, and the reasons why some cannot be used."""
     words = [word for part in parts for word in part.words]
     found = [one for part in parts for one in _stretches(part)]
@@ -189,7 +205,7 @@ def _phrases(path: Path, transcript: Path | None, place: Path, parts: list[Part]
         found = [_of_speaker(*both, least) for both in zip(found, similarities, strict=True)]
     if transcript is None:
         return cutting.phrases(found, matching.unmatched(words))
-    aligned = matching.match(words, matching.read(transcript, work.source.language), work.source.language)
+    aligned = matching.match(words, transcript, work.source.language)
     return [_checked(phrase, work) for phrase in cutting.phrases(found, aligned)]
 
 
@@ -272,20 +288,15 @@ def _copy(path: Path, out: Path) -> Path:
     return out
 
 
-def summary(made: list[Made]) -> list[str]:
-    """A line for each recording."""
-    lines = []
-    for one in made:
-        file = one.file
-        share = f" ({file.kept / file.speech:.0%})" if file.speech else ""
-        lines.append(
-            f"{file.file}: {file.clips} clips with {file.kept / 60:.1f} of {file.speech / 60:.1f} min of speech{share}"
-            if file.clips or not file.fault
-            else f"left out: {file.fault}"
-        )
-        if file.clips and file.fault:
-            lines.append(f"{file.file} is used, but damaged: {file.fault}")
-    return [shown(line) for line in lines]
+def describe(made: Made) -> str:
+    """What became of a recording, in one line."""
+    file = made.file
+    if file.fault and not file.clips:
+        return shown(f"{file.file}: left out: {file.fault}")
+    share = f" ({file.kept / file.speech:.0%})" if file.speech else ""
+    minutes = f"{file.kept / 60:.1f} of {file.speech / 60:.1f} min of speech{share}"
+    damage = f"; it is damaged: {file.fault}" if file.fault else ""
+    return shown(f"{file.file}: {file.clips} clips with {minutes}{damage}")
 
 
 def check(sources: Sequence[LongSource], made: list[Made]) -> None:

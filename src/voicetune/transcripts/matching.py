@@ -6,15 +6,19 @@ takes its times from the recogniser. Where they differ, the transcript's words s
 
 import re
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from voicetune import files
-from voicetune.data.readers import encodings, subtitles
-from voicetune.errors import UserError
+from voicetune.data.readers import encodings, lists, subtitles, tables
+from voicetune.data.readers.source import Source
+from voicetune.errors import UserError, quoted
 from voicetune.transcripts.recognition import Word
 
 ENDINGS = (".txt", ".srt", ".vtt")
+LIST = "transcripts.csv"
+"""One list of the transcripts of all recordings of a source, with the header `file,text`."""
 _SOUNDS = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫]+")  # [music], (laughs)
 _NO_SPACES = ("zh", "ja")
 
@@ -46,9 +50,38 @@ def read(path: Path, language: str) -> str:
     text = encodings.read_text(path, "restore it", language)
     if path.suffix != ".txt":
         text = " ".join(subtitles.text_of(cue.lines) for cue in subtitles.cues_of(text.split("\n"), path))
+    return _words(text, f"{path} holds no words; write what is said there, or remove it.")
+
+
+def read_list(source: Source, paths: Collection[Path]) -> dict[Path, str]:
+    """The words of each recording that LIST in a source's folder names, by its path. Empty if there is no such list.
+
+    Args:
+        paths: the source's recordings.
+
+    Raises:
+        UserError: see `tables.rows`; a row names none of the recordings, or one that an earlier row names; or a text
+            holds no words.
+    """
+    folder = Path(source.path)
+    if not files.is_file(folder / LIST):
+        return {}
+    texts: dict[Path, str] = {}
+    first: dict[str, str] = {}
+    for at, row in tables.rows(folder / LIST, ",", ("file", "text"), source):
+        path = lists.recording(folder, row["file"])
+        if path not in paths:
+            raise UserError(f"{at} names {quoted(row['file'])}, which is no recording of {folder}; correct the name.")
+        lists.check_once(row["file"], str(path), at, first)
+        texts[path] = _words(row["text"], f"{at} holds no words; write what is said there, or remove the line.")
+    return texts
+
+
+def _words(text: str, fault: str) -> str:
+    """A transcript without [sounds], in NFC. A UserError with this fault if no words are left."""
     text = " ".join(_SOUNDS.sub(" ", text).split())
     if not _plain(text):
-        raise UserError(f"{path} holds no words; write what is said there, or remove it.")
+        raise UserError(fault)
     return unicodedata.normalize("NFC", text)
 
 

@@ -28,7 +28,7 @@ class Speaker:
 
     def __init__(self, sample: Path):
         samples, rate = recordings.read(sample)
-        if fault := audio.fault_of(samples, rate):
+        if fault := audio.fault_of(samples):
             raise UserError(f"{sample} is {fault}; give a recording of the speaker as keep_speaker.")
         start, end = audio.trim_bounds(samples, 45, rate=rate)
         if (seconds := (end - start) / rate) < _LEAST:

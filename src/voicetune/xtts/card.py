@@ -55,7 +55,8 @@ Consent: {agreed}
 
 ```python
 from TTS.api import TTS
-tts = TTS(model_path="{name}", config_path="{name}/config.json")
+folder = "."  # where this file and model.pth are
+tts = TTS(model_path=folder, config_path=folder + "/config.json")
 tts.tts_to_file("...", speaker={(speakers or ["..."])[0]!r}, language="{language}", file_path="said.wav")
 ```
 {untrained}{_USE}{tables}"""

@@ -85,7 +85,7 @@ def read(sources: Sequence[Source]) -> list[Utterance]:
         for utterance in _of_speakers(overlaps.mark(found), source):
             first = utterances.setdefault(fold(utterance.id), utterance)
             if first is not utterance:
-                raise _met(first, utterance, source.path)
+                raise _describe_clash(first, utterance, source.path)
     return list(utterances.values())
 
 
@@ -119,7 +119,8 @@ def _of_speakers(found: list[Utterance], source: Source) -> list[Utterance]:
     return [one for one in found if source.only_speakers is None or one.speaker in source.only_speakers]
 
 
-def _met(first: Utterance, second: Utterance, folder: str) -> UserError:
+def _describe_clash(first: Utterance, second: Utterance, folder: str) -> UserError:
+    """Two different utterances have the same id: which of them, and what to do."""
     if first.id != second.id:
         return UserError(
             f"the clips '{first.id}' and '{second.id}' differ only in capitals, but this file system keeps one file for"

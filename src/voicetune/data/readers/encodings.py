@@ -39,6 +39,7 @@ _USUAL: dict[str, tuple[tuple[str, ...], str]] = {
     "ko": (("cp949",), ""),
     "zh": (("gb18030", "big5"), ""),
     "hi": ((), ""),
+    "auto": ((), ""),  # a source of long recordings whose languages are not detected yet
 }
 """The encodings of a language before UTF-8, and its small letters beyond ASCII."""
 _SHARED = set("áâäçéëíîóôöúüýß")  # in all Latin encodings, and in names and loanwords of any language

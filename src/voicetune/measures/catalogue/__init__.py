@@ -5,6 +5,7 @@ Whatever needs to know the measures or their figures reads the lists below.
 
 import importlib
 import pkgutil
+import traceback
 from collections.abc import Collection
 
 from voicetune.errors import UserError
@@ -16,6 +17,12 @@ def _load(name: str) -> Measure:
         measure = getattr(importlib.import_module(f"{__name__}.{name}"), "MEASURE", None)
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno} is no Python ({error.msg}); correct it.") from None
+    except Exception as error:
+        file = f"{__path__[0]}/{name}.py"
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        at = f", line {lines[-1]}" if lines else ""
+        says = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{file}{at} fails ({says}); correct it.") from None
     if not isinstance(measure, Measure):
         raise UserError(
             f"src/voicetune/measures/catalogue/{name}.py has no `MEASURE = Measure(...)`; write it as docs/extending.md"

@@ -17,7 +17,7 @@ def _open(_material: object):
             "stopped": None if take.stopped is None else int(take.stopped),
             "skipped": int(faults.skipped(clip.text, text, clip.language)),
             "repeated": int(faults.repeated(clip.text, text, clip.language)),
-            "long_silence": int(faults.long_silence(sound, rate)),
+            "long_silence": int(faults.long_silence(faults.find_loud(sound, rate))),
             "clipped": int(faults.clipped(sound)),
         }
 
