@@ -51,7 +51,9 @@ def test_the_recogniser_is_checked_only_for_the_languages_that_it_will_read(tmp_
     given = params(tmp_path, language="hu", base="xtts_v2", **changes)
     assert readiness.languages_read(given) == languages
     if languages:
-        with pytest.raises(UserError, match=r"asr is 'tiny.en', which reads English only, .* '(hu|de)'; set asr in params"):
+        with pytest.raises(
+            UserError, match=r"asr is 'tiny.en', which reads English only, .* '(hu|de)'; set asr in params"
+        ):
             readiness.check_params(given)
     else:
         readiness.check_params(given)

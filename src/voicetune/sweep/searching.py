@@ -56,7 +56,9 @@ def suggest(spaces: Sequence[Space], done: Sequence[Trial], number: int, seed: i
         if isinstance(space, Choices):
             found[space.name] = trial.suggest_categorical(space.name, space.values)
         elif space.whole:
-            found[space.name] = write(trial.suggest_int(space.name, int(space.low), int(space.high), log=space.log), space)
+            found[space.name] = write(
+                trial.suggest_int(space.name, int(space.low), int(space.high), log=space.log), space
+            )
         else:
             found[space.name] = write(trial.suggest_float(space.name, space.low, space.high, log=space.log), space)
     return found

@@ -55,7 +55,9 @@ def parse(texts: Sequence[str], params: Path = reading.PATH) -> list[Space]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{twice} is given twice; put all its values into one list.")
     for space in spaces:
-        for value in space.values if isinstance(space, Choices) else (write(space.low, space), write(space.high, space)):
+        for value in (
+            space.values if isinstance(space, Choices) else (write(space.low, space), write(space.high, space))
+        ):
             check({space.name: value}, params)
     return spaces
 
