@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.live import Live
 from rich.table import Table
@@ -72,7 +73,8 @@ def run(sweep: Sweep) -> None:
 
 def _run_all(sweep: Sweep, ended: list[Trial], call: Callable[[Order], Trial]) -> tuple[list[Trial], bool]:
     """Run what is left, `parallel` trials at a time; returns all trials, and whether a signal stopped the sweep."""
-    found, waiting, stopped = list(ended), {}, False
+    found, stopped = list(ended), False
+    waiting: dict[Future[Trial], Order] = {}
     orders = _orders(sweep, found)
     stop = _Stop(sweep.folder / trials.STOP)
     with ThreadPoolExecutor(sweep.parallel) as pool, _live() as show, stop:
@@ -122,7 +124,8 @@ class _Stop:
     """Ctrl-C and SIGTERM write the file that tells every trial, here and on other machines, to stop."""
 
     def __init__(self, path: Path):
-        self.path, self.asked, self._before = path, False, {}
+        self.path, self.asked = path, False
+        self._before: dict[int, Any] = {}
 
     def _ask(self, *_: object) -> None:
         self.asked = True

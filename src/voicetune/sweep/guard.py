@@ -2,8 +2,8 @@
 
 Usage: python guard.py COMMAND...
 
-A worker that is killed leaves its children alive, and DVC leaves the training alive. That training would hold its state,
-so the trial could not go on elsewhere.
+A worker that is killed leaves its children alive, and DVC leaves the training alive. That training would hold its
+state, so the trial could not go on elsewhere.
 """
 
 import os

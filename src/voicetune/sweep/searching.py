@@ -50,38 +50,32 @@ def suggest(spaces: Sequence[Space], done: Sequence[Trial], number: int, seed: i
     library = optuna()
     study = library.create_study(sampler=library.samplers.TPESampler(seed=seed * 1_000_003 + number))
     study.add_trials([_finished(library, trial, spaces) for trial in sorted(done, key=lambda one: one.number)])
-    trial = study.ask()
-    found = {}
-    for space in spaces:
-        if isinstance(space, Choices):
-            found[space.name] = trial.suggest_categorical(space.name, space.values)
-        elif space.whole:
-            found[space.name] = write(
-                trial.suggest_int(space.name, int(space.low), int(space.high), log=space.log), space
-            )
-        else:
-            found[space.name] = write(trial.suggest_float(space.name, space.low, space.high, log=space.log), space)
-    return found
+    chosen = study.ask({space.name: _distribution(library, space) for space in spaces}).params
+    return {
+        space.name: chosen[space.name] if isinstance(space, Choices) else write(chosen[space.name], space)
+        for space in spaces
+    }
+
+
+def _distribution(library: Any, space: Space) -> Any:
+    if isinstance(space, Choices):
+        return library.distributions.CategoricalDistribution(space.values)
+    if space.whole:
+        return library.distributions.IntDistribution(int(space.low), int(space.high), log=space.log)
+    return library.distributions.FloatDistribution(space.low, space.high, log=space.log)
+
+
+def _number(text: str, space: Space) -> Any:
+    """A trial's value in Optuna's form. Four digits may round a number out of its range."""
+    if isinstance(space, Choices):
+        return text
+    return int(text) if space.whole else min(max(float(text), space.low), space.high)
 
 
 def _finished(library: Any, trial: Trial, spaces: Sequence[Space]) -> Any:
     """A trial that has ended, in Optuna's form. One that was pruned counts with the best that it reached."""
-    kinds = {
-        space.name: library.distributions.CategoricalDistribution(space.values)
-        if isinstance(space, Choices)
-        else library.distributions.IntDistribution(int(space.low), int(space.high), log=space.log)
-        if space.whole
-        else library.distributions.FloatDistribution(space.low, space.high, log=space.log)
-        for space in spaces
-    }
-    values = {
-        space.name: trial.values[space.name]
-        if isinstance(space, Choices)
-        else int(trial.values[space.name])
-        if space.whole
-        else min(max(float(trial.values[space.name]), space.low), space.high)  # rounded to four digits
-        for space in spaces
-    }
     return library.trial.create_trial(
-        params=values, distributions=kinds, value=trial.best, intermediate_values=dict(trial.curve)
-    )
+        params={space.name: _number(trial.values[space.name], space) for space in spaces},
+        distributions={space.name: _distribution(library, space) for space in spaces},
+        value=trial.best, intermediate_values=dict(trial.curve),
+    )  # fmt: skip

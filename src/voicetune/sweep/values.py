@@ -1,4 +1,4 @@
-"""The values that a sweep tries: `lr=1e-4,2e-4` is a list, `lr=1e-5..1e-3` a range, `lr=log:1e-5..1e-3` one in powers."""
+"""The values that a sweep tries: `lr=1e-4,2e-4` (a list), `lr=1e-5..1e-3` (a range), `lr=log:1e-5..1e-3` (in powers)."""
 
 import copy
 import itertools
@@ -12,8 +12,7 @@ from typing import Any
 import yaml
 
 from voicetune.errors import UserError
-from voicetune.params import reading
-from voicetune.params.whole import Params
+from voicetune.params import reading, whole
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]{1,60}")
@@ -108,7 +107,7 @@ def check(values: dict[str, str], params: Path = reading.PATH) -> None:
         if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
             raise UserError(f"{params} has no value '{name}'; correct the name, as in lr or train_phase1.lr.")
         section[last] = yaml.safe_load(value) if not _is_number(value) else _number(value)
-    reading.check(Params, settings, f"{params} with {' '.join(f'{k}={v}' for k, v in values.items())}")
+    whole.check_all(settings, f"{params} with {' '.join(f'{k}={v}' for k, v in values.items())}")
 
 
 def _is_number(text: str) -> bool:
