@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from voicetune.sweep.trials import Curve, Trial
 
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 120  # for a training that was asked to stop: it ends its step and writes its state
-_TEMPORARY = Path(".dvc/tmp/exps")
 STOPPED = "stopped"
 
 
@@ -76,15 +74,13 @@ def _watch(process: subprocess.Popen, order: Order, folder: Path) -> tuple[str, 
     curve: Curve = []
     while process.poll() is None:
         time.sleep(_LOOK_SECONDS)
-        place = _find_place(process.pid)
+        place = guard.find_place(process.pid)
         if (folder / trials.STOP).exists():
             _stop(process)
             return STOPPED, curve
         before, curve = curve, (_read(place / curve_file(order.target)) if place else []) or curve
         if order.done is not None and curve != before and searching.is_hopeless(order.done, curve):
             guard.end(process.pid)
-            if place:
-                shutil.rmtree(place, ignore_errors=True)
             return "pruned", curve
     return "done", curve
 
@@ -101,18 +97,6 @@ def _stop(process: subprocess.Popen) -> None:
         process.wait(_PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         guard.end(process.pid)
-
-
-def _find_place(pid: int) -> Path | None:
-    """The temporary workspace of a running experiment: where the stage's process works."""
-    for one in psutil.Process(pid).children(recursive=True) if psutil.pid_exists(pid) else []:
-        try:
-            place = Path(one.cwd())
-        except psutil.Error:
-            continue
-        if place.is_relative_to(_TEMPORARY.resolve()):
-            return place
-    return None
 
 
 def curve_file(target: str) -> Path:

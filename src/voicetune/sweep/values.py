@@ -1,4 +1,7 @@
-"""The values that a sweep tries: `lr=1e-4,2e-4` (a list), `lr=1e-5..1e-3` (a range), `lr=log:1e-5..1e-3` (in powers)."""
+"""The values that a sweep tries.
+
+`lr=1e-4,2e-4` is a list, `lr=1e-5..1e-3` a range, and `lr=log:1e-5..1e-3` a range of powers.
+"""
 
 import copy
 import itertools
@@ -54,9 +57,8 @@ def parse(texts: Sequence[str], params: Path = reading.PATH) -> list[Space]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{twice} is given twice; put all its values into one list.")
     for space in spaces:
-        for value in (
-            space.values if isinstance(space, Choices) else (write(space.low, space), write(space.high, space))
-        ):
+        ends = space.values if isinstance(space, Choices) else [write(end, space) for end in (space.low, space.high)]
+        for value in ends:
             check({space.name: value}, params)
     return spaces
 
