@@ -226,8 +226,11 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def states(arguments: argparse.Namespace) -> None:
-    """List the states of unfinished trainings, or remove some."""
-    known = {one.folder.name: one for one in state_folders.find(state_folders.root(Path.cwd()))}
+    """List the states of unfinished trainings, remove some, or carry them to another machine."""
+    here = state_folders.root(Path.cwd())
+    if arguments.to or arguments.from_:
+        return _carry(here, arguments)
+    known = {one.folder.name: one for one in state_folders.find(here)}
     chosen = list(known) if arguments.remove == ["all"] else arguments.remove
     for name in chosen:
         if name not in known:
@@ -243,6 +246,21 @@ def states(arguments: argparse.Namespace) -> None:
             print(f"{name}  {at}  {one.bytes / 1e6:.0f} MB  {use}")
     if not known:
         print("there are no states of unfinished trainings")
+
+
+def _carry(here: Path, arguments: argparse.Namespace) -> None:
+    from voicetune.training import carrying
+
+    source, target = (here, arguments.to) if arguments.to else (arguments.from_, here)
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target} is where the states are; name another folder.")
+    if arguments.every is not None and arguments.every < 1:
+        raise UserError(f"--every is {arguments.every}, but should be a whole number of seconds, at least 1.")
+    lines = carrying.carry(source, target)
+    if arguments.every:
+        lines = carrying.repeat(source, target, arguments.every)
+    for line in lines:
+        print(f"{line}  carried to {target}", flush=True)
 
 
 def listening_test(arguments: argparse.Namespace) -> None:
@@ -390,8 +408,12 @@ def _add_for_voices(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--safetensors", action="store_true", help="the weights as safetensors, too")
     command.add_argument("--reference", type=Path, help="ref.wav of a .zip (the clips that the voice was taken from)")
     command.set_defaults(run=export)
-    command = commands.add_parser("states", help="list or remove the states of unfinished trainings")
+    command = commands.add_parser("states", help="list, remove or carry the states of unfinished trainings")
     command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
+    place = command.add_mutually_exclusive_group()
+    place.add_argument("--to", type=Path, metavar="FOLDER", help="copy the newest state of each training there")
+    place.add_argument("--from", type=Path, metavar="FOLDER", dest="from_", help="copy the states of that folder here")
+    command.add_argument("--every", type=int, metavar="SECONDS", help="do so again and again, until stopped")
     command.set_defaults(run=states)
     command = commands.add_parser("listen", help="build the blind listening page, or read what its listeners saved")
     command.add_argument("results", type=Path, nargs="*", metavar="results.json", help="files saved by the page")
