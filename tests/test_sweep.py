@@ -25,6 +25,13 @@ ROOT = Path(__file__).parents[1]
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="optuna is not installed")
 
 
+@pytest.fixture(autouse=True)
+def this_code(monkeypatch):
+    """Commands run the code of this working tree, and see the packages that this process sees."""
+    places = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join(filter(None, places)))
+
+
 def test_lists_and_ranges():
     assert values.parse(["lr=1e-4,2e-4", "seed=1..5", "train_phase1.lr=log:1e-5..1e-3"], ROOT / "params.yaml") == [
         Choices("lr", ("1e-4", "2e-4")),
