@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-REMOTES := $(VENV)/.remotes
+MORE := $(VENV)/.more
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -21,10 +21,12 @@ setup: $(READY) ## a virtual environment with the pinned packages (done by the o
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) run.py setup
 
-# what DVC needs for s3:// and ssh://, and a server to test them with; no pinned package changes
-$(REMOTES): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
-	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["remotes"])')
+# what only slow tests need: remotes on s3:// and ssh:// and a server of them, Optuna, a notebook's kernel; no pinned
+# package changes
+$(MORE): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock $$($(BIN)/python -c \
+	  'import tomllib; d = tomllib.load(open("pyproject.toml", "rb")); g = d["dependency-groups"]; \
+	  print(*g["remotes"], *g["notebook"], *d["project"]["optional-dependencies"]["sweep"])')
 	@touch $@
 
 repro: ## the whole pipeline: clips to a voice that speaks, with its figures
@@ -33,7 +35,7 @@ repro: ## the whole pipeline: clips to a voice that speaks, with its figures
 test: ## the tests, without those that take minutes
 	@$(PYTHON) run.py test
 
-test-all: $(READY) $(REMOTES) ## also those that take minutes
+test-all: $(READY) $(MORE) ## also those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
 
 test-full: $(READY) ## the pipeline at XTTS v2's true size, generated (minutes; 15 GB of memory, 30 GB of disk)

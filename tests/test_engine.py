@@ -152,7 +152,7 @@ def test_a_killed_worker_costs_only_its_item(on_ray, tmp_path):
 
 @pytest.mark.ray
 def test_an_item_that_kills_every_worker_is_one_sentence(on_ray):
-    with pytest.raises(UserError, match="4 Ray workers were killed one after the other at the same clip"):
+    with pytest.raises(UserError, match="4 Ray workers were killed one after the other at the same item"):
         list(engine.map_all(die_at_5, range(8), on_ray))
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from voicetune.speech.voice import Voice
 
 VOICE = Path("models/voice")
+SWEPT = ("train_phase1", "train_phase2", "compare", "report")  # the last stage of a sweep's experiments
 _SHORTEST_REFERENCE = 0.5  # seconds; XTTS's own recipe asks for three to six
 
 
@@ -58,6 +59,16 @@ class Serving(reading.Section):
     limit_waiting: Annotated[int, Field(ge=1, le=100_000, examples=[128])]
     limit_seconds: Annotated[float, Field(gt=0, le=86_400, examples=[60])]
     limit_drain: Annotated[float, Field(ge=1, le=86_400, examples=[30])]
+
+
+class Sweeping(reading.Section):
+    """Arguments of `sweep`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40, examples=["rates"])]
+    trials: Annotated[int, Field(ge=1, le=1000)] | None
+    seed: reading.Seed
+    parallel: Annotated[int, Field(ge=1, le=256, examples=[1])]
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
 
 
 def say(arguments: argparse.Namespace) -> None:
@@ -215,8 +226,11 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def states(arguments: argparse.Namespace) -> None:
-    """List the states of unfinished trainings, or remove some."""
-    known = {one.folder.name: one for one in state_folders.find(state_folders.root(Path.cwd()))}
+    """List the states of unfinished trainings, remove some, or carry them to another machine."""
+    here = state_folders.root(Path.cwd())
+    if arguments.to or arguments.from_:
+        return _carry(here, arguments)
+    known = {one.folder.name: one for one in state_folders.find(here)}
     chosen = list(known) if arguments.remove == ["all"] else arguments.remove
     for name in chosen:
         if name not in known:
@@ -232,6 +246,21 @@ def states(arguments: argparse.Namespace) -> None:
             print(f"{name}  {at}  {one.bytes / 1e6:.0f} MB  {use}")
     if not known:
         print("there are no states of unfinished trainings")
+
+
+def _carry(here: Path, arguments: argparse.Namespace) -> None:
+    from voicetune.training import carrying
+
+    source, target = (here, arguments.to) if arguments.to else (arguments.from_, here)
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target} is where the states are; name another folder.")
+    if arguments.every is not None and arguments.every < 1:
+        raise UserError(f"--every is {arguments.every}, but should be a whole number of seconds, at least 1.")
+    lines = carrying.carry(source, target)
+    if arguments.every:
+        lines = carrying.repeat(source, target, arguments.every)
+    for line in lines:
+        print(f"{line}  carried to {target}", flush=True)
 
 
 def listening_test(arguments: argparse.Namespace) -> None:
@@ -326,6 +355,23 @@ def serve(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def sweep(arguments: argparse.Namespace) -> None:
+    """Train with many values of some parameters."""
+    given = {name: getattr(arguments, name) for name in Sweeping.model_fields}
+    reading.check(Sweeping, given, "the command line")
+    from voicetune.sweep import command, values  # Optuna: not needed for --help
+
+    spaces = values.parse(arguments.set)
+    if arguments.trials is None and any(isinstance(space, values.Range) for space in spaces):
+        raise UserError("a range has no end; say with --trials how many values are tried.")
+    command.run(
+        command.Sweep(
+            arguments.name, spaces, arguments.trials, arguments.seed, arguments.target, arguments.prune,
+            arguments.parallel, arguments.threads or command.threads_for(arguments.parallel),
+        )
+    )  # fmt: skip
+
+
 def space(arguments: argparse.Namespace) -> None:
     """Show how much of the disk each kind of file takes, or remove one kind."""
     from voicetune import space  # rich tables, DVC: not needed for --help
@@ -351,6 +397,7 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_for_voices(commands)
     _add_for_runs(commands)
+    _add_sweep(commands)
     return top
 
 
@@ -363,8 +410,12 @@ def _add_for_voices(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--safetensors", action="store_true", help="the weights as safetensors, too")
     command.add_argument("--reference", type=Path, help="ref.wav of a .zip (the clips that the voice was taken from)")
     command.set_defaults(run=export)
-    command = commands.add_parser("states", help="list or remove the states of unfinished trainings")
+    command = commands.add_parser("states", help="list, remove or carry the states of unfinished trainings")
     command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
+    place = command.add_mutually_exclusive_group()
+    place.add_argument("--to", type=Path, metavar="FOLDER", help="copy the newest state of each training there")
+    place.add_argument("--from", type=Path, metavar="FOLDER", dest="from_", help="copy the states of that folder here")
+    command.add_argument("--every", type=int, metavar="SECONDS", help="do so again and again, until stopped")
     command.set_defaults(run=states)
     command = commands.add_parser("listen", help="build the blind listening page, or read what its listeners saved")
     command.add_argument("results", type=Path, nargs="*", metavar="results.json", help="files saved by the page")
@@ -439,6 +490,22 @@ def _add_serve(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--limit-seconds", type=float, default=60, help="that a part may take, with waiting (60)")
     command.add_argument("--limit-drain", type=float, default=30, help="seconds for what has begun, at the end (30)")
     command.set_defaults(run=serve)
+
+
+def _add_sweep(commands: "argparse._SubParsersAction") -> None:
+    command = commands.add_parser("sweep", help="train with many values of some parameters, each a DVC experiment")
+    command.add_argument("name", help="of the sweep; its experiments are NAME-001 and so on")
+    command.add_argument(
+        "-S", "--set", action="append", required=True, metavar="KEY=VALUES",
+        help="lr=1e-4,2e-4 (a list), lr=1e-5..1e-3 (a range) or lr=log:1e-5..1e-3; several times",
+    )  # fmt: skip
+    command.add_argument("--trials", type=int, help="so many, chosen by TPE (every combination of the lists)")
+    command.add_argument("--prune", action="store_true", help="give up trials whose mel CE is worse than the median")
+    command.add_argument("--parallel", type=int, default=1, help="trials at the same time (1)")
+    command.add_argument("--threads", type=int, help="of the CPU for each trial (its share of the cores)")
+    command.add_argument("--target", choices=SWEPT, default="train_phase2", help="the last stage (train_phase2)")
+    command.add_argument("--seed", type=int, default=1, help="of what TPE proposes (1)")
+    command.set_defaults(run=sweep)
 
 
 def main() -> None:

@@ -103,6 +103,29 @@ def _map_on_ray(work: Callable[[T], R], items: Sequence[T], settings: Unlisted, 
             yield _result(ray, waiting.popleft())
 
 
+@contextmanager
+def calling(work: Callable[[T], R], settings: Unlisted, *, cores: int = 1, gpus: int = 0) -> Iterator[Callable[[T], R]]:
+    """Yields a function that does the work of one item and waits for it; several threads may call it at once.
+
+    Args:
+        work: see `map_all`. With the engine `local`, the thread that calls does it.
+        cores, gpus: that an item gets on Ray. It waits until a worker has them.
+
+    Raises:
+        UserError: see `map_all`.
+    """
+    if settings.engine != "ray":
+        yield work
+        return
+    ray = _imported(settings.ray_address)
+    with _cluster(ray, settings), _marker() as marker:
+        if _cores(ray, gpus) < cores:
+            raise UserError(f"each item needs {cores} cores, but no Ray worker has so many; {_DOCS}.")
+        task = ray.remote(_task(pickle.dumps(work), str(marker), sys.path))
+        task = task.options(num_cpus=cores, num_gpus=gpus, max_retries=_RETRIES)
+        yield lambda item: _result(ray, task.remote(pickle.dumps(item)))
+
+
 def _imported(address: str | None) -> Any:
     """Import Ray. It reads its environment now.
 
@@ -222,7 +245,7 @@ def _result(ray: Any, waiting: Any) -> Any:
         done, result = ray.get(waiting)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError):
         raise UserError(
-            f"{_RETRIES + 1} Ray workers were killed one after the other at the same clip, perhaps because memory ran"
+            f"{_RETRIES + 1} Ray workers were killed one after the other at the same item, perhaps because memory ran"
             " out; give the workers more memory, or set engine: local."
         ) from None
     if not done:

@@ -137,8 +137,8 @@ def _check_languages(params: Params) -> None:
 
 
 def languages_read(params: Params) -> list[str]:
-    """The languages that the recogniser will read: those of the recordings if a measure uses it, and that of the samples
-    if their words are checked."""
+    """The languages that the recogniser will read: those of the recordings if a measure uses it, and that of the
+    samples if their words are checked."""
     chosen_by = {part for name in PHASES for part in choosing.measures_of(getattr(params, name).select)}
     asked = is_measured(params) or catalogue.reads(chosen_by)
     found = {source.language for source in params.prepare.sources} - {DETECTED} if asked else set()

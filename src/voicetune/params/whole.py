@@ -1,7 +1,7 @@
 """All of params.yaml: for the check before a run, the report and the command line."""
 
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -76,6 +76,14 @@ def load(path: Path = PATH) -> Params:
     Raises:
         UserError: see `reading.read_yaml` and `reading.check`.
     """
-    data = read_yaml(path)
-    sections = {name: with_lr(name, data, path) for name in PHASES if name in data}
+    return check_all(read_yaml(path), path)
+
+
+def check_all(data: dict[str, Any], path: Path | str) -> Params:
+    """Check the content of params.yaml.
+
+    Raises:
+        UserError: see `reading.check`.
+    """
+    sections = {name: with_lr(name, data, Path(path)) for name in PHASES if name in data}
     return check(Params, {**data, **sections}, path)

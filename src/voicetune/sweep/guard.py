@@ -1,0 +1,74 @@
+"""Run a command, and end it with all its children when the process that asked for it has died.
+
+Usage: python guard.py COMMAND...
+
+A worker that is killed leaves its children alive, and DVC leaves the training alive. That training would hold its
+state, so the trial could not go on elsewhere.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+TEMPORARY = Path(".dvc/tmp/exps")
+
+_LOOK_SECONDS = 0.3
+
+
+def main() -> int:
+    parent = os.getppid()
+    # The terminal sends Ctrl-C to the whole group. The training answers it; this process waits until all have ended.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = subprocess.Popen(sys.argv[1:])
+    while process.poll() is None:
+        if not _is_there(parent):
+            end(process.pid)
+        time.sleep(_LOOK_SECONDS)
+    return process.returncode
+
+
+def _is_there(parent: int) -> bool:
+    return os.getppid() == parent if hasattr(os, "getpgid") else psutil.pid_exists(parent)
+
+
+def end(pid: int) -> None:
+    """Kill a process and all its children, and remove the temporary workspace that they work in."""
+    try:
+        all_of_it = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    place = find_place(pid)
+    for one in all_of_it:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(all_of_it, timeout=10)
+    if place:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def find_place(pid: int) -> Path | None:
+    """The temporary workspace of a running experiment: where the stage's process works."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return None
+    for one in children:
+        try:
+            place = Path(one.cwd())
+        except psutil.Error:
+            continue
+        if place.is_relative_to(TEMPORARY.resolve()):
+            return place
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

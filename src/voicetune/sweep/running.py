@@ -1,0 +1,132 @@
+"""Run one trial: `dvc exp run --temp` beside the workspace, its log, and its curve while it trains."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from voicetune.sweep import guard, searching, trials
+from voicetune.sweep.trials import Curve, Trial
+
+_LOOK_SECONDS = 1.0
+_PATIENCE_SECONDS = 120  # for a training that was asked to stop: it ends its step and writes its state
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a trial needs. done: trials that have ended, for the decision to prune; None if nothing is pruned."""
+
+    sweep: str
+    number: int
+    values: dict[str, str]
+    target: str
+    threads: int
+    done: tuple[Trial, ...] | None
+
+    @property
+    def name(self) -> str:
+        return trials.name_of(self.sweep, self.number)
+
+
+def run(order: Order) -> Trial:
+    """Run a trial in the project's folder, which is the working directory. A second call for a trial does no harm.
+
+    Returns:
+        how it ended; `failed` with the reason `stopped` if the sweep was stopped.
+    """
+    began, folder = time.time(), trials.ROOT / order.sweep
+    log = folder / "logs" / f"{order.name}.log"
+    if trials.find_experiment(order.name):  # it ended, but nobody wrote that down
+        return Trial(order.number, order.values, "done", read_curve(order), 0.0)
+    with log.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(f"\n{' '.join(_command(order)[2:])}\n")
+        file.flush()
+        process = subprocess.Popen(
+            [sys.executable, guard.__file__, *_command(order)], stdout=file, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": str(order.threads)},
+        )  # fmt: skip
+        try:
+            ended, curve = _watch(process, order, folder)
+        finally:
+            guard.end(process.pid)
+    seconds = round(time.time() - began, 1)
+    if ended == "done" and process.returncode == 0 and trials.find_experiment(order.name):
+        return Trial(order.number, order.values, "done", read_curve(order), seconds)
+    if ended == "pruned":
+        return Trial(order.number, order.values, "pruned", curve, seconds)
+    why = STOPPED if ended == STOPPED or (folder / trials.STOP).exists() else last_error(log, process.returncode)
+    return Trial(order.number, order.values, "failed", curve, seconds, why)
+
+
+def _command(order: Order) -> list[str]:
+    changes = [part for key, value in order.values.items() for part in ("-S", f"{key}={value}")]
+    return [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", order.name, *changes, order.target]
+
+
+def _watch(process: subprocess.Popen, order: Order, folder: Path) -> tuple[str, Curve]:
+    """Wait for the trial; returns `done`, `pruned` or `stopped`, and the curve as far as it was seen."""
+    curve: Curve = []
+    while process.poll() is None:
+        time.sleep(_LOOK_SECONDS)
+        place = guard.find_place(process.pid)
+        if (folder / trials.STOP).exists():
+            _stop(process)
+            return STOPPED, curve
+        before, curve = curve, (_read(place / curve_file(order.target)) if place else []) or curve
+        if order.done is not None and curve != before and searching.is_hopeless(order.done, curve):
+            guard.end(process.pid)
+            return "pruned", curve
+    return "done", curve
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """Ask the training to stop, so that it writes its state; kill it if it does not."""
+    for one in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if any(part.endswith("train.py") for part in one.cmdline()):
+                one.terminate()
+        except psutil.Error:
+            continue
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        guard.end(process.pid)
+
+
+def curve_file(target: str) -> Path:
+    """Where the phase that a target trains last writes its validation mel CE."""
+    phase = target if target == "train_phase1" else "train_phase2"
+    return Path("metrics", phase, "plots/metrics/validation/mel_ce.tsv")
+
+
+def read_curve(order: Order) -> Curve:
+    """The curve of a trial that is done, from its experiment."""
+    from dvc.api import DVCFileSystem
+
+    commit = trials.find_experiment(order.name)
+    path = curve_file(order.target).as_posix()
+    return _points(DVCFileSystem(rev=commit).read_text(path, encoding="utf-8"))
+
+
+def _read(path: Path) -> Curve:
+    try:
+        return _points(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):  # dvclive is writing it
+        return []
+
+
+def _points(text: str) -> Curve:
+    return [(int(row["step"]), float(row["mel_ce"])) for row in csv.DictReader(text.splitlines(), delimiter="\t")]
+
+
+def last_error(log: Path, status: int) -> str:
+    """The last line of a log that names an error, or its last line."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    named = [line for line in lines if line.lower().startswith("error:") and "failed to reproduce" not in line]
+    return (named or lines or [f"exit status {status}"])[-1].removeprefix("error: ")[:300]

@@ -1,0 +1,105 @@
+"""A training that begins in one place and ends in another gives the same bits."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from test_restarts import EXACT
+from test_training import BY_MEL_CE, Curve, bytes_of, settings_with
+
+from voicetune import __main__ as command_line
+from voicetune.data.dataset import Dataset
+from voicetune.errors import UserError
+from voicetune.training import carrying, loop, manifest, phase, state_folders
+from voicetune.training.attempts import Attempts
+
+
+class Cut(Attempts):
+    """Ends the training before its sixth step, as a machine that is taken away."""
+
+    def at(self, step: int) -> None:
+        super().at(step)
+        if step == 5:
+            raise KeyboardInterrupt
+
+
+def train(place: Path, base: Path, dataset: Path) -> dict[str, str]:
+    phase.run("train_phase1", settings_with(**EXACT), BY_MEL_CE, base, place / "out", Dataset(dataset), Curve())
+    return bytes_of(place / "out")
+
+
+@pytest.fixture
+def begun(small_base, dataset, tmp_path, monkeypatch) -> Path:
+    """A folder in which a training was cut off."""
+    place = tmp_path / "first"
+    place.mkdir()
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
+    monkeypatch.chdir(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(phase, "Attempts", Cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(place, small_base, dataset)
+    return place
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_goes_on_elsewhere_in_the_same_bits(begun, small_base, dataset, tmp_path, monkeypatch, capsys):
+    store = tmp_path / "store"
+    call("states", "--to", str(store))
+    shutil.rmtree(begun)
+    for name in ("second", "usual"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "second")
+    call("states", "--from", str(store))
+    said = capsys.readouterr().out
+    assert said.count("step 5  carried to ") == 2
+    found = train(tmp_path / "second", small_base, dataset)
+    assert "resuming from step 5 of 8" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path / "usual")
+    assert found == train(tmp_path / "usual", small_base, dataset)
+
+
+def call(*arguments: str) -> None:
+    given = command_line.parser().parse_args(arguments)
+    given.run(given)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_only_whole_states_are_carried(begun, tmp_path):
+    source = begun / "state"
+    folder = next(source.iterdir())
+    steps = [step for step, _ in manifest.find(folder)]
+    newest = folder / manifest.state_name(steps[0])
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert list(carrying.carry(source, tmp_path / "store")) == [f"{folder.name}  step {steps[1]}"]
+    copy = tmp_path / "store" / folder.name
+    assert [step for step, _ in manifest.find(copy)] == [steps[1]]
+    before = sorted(path.name for path in copy.iterdir())
+    assert list(carrying.carry(source, tmp_path / "store")) == [], "it has this state"
+    assert sorted(path.name for path in copy.iterdir()) == before
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_state_in_use_is_not_replaced(begun, tmp_path):
+    source = begun / "state"
+    folder = next(source.iterdir())
+    list(carrying.carry(source, tmp_path / "store"))
+    for _, path in manifest.find(folder):
+        path.unlink()
+    with state_folders.locked(folder), pytest.raises(UserError, match=r"^another training"):
+        list(carrying.carry(tmp_path / "store", source))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--from", "nowhere"), r"^nowhere is no folder with states"),
+        (("--to", "state"), r"^state is where the states are"),
+        (("--to", "store", "--every", "0"), r"^--every is 0"),
+    ],
+)
+def test_what_cannot_be_carried(arguments, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").mkdir()
+    with pytest.raises(UserError, match=told):
+        call("states", *arguments)

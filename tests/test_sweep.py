@@ -1,0 +1,302 @@
+"""`voicetune sweep`: what is tried, what is written down, how it is stopped, and that each trial is an experiment."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from test_pipeline import ENVIRONMENT, clone, commit, run, small_params
+
+from voicetune import __main__ as command_line
+from voicetune.errors import UserError
+from voicetune.sweep import command, guard, running, searching, trials, values
+from voicetune.sweep.trials import Trial
+from voicetune.sweep.values import Choices, Range
+
+ROOT = Path(__file__).parents[1]
+needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="optuna is not installed")
+
+
+@pytest.fixture(autouse=True)
+def this_code(monkeypatch):
+    """Commands run the code of this working tree, and see the packages that this process sees."""
+    places = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join(filter(None, places)))
+
+
+def test_lists_and_ranges():
+    assert values.parse(["lr=1e-4,2e-4", "seed=1..5", "train_phase1.lr=log:1e-5..1e-3"], ROOT / "params.yaml") == [
+        Choices("lr", ("1e-4", "2e-4")),
+        Range("seed", 1, 5, log=False, whole=True),
+        Range("train_phase1.lr", 1e-5, 1e-3, log=True, whole=False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["lr"], "'lr' is no parameter with values"),
+        (["lr="], "'lr=' is no parameter with values"),
+        (["--lr=1"], "'--lr=1' is no parameter with values"),
+        (["lr=1e-4;x"], "'lr=1e-4;x' has a value that is no plain number or word"),
+        (["lr=1e-4,"], "'lr=1e-4,' has a value that is no plain number or word"),
+        (["lr=1e-4,1e-4"], "'lr=1e-4,1e-4' has a value twice"),
+        (["lr=1e-4", "lr=2e-4"], "lr is given twice"),
+        (["lr=2e-4..1e-4"], "'2e-4..1e-4' is no range: the first number has to be the lower one"),
+        (["lr=log:0..1e-4"], "'log:0..1e-4' is no range"),
+        (["lr=1e..2"], "'1e..2' is no range of numbers"),
+        (["nope=1"], "has no value 'nope'"),
+        (["train_phase1=1"], "has no value 'train_phase1'"),
+        (["train_phase1.nope.lr=1"], "has no value 'train_phase1.nope.lr'"),
+        (["lr=2"], "with lr=2: 'lr' is 2, but should be"),
+        (["lr=1e-5..2"], "with lr=2: 'lr' is 2"),
+        (["train_phase1.optimizer=sgd"], "with train_phase1.optimizer=sgd"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_before_anything_runs(texts, told):
+    with pytest.raises(UserError) as caught:
+        values.parse(texts, ROOT / "params.yaml")
+    assert told in str(caught.value)
+
+
+def test_a_grid_is_every_combination():
+    spaces = [Choices("a", ("1", "2")), Choices("b", ("x", "y", "z"))]
+    found = values.grid(spaces)
+    assert len(found) == 6
+    assert found[:2] == [{"a": "1", "b": "x"}, {"a": "1", "b": "y"}]
+    with pytest.raises(UserError, match=r"^these lists make 1,000,000 trainings"):
+        values.grid([Choices(name, tuple(map(str, range(100)))) for name in "abc"])
+
+
+def trial(number: int, curve: list[tuple[int, float]], ended="done", **chosen: str) -> Trial:
+    return Trial(number, chosen or {"lr": "1e-4"}, ended, curve, 1.0)
+
+
+def test_what_ended_is_read_again_and_a_cut_off_line_is_not(tmp_path):
+    done, pruned = trial(1, [(0, 5.0), (4, 4.0)]), trial(3, [(0, 5.0)], "pruned")
+    for one in (done, trial(2, [], "failed"), pruned):
+        trials.add(tmp_path, one)
+    with (tmp_path / trials.JOURNAL).open("a") as file:
+        file.write('{"number": 4, "val')
+    assert trials.read(tmp_path) == [done, pruned]
+    after = trial(4, [(0, 5.0)])
+    trials.add(tmp_path, after)
+    assert trials.read(tmp_path) == [done, pruned, after]
+    assert (done.best, trial(5, []).best) == (4.0, None)
+
+
+def test_a_sweep_goes_on_only_with_what_it_was_begun_with(tmp_path):
+    plan = {"values": ["lr=1e-4"], "seed": 1}
+    trials.begin(tmp_path / "rates", plan)
+    trials.begin(tmp_path / "rates", plan)
+    told = r"^the sweep 'rates' was begun with seed 1, and not with 2; go on with that, choose another name, or remove"
+    with pytest.raises(UserError, match=told):
+        trials.begin(tmp_path / "rates", plan | {"seed": 2})
+    (tmp_path / "rates/plan.json").write_text("[")
+    with pytest.raises(UserError, match="is damaged"):
+        trials.begin(tmp_path / "rates", plan)
+
+
+@needs_optuna
+def test_the_search_goes_on_as_if_it_had_not_stopped():
+    spaces = [Range("lr", 1e-5, 1e-3, log=True, whole=False), Choices("seed", ("1", "2"))]
+
+    def search(found: list[Trial], count: int) -> list[Trial]:
+        for number in range(len(found) + 1, count + 1):
+            chosen = searching.suggest(spaces, found, number, seed=3)
+            found.append(trial(number, [(10, abs(float(chosen["lr"]) - 1e-4))], **chosen))
+        return found
+
+    whole, resumed = search([], 30), search(search([], 13), 30)
+    assert whole == resumed
+    assert all(1e-5 <= float(one.values["lr"]) <= 1e-3 for one in whole)
+    assert {one.values["seed"] for one in whole} == {"1", "2"}
+    early, late = ([one.best for one in part] for part in (whole[:10], whole[20:]))
+    assert sum(late) < sum(early), "TPE moves to what was better"
+
+
+@needs_optuna
+def test_a_trial_is_given_up_only_above_the_median_and_after_a_third():
+    done = [trial(number, [(step, 5 - step / 10) for step in (0, 4, 8, 12)]) for number in range(4)]
+    bad = [(0, 5.0), (4, 4.9), (8, 4.8)]
+    assert searching.is_hopeless(done, bad)
+    assert not searching.is_hopeless(done, bad[:1])
+    assert not searching.is_hopeless(done, [(0, 5.0), (4, 4.5), (8, 4.1)])
+    assert not searching.is_hopeless(done[:3], bad)
+
+
+def test_without_optuna_a_range_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"^a range and --prune need Optuna; run `pip install"):
+        searching.optuna()
+
+
+def test_a_range_needs_a_number_of_trials(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    given = command_line.parser().parse_args(["sweep", "rates", "-S", "lr=1e-5..1e-3"])
+    with pytest.raises(UserError, match=r"^a range has no end; say with --trials"):
+        given.run(given)
+
+
+@pytest.mark.parametrize("name", ["../x", "-x", "", "a b", "a" * 41, "1st"])
+def test_names_that_are_no_experiments(monkeypatch, name):
+    monkeypatch.chdir(ROOT)
+    given = command_line.parser().parse_args(["sweep", "-S", "lr=1e-4", "--", name])
+    with pytest.raises(UserError, match=r"^the command line: 'name' is"):
+        given.run(given)
+
+
+def test_the_reason_of_a_failure_is_the_log_s(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("x\nerror: data/raw/anna is missing; put it there.\nERROR: failed to reproduce 'prepare'\n")
+    assert running.last_error(log, 1) == "data/raw/anna is missing; put it there."
+    log.write_text("")
+    assert running.last_error(log, 3) == "exit status 3"
+
+
+def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path):
+    code = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]])"
+    sleeper = f"import os, time; open({str(tmp_path / 'began')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", code, guard.__file__, sys.executable, "-c", sleeper])
+    for _ in range(200):
+        if (tmp_path / "began").exists() and (tmp_path / "began").read_text():
+            break
+        time.sleep(0.1)
+    child = psutil.Process(int((tmp_path / "began").read_text()))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    child.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> Path:
+    """A small repository whose first stages have run, and in which a training takes 12 steps."""
+    settings = yaml.safe_load(small_params())
+    for phase in ("train_phase1", "train_phase2"):
+        settings[phase] |= {"epochs": 6, "max_steps": 12, "eval_every": 3}
+    folder = clone(tmp_path_factory.mktemp("sweep"), yaml.safe_dump(settings, sort_keys=False))
+    run(folder, "dvc", "repro", "encode", "choose")
+    for key, value in (("user.name", "t"), ("user.email", "t@t.invalid")):
+        run(folder, "git", "config", key, value)
+    commit(folder, "results")
+    return folder
+
+
+def swept(folder: Path, name: str, *arguments: str, ok: bool = True) -> str:
+    rest = ("sweep", name, "--target", "train_phase1", "--threads", "1", *arguments)
+    return run(folder, sys.executable, "-m", "voicetune", *rest, ok=ok)
+
+
+def figures(folder: Path, name: str) -> dict[int, tuple]:
+    found = [json.loads(line) for line in (folder / "sweeps" / name / trials.JOURNAL).read_text().splitlines() if line]
+    return {one["number"]: (one["values"], one["ended"], one["curve"]) for one in found}
+
+
+def copied(begun: Path, place: Path) -> Path:
+    shutil.copytree(begun, place, symlinks=True)
+    return place
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_stopped_and_killed_ends_in_the_same_figures(begun, tmp_path):
+    grid = ("-S", "train_phase1.lr=1e-4,4e-4")
+    usual = copied(begun, tmp_path / "usual")
+    said = swept(usual, "rates", *grid)
+    assert "`dvc exp apply rates-00" in said
+    names = run(usual, "dvc", "exp", "list", "--name-only").split()
+    assert sorted(names) == ["rates-001", "rates-002"]
+    assert "lr: 0.0004" in run(usual, "git", "show", f"{trial_commit(usual, 'rates-002')}:params.yaml")
+
+    broken = copied(begun, tmp_path / "broken")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process = start(broken, *grid)
+        wait_for_steps(broken)
+        process.send_signal(number)
+        process.wait(timeout=180)
+        assert not wait_for_no_training(broken)
+    assert "error: stopped; the same command goes on from here." in (broken / "said").read_text()
+    swept(broken, "rates", *grid)
+    assert figures(broken, "rates") == figures(usual, "rates")
+    assert list((broken / ".dvc/tmp/exps/standalone").glob("tmp*")) == []
+    assert list((broken / "state").glob("*")) == []
+
+
+def trial_commit(folder: Path, name: str) -> str:
+    return run(folder, "git", "for-each-ref", "--format=%(objectname)", f"refs/exps/**/{name}").strip()
+
+
+def start(folder: Path, *grid: str) -> subprocess.Popen:
+    rest = ("sweep", "rates", "--target", "train_phase1", "--threads", "1", *grid)
+    with (folder / "said").open("a") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "voicetune", *rest], cwd=folder, env=ENVIRONMENT, stdout=said, stderr=said
+        )
+
+
+def wait_for_steps(folder: Path) -> None:
+    for _ in range(1200):
+        if list((folder / "state").glob("*/at")):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no training began: {(folder / 'said').read_text()}")
+
+
+def wait_for_no_training(folder: Path) -> list[psutil.Process]:
+    """The processes that still work below the folder after ten seconds."""
+    for _ in range(100):
+        left = [one for one in psutil.process_iter(["cwd"]) if (one.info["cwd"] or "").startswith(str(folder))]
+        if not left:
+            return []
+        time.sleep(0.1)
+    return left
+
+
+@pytest.mark.slow
+def test_a_failed_trial_is_named_and_tried_again(begun, tmp_path):
+    folder = copied(begun, tmp_path / "failing")
+    shutil.rmtree(folder / "data/codes")
+    shutil.rmtree(folder / ".dvc/cache")
+    said = swept(folder, "rates", "-S", "train_phase1.lr=1e-4", ok=False)
+    assert "rates-001 (train_phase1.lr=1e-4) failed" in said
+    assert "1 of 1 trials failed; sweeps/rates/logs/rates-001.log says why." in said
+
+
+@pytest.mark.slow
+@needs_optuna
+def test_a_search_with_pruning(begun, tmp_path):
+    folder = copied(begun, tmp_path / "search")
+    swept(folder, "rates", "-S", "train_phase1.lr=log:1e-6..1e-3", "--trials", "7", "--prune")
+    found = figures(folder, "rates")
+    assert set(found) == set(range(1, 8))
+    assert {ended for _, ended, _ in found.values()} <= {"done", "pruned"}
+
+
+@pytest.mark.ray
+def test_eight_trials_on_two_ray_workers_equal_eight_one_after_the_other(begun, tmp_path):
+    """A worker is killed in the middle, and its trial goes on in another one."""
+    grid = ("-S", "train_phase1.lr=1e-4,2e-4,3e-4,4e-4", "-S", "train_phase1.warmup_steps=0,2")
+    usual, ray = copied(begun, tmp_path / "usual"), copied(begun, tmp_path / "ray")
+    swept(usual, "rates", *grid)
+    settings = yaml.safe_load((ray / "params.yaml").read_text()) | {"engine": "ray", "jobs": 2}
+    (ray / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    commit(ray, "on Ray")
+    process = start(ray, *grid, "--parallel", "2")
+    wait_for_steps(ray)
+    workers = [one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "ray::task"]
+    os.kill(workers[0].pid, signal.SIGKILL)
+    assert process.wait(timeout=900) == 0, (ray / "said").read_text()
+    assert figures(ray, "rates") == figures(usual, "rates")
+
+
+def test_the_targets_are_stages():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert set(command_line.SWEPT) <= set(stages)
+    assert command.threads_for(10**6) == 1
