@@ -87,8 +87,8 @@ def test_two_people_train_one_after_the_other(bucket, tmp_path):
     before, after = (json.loads(text) for text in (run(anna, "git", "show", "HEAD:metrics/voice.json"),
                                                    (bela / "metrics/voice.json").read_text()))  # fmt: skip
     assert before["mel_ce"] != after["mel_ce"], "he trained from what she had pushed"
-    assert "lr" in run(bela, "dvc", "params", "diff", "v0.1.0")
-    assert "metrics/voice.json" in run(bela, "dvc", "metrics", "diff", "v0.1.0")
+    assert "lr" in run(bela, "dvc", "params", "diff", "voice@v0.1.0")
+    assert "metrics/voice.json" in run(bela, "dvc", "metrics", "diff", "voice@v0.1.0")
     commit(bela, "a higher learning rate")
     publish(bela, "v0.2.0")
 
