@@ -239,6 +239,42 @@ def test_a_streamed_text_has_pauses_and_the_same_sound_as_a_whole_one(url):
     assert seconds_of(streamed.content) == pytest.approx(letters + 9 * 0.5, abs=0.4)
 
 
+def test_a_live_text_is_sent_in_pieces_and_says_that_it_is_not_checked(url):
+    answer = ask(url, "One. Two.", live=True)
+    assert answer.headers["x-voicetune-checked"] == "no"
+    assert "x-voicetune-draws" not in answer.headers
+    heard = np.frombuffer(answer.content, "<i2") / 32767
+    one = np.repeat([0.0, 0.1, 0.2], 2400)
+    pause = np.zeros(round((0.5 - 2 * 0.02) * sounds.RATE))
+    assert np.allclose(heard, np.concatenate([one, pause, one]), atol=1e-4)
+    assert "x-voicetune-checked" not in ask(url, "One. Two.").headers
+
+
+def test_a_live_text_is_not_batched_and_its_pieces_end_when_the_client_goes(busy):
+    queue, tones = busy
+    pieces: list = []
+    live = Job("a", Served("anna", tones, {}), [Line("a live part", "en")] * 2, 1, pieces.append, live=True)
+    queue.add(live)
+    queue.add(job("b", tones, "b0"))
+    queue.cancel(live)
+    again = Job("a", Served("anna", tones, {}), [Line("spoken", "en")], 1, pieces.append, live=True)
+    queue.add(again)
+    tones.gate.set()
+    wait_until(lambda: pieces[-1:] == [None])
+    assert [len(piece) for piece in pieces[:-1]] == [2400] * 3
+    wait_until(lambda: len(tones.drawn) == 3)
+    assert sorted(tones.drawn[1:]) == [["b0"], ["spoken"]], "nothing of the cancelled text, and no batch of both"
+
+
+def test_live_is_refused_where_it_cannot_be_done(url):
+    assert fault(ask(url, "Hello.", live=True, whole=True))[:2] == (400, "unsupported")
+    other = Tones()
+    other.streams = False
+    with server(voices_of(anna=other)) as (address, _):
+        assert "its vocoder is not HiFi-GAN" in fault(ask(address, "Hello.", live=True))[2]
+    assert fault(ask(url, "boom", live=True))[0] == 500
+
+
 def test_speed_and_seed_change_the_sound_and_other_fields_do_not(url):
     usual = ask(url, "Hello there.").content
     assert (

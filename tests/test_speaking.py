@@ -116,6 +116,39 @@ def test_a_part_also_fits_the_token_limit():
     assert [len(part.text.split()) for part in found] == [7, 7, 7, 7, 2]
 
 
+def first_of(text: str) -> list[str]:
+    return [p.text for p in split_text(text, 250, lambda _: True, abbreviations("en"), soon=True)]
+
+
+@pytest.mark.parametrize(
+    ("begin", "rest"),
+    [
+        ("Good evening, ladies and gentlemen.", "Welcome back to the show, and here is the first question."),
+        ("Hello. Dr. Kovacs came to the show.", "He paid, he sat down, and then he said nothing for a whole hour."),
+        (
+            "When the clock struck nine in the old town,",
+            "the doors of the house opened, and everybody went in at once.",
+        ),
+    ],
+    ids=["sentence", "first sentence too short", "clause"],
+)
+def test_a_long_text_can_begin_with_a_short_part(begin, rest):
+    text = f"{begin} {rest} It was very late, and it began to rain."
+    found = first_of(text)
+    assert found[0] == begin
+    assert " ".join(found) == text
+    assert parts_of(text)[0][0] != begin, "only where it is asked for"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Good evening, everybody. Welcome.", "No comma stands in this sentence " * 4, "Yes, " + "no " * 40],
+    ids=["short", "no place to cut", "the clause is too short"],
+)
+def test_a_text_without_a_good_place_does_not_begin_with_a_short_part(text):
+    assert first_of(text) == [part for part, _ in parts_of(text)]
+
+
 # Sound
 
 

@@ -16,8 +16,10 @@ import soundfile
 import torch
 from conftest import BUNDLE, SPEAKER
 from safetensors.torch import load_file
+from torch.nn import functional as F
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
+from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from TTS.tts.models.xtts import Xtts, wav_to_mel_cloning
 
@@ -33,7 +35,8 @@ from voicetune.model import Gift, Recipe
 from voicetune.params.decoding import Decoding
 from voicetune.speech.conditioning import read_longest
 from voicetune.speech.voice import Line, Voice
-from voicetune.xtts import codec, encoding, export, folder, origins
+from voicetune.xtts import chunks, codec, encoding, export, folder, origins
+from voicetune.xtts import decode as decoding
 from voicetune.xtts.batch import Tokens
 from voicetune.xtts.conditioning import compute_speaker
 from voicetune.xtts.decode import decode
@@ -687,6 +690,106 @@ def test_the_hifigan_gives_the_waveform_of_the_stock_client(bundle_base, greedy_
     assert lengths == {True, False}
     assert describe_codec(voice) == {"vocoder": "hifigan", "voiced_by_base": True}
     assert describe_codec(Voice(bundle_base)) == {"vocoder": "renderer"}
+
+
+@pytest.fixture(scope="module")
+def hifigan():
+    """A small HiFi-GAN with random weights, which makes audible sound, and kernels and strides of XTTS v2."""
+    torch.manual_seed(0)
+    small = HifiDecoder(decoder_input_dim=8, upsample_initial_channel_decoder=32).eval()
+    for name, weight in small.waveform_decoder.named_parameters():
+        if name.endswith("original0"):  # the norm of a weight
+            weight.data *= 1.7
+    return small
+
+
+def test_the_reach_of_hifigan_is_how_far_a_frame_changes_the_sound(hifigan):
+    generator, frames = hifigan.waveform_decoder, torch.randn(1, 8, 100)
+    embedding, edge = torch.randn(1, 512, 1), chunks.reach(hifigan.waveform_decoder)
+    changed = frames.clone()
+    changed[:, :, 50] += 1e3
+    with torch.inference_mode():
+        one, other = (generator.double()(x.double(), g=embedding.double())[0, 0] for x in (frames, changed))
+    generator.float()
+    places = torch.nonzero(one != other)[:, 0] / 256 - 50
+    assert float(places.min()) >= -edge
+    assert float(places.max()) <= edge + 1
+    assert float(places.max() - places.min()) > 2 * (edge - 3), "not much more is computed than is needed"
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.5, 1.7, 2.0])
+@pytest.mark.parametrize("codes", [2, 19, 20, 21, 87, 160])
+def test_the_chunks_of_a_sound_joined_are_the_whole(hifigan, codes, speed):
+    latents, embedding = torch.randn(codes, 8, generator=torch.Generator().manual_seed(1)), torch.randn(1, 512, 1)
+    with torch.inference_mode():
+        scaled = latents[None].mT
+        if speed != 1:  # as `Xtts.inference` does
+            scaled = F.interpolate(scaled, scale_factor=1 / speed, mode="linear")
+        whole = hifigan(scaled.mT, g=embedding).flatten()
+        pieces = list(chunks.voice_chunks(hifigan, latents, embedding, speed))
+    joined = torch.cat(pieces)
+    assert joined.shape == whole.shape
+    assert float(whole.std()) > 0.01
+    assert float((joined - whole).abs().max()) <= 1e-4
+    if codes == 160:
+        assert len(pieces) > 4
+        first = chunks.voice_chunks(hifigan, latents[:60], embedding, speed)
+        assert torch.equal(next(first), pieces[0]), "it needs no later codes"
+
+
+def test_sound_that_is_streamed_is_the_sound_of_the_codes(bundle_base, greedy_gpt, latents):
+    """This includes a line that stops by itself, and one that does not."""
+    voice = Voice(bundle_base)
+    voice.model.vocoder, voice.model.renderer = "hifigan", None
+    voice.model.network = greedy_gpt
+    voice.model.xtts.gpt.max_gen_mel_tokens = LIMIT
+    speaker = {"gpt_cond_latent": latents, "speaker_embedding": torch.randn(1, 512, 1)}
+    lengths = set()
+    for text in TEXTS:
+        line = Line(text, "en")
+        codes = voice.codes([line], [speaker], SETTINGS, 1)[0]
+        whole, pieces = voice.sound(codes, line, speaker), list(voice.stream(line, speaker, SETTINGS, 1))
+        joined = np.concatenate(pieces)
+        assert joined.shape == whole.shape
+        assert float(np.abs(joined - whole).max()) <= 1e-3 * float(np.abs(whole).max())
+        lengths.add(len(codes) < LIMIT)
+    assert lengths
+    assert voice.model.streams
+    assert not Voice(bundle_base).model.streams
+
+
+def test_a_step_computes_what_the_stock_network_computes(xtts, latents, texts):
+    """`_Layer` computes what transformers' GPT-2 computes, row by row of a padded batch."""
+    gpt, rows = xtts.gpt, [(0, texts[0]), (0, texts[1])] * 4
+    with torch.inference_mode():
+        embedded, mask = decoding._prefix(gpt, latents, rows, 96)
+        hidden, kept = decoding._read(gpt, embedded, mask, 2)
+        longer = torch.cat([embedded, torch.randn(8, 1, embedded.shape[2])], 1)
+        attended = F.pad(decoding._additive(mask[:, None, None, :], torch.float32), (0, 32), value=torch.finfo().min)
+        attended[..., 96] = 0
+        x = longer[:, -1]
+        for block, memory in zip(gpt.gpt.h, kept, strict=True):
+            x = decoding._Layer(block).step(x, attended, memory)
+        with decoding._quick(gpt):
+            both = F.pad(mask, (0, 1), value=True)
+            attended = decoding._additive(decoding._causal(both), torch.float32)
+            theirs = gpt.gpt(inputs_embeds=longer, attention_mask=attended).last_hidden_state
+    assert torch.allclose(hidden, theirs[:, -2], atol=1e-5)
+    assert torch.allclose(gpt.gpt.ln_f(x), theirs[:, -1], atol=1e-5)
+    assert float((hidden - gpt.gpt.ln_f(x)).abs().max()) > 0.1
+
+
+def test_a_code_is_drawn_as_torch_draws_it():
+    logits, settings = torch.randn(3, 1026) * 3, SETTINGS.model_copy(update={"top_p": 0.8, "top_k": 50})
+    seen = torch.zeros(3, 1026, dtype=torch.bool)
+    ours = decoding._choose(logits, seen, settings, [torch.Generator().manual_seed(i) for i in range(3)])
+    scaled = logits / settings.temperature
+    for i, row in enumerate(scaled):
+        values, places = row.topk(50)
+        shares = values.softmax(0)
+        kept = places[shares.cumsum(0) - shares < 0.8]
+        probabilities = torch.full_like(row, -torch.inf).scatter(0, kept, row[kept]).softmax(0)
+        assert int(ours[i]) == int(torch.multinomial(probabilities, 1, generator=torch.Generator().manual_seed(i)))
 
 
 def test_sampled_codes_depend_only_on_the_seed_of_their_line(xtts, latents, texts):

@@ -20,7 +20,7 @@ voicetune knows of it: `vocoder`, `licence`, a phase's `facts`, and after publis
 Recordings are mono float32 at 22,050 Hz (`data.audio.SAMPLE_RATE`). Cross entropies are in nats per token.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from re import Pattern
@@ -244,6 +244,18 @@ class Speech(Model, Protocol):
 
         Args:
             speed: 2 is twice as fast, at the same pitch.
+        """
+
+    @property
+    def streams(self) -> bool:
+        """Whether the model has `stream`."""
+
+    def stream(
+        self, text: Tensor, speed: float, speaker: Speaker, settings: Decoding, seed: int
+    ) -> Iterator[np.ndarray]:
+        """Yield the sound of a text while its codes are drawn, (samples,) float32 at `rate` Hz.
+
+        Joined, it is what `decode` and `sound` give, to 1e-3.
         """
 
 

@@ -1,6 +1,6 @@
 """The toy as a model that hums."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from re import Pattern
 
@@ -21,7 +21,7 @@ _FEWEST_CODES, _MOST_CODES = 10, 80
 
 class Speech(Model):
     rate, codec_rate, most_tokens = codec.RATE, codec.RATE, 200
-    needs_speaker = voices_latents = False
+    needs_speaker = voices_latents = streams = False
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
         return [letter for letter in dict.fromkeys(text) if not letter.isascii()] + [language] * (language != "en")
@@ -62,6 +62,11 @@ class Speech(Model):
 
     def sound(self, codes: Tensor, text: str, language: str, speed: float, speaker: Speaker) -> np.ndarray:
         return codec.tone(codes.numpy(), speed)
+
+    def stream(
+        self, text: Tensor, speed: float, speaker: Speaker, settings: Decoding, seed: int
+    ) -> Iterator[np.ndarray]:
+        raise NotImplementedError
 
 
 def open_speech(path: Path) -> Speech:

@@ -98,6 +98,8 @@ class _Service:
             raise Refusal(400, sentence, "unsupported", param="stream_format")
         served = self.voices.find(asked.voice)
         line, parts = await self._prepare(asked, served)
+        if asked.live:
+            return await self._speak_live(asked, request, served, line, parts, begun)
         spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed)
         whole = asked.whole or len(parts) == 1
         try:
@@ -113,6 +115,26 @@ class _Service:
             data = await asyncio.to_thread(spoken.whole, drawn, asked.response_format)
             return Response(data, media_type=media, headers=headers)
         return StreamingResponse(spoken.stream(drawn[0], asked.response_format), media_type=media, headers=headers)
+
+    async def _speak_live(
+        self, asked: SpeechRequest, request: Request, served: Served, line: Line, parts: list[Part], begun: float
+    ) -> Response:
+        """Speak a text and send its sound while it is drawn. The answer says that nothing was checked."""
+        if asked.whole or not served.opened.streams:
+            sentence = f"the voice {served.name} cannot be sent live: its vocoder is not HiFi-GAN; leave `live` out."
+            if asked.whole:
+                sentence = "live sends a text while it is drawn, and whole after it; leave one of them out."
+            raise Refusal(400, sentence, "unsupported", param="live")
+        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed, live=True)
+        try:
+            first = await unless_gone(request, spoken.next_piece())
+        except BaseException:
+            spoken.cancel()
+            raise
+        self.metrics.first.observe(time.perf_counter() - begun)
+        headers = forms.found(None, len(parts)) | {"X-Voicetune-Checked": "no"}
+        media = sounds.FORMATS[asked.response_format][0]
+        return StreamingResponse(spoken.stream_live(first, asked.response_format), media_type=media, headers=headers)
 
     async def _prepare(self, asked: SpeechRequest, served: Served) -> tuple[Line, list[Part]]:
         """The line to speak and its parts.

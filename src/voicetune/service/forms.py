@@ -1,4 +1,4 @@
-"""The JSON that the service takes and gives. POST /v1/audio/speech takes OpenAI's fields and three of ours."""
+"""The JSON that the service takes and gives. POST /v1/audio/speech takes OpenAI's fields and four of ours."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -32,6 +32,9 @@ class SpeechRequest(BaseModel):
         1, description="the same text, voice and seed give the same bytes"
     )
     language: Language | None = Field(None, description="the voice's own if it is left out")
+    live: bool = Field(
+        False, description="send the sound while it is drawn, unchecked; only voices whose vocoder is HiFi-GAN"
+    )
     whole: bool = Field(False, description="send nothing before all parts are spoken; the headers then speak of all")
 
 

@@ -3,8 +3,8 @@
 A text is a job. Its parts are drawn in their order. Each client gets one part in turn, and so does each job of a
 client, so a long text does not keep others waiting. Parts of several jobs are drawn together if they have the same
 model, because a batch costs little more than one part. The first part of a job is drawn without its other parts, so it
-is heard sooner. A part's sound does not depend on the others (see `speech.drawing`), so equal seeds give equal sounds
-under any load.
+is heard sooner. A part of a live job is drawn alone, because its sound is delivered while it is drawn. A part's sound
+does not depend on the others (see `speech.drawing`), so equal seeds give equal sounds under any load.
 """
 
 import logging
@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from voicetune.service.refusals import Refusal
 from voicetune.service.voices import Served
@@ -38,14 +40,17 @@ class Job:
     """A text to be spoken.
 
     lines: its parts. deliver: is called by the queue's thread with each part's sound in order, or with an error. It
-    must return at once and raise nothing.
+    must return at once and raise nothing. live: a part's sound is delivered in pieces, (samples,) float32, and None
+    after the last.
     """
 
     client: str
     served: Served
     lines: Sequence[Line]
     seed: int
-    deliver: Callable[[Drawn | Exception], None]
+    deliver: Callable[[Drawn | np.ndarray | Exception | None], None]
+    live: bool = False
+    left: bool = field(default=False, init=False)
     begun: int = field(default=0, init=False)
 
 
@@ -83,8 +88,9 @@ class Queue:
             self._changed.notify()
 
     def cancel(self, job: Job) -> None:
-        """Drop the parts of a job that have not begun."""
+        """Drop the parts of a job that have not begun. A live part ends after its next piece."""
         with self._changed:
+            job.left = True
             self._leave(job)
 
     def waiting(self) -> int:
@@ -112,6 +118,9 @@ class Queue:
     def _work(self) -> None:
         while batch := self._next():
             begun = time.perf_counter()
+            if batch[0][0].live:
+                self._speak_live(*batch[0])
+                continue
             drawn = _draw(batch)
             self._seconds = time.perf_counter() - begun
             self.seen([one for one in drawn if isinstance(one, Drawn)])
@@ -119,6 +128,17 @@ class Queue:
                 if isinstance(one, Exception):
                     self.cancel(job)
                 job.deliver(one)
+
+    def _speak_live(self, job: Job, line: Line) -> None:
+        try:
+            for piece in job.served.opened.stream(line, job.served.speaker, job.seed):
+                if job.left:
+                    return
+                job.deliver(piece)
+            job.deliver(None)
+        except Exception as error:
+            self.cancel(job)
+            job.deliver(error)
 
     def _next(self) -> list[tuple[Job, Line]]:
         """Wait for parts, and take the next ones; none if the queue is stopped."""
@@ -138,10 +158,15 @@ class Queue:
             return batch
 
     def _turn(self, batch: Sequence[tuple[Job, Line]]) -> Job | None:
-        """Whose turn it is: the first client's first job that has the batch's model, and not its first part in it."""
+        """Whose turn it is: the first client's first job that has the batch's model, and not its first part in it.
+
+        Nobody's if the batch is a live job, which is never added to a batch.
+        """
+        if batch and batch[0][0].live:
+            return None
         model = batch[0][0].served.opened if batch else None
         begins = {id(job) for job, _ in batch if job.begun == 1}
-        every = (job for jobs in self._waiting.values() for job in jobs)
+        every = (job for jobs in self._waiting.values() for job in jobs if not (batch and job.live))
         return next((job for job in every if model in (None, job.served.opened) and id(job) not in begins), None)
 
 

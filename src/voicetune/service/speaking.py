@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from starlette.requests import Request
@@ -27,16 +27,25 @@ class Spoken:
         Refusal: too many texts wait.
     """
 
-    def __init__(self, queue: Queue, client: str, served: Served, line: Line, parts: Sequence[Part], seed: int):
+    def __init__(
+        self,
+        queue: Queue,
+        client: str,
+        served: Served,
+        line: Line,
+        parts: Sequence[Part],
+        seed: int,
+        live: bool = False,
+    ):
         self._queue, self._line, self._parts, self._rate = queue, line, parts, served.opened.rate
-        self._came: asyncio.Queue[Drawn | Exception] = asyncio.Queue()
+        self._came: asyncio.Queue[Drawn | np.ndarray | Exception | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def deliver(one: Drawn | Exception) -> None:
+        def deliver(one: Drawn | np.ndarray | Exception | None) -> None:
             with suppress(RuntimeError):  # the loop is closed, because the service ends
                 loop.call_soon_threadsafe(self._came.put_nowait, one)
 
-        self._job = Job(client, served, [say.of_part(part, line) for part in parts], seed, deliver)
+        self._job = Job(client, served, [say.of_part(part, line) for part in parts], seed, deliver, live)
         queue.add(self._job)
 
     def cancel(self) -> None:
@@ -49,6 +58,20 @@ class Spoken:
         Raises:
             Refusal: it took too long, or the model said nothing.
         """
+        one: Any = await self._wait()
+        if not one.sound.size:
+            raise Refusal(500, "the model said nothing for a part of this text; try another seed.", "no_sound")
+        return one
+
+    async def next_piece(self) -> np.ndarray | None:
+        """Wait for the next piece of a live text, as it is sent; None after the last piece of a part.
+
+        Raises:
+            Refusal: it took too long.
+        """
+        return await self._wait()
+
+    async def _wait(self) -> Any:
         seconds = self._queue.limits.seconds
         try:
             one = await asyncio.wait_for(self._came.get(), seconds)
@@ -57,8 +80,6 @@ class Spoken:
             raise Refusal(504, sentence, "timeout", retry_after=seconds) from None
         if isinstance(one, Exception):
             raise RuntimeError("a part could not be spoken") from one
-        if not one.sound.size:
-            raise Refusal(500, "the model said nothing for a part of this text; try another seed.", "no_sound")
         return one
 
     def whole(self, drawn: Sequence[Drawn], format: str) -> bytes:
@@ -72,6 +93,21 @@ class Spoken:
             for number in range(len(self._parts)):
                 drawn = await self.next() if number else first
                 yield await asyncio.to_thread(lambda i, one: file.add(self._finish(i, one)), number, drawn)
+            yield file.end()
+        finally:
+            self.cancel()
+
+    async def stream_live(self, first: np.ndarray | None, format: str) -> AsyncIterator[bytes]:
+        """Encode each piece of a live text as soon as it is spoken. It is neither trimmed nor levelled."""
+        file = sounds.Stream(format)
+        try:
+            for number, part in enumerate(self._parts):
+                piece = await self.next_piece() if number else first
+                while piece is not None:
+                    yield file.add(piece)
+                    piece = await self.next_piece()
+                if number < len(self._parts) - 1:
+                    yield file.add(say.pause(part.ends_at, sounds.RATE, self._line.speed))
             yield file.end()
         finally:
             self.cancel()

@@ -8,14 +8,17 @@ old one stays, and the log says why in one sentence.
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from voicetune import families
 from voicetune.errors import UserError, shown
 from voicetune.model import Speaker
 from voicetune.service.refusals import Refusal
+from voicetune.service.sounds import RATE
 from voicetune.speech import drawing, say
 from voicetune.speech.checking import Checker, Checks
 from voicetune.speech.drawing import Drawn
@@ -51,12 +54,21 @@ class Opened:
         return {"language": self.language, "vocoder": self.voice.model.vocoder, "licence": licence}
 
     def parts(self, line: Line) -> list[Part]:
-        """The parts that a line is spoken in, see `speech.say.parts`."""
-        return say.parts(self.voice, line)
+        """The parts that a line is spoken in, see `speech.say.parts`. The first one of a long line is short."""
+        return say.parts(self.voice, line, soon=True)
 
     def draw(self, lines: Sequence[Line], speakers: Sequence[Speaker], seeds: Sequence[int]) -> list[Drawn]:
         """Speak parts and check them, see `speech.drawing.draw`."""
         return drawing.draw(self.voice, lines, speakers, self._decoding, seeds, self._checker, self._tries)
+
+    @property
+    def streams(self) -> bool:
+        """Whether `stream` can be used. It does not resample, so the model's rate must be the service's."""
+        return self.voice.model.streams and self.rate == RATE
+
+    def stream(self, line: Line, speaker: Speaker, seed: int) -> Iterator[np.ndarray]:
+        """Speak a part and yield its sound while its codes are drawn, without any check, see `Voice.stream`."""
+        return self.voice.stream(line, speaker, self._decoding, seed)
 
 
 @dataclass(frozen=True)

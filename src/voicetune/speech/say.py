@@ -40,8 +40,8 @@ class Said:
     cut: int
 
 
-def parts(voice: Voice, line: Line) -> list[Part]:
-    """Split a line into parts that are each spoken at once, see `split`.
+def parts(voice: Voice, line: Line, soon: bool = False) -> list[Part]:
+    """Split a line into parts that are each spoken at once, see `split_text`.
 
     Raises:
         UserError: the line is empty, or has characters that the vocabulary lacks.
@@ -50,7 +50,7 @@ def parts(voice: Voice, line: Line) -> list[Part]:
         raise UserError(f"there is nothing to say ({fault}); give a text with words.")
     model, language = voice.model, line.language
     limit, abbreviations = model.characters(language), model.abbreviations(language)
-    found = split_text(line.text, limit, lambda text: voice.takes(text, language), abbreviations)
+    found = split_text(line.text, limit, lambda text: voice.takes(text, language), abbreviations, soon)
     if not found:
         raise UserError("there is nothing to say; give a text.")
     for part in found:

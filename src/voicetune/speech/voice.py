@@ -1,7 +1,7 @@
 """Speak with a model folder."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,16 @@ class Voice:
         seeds = [seed] * len(lines) if isinstance(seed, int) else seed
         draws = [seed_of(own, line) for own, line in zip(seeds, lines, strict=True)]
         return self.model.decode(texts, speakers, settings, draws)
+
+    def stream(self, line: Line, speaker: Speaker, settings: Decoding, seed: int) -> Iterator[np.ndarray]:
+        """Yield the sound of a line while its codes are drawn, (samples,) float32, if `model.streams`.
+
+        The codes are those that `codes` draws. Nothing of it can be checked before it is heard.
+
+        Raises:
+            UserError: see `codes`.
+        """
+        return self.model.stream(self.tokens(line), line.speed, speaker, settings, seed_of(seed, line))
 
     def tokens(self, line: Line) -> Tensor:
         """Text tokens of a line, (t,) int64.

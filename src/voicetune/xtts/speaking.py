@@ -1,6 +1,6 @@
 """XTTS as a model that speaks, see `voicetune.model.Speaking`: decoding and vocoding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from re import Pattern
 
@@ -12,8 +12,8 @@ from TTS.tts.layers.xtts.tokenizer import _abbreviations
 
 from voicetune.model import Speaker
 from voicetune.params.decoding import Decoding
-from voicetune.xtts import codec, folder
-from voicetune.xtts.decode import decode
+from voicetune.xtts import chunks, codec, folder
+from voicetune.xtts.decode import decode, decode_live
 from voicetune.xtts.limits import CHARACTERS
 from voicetune.xtts.renderer import STATISTICS, Renderer
 from voicetune.xtts.training import Model
@@ -75,6 +75,19 @@ class Speech(Model):
         if not self.voices_latents:
             return codec.decode(self.dvae, codes.cpu(), self.mel_stats, speed)
         return self._by_hifigan(codes, text, language, speed, speaker)
+
+    @property
+    def streams(self) -> bool:
+        return self.voices_latents
+
+    def stream(
+        self, text: Tensor, speed: float, speaker: Speaker, settings: Decoding, seed: int
+    ) -> Iterator[np.ndarray]:
+        device = self.xtts.device
+        latents = decode_live(self.xtts.gpt, speaker["gpt_cond_latent"].to(device), text, settings, seed)
+        embedding = speaker["speaker_embedding"].to(device)
+        for sound in chunks.voice_chunks(self.xtts.hifigan_decoder, latents, embedding, speed):
+            yield sound.cpu().numpy()
 
     @torch.inference_mode()
     def _by_hifigan(self, codes: Tensor, text: str, language: str, speed: float, speaker: Speaker) -> np.ndarray:
