@@ -35,13 +35,14 @@ _OTHER_FIELDS = 65_536  # bytes
 _BEARER = HTTPBearer(auto_error=False)
 
 
-def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
+def create(voices: Voices, queue: Queue, keys: Sequence[str] = (), marked: bool = False) -> FastAPI:
     """Make the application.
 
     Args:
         keys: a client must send one of them. Without keys, everybody is served.
+        marked: whether all speech gets the watermark.
     """
-    service = _Service(voices, queue, keys)
+    service = _Service(voices, queue, keys, marked)
     most = _OTHER_FIELDS + _ESCAPED * queue.limits.characters
     app = FastAPI(title="voicetune", docs_url=None, redoc_url=None)
     app.add_middleware(refusals.BodyLimit, most=most)
@@ -66,8 +67,8 @@ def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
 
 
 class _Service:
-    def __init__(self, voices: Voices, queue: Queue, keys: Sequence[str]):
-        self.voices, self.queue = voices, queue
+    def __init__(self, voices: Voices, queue: Queue, keys: Sequence[str], marked: bool):
+        self.voices, self.queue, self._marked = voices, queue, marked
         self.metrics = Metrics(queue.waiting)
         queue.seen = self.metrics.see
         self._keys = [_digest(key) for key in keys]
@@ -98,7 +99,7 @@ class _Service:
             raise Refusal(400, sentence, "unsupported", param="stream_format")
         served = self.voices.find(asked.voice)
         line, parts = await self._prepare(asked, served)
-        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed)
+        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed, self._marked)
         whole = asked.whole or len(parts) == 1
         try:
             drawn = [await unless_gone(request, spoken.next())]
@@ -108,7 +109,8 @@ class _Service:
         except BaseException:
             spoken.cancel()
             raise
-        media, headers = sounds.FORMATS[asked.response_format][0], forms.found(drawn if whole else None, len(parts))
+        media = sounds.FORMATS[asked.response_format][0]
+        headers = forms.found(drawn if whole else None, len(parts), self._marked)
         if whole:
             data = await asyncio.to_thread(spoken.whole, drawn, asked.response_format)
             return Response(data, media_type=media, headers=headers)
