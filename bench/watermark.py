@@ -13,6 +13,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -20,6 +21,7 @@ import numpy as np
 
 from voicetune import entry, files, terminal
 from voicetune.data import audio, recordings
+from voicetune.data.recordings import Unusable
 from voicetune.errors import UserError
 from voicetune.measures.intervals import paired_difference, share_interval
 from voicetune.measures.naturalness import MosPredictor
@@ -44,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, help="so many lines (all)")
     parser.add_argument("--recorded", type=Path, nargs="*", default=[], help="folders of recordings")
     parser.add_argument("--most", type=int, default=300, help="recordings of each folder, spread evenly (300)")
+    parser.add_argument("--shortest", type=float, default=1.0, help="seconds; shorter recordings are left out (1)")
     parser.add_argument("--asr", default="tiny.en")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="a JSON file for every confidence")
@@ -106,9 +109,11 @@ def main() -> None:
     adding = time.perf_counter() - begun
     sets = {"marked": marked, "spoken": said}
     for folder in given.recorded:
-        sets[str(folder)] = recorded(folder, given.most)
-    sure = {name: confidences(sounds, name) for name, sounds in sets.items()}
-    report(sure, sets)
+        sets[str(folder)] = recorded(folder, given.most, given.shortest)
+    sure = {}
+    for name, sounds in sets.items():
+        sure[name] = confidences(sounds, name)
+        report(name, sounds, sure[name])
     begun = time.perf_counter()
     for one in said:
         watermark.find(*one)
@@ -130,11 +135,17 @@ def spoken(given: argparse.Namespace) -> tuple[list[Sound], list[Line]]:
     return [(sound, voice.rate) for sound, _ in kept], [line for _, line in kept]
 
 
-def recorded(folder: Path, most: int) -> list[Sound]:
+def recorded(folder: Path, most: int, shortest: float) -> list[Sound]:
+    """Recordings of a folder, without those that are short or cannot be read."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix in SOUNDS)
     if not paths:
         raise UserError(f"{folder} has no sound files; give another folder as --recorded.")
-    return [recordings.read(path) for path in paths[:: -(-len(paths) // most)]]
+    found = []
+    for path in paths[:: -(-len(paths) // most)]:
+        with suppress(Unusable):
+            sound = recordings.read(path)
+            found += [sound] if len(sound[0]) >= shortest * sound[1] else []
+    return found
 
 
 def confidences(sounds: Sequence[Sound], name: str) -> dict[str, list[float]]:
@@ -144,18 +155,18 @@ def confidences(sounds: Sequence[Sound], name: str) -> dict[str, list[float]]:
     return dict(zip(CHANGES, map(list, zip(*every, strict=True)), strict=True))
 
 
-def report(sure: dict[str, dict[str, list[float]]], sets: dict[str, list[Sound]]) -> None:
-    """Print how many sounds of each set are found to bear the watermark, after each change."""
-    for name, changes in sure.items():
-        minutes = round(sum(len(sound) / rate for sound, rate in sets[name]) / 60, 1)
-        for change, values in changes.items():
-            count = sum(one >= watermark.CONFIDENT for one in values)
-            share = share_interval(count / len(values), len(values))
-            print(json.dumps({
-                "sounds": name, "minutes": minutes, "change": change, "found": count, "of": len(values),
-                "share": [round(one, 4) for one in (share.mean, share.low, share.high)],
-                "lowest": round(min(values), 3), "highest": round(max(values), 3),
-            }))  # fmt: skip
+def report(name: str, sounds: Sequence[Sound], sure: dict[str, list[float]]) -> None:
+    """Print how many sounds of a set are found to bear the watermark, after each change."""
+    minutes = round(sum(len(sound) / rate for sound, rate in sounds) / 60, 1)
+    for change, values in sure.items():
+        count = sum(one >= watermark.CONFIDENT for one in values)
+        share = share_interval(count / len(values), len(values))
+        row = {
+            "sounds": name, "minutes": minutes, "change": change, "found": count, "of": len(values),
+            "share": [round(one, 4) for one in (share.mean, share.low, share.high)],
+            "lowest": round(min(values), 3), "highest": round(max(values), 3),
+        }  # fmt: skip
+        print(json.dumps(row), flush=True)
 
 
 def effects(said: list[Sound], marked: list[Sound], lines: list[Line], given: argparse.Namespace) -> dict[str, object]:

@@ -52,12 +52,12 @@ TINY = {
     "stages.py": ("--run {made}/run", "| report |"),
     "startup.py": ("--made {made} --times 1", '"stepping"'),
     "train_step.py": ("{made}/models/base --codes {made}/data/codes --steps 3 --batch 2", '"seconds_a_step"'),
-    "watermark.py": ("{made}/models/voice --first 3 --recorded {made}/lj --most 4", '"dB below the speech"'),
     "versus_stock.py": (
         "--model {made}/models/base --codes {made}/data/codes --clips {made}/data/clips --steps 2 --batch 4 "
         "--repeats 1 --eval-every 2 --workers 0 --device cpu",
         '"sides"',
     ),
+    "watermark.py": ("{made}/models/voice --first 3 --recorded {made}/lj --shortest .2", '"dB below the speech"'),
 }
 NEEDS = {"watermark.py": "perth"}  # packages that only one script needs
 PROMPTS = {

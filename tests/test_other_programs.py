@@ -5,7 +5,8 @@ Read on 2026-11-28, each at its newest commit of that day:
 - xtts-api-server 0.9.0 (commit 5e8bc93d): xtts_api_server/tts_funcs.py
 - alltalk_tts 1 (commit 492dbe58): tts_server.py; alltalk_tts 2 (commit 7a59e9c2, branch alltalkbeta):
   system/tts_engines/xtts/model_engine.py
-They install coqui-tts 0.27.5 and 0.24.1 and their own versions of torch. Here runs the version that is pinned here.
+They install other versions of coqui-tts. Here runs the one that is pinned here. It reads ref.wav with torchaudio, which
+needs FFmpeg's libraries. soundfile stands in for it, so that the tests need no FFmpeg.
 """
 
 import os
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchaudio
 from TTS.api import TTS
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.models.xtts import Xtts
@@ -45,6 +47,15 @@ def unpacked(archive, tmp_path) -> Path:
     return tmp_path / "models/anna"
 
 
+@pytest.fixture(autouse=True)
+def without_ffmpeg(monkeypatch):
+    def load(path):
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        return torch.from_numpy(samples.T.copy()), rate
+
+    monkeypatch.setattr(torchaudio, "load", load)
+
+
 def opened(config_path: Path, **places: object) -> Xtts:
     config = XttsConfig()
     config.load_json(str(config_path))
@@ -64,12 +75,17 @@ def check_sound(sound: object) -> None:
 
 
 def check_voice(latents: Latents, folder: Path) -> None:
-    """The voice that a program takes from ref.wav is the one that we take from it."""
+    """The voice that a program takes from ref.wav is the one that we take from it.
+
+    The small base has another speaker embedding than the HiFi-GAN that these programs use, so only the latents are
+    compared.
+    """
     samples, _ = soundfile.read(folder / "ref.wav", dtype="float32")
     own = Voice(folder).model.compute_speaker([samples])
-    for theirs, ours in zip(latents, (own["gpt_cond_latent"], own["speaker_embedding"]), strict=True):
-        assert theirs.shape == ours.shape
-        assert torch.nn.functional.cosine_similarity(theirs.flatten(), ours.flatten(), dim=0) > 0.95
+    assert latents[0].shape == own["gpt_cond_latent"].shape
+    alike = torch.nn.functional.cosine_similarity(latents[0].flatten(), own["gpt_cond_latent"].flatten(), dim=0)
+    assert alike > 0.99
+    assert latents[1].shape == (1, 512, 1)
 
 
 def test_ebook2audiobook(archive, tmp_path):

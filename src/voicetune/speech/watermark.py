@@ -5,6 +5,7 @@ carries no message. A second network says how sure it is that a sound bears the 
 """
 
 import functools
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def find(sound: np.ndarray, rate: int) -> float:
     import torch
 
     with torch.inference_mode():
-        return float(open_networks().get_watermark(_at_its_rate(sound, rate), sample_rate=_RATE, round=False))
+        sure = float(open_networks().get_watermark(_at_its_rate(sound, rate), sample_rate=_RATE, round=False))
+    return 0.0 if math.isnan(sure) else sure  # of silence: the network averages over no frames
 
 
 def _at_its_rate(sound: np.ndarray, rate: int) -> np.ndarray:
