@@ -9,6 +9,7 @@ They install other versions of coqui-tts. Here runs the one that is pinned here.
 needs FFmpeg's libraries. soundfile stands in for it, so that the tests need no FFmpeg.
 """
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
+from tokenizers import Tokenizer
 from TTS.api import TTS
 from TTS.tts.configs.xtts_config import XttsConfig
 from TTS.tts.models.xtts import Xtts
@@ -110,6 +112,17 @@ def test_ebook2audiobook(archive, tmp_path):
             enable_text_splitting=False,
         )  # fmt: skip
     check_sound(said["wav"])
+
+
+def test_tokenizers_before_0_20_can_read_the_vocabulary(small_base, unpacked):
+    """xtts-api-server and alltalk_tts have such a version. It knows the merges as strings only, and not as pairs."""
+    given = json.loads((unpacked / "vocab.json").read_text(encoding="utf-8"))
+    assert given["model"]["merges"]
+    assert all(isinstance(one, str) and one.count(" ") == 1 for one in given["model"]["merges"])
+    before, after = (Tokenizer.from_file(str(folder / "vocab.json")) for folder in (small_base, unpacked))
+    for text in ("[en]which[SPACE]river[SPACE]flows[SPACE]through[SPACE]budapest?", "[en]i[SPACE]am[SPACE]sorry."):
+        assert before.encode(text).ids == after.encode(text).ids
+    assert before.get_vocab() == after.get_vocab()
 
 
 def test_xtts_api_server(unpacked):
