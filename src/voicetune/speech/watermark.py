@@ -16,7 +16,7 @@ from voicetune.data import audio
 from voicetune.errors import UserError
 
 NAME = "perth"
-CONFIDENT = 0.5  # from here on a sound counts as watermarked; the network learned 0 for none and 1 for one
+CONFIDENT = 0.75  # from here on a sound counts as watermarked, see bench/watermark.md
 _RATE = 32_000  # Hz, what the networks learned
 _HOP = 320  # samples between two frames of its spectrogram
 _MARGIN = 5 * _HOP  # zeros after a sound, because half a window of the spectrogram must fit into it
