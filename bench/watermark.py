@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -59,18 +60,19 @@ def through(container: str, codec: str, rate: int, kilobits: int) -> Callable[[S
     def change(sound: Sound) -> Sound:
         samples, file = resampled(sound, rate)[0], io.BytesIO()
         with av.open(file, "w", format=container) as out:
-            stream = out.add_stream(codec, rate=rate, layout="mono")
+            stream: Any = out.add_stream(codec, rate=rate, layout="mono")
             stream.bit_rate = kilobits * 1000
             integers = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
             frame = av.AudioFrame.from_ndarray(integers[None], format="s16", layout="mono")
             frame.sample_rate, frame.pts = rate, 0
             for one in (frame, None):
-                out.mux(stream.encode(one))  # type: ignore[attr-defined, arg-type]
+                out.mux(stream.encode(one))
         file.seek(0)
         with av.open(file) as found:
             resampler = av.AudioResampler("flt", "mono")
-            pieces = [p.to_ndarray()[0] for f in found.decode(audio=0) for p in resampler.resample(f)]
-            return np.concatenate(pieces), found.streams.audio[0].rate
+            frames: Any = found.decode(audio=0)
+            pieces = [piece.to_ndarray()[0] for one in frames for piece in resampler.resample(one)]
+        return np.concatenate(pieces), rate
 
     return change
 
@@ -110,7 +112,7 @@ def main() -> None:
     sets = {"marked": marked, "spoken": said}
     for folder in given.recorded:
         sets[str(folder)] = recorded(folder, given.most, given.shortest)
-    sure = {}
+    sure: dict[str, dict[str, list[float]]] = {}
     for name, sounds in sets.items():
         sure[name] = confidences(sounds, name)
         report(name, sounds, sure[name])
@@ -140,7 +142,7 @@ def recorded(folder: Path, most: int, shortest: float) -> list[Sound]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix in SOUNDS)
     if not paths:
         raise UserError(f"{folder} has no sound files; give another folder as --recorded.")
-    found = []
+    found: list[Sound] = []
     for path in paths[:: -(-len(paths) // most)]:
         with suppress(Unusable):
             sound = recordings.read(path)
@@ -175,7 +177,8 @@ def effects(said: list[Sound], marked: list[Sound], lines: list[Line], given: ar
     errors: list[list[int]] = [[], []]
     voices: list[list[np.ndarray | None]] = [[], []]
     mos: list[list[float]] = [[], []]
-    characters, below = [], []
+    characters: list[int] = []
+    below: list[float] = []
     for line, *both in terminal.track(zip(lines, said, marked, strict=True), "measuring", len(lines)):
         for side, (sound, rate) in enumerate(both):
             wrong, count = character_errors(line.text, reader.transcribe(sound, rate), line.language)
@@ -187,7 +190,11 @@ def effects(said: list[Sound], marked: list[Sound], lines: list[Line], given: ar
         below.append(10 * np.log10(np.sum(np.square(plain)) / np.sum(np.square(with_mark - plain))))
     known = [i for i in range(len(lines)) if all(side[i] is not None for side in voices)]
     like = [[_secs(voices, side, i, known) for i in known] for side in (0, 1)]
-    rows = {"CER": (errors, characters), "SECS": (like, np.ones(len(known))), "MOS": (mos, np.ones(len(lines)))}
+    rows: dict[str, tuple[Any, Any]] = {
+        "CER": (errors, characters),
+        "SECS": (like, np.ones(len(known))),
+        "MOS": (mos, np.ones(len(lines))),
+    }
     found: dict[str, object] = {"lines": len(lines), "dB below the speech": round(float(np.median(below)), 1)}
     for name, ((plain, with_mark), counts) in rows.items():
         change = paired_difference(plain, with_mark, counts, RESAMPLES, given.seed)
