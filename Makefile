@@ -10,8 +10,8 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser test-ray test-serve check-all listen chaos bench \
-  real-voice compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
+.PHONY: help setup repro test test-all test-full test-browser test-ray test-serve test-watermark check-all listen \
+  chaos bench real-voice compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,12 +57,17 @@ test-serve: $(READY) ## the service with OpenAI's client and schemathesis (insta
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock openai schemathesis
 	$(BIN)/python -m pytest -q -m serve tests/test_service_clients.py
 
+test-watermark: $(READY) ## the watermark with Perth's networks (installs them)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock resemble-perth==1.0.1
+	$(BIN)/python -m pytest -q -m watermark tests/test_watermark.py
+
 check-all: ## all that can be checked, one after the other, for the end of a large piece of work (an hour)
 	$(MAKE) lint
 	$(MAKE) test-all
 	$(MAKE) test-browser
 	$(MAKE) test-ray
 	$(MAKE) test-serve
+	$(MAKE) test-watermark
 	$(MAKE) repro
 	$(BIN)/python bench/chaos.py --times 3
 	$(MAKE) test-full

@@ -14,11 +14,14 @@ OUT = Path("data/samples")
 def main() -> None:
     settings = reading.load(SynthesizeStage)
     wanted = settings.synthesize
-    from voicetune.speech import script  # torch and the sound libraries load slowly: parameters are checked first
+    # torch and the sound libraries load slowly: parameters are checked first
+    from voicetune.speech import script, watermark
     from voicetune.speech.checking import Checks
     from voicetune.speech.timing import speed  # no dep: it only measures time, for metrics/run
     from voicetune.speech.voice import Line, Voice
 
+    if wanted.watermark:
+        watermark.open_networks()
     voice = Voice(Path("models/voice"), choose_device(settings.device))
     speakers = voice.speakers()
     takes = [
@@ -30,7 +33,9 @@ def main() -> None:
     ]
     outputs.make_empty(OUT)
     checks = Checks(wanted.tries, settings.asr if wanted.check_words else None)
-    manner = script.Manner(voice.decoding(), settings.seed, wanted.loudness, checks, code="")
+    manner = script.Manner(
+        voice.decoding(), settings.seed, wanted.loudness, checks, code="", watermark=wanted.watermark
+    )
     made = script.make(voice, takes, lambda name: speakers[str(name)], OUT, manner)
     for number, reason in made.faults.items():
         raise UserError(f"synthesize.lines, line {number}: {reason}")

@@ -83,7 +83,9 @@ def voices_of(**opened: object) -> Voices:
 
 
 @contextmanager
-def server(voices: Voices, limits: Limits | None = None, keys: Sequence[str] = ()) -> Iterator[tuple[str, Queue]]:
+def server(
+    voices: Voices, limits: Limits | None = None, keys: Sequence[str] = (), marked: bool = False
+) -> Iterator[tuple[str, Queue]]:
     """Serve on a free port of this machine: the address and the queue."""
     import uvicorn
 
@@ -91,7 +93,7 @@ def server(voices: Voices, limits: Limits | None = None, keys: Sequence[str] = (
 
     queue = Queue(limits or Limits())
     settings = uvicorn.Config(
-        app.create(voices, queue, keys), port=0, log_level="critical", timeout_graceful_shutdown=5
+        app.create(voices, queue, keys, marked), port=0, log_level="critical", timeout_graceful_shutdown=5
     )
     running = uvicorn.Server(settings)
     thread = threading.Thread(target=running.run)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from voicetune import __main__ as command
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORKFLOW = (ROOT / ".github/workflows/test.yml").read_text()
@@ -42,12 +44,28 @@ def test_the_image_for_gpus_has_the_packages_that_pyproject_names():
         assert f" {package} " in DOCKERFILE or f'"{package}"' in DOCKERFILE
 
 
+def test_the_image_that_serves_has_the_code_and_nothing_else_of_the_repository():
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+    assert [stage.split()[2] for stage in stages] == ["tools", "packages", "serve", "voicetune"]
+    serve = stages[2]
+    assert re.findall(r"^COPY \S+ (.+)$", serve, re.MULTILINE) == ["LICENSE ./", "src src"]
+    (entry,) = re.findall(r"^ENTRYPOINT (.+)$", serve, re.MULTILINE)
+    given = command.parser().parse_args(json.loads(entry)[3:])
+    assert json.loads(entry)[:3] == [".venv/bin/python", "-m", "voicetune"], "no shell keeps SIGTERM to itself"
+    assert (given.run, given.host, given.watermark) == (command.serve, "0.0.0.0", False)
+    (port,) = re.findall(r"^EXPOSE (\d+)$", serve, re.MULTILINE)
+    assert int(port) == given.port
+    assert f"http://127.0.0.1:{port}/healthz" in serve
+    (watermark,) = (one for one in PYPROJECT["project"]["optional-dependencies"]["watermark"] if "perth" in one)
+    assert f" {watermark}\n" in serve
+
+
 def test_nothing_runs_as_root_in_the_image():
     last = DOCKERFILE.index("\nUSER 1000\n")
     assert DOCKERFILE.count("\nUSER ") == 1
     assert "apt-get" not in DOCKERFILE[last:]
     opened = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
-    assert opened["remoteUser"] == "voice"
+    assert opened["remoteUser"] == "voicetune"
     assert f" AS {opened['build']['target']}\n" in DOCKERFILE
 
 

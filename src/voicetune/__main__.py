@@ -77,8 +77,12 @@ def say(arguments: argparse.Namespace) -> None:
         raise UserError("give either a text to say or a --script.")
     given = {name: getattr(arguments, name) for name in ("speed", "loudness", "tries")}
     reading.check(CommandLine, {"seed": arguments.seed}, "the command line")
-    rest = {"lines": ["-"], "language": "en", "format": "wav", "check_words": False}
+    rest = {"lines": ["-"], "language": "en", "format": "wav", "check_words": False, "watermark": arguments.watermark}
     reading.check(Synthesize, {**rest, **given}, "the command line")
+    if arguments.watermark:
+        from voicetune.speech import watermark
+
+        watermark.open_networks()
     if arguments.script:
         _say_script(arguments)
     else:
@@ -122,9 +126,10 @@ def _say_line(arguments: argparse.Namespace) -> None:
     voice = Voice(arguments.model, choose_device(arguments.device))
     speaker = _speakers(arguments, voice)(arguments.speaker)
     line = Line(arguments.text, arguments.language or voice.language, arguments.speed)
-    decoding = _decoding(arguments, voice)
-    checks = _checks(arguments)
-    (said,) = speech.say(voice, [line], [speaker], decoding, arguments.seed, arguments.loudness, checks)
+    decoding, checks = _decoding(arguments, voice), _checks(arguments)
+    (said,) = speech.say(
+        voice, [line], [speaker], decoding, arguments.seed, arguments.loudness, checks, arguments.watermark
+    )
     if said.sound.size == 0:
         raise UserError("the model said nothing for this line; try another seed or temperature.")
     files.put(out, formats.encode(said.sound, voice.rate, format, formats.SYNTHETIC))
@@ -144,7 +149,9 @@ def _say_script(arguments: argparse.Namespace) -> None:
     takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
     voice = Voice(arguments.model, choose_device(arguments.device))
     code = closure.sha256(script.__name__, closure.SRC)
-    manner = script.Manner(_decoding(arguments, voice), arguments.seed, arguments.loudness, _checks(arguments), code)
+    manner = script.Manner(
+        _decoding(arguments, voice), arguments.seed, arguments.loudness, _checks(arguments), code, arguments.watermark
+    )
     made = script.make(voice, takes, _speakers(arguments, voice), out, manner)
     faults |= made.faults
     for number in sorted(faults):
@@ -351,7 +358,7 @@ def serve(arguments: argparse.Namespace) -> None:
     )
     command.run(
         arguments.voice or [str(VOICE)], arguments.host, arguments.port, choose_device(arguments.device),
-        _checks(arguments), limits, arguments.limit_drain,
+        _checks(arguments), limits, arguments.limit_drain, arguments.watermark,
     )  # fmt: skip
 
 
@@ -370,6 +377,18 @@ def sweep(arguments: argparse.Namespace) -> None:
             arguments.parallel, arguments.threads or command.threads_for(arguments.parallel),
         )
     )  # fmt: skip
+
+
+def find_watermark(arguments: argparse.Namespace) -> None:
+    """Say of each sound file whether it bears the watermark."""
+    from voicetune.data import recordings  # sound: not needed for --help
+    from voicetune.speech import watermark
+
+    watermark.open_networks()
+    for path in arguments.files:
+        sure = watermark.find(*recordings.read(path))
+        found = "watermarked" if sure >= watermark.CONFIDENT else "no watermark"
+        print(shown(f"{path}: {found} (confidence that there is one: {sure:.3f})"))
 
 
 def space(arguments: argparse.Namespace) -> None:
@@ -470,7 +489,15 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
     command.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    _add_watermark(command)
     command.set_defaults(run=say)
+    command = commands.add_parser("watermark", help="say whether sound files bear the watermark of synthetic speech")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    command.set_defaults(run=find_watermark)
+
+
+def _add_watermark(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--watermark", action="store_true", help="mark the sound, inaudibly, as synthetic speech")
 
 
 def _add_serve(commands: "argparse._SubParsersAction") -> None:
@@ -489,6 +516,7 @@ def _add_serve(commands: "argparse._SubParsersAction") -> None:
     command.add_argument("--limit-waiting", type=int, default=128, help="texts that wait in all (128)")
     command.add_argument("--limit-seconds", type=float, default=60, help="that a part may take, with waiting (60)")
     command.add_argument("--limit-drain", type=float, default=30, help="seconds for what has begun, at the end (30)")
+    _add_watermark(command)
     command.set_defaults(run=serve)
 
 

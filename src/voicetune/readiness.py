@@ -91,6 +91,11 @@ def check_params(params: Params) -> None:
                 f"{name}.optimizer is adamw8bit, but bitsandbytes is not installed; run `pip install bitsandbytes`, or"
                 " set it to adamw in params.yaml."
             )
+    if params.synthesize.watermark and importlib.util.find_spec("perth") is None:
+        raise UserError(
+            "synthesize.watermark is true, but resemble-perth is not installed; run `pip install resemble-perth==1.0.1"
+            ' "setuptools<82"`, or set it to false in params.yaml.'
+        )
 
 
 def check_base(base: str) -> None:

@@ -26,6 +26,7 @@ class Synthesize(Section):
     format: Literal["wav", "flac", "mp3", "ogg"] = Field(examples=["wav"])
     tries: Tries = Field(description="draws of a part of a line that has a fault, at most")
     check_words: bool = Field(examples=["true"], description="`asr` reads each part; else its length and sound alone")
+    watermark: bool = Field(examples=["false"], description="each line gets an inaudible watermark")
 
 
 class SpeakStage(Section):

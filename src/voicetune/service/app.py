@@ -35,13 +35,14 @@ _OTHER_FIELDS = 65_536  # bytes
 _BEARER = HTTPBearer(auto_error=False)
 
 
-def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
+def create(voices: Voices, queue: Queue, keys: Sequence[str] = (), marked: bool = False) -> FastAPI:
     """Make the application.
 
     Args:
         keys: a client must send one of them. Without keys, everybody is served.
+        marked: whether all speech gets the watermark.
     """
-    service = _Service(voices, queue, keys)
+    service = _Service(voices, queue, keys, marked)
     most = _OTHER_FIELDS + _ESCAPED * queue.limits.characters
     app = FastAPI(title="voicetune", docs_url=None, redoc_url=None)
     app.add_middleware(refusals.BodyLimit, most=most)
@@ -66,8 +67,8 @@ def create(voices: Voices, queue: Queue, keys: Sequence[str] = ()) -> FastAPI:
 
 
 class _Service:
-    def __init__(self, voices: Voices, queue: Queue, keys: Sequence[str]):
-        self.voices, self.queue = voices, queue
+    def __init__(self, voices: Voices, queue: Queue, keys: Sequence[str], marked: bool):
+        self.voices, self.queue, self._marked = voices, queue, marked
         self.metrics = Metrics(queue.waiting)
         queue.seen = self.metrics.see
         self._keys = [_digest(key) for key in keys]
@@ -100,7 +101,7 @@ class _Service:
         line, parts = await self._prepare(asked, served)
         if asked.live:
             return await self._speak_live(asked, request, served, line, parts, begun)
-        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed)
+        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed, self._marked)
         whole = asked.whole or len(parts) == 1
         try:
             drawn = [await unless_gone(request, spoken.next())]
@@ -110,7 +111,8 @@ class _Service:
         except BaseException:
             spoken.cancel()
             raise
-        media, headers = sounds.FORMATS[asked.response_format][0], forms.found(drawn if whole else None, len(parts))
+        media = sounds.FORMATS[asked.response_format][0]
+        headers = forms.found(drawn if whole else None, len(parts), self._marked)
         if whole:
             data = await asyncio.to_thread(spoken.whole, drawn, asked.response_format)
             return Response(data, media_type=media, headers=headers)
@@ -120,10 +122,12 @@ class _Service:
         self, asked: SpeechRequest, request: Request, served: Served, line: Line, parts: list[Part], begun: float
     ) -> Response:
         """Speak a text and send its sound while it is drawn. The answer says that nothing was checked."""
-        if asked.whole or not served.opened.streams:
+        if asked.whole or self._marked or not served.opened.streams:
             sentence = f"the voice {served.name} cannot be sent live: its vocoder is not HiFi-GAN; leave `live` out."
             if asked.whole:
                 sentence = "live sends a text while it is drawn, and whole after it; leave one of them out."
+            elif self._marked:
+                sentence = "this service adds a watermark to each part, which needs the whole part; leave `live` out."
             raise Refusal(400, sentence, "unsupported", param="live")
         spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed, live=True)
         try:
@@ -132,7 +136,7 @@ class _Service:
             spoken.cancel()
             raise
         self.metrics.first.observe(time.perf_counter() - begun)
-        headers = forms.found(None, len(parts)) | {"X-Voicetune-Checked": "no"}
+        headers = forms.found(None, len(parts), self._marked) | {"X-Voicetune-Checked": "no"}
         media = sounds.FORMATS[asked.response_format][0]
         return StreamingResponse(spoken.stream_live(first, asked.response_format), media_type=media, headers=headers)
 

@@ -16,6 +16,7 @@ from voicetune.errors import UserError
 from voicetune.service import app
 from voicetune.service.queue import Limits, Queue
 from voicetune.service.voices import Voices
+from voicetune.speech import watermark
 from voicetune.speech.checking import Checks
 
 KEYS = "VOICETUNE_API_KEY"
@@ -36,18 +37,29 @@ class _Server(uvicorn.Server):
 
 
 def run(
-    folders: Sequence[str], host: str, port: int, device: str, checks: Checks, limits: Limits, drain: float
+    folders: Sequence[str],
+    host: str,
+    port: int,
+    device: str,
+    checks: Checks,
+    limits: Limits,
+    drain: float,
+    marked: bool,
 ) -> None:
     """Serve until a signal comes, then speak what has begun, for at most `drain` seconds.
 
     Args:
         folders: each NAME=FOLDER or FOLDER.
+        marked: whether all speech gets the watermark.
 
     Raises:
-        UserError: a folder cannot be opened, an API key is too short, or the address cannot be used.
+        UserError: a folder cannot be opened, an API key is too short, the address cannot be used, or the watermark's
+            package is missing.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     keys = read_keys(os.environ.get(KEYS, ""))
+    if marked:
+        watermark.open_networks()
     listening = _listen(host, port)
     if not keys and not is_loopback(host):
         _LOG.warning("anybody who reaches %s can speak with these voices; set %s (docs/serving.md)", host, KEYS)
@@ -55,7 +67,7 @@ def run(
     queue = Queue(limits)
     voices.watch()
     settings = uvicorn.Config(
-        app.create(voices, queue, keys), timeout_graceful_shutdown=max(1, round(drain)), server_header=False,
+        app.create(voices, queue, keys, marked), timeout_graceful_shutdown=max(1, round(drain)), server_header=False,
         log_config=None,
     )  # fmt: skip
     _LOG.info("http://%s:%d serves %s", host, listening.getsockname()[1], ", ".join(voices.all()))

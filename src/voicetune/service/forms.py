@@ -9,6 +9,7 @@ from voicetune.params.languages import Language
 from voicetune.params.reading import Seed
 from voicetune.params.speaking import SPEEDS
 from voicetune.service.voices import Served
+from voicetune.speech import watermark
 from voicetune.speech.drawing import Drawn
 
 
@@ -51,9 +52,15 @@ class Refused(BaseModel):
     error: Fault
 
 
-def found(drawn: Sequence[Drawn] | None, parts: int) -> dict[str, str]:
-    """Headers that say what the checks found. drawn: all parts of the text; None if not all are spoken yet."""
+def found(drawn: Sequence[Drawn] | None, parts: int, marked: bool) -> dict[str, str]:
+    """Headers that say what the checks found, and whether the sound has a watermark.
+
+    Args:
+        drawn: all parts of the text; None if not all are spoken yet.
+    """
     headers = {"X-Voicetune-Parts": str(parts)}
+    if marked:
+        headers["X-Voicetune-Watermark"] = watermark.NAME
     if drawn is None:
         return headers
     first, left = [f for one in drawn for f in one.found], [f for one in drawn for f in one.left]

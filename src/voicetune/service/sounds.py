@@ -27,9 +27,10 @@ _EXACT = {"fflags": "+bitexact"}  # without it, the serial number of an Ogg stre
 _OPTIONS = {"ogg": {"page_duration": "100000"}}  # microseconds; a page is sent when it is full, by default after 1 s
 
 
-def finish(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Trim and level the sound of a part, (samples,) float32 at `rate` Hz, and resample it to RATE."""
-    return audio.resample(audio.level(say.trim(sound, rate), say.LOUDNESS, say.PEAK, rate), rate, RATE)
+def finish(sound: np.ndarray, rate: int, marked: bool = False) -> np.ndarray:
+    """Trim and finish the sound of a part, (samples,) float32 at `rate` Hz, and resample it to RATE. marked: with the
+    watermark."""
+    return audio.resample(say.finish(say.trim(sound, rate), rate, marked=marked), rate, RATE)
 
 
 class Stream:

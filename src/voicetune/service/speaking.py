@@ -23,21 +23,19 @@ T = TypeVar("T")
 class Spoken:
     """A text that is being spoken.
 
+    Args:
+        marked: whether its sound gets the watermark.
+
     Raises:
         Refusal: too many texts wait.
     """
 
     def __init__(
-        self,
-        queue: Queue,
-        client: str,
-        served: Served,
-        line: Line,
-        parts: Sequence[Part],
-        seed: int,
-        live: bool = False,
-    ):
+        self, queue: Queue, client: str, served: Served, line: Line, parts: Sequence[Part], seed: int,
+        marked: bool = False, live: bool = False,
+    ):  # fmt: skip
         self._queue, self._line, self._parts, self._rate = queue, line, parts, served.opened.rate
+        self._marked = marked
         self._came: asyncio.Queue[Drawn | np.ndarray | Exception | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -114,7 +112,7 @@ class Spoken:
 
     def _finish(self, number: int, drawn: Drawn) -> np.ndarray:
         """A part's sound as it is sent, (samples,) float32 at `sounds.RATE`, after the pause that precedes it."""
-        sound = sounds.finish(drawn.sound, self._rate)
+        sound = sounds.finish(drawn.sound, self._rate, self._marked)
         if not number:
             return sound
         return np.concatenate([say.pause(self._parts[number - 1].ends_at, sounds.RATE, self._line.speed), sound])

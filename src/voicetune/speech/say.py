@@ -10,7 +10,7 @@ from torch import Tensor
 from voicetune.data import audio, words
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
-from voicetune.speech import drawing
+from voicetune.speech import drawing, watermark
 from voicetune.speech.checking import Checker, Checks
 from voicetune.speech.drawing import Drawn
 from voicetune.speech.parts import Break, Part, split_text
@@ -70,17 +70,18 @@ def say(
     seed: int,
     loudness: float = LOUDNESS,
     checks: Checks = CHECKS,
+    marked: bool = False,
 ) -> Iterator[Said]:
     """Speak lines and yield each as soon as it is done, at `voice.rate` Hz.
 
-    A line's sound depends on the line, its speaker, the settings, the seed and the checks, and not on the other lines.
+    A line's sound depends on the line and the arguments for it, and not on the other lines.
 
     Args:
         speakers: one for each line, as `Voice.speaker` returns them.
-        loudness: LUFS (ITU-R BS.1770). A line is made quieter if a sample would come nearer to full scale than 1 dB.
+        loudness, marked: see `finish`.
 
     Raises:
-        UserError: see `parts`; or the recogniser of the checks cannot be used.
+        UserError: see `parts` and `finish`; or the recogniser of the checks cannot be used.
     """
     checker = Checker(voice, checks, {line.language for line in lines})
     for start in range(0, len(lines), _LINES):
@@ -89,16 +90,31 @@ def say(
             for line, speaker in zip(lines[start : start + _LINES], speakers[start : start + _LINES], strict=True)
         ]
         flat = [(of_part(part, line), speaker) for line, split, speaker in batch for part in split]
-        own, who = [line for line, _ in flat], [speaker for _, speaker in flat]
-        drawn = iter(drawing.draw(voice, own, who, settings, seed, checker, checks.tries))
+        texts, who = [line for line, _ in flat], [speaker for _, speaker in flat]
+        drawn = iter(drawing.draw(voice, texts, who, settings, seed, checker, checks.tries))
         for line, split, _ in batch:
-            yield _said(line, split, list(islice(drawn, len(split))), voice.rate, loudness)
+            own = list(islice(drawn, len(split)))
+            speech = join([one.sound for one in own], [part.ends_at for part in split], voice.rate, line.speed)
+            yield _said(finish(speech, voice.rate, loudness, marked), own)
 
 
-def _said(line: Line, split: Sequence[Part], drawn: Sequence[Drawn], rate: int, loudness: float) -> Said:
-    speech = join([one.sound for one in drawn], [part.ends_at for part in split], rate, line.speed)
+def finish(sound: np.ndarray, rate: int, loudness: float = LOUDNESS, marked: bool = False) -> np.ndarray:
+    """Make speech ready to be heard: at one loudness, and with the watermark if `marked`.
+
+    Args:
+        sound: (samples,) float32 at `rate` Hz.
+        loudness: LUFS (ITU-R BS.1770). It is made quieter if a sample would come nearer to full scale than 1 dB.
+
+    Raises:
+        UserError: the watermark's package is missing.
+    """
+    levelled = audio.level(sound, loudness, PEAK, rate)
+    return audio.level(watermark.add(levelled, rate), loudness, PEAK, rate) if marked and sound.size else levelled
+
+
+def _said(sound: np.ndarray, drawn: Sequence[Drawn]) -> Said:
     return Said(
-        audio.level(speech, loudness, PEAK, rate),
+        sound,
         found=[fault for one in drawn for fault in one.found],
         left=[fault for one in drawn for fault in one.left],
         draws=sum(one.draws for one in drawn),

@@ -30,6 +30,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import SPEEDS
 from voicetune.shapes import Number, Record, parse
+from voicetune.speech import watermark
 from voicetune.speech.checking import Checks
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
@@ -68,7 +69,7 @@ class Manner:
     """The settings that all lines are spoken with.
 
     loudness: LUFS. checks: how each part is checked. code: a hash of the code that speaks, so that changed code speaks
-    every line again; empty where no file of an earlier run is kept.
+    every line again; empty where no file of an earlier run is kept. watermark: whether each line gets one.
     """
 
     decoding: Decoding
@@ -76,6 +77,7 @@ class Manner:
     loudness: float
     checks: Checks
     code: str
+    watermark: bool = False
 
 
 @dataclass
@@ -254,7 +256,7 @@ def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
 
 def _speak(voice: Voice, todo: list[Todo], manner: Manner, out: Path, made: Made) -> None:
     lines, speakers = [take.line for take, _, _ in todo], [who for _, who, _ in todo]
-    every = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness, manner.checks)
+    every = say(voice, lines, speakers, manner.decoding, manner.seed, manner.loudness, manner.checks, manner.watermark)
     for (take, _, row), said in terminal.track(zip(todo, every, strict=True), "speaking", len(todo)):
         if not said.sound.size:
             made.faults[take.number] = "the model said nothing for this line; try another seed or temperature."
@@ -294,12 +296,14 @@ class _Wanted:
         line, manner = take.line, self.manner
         latents = [hashlib.sha256(speaker[name].numpy().tobytes()).hexdigest() for name in sorted(speaker)]
         decoding, checks = manner.decoding.model_dump(), [manner.checks.tries, manner.checks.asr]
-        says = [line.text, line.language, line.speed, decoding, manner.seed, manner.loudness, checks]
+        marked = {"watermark": watermark.NAME} if manner.watermark else {}
+        says = [line.text, line.language, line.speed, decoding, manner.seed, manner.loudness, checks, *marked.values()]
         key = json.dumps([self.ground, latents, says, formats.format_of(Path(take.file))], sort_keys=True)
         return {
             "file": take.file, "text": line.text, "language": line.language, "speaker": take.speaker,
             "speed": line.speed, "seconds": None, "seed": manner.seed, "model": self.model,
-            "model_sha256": self.weights, "sha256": None, "key": hashlib.sha256(key.encode()).hexdigest(),
+            "model_sha256": self.weights, "sha256": None, **marked,
+            "key": hashlib.sha256(key.encode()).hexdigest(),
         }  # fmt: skip
 
 

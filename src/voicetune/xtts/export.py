@@ -1,8 +1,10 @@
 """Prepares a model folder to be given away: the stock client can load it, and it names licence, origin and consent."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from voicetune import copies
 from voicetune.data import formats
 from voicetune.errors import UserError
 from voicetune.model import Gift
+from voicetune.shapes import read_json
 from voicetune.xtts import card, folder, tensors
 
 CARD = "README.md"
@@ -53,6 +56,8 @@ def _write(model: Path, part: Path, out: Path, gift: Gift) -> None:
     for name in (*folder.SHARED, folder.SPEAKERS, folder.FACTS, folder.LICENCE):
         if (model / name).is_file():
             copies.copy(model / name, part / name)
+    with copies.written(out):
+        _write_merges_as_strings(part / "vocab.json")
     weights = folder.weights_file(model)
     if gift.half or gift.safetensors:
         values = {name: _halved(one) if gift.half else one for name, one in tensors.load_weights(weights).items()}
@@ -67,6 +72,18 @@ def _write(model: Path, part: Path, out: Path, gift: Gift) -> None:
         if not (part / folder.LICENCE).is_file():
             (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8", newline="\n")
         (part / CARD).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_merges_as_strings(vocab: Path) -> None:
+    """Rewrite a vocabulary whose merges are pairs, because tokenizers before 0.20 (other programs) reads strings only.
+
+    It stays as it is if a token has a space in it.
+    """
+    known = read_json(vocab, dict[str, Any], "take the vocab.json that belongs to the model")
+    merges = known["model"].get("merges", [])
+    if merges and all(isinstance(one, list) and " " not in "".join(one) for one in merges):
+        known["model"]["merges"] = [" ".join(one) for one in merges]
+        vocab.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:
