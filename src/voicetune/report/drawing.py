@@ -52,11 +52,11 @@ def validation_curves(runs: Sequence[tuple[Sequence[PhaseCurves], str, str]]) ->
         runs: the phases of each training, its colour, and its dash pattern as matplotlib writes it.
     """
     with _figure(9, 3.8, "step, phase 2 after phase 1", "validation mel CE, nats per token") as (figure, axes):
-        for phases, colour, dash in runs:
-            offset = 0.0
+        for number, (phases, colour, dash) in enumerate(runs):
+            offset, width = 0.0, max(1.4, 4 - number)  # a line that lies on an earlier one does not hide it
             for phase in phases:
                 points = [*([] if phase.start is None else [(0.0, phase.start)]), *phase.validation]
-                _line(axes, points, offset, color=colour, ls=dash, marker="o", ms=3)
+                _line(axes, points, offset, color=colour, ls=dash, lw=width, marker="o", ms=3)
                 axes.plot(offset + phase.best[0], phase.best[1], marker="*", ms=11, color=colour, mec=_INK, mew=0.6)
                 offset += phase.steps
         return _svg(figure)
