@@ -1,4 +1,7 @@
-"""The listening page, the report and the page of clips in a headless Chromium, from disk: `make test-browser`."""
+"""The listening page, the report, and the pages of clips and of revisions in a headless Chromium, from disk.
+
+`make test-browser` runs this.
+"""
 
 import json
 import re
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import judged_clips
 import made_up
+import made_up_revisions
 import pytest
 import spoken_tones
 from judged_clips import judged, six
@@ -22,6 +26,7 @@ from voicetune.quality.catalogue import BY_NAME, CHECKS
 from voicetune.quality.judged import Reason
 from voicetune.report import inputs
 from voicetune.report import page as report_page
+from voicetune.revisions import command as revisions_command
 
 pytestmark = pytest.mark.browser
 SECONDS = 0.4
@@ -638,3 +643,76 @@ def test_the_page_of_clips_fits_its_width_and_has_enough_contrast(chromium, clip
         press(tab, step)
     check_fits_and_is_readable(tab)
     context.close()
+
+
+# The page of revisions
+
+
+@pytest.fixture(scope="module")
+def revisions_page(tmp_path_factory) -> Path:
+    """The page of twelve revisions; one has another learning rate, another code and other sounds."""
+    root = made_up_revisions.repository(tmp_path_factory.mktemp("revisions") / "repository")
+    made_up_revisions.make(root)
+    made_up_revisions.commit(root, "the first <img src=x onerror=alert(1)>")
+    made_up_revisions.make(root, lr=5e-4, mel=-0.2, errors=2, tone=30, code="2")
+    made_up_revisions.commit(root, "a better voice")
+    for i in range(10):
+        made_up_revisions.git(root, "commit", "-q", "--allow-empty", "-m", f"{i}")
+    long = "a-branch-with-a-very-long-name-that-has-no-space-to-break-a-line-at-and-goes-on-for-ever-and-ever"
+    made_up_revisions.git(root, "branch", long, "HEAD~11")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        revisions_command.run(root, [long, *(f"HEAD~{i}" for i in range(11))], Path("compared"))
+    return root / "compared/index.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_revisions_fits_its_width_and_has_enough_contrast(chromium, revisions_page, width, scheme):
+    context = chromium.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    tab = context.new_page()
+    faults = []
+    tab.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
+    tab.goto(revisions_page.as_uri())
+    tab.eval_on_selector_all("details", "all => all.forEach((one) => { one.open = true; })")
+    check_fits_and_is_readable(tab)
+    assert tab.locator("section:visible").count() == 7
+    assert tab.locator("header img").count() == 0
+    outside = """() => [...document.querySelectorAll("audio, summary, h3, li")]
+      .filter((e) => e.getBoundingClientRect().right > innerWidth).length"""
+    assert tab.evaluate(outside) == 0
+    assert not faults
+    context.close()
+
+
+def test_the_sounds_of_a_line_are_played_by_keys(visit, revisions_page):
+    tab = visit(revisions_page)
+    playing = "() => [...document.querySelectorAll('audio')].map((a, i) => a.paused ? -1 : i).filter((i) => i >= 0)"
+    tab.eval_on_selector_all("audio", "all => all.forEach((one) => { one.loop = true; })")
+    press(tab, "2")
+    assert tab.evaluate(playing) == [1]
+    press(tab, "1")
+    assert tab.evaluate(playing) == [0], "one sound at a time"
+    press(tab, "j", "2")
+    assert tab.evaluate(playing) == [13], "the second revision's sound of the second line"
+    assert tab.evaluate("document.activeElement.tagName") == "ARTICLE"
+    press(tab, "2", "k", "j", "j", "3")
+    assert tab.evaluate(playing) == [14]
+    tab.wait_for_function("() => document.querySelectorAll('audio')[14].currentTime > 0.05")
+    assert tab.locator("audio").nth(14).evaluate("a => a.duration") == pytest.approx(0.5, abs=0.01)
+
+
+def test_tables_of_revisions_can_be_scrolled_and_opened_by_keyboard(visit, revisions_page):
+    tab = visit(revisions_page)
+    tab.set_viewport_size({"width": 390, "height": 844})
+    table = tab.locator("#figures .wide").first
+    table.focus()
+    before = table.evaluate("t => t.scrollLeft")
+    press(tab, "ArrowRight")
+    tab.wait_for_function("() => document.activeElement.scrollLeft > 0")
+    assert before == 0
+    name = table.locator("tbody th").first.bounding_box()
+    assert name["x"] >= 0, "the measure's name stays in sight"
+    tab.locator("#code summary").first.focus()
+    press(tab, "Enter")
+    assert tab.is_visible("text=src/train.py")

@@ -346,6 +346,13 @@ def verdict(arguments: argparse.Namespace) -> None:
     print("metrics/report/index.html has the figures, docs/measuring.md the limits")
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Compare revisions on a page."""
+    from voicetune.revisions import command  # DVC and the report: not needed for --help
+
+    command.run(Path.cwd(), arguments.revisions, arguments.out)
+
+
 def serve(arguments: argparse.Namespace) -> None:
     """Serve voices over HTTP."""
     given = {name: getattr(arguments, name) for name in Serving.model_fields}
@@ -467,6 +474,12 @@ def _add_for_runs(commands: "argparse._SubParsersAction") -> None:
         "verdict", help="is the published voice understood, is it the speaker, was it worth it?"
     )
     command.set_defaults(run=verdict)
+    command = commands.add_parser("compare", help="the results of several revisions on one page")
+    command.add_argument(
+        "revisions", nargs="+", metavar="REV", help="a commit, branch or tag, an experiment's name, or `workspace`"
+    )
+    command.add_argument("--out", type=Path, default=Path("compared"), help="a folder to be made (compared)")
+    command.set_defaults(run=compare)
 
 
 def _add_say(commands: "argparse._SubParsersAction") -> None:

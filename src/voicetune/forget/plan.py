@@ -169,7 +169,7 @@ def _made(root: Path) -> list[Path]:
 
 
 def _pages() -> list[Path]:
-    return _exists([Path("listening"), *map(Path, _SAID)])
+    return _exists([Path("listening"), Path("compared"), *map(Path, _SAID)])
 
 
 def _exports(root: Path, speaker: str) -> Iterator[Path]:

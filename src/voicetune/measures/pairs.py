@@ -43,21 +43,20 @@ def check_same_task(tables: Mapping[str, ClipTable], data: Mapping[str, str]) ->
     """
     first, *others = tables
     for model in others:
-        what = None
-        if tables[model].ids != tables[first].ids:
-            what = "other clips"
-        elif any(
-            not np.array_equal(tables[model].columns[name], tables[first].columns[name])
-            for name in ("mel_tokens", "text_tokens")
-        ):
-            what = "other numbers of tokens"
-        elif data[model] != data[first]:
-            what = "other data"
+        what = task_difference(tables[first], tables[model]) or ("other data" if data[model] != data[first] else "")
         if what:
             raise UserError(
                 f"metrics/evaluate/{model} was measured on {what} than {first}; measure again with "
                 "`dvc repro -s -f evaluate`."
             )
+
+
+def task_difference(a: ClipTable, b: ClipTable) -> str:
+    """What forbids a paired difference between two tables: `other clips` or `other numbers of tokens`; else empty."""
+    if a.ids != b.ids:
+        return "other clips"
+    same = all(np.array_equal(a.columns[name], b.columns[name]) for name in ("mel_tokens", "text_tokens"))
+    return "" if same else "other numbers of tokens"
 
 
 def check_same_takes(rows: Mapping[str, Sequence[Row]]) -> None:

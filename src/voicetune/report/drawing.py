@@ -11,7 +11,7 @@ from voicetune.data.clip import Clip
 from voicetune.report.findings import PhaseCurves
 
 _INK = "#010203"  # placeholder for the colour of the page's text, which `_svg` puts in
-_COLOURS = ("#3d8fd1", "#e07b39", "#4aa564", "#b069c9", "#c9a227")  # readable on white and on near black
+COLOURS = ("#3d8fd1", "#e07b39", "#4aa564", "#b069c9", "#c9a227")  # readable on white and on near black
 _PAGES = "<style>svg { color: #57606a } @media (prefers-color-scheme: dark) { svg { color: #9198a1 } }</style>"
 
 
@@ -19,7 +19,7 @@ def curves(phases: Sequence[PhaseCurves]) -> str:
     """Draw the validation and training mel CE of the phases, one after the other on one axis of steps, as an <svg>."""
     with _figure(9, 3.8, "step, phase 2 after phase 1", "mel CE, nats per token") as (figure, axes):
         offset = 0.0
-        for phase, colour in zip(phases, _COLOURS, strict=False):
+        for phase, colour in zip(phases, COLOURS, strict=False):
             start = [] if phase.start is None else [(0.0, phase.start)]
             _line(
                 axes,
@@ -45,6 +45,23 @@ def curves(phases: Sequence[PhaseCurves]) -> str:
         return _svg(figure)
 
 
+def validation_curves(runs: Sequence[tuple[Sequence[PhaseCurves], str, str]]) -> str:
+    """Draw the validation mel CE of several trainings on one axis, as an <svg> without a legend. A star is the best.
+
+    Args:
+        runs: the phases of each training, its colour, and its dash pattern as matplotlib writes it.
+    """
+    with _figure(9, 3.8, "step, phase 2 after phase 1", "validation mel CE, nats per token") as (figure, axes):
+        for number, (phases, colour, dash) in enumerate(runs):
+            offset, width = 0.0, max(1.4, 4 - number)  # a line that lies on an earlier one does not hide it
+            for phase in phases:
+                points = [*([] if phase.start is None else [(0.0, phase.start)]), *phase.validation]
+                _line(axes, points, offset, color=colour, ls=dash, lw=width, marker="o", ms=3)
+                axes.plot(offset + phase.best[0], phase.best[1], marker="*", ms=11, color=colour, mec=_INK, mew=0.6)
+                offset += phase.steps
+        return _svg(figure)
+
+
 def result(phases: Sequence[PhaseCurves], rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Draw the picture that README.md shows: the curves of the phases, and the CER and SECS of every row.
 
@@ -57,7 +74,7 @@ def result(phases: Sequence[PhaseCurves], rows: Mapping[str, Mapping[str, Any]])
         curve, *charts = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
         _style(curve, "step, phase 2 after phase 1", "validation mel CE, nats per token")
         offset, colours = 0.0, dict.fromkeys(rows, _INK)
-        for phase, colour in zip(phases, _COLOURS, strict=False):
+        for phase, colour in zip(phases, COLOURS, strict=False):
             points = [*([] if phase.start is None else [(0.0, phase.start)]), *phase.validation]
             label = f"{phase.name}, best {phase.best[1]:.3f}"
             _line(curve, points, offset, color=colour, marker="o", ms=3.5, label=label)
@@ -81,7 +98,7 @@ def durations(clips: Sequence[Clip]) -> str:
             bins=24,
             stacked=True,
             label=[one.replace("$", r"\$") for one in sources],
-            color=[_COLOURS[i % 5] for i in range(len(sources))],
+            color=[COLOURS[i % 5] for i in range(len(sources))],
         )
         if len(sources) <= 12:
             axes.legend(frameon=False, fontsize=8, labelcolor=_INK)

@@ -1,6 +1,6 @@
 """Read all that the report shows from the folders that the earlier stages wrote."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +63,26 @@ def read(root: Path) -> Results:
         figures=read_json(metrics / "compare" / "figures.json", results.Figures, COMPARE),
         takes=takes,
         pairs=read_json(metrics / "compare" / "changes.json", results.Changes, COMPARE),
-        phases=[_phase(metrics / stage, settings) for stage in PHASES],
+        phases=[_with_settings(read_phase(metrics / stage), getattr(settings, stage)) for stage in PHASES],
         prepared=read_json(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"),
         clips=clip.read(root / "data/quality/clips.csv"),
         listening=opinions if opinions.get("raters") else None,
     )
 
 
-def _phase(folder: Path, settings: Params) -> PhaseCurves:
-    """Read a phase with its curves. Steps count from its own start; in dvclive they count from the start of phase 1."""
-    section: PhaseSettings = getattr(settings, folder.name)
+def _with_settings(phase: PhaseCurves, section: PhaseSettings) -> PhaseCurves:
+    return replace(phase, clips_per_step=section.batch_size * section.accumulate, target=section.target_mel_ce)
+
+
+def read_phase(folder: Path) -> PhaseCurves:
+    """Read the curves of a phase. Steps count from its own start; in dvclive they count from the start of phase 1.
+
+    Args:
+        folder: metrics/<stage>.
+
+    Raises:
+        UserError: there is no validation curve, or a file is damaged.
+    """
     curve = _curve(folder, "validation/mel_ce")
     if not curve:
         raise UserError(f"{folder} has no validation curve; run `dvc repro -s -f {folder.name}`.")
@@ -82,8 +92,6 @@ def _phase(folder: Path, settings: Params) -> PhaseCurves:
         start=start,
         validation=[(step - before, value) for step, value in later],
         train=[(step - before, value) for step, value in _curve(folder, "train/mel_ce")],
-        clips_per_step=section.batch_size * section.accumulate,
-        target=section.target_mel_ce,
     )
 
 

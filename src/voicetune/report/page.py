@@ -26,7 +26,7 @@ _PLAYED = 40  # sentences with players; more would make the page too large for b
 _PACKAGES = ("voicetune", "coqui-tts", "torch", "transformers", "dvc", "faster-whisper", "resemblyzer", "speechmos")
 
 
-_FIGURES = (*clip_table.FIGURES, *catalogue.DECLARED)
+FIGURES = (*clip_table.FIGURES, *catalogue.DECLARED)
 _COLUMNS = (*MODELS, *CEILING)
 
 
@@ -136,27 +136,31 @@ def _beside(results: Results, name: str, digits: int) -> str:
 
 
 def _table(results: Results) -> list[tuple[Figure, list[str]]]:
-    rows = [(one, [format_figure(results.figures[row], one.name, one.digits) for row in _COLUMNS]) for one in _FIGURES]
+    rows = [(one, [format_figure(results.figures[row], one.name, one.digits) for row in _COLUMNS]) for one in FIGURES]
     return [(figure, cells) for figure, cells in rows if any(cells)]
 
 
-def _changes(results: Results) -> list[dict[str, Any]]:
+def _changes(results: Results) -> list[dict[str, str]]:
     """List one entry for each pair and figure: the change, its interval, and whether it is certain and good."""
     entries = []
     for first, second in PAIRS:
         changes = results.pairs[f"{first}_{second}"]
-        for figure in _FIGURES:
+        for figure in FIGURES:
             if not figure.metric or (change := changes.get(figure.name)) is None:
                 continue
-            digits = max(figure.digits, 3)
-            entries.append({
-                "pair": f"{LABELS[first]} → {LABELS[second]}",
-                "measure": figure.label,
-                "difference": f"{change['difference']:+.{digits}f}",
-                "interval": f"{change['low']:+.{digits}f} to {change['high']:+.{digits}f}",
-                "verdict": _judged(figure, change) if change["excludes_zero"] else "not different from zero",
-            })  # fmt: skip
+            entries.append({"pair": f"{LABELS[first]} → {LABELS[second]}", **write_change(figure, change)})
     return entries
+
+
+def write_change(figure: Figure, change: Mapping[str, Any]) -> dict[str, str]:
+    """The texts of a paired difference (see metrics/compare/changes.json) for a row of a table."""
+    digits = max(figure.digits, 3)
+    return {
+        "measure": figure.label,
+        "difference": f"{change['difference']:+.{digits}f}",
+        "interval": f"{change['low']:+.{digits}f} to {change['high']:+.{digits}f}",
+        "verdict": _judged(figure, change) if change["excludes_zero"] else "not different from zero",
+    }
 
 
 def _judged(figure: Figure, change: Mapping[str, Any]) -> str:

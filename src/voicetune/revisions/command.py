@@ -1,0 +1,50 @@
+"""The command `compare`: writes the page about several revisions."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicetune import copies, space, terminal
+from voicetune.errors import UserError, shown
+from voicetune.forget import cache
+from voicetune.revisions import naming, page, results, snapshots
+
+
+def run(root: Path, names: Sequence[str], out: Path) -> None:
+    """Compare revisions, and write the page and its sounds into a folder.
+
+    Args:
+        names: see `naming.find`.
+        out: a folder to be made, or one that this command made before, which is replaced.
+
+    Raises:
+        UserError: a revision does not exist or has no results, or the folder holds something else.
+    """
+    space.check_root(root)
+    check_place(out)
+    found = naming.find(root, names)
+    store = cache.open_cache(space.dvc_cache(root)[0].resolve())
+    with tempfile.TemporaryDirectory() as temporary:
+        measured = []
+        for i, revision in enumerate(terminal.track(found, "reading")):
+            folder = Path(temporary, str(i))
+            folder.mkdir()
+            measured.append(results.read(snapshots.take(root, revision, store, folder)))
+        with copies.whole(out, out.with_name(f".{out.name}.part")) as part:
+            notes = page.write(measured, part)
+    for note in notes:
+        print(shown(note))
+    print(shown(f"{out / page.PAGE}: {', '.join(one.name for one in found)}"))
+
+
+def check_place(out: Path) -> None:
+    """Require a folder that can be made, or one with nothing but a page of this command.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError(f"{out} is a file or a link, but --out is a folder to be made; choose another name.")
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    if there and not (there <= {page.PAGE, page.SOUNDS} and page.is_own(out)):
+        raise UserError(f"{out} holds other files, which this command would remove; choose another folder as --out.")

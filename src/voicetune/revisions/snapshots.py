@@ -1,0 +1,215 @@
+"""Copies the results of a revision into a temporary folder, from git and from DVC's cache. Checks out nothing.
+
+DVC's own file system (`dvc.api`) looks into a remote for what the cache lacks, which may take long or ask for a key. So
+the hashes are read from dvc.lock, and the files from the cache.
+"""
+
+import io
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voicetune import files
+from voicetune.errors import UserError
+from voicetune.forget.cache import Cache, md5
+from voicetune.forget.history import git
+from voicetune.measures.compared import ROWS
+from voicetune.params import reading
+from voicetune.report.inputs import PHASES
+from voicetune.revisions.naming import Revision
+
+TRACKED = ("dvc.lock", "params.yaml", "machine.json", "metrics", "src")
+RESULTS = (
+    *(f"metrics/evaluate/{row}" for row in ROWS), *(f"metrics/{stage}" for stage in PHASES), "metrics/prepare.json",
+    "data/quality/clips.csv", "data/clips/clips.csv", "data/samples",
+)  # fmt: skip
+_JUDGED, _CLIPS = "data/quality", "data/clips/clips.csv"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
+_FLOAT = re.compile(r"-?\d+(\.\d+)?e[+-]?\d+")  # DVC writes 1e-06, which PyYAML reads as a text
+_SHOWN = 3  # names in a sentence
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The results of a revision.
+
+    folder: has them as the project's folder has them. stages: of dvc.lock. sounds: the hash of each file of data/clips,
+    by its name; empty if the cache lacks the list. notes: a sentence each about what is missing or does not fit.
+    """
+
+    revision: Revision
+    folder: Path
+    stages: dict[str, dict[str, Any]]
+    sounds: dict[str, str]
+    notes: list[str]
+
+    def out(self, path: str) -> str:
+        """The hash of a result, or an empty text."""
+        return _outs(self.stages).get(path, "")
+
+    def deps(self, start: str) -> dict[str, str]:
+        """The hash of each file that a stage read, by its path, if the path begins so."""
+        found = (dep for stage in self.stages.values() for dep in stage.get("deps") or [])
+        return {str(one["path"]): str(one.get("md5")) for one in found if str(one["path"]).startswith(start)}
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the results were made with, see `flatten`."""
+        return {key: value for stage in self.stages.values() for key, value in flatten(_params(stage)).items()}
+
+
+def take(root: Path, revision: Revision, cache: Cache, folder: Path) -> Snapshot:
+    """Copy the results of a revision into an empty folder.
+
+    Raises:
+        UserError: the revision has no dvc.lock, or a damaged one.
+    """
+    if revision.commit is None:
+        for name in (*TRACKED, *RESULTS):
+            _copy_all(root / name, folder / name)
+    else:
+        _extract(root, revision.commit, folder)
+    stages = _stages(folder / "dvc.lock", revision)
+    listed = cache.listing(_outs(stages).get("data/clips", ""))
+    missing = list(_missing_here(stages, folder) if revision.commit is None else _restore(stages, cache, folder))
+    notes = [f"{revision.name}: {sentence}" for sentence in [_of_missing(missing, revision), _of_stale(stages, folder)]
+             if sentence]  # fmt: skip
+    return Snapshot(revision, folder, stages, listed, notes)
+
+
+def flatten(value: Any, start: str = "") -> dict[str, Any]:
+    """The single values of nested parameters, by their dotted names. An entry of a list is named by its `name`."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        value = {str(one.get("name", i)): one for i, one in enumerate(value)}
+    if not isinstance(value, dict) or (start and not value):
+        return {start: float(value) if isinstance(value, str) and _FLOAT.fullmatch(value) else value}
+    parts = (flatten(one, f"{start}.{key}" if start else str(key)) for key, one in value.items())
+    return {key: found for part in parts for key, found in part.items()}
+
+
+def _extract(root: Path, commit: str, folder: Path) -> None:
+    """Copy what git tracks of a commit. git writes the paths, and tarfile refuses what would leave the folder."""
+    there = git(root, "ls-tree", "-z", "--name-only", commit, "--", *TRACKED).decode("utf-8", "replace").split("\0")
+    if names := [name for name in there if name]:
+        packed = git(root, "archive", "--format=tar", commit, "--", *names)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+
+
+def _copy_all(source: Path, target: Path) -> None:
+    """Copy a file, or the plain files of a folder, through the links that DVC makes."""
+    found = [source, *(Path(place, name) for place, _, names in os.walk(source) for name in names)]
+    for path in found:
+        if files.is_file(path) and "__pycache__" not in path.parts:
+            copied = target / path.relative_to(source)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copied)
+
+
+def _stages(path: Path, revision: Revision) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        raise UserError(
+            f"{revision.name} ({revision.about}) has no dvc.lock, so it has no results; leave it out, or name one of "
+            "`git log --oneline -- dvc.lock`."
+        )
+    try:
+        found = yaml.load(files.read_text(path, "restore it with `git checkout`"), _LOADER)
+        stages = found["stages"]
+        for name, stage in stages.items():
+            known = Snapshot(revision, path.parent, {name: stage}, {}, [])
+            known.out("")
+            known.deps("")
+            known.parameters()
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
+        raise UserError(
+            f"the dvc.lock of {revision.name} is damaged, or holds a merge conflict; restore it with `git checkout`, or"
+            " leave the revision out."
+        ) from None
+    return stages
+
+
+def _outs(stages: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The hash of each result, by its path."""
+    return {str(one["path"]): str(one.get("md5")) for stage in stages.values() for one in stage.get("outs") or []}
+
+
+def _params(stage: dict[str, Any]) -> dict[str, Any]:
+    return (stage.get("params") or {}).get("params.yaml") or {}
+
+
+def _wanted(stages: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """The path, and the result with its hash, of each of RESULTS that the stages made: `a/b`, and `a` or `a/b/c`."""
+    made = _outs(stages)
+    for path in RESULTS:
+        if path == _CLIPS and _JUDGED in made:
+            continue  # stage quality writes the clips that the later stages use; early versions had no such stage
+        for out, hash in made.items():
+            if f"{path}/".startswith(f"{out}/") or out.startswith(f"{path}/"):
+                yield path, out, hash
+
+
+def _missing_here(stages: dict[str, dict[str, Any]], folder: Path) -> list[str]:
+    return [path for path, _, _ in _wanted(stages) if not (folder / path).exists()]
+
+
+def _restore(stages: dict[str, dict[str, Any]], cache: Cache, folder: Path) -> Iterator[str]:
+    """Copy from the cache what git does not track. Yields what the cache lacks."""
+    for path, out, hash in _wanted(stages):
+        if (folder / out).exists():  # git tracks it
+            continue
+        if hash.endswith(".dir") and hash not in cache.objects:
+            yield max(path, out, key=len)
+        parts = {f"{out}/{name}": one for name, one in cache.listing(hash).items()}
+        for name, one in (parts if hash.endswith(".dir") else {out: hash}).items():
+            if not f"{name}/".startswith(f"{path}/") or ".." in Path(name).parts:
+                continue
+            if one in cache.objects:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(cache.objects[one], folder / name)
+            else:
+                yield max(path, out, key=len)
+
+
+def _of_missing(missing: list[str], revision: Revision) -> str:
+    """The sentence about missing results. `dvc fetch --all-commits` takes names, so it need not fetch every model."""
+    if not missing:
+        return ""
+    names = list(dict.fromkeys(missing))
+    listed = _listed(names)
+    if revision.commit is None:
+        return f"{listed} are missing here; bring them back with `dvc pull {' '.join(names)}`, or `dvc repro`."
+    from_commits = f"dvc fetch --all-commits {' '.join(names)}"
+    command = f"dvc exp pull origin {revision.name}" if revision.experiment else from_commits
+    return f"DVC's cache lacks {listed}; `{command}` fetches them, if they were pushed to a remote."
+
+
+def _of_stale(stages: dict[str, dict[str, Any]], folder: Path) -> str:
+    """The sentence about parameters and code that changed after the results were made."""
+    try:
+        now = flatten(reading.read_yaml(folder / "params.yaml"))
+    except UserError:
+        return "its params.yaml cannot be read, so nobody can say whether the results were made with it."
+    changed = set()
+    for stage in stages.values():
+        made = flatten(_params(stage))
+        read = {key: now[key] for name in _params(stage) for key in now if f"{key}.".startswith(f"{name}.")}
+        changed |= {key for key in made | read if made.get(key, _ABSENT) != read.get(key, _ABSENT)}
+        deps = ((folder / str(dep["path"]), dep.get("md5")) for dep in stage.get("deps") or [])
+        changed |= {path.relative_to(folder).as_posix() for path, hash in deps if _is_changed_code(path, hash, folder)}
+    made_of = "its results were made with another version of its"
+    return f"{made_of} {_listed(sorted(changed))}; `dvc repro` there makes new ones." if changed else ""
+
+
+def _is_changed_code(path: Path, hash: Any, folder: Path) -> bool:
+    return path.is_relative_to(folder / "src") and path.is_file() and md5(path) != hash
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
