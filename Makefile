@@ -10,7 +10,7 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser test-ray test-serve check-all listen chaos bench \
+.PHONY: help setup doctor repro test test-all test-full test-browser test-ray test-serve check-all listen chaos bench \
   real-voice compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
@@ -33,6 +33,9 @@ $(REMOTES): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
 	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["remotes"])')
 	@touch $@
+
+doctor: ## what this machine and params.yaml lack for a run; works before the set-up, too
+	@$(PYTHON) doctor.py
 
 repro: $(READY) ## the whole pipeline: clips to a voice that speaks, with its figures
 	@$(BIN)/python -m voicetune check

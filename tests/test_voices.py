@@ -1,17 +1,17 @@
 """Kept voices: complete or not at all, found by their names, forgotten with their speaker, removed one by one."""
 
-import contextlib
 import errno
 import hashlib
 import json
 import shutil
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from test_forget import SOURCES, settings
-from test_pipeline import ROOT, clone, commit, run, small_params, stages_run
+from test_pipeline import ENVIRONMENT, ROOT, clone, commit, run, small_params, stages_run
 
 from voicetune import __main__ as command
 from voicetune import copies, giving, space
@@ -229,24 +229,17 @@ def test_what_a_killed_keep_leaves_is_named_and_the_next_one_goes_on(project):
 
 
 def test_of_two_that_keep_at_once_one_wins(project):
-    said, start = [], threading.Barrier(2)
-
-    def once(speaker: str) -> None:
-        start.wait()
-        try:
-            keeping.keep("anna")
-            said.append("kept")
-        except UserError as error:
-            said.append(str(error))
-
-    threads = [threading.Thread(target=once, args=(name,)) for name in ("one", "two")]
-    with contextlib.redirect_stdout(None):
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-    assert said.count("kept") == 1
-    assert any(one.startswith(("another command of DVC works", "voices/anna exists already")) for one in said)
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT / "src")}
+    started = [
+        subprocess.Popen([sys.executable, "-m", "voicetune", "keep", "anna"], env=environment, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [one.communicate()[1].decode() for one in started]
+    assert sorted(one.returncode for one in started) == [0, 1]
+    assert "error: another command of DVC works" in "".join(said) or "anna exists already" in "".join(said)
     assert (project / "voices/anna/best_model.pth").read_bytes() == WEIGHTS
-    assert voices.names() == ["anna"]
+    assert below(project / "voices") - below(Path("voices/anna")) >= {".gitignore", "anna.dvc"}
+    assert not list((project / "voices").glob(".*part*"))
 
 
 @pytest.mark.parametrize(("type", "again"), [("hardlink,copy", False), ("symlink", False), ("copy", True)])
@@ -338,6 +331,18 @@ def test_forget_finds_kept_voices_and_leaves_those_of_others(project, capsys):
     assert (project / "voices/bela/vocab.json").read_bytes() == b"words"
 
 
+def test_a_kept_voice_can_be_the_base_of_another(project, small_base, tmp_path):
+    from voicetune.xtts import origins
+
+    keeping.keep("anna")
+    for path in small_base.iterdir():
+        shutil.copyfile(path, project / "voices/anna" / path.name)
+    (project / "voices/anna/best_model.pth").unlink()
+    origins.unfold("voices/anna", tmp_path / "base", Path("-"))
+    assert not {voices.FACTS, voices.FIGURES, voices.PARAMS} & below(tmp_path / "base")
+    assert (tmp_path / "base/model.pth").is_file()
+
+
 @pytest.mark.slow
 def test_a_second_voice_and_back_to_the_first(tmp_path, monkeypatch):
     """The steps of docs/several-voices.md."""
@@ -358,7 +363,11 @@ def test_a_second_voice_and_back_to_the_first(tmp_path, monkeypatch):
     assert (root / "first.wav").read_bytes() != (root / "second.wav").read_bytes()
     listed = run(root, *python, "voices")
     assert all(one in listed for one in ("(published)", "first", "second", "someone", "else"))
-    shutil.copyfile(root / "voices/first/params.yaml", root / "params.yaml")
+    revision = json.loads((root / "voices/first/kept.json").read_text())["revision"]
+    made_of = ("params.yaml", "data/decisions.csv", "dvc.lock", "machine.json", "metrics")
+    run(root, "git", "restore", "--source", revision, *made_of)
+    assert (root / "params.yaml").read_text() == (root / "voices/first/params.yaml").read_text() == first
+    run(root, "dvc", "checkout")
     assert stages_run(run(root, "dvc", "repro")) == set(), "DVC has all results of the first voice"
     weights = [(root / place / "best_model.pth").read_bytes() for place in ("models/voice", "voices/first")]
     assert weights[0] == weights[1]

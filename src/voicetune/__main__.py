@@ -277,6 +277,13 @@ def check(arguments: argparse.Namespace) -> None:
     print(f"{arguments.params} has no faults")
 
 
+def doctor(arguments: argparse.Namespace) -> None:
+    """Say what the machine and the project lack for a run; status 1 if that is something which the run needs."""
+    from voicetune.doctor import command  # asks the driver and git
+
+    sys.exit(command.run(Path.cwd()))
+
+
 def ready(arguments: argparse.Namespace) -> None:
     """Check and fetch what a run needs from a phase on. Each phase also starts this itself before it trains."""
     readiness.check(whole.load(), arguments.phase)
@@ -412,6 +419,8 @@ def _add_for_runs(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("check", help="check params.yaml")
     command.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     command.set_defaults(run=check)
+    command = commands.add_parser("doctor", help="say what the machine and the project lack for a run")
+    command.set_defaults(run=doctor)
     command = commands.add_parser("ready", help="check and fetch what a run will need (each phase does so by itself)")
     command.add_argument("phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from here on ({PHASES[0]})")
     command.set_defaults(run=ready)
