@@ -96,7 +96,7 @@ def test_a_kept_voice_has_all_that_it_needs(project, capsys):
 def test_figures_of_a_kept_voice_stay_when_another_voice_is_published(project):
     keeping.keep("anna")
     measured = giving.measured(Path("voices/anna"))
-    publish(project, "bela", b"other weights")
+    publish(project, "[red]bela", b"other weights")
     assert giving.measured(Path("voices/anna")) == measured
     assert measured["CER"] == "0.310 [0.230, 0.400]"
     keeping.keep("second")
@@ -104,7 +104,7 @@ def test_figures_of_a_kept_voice_stay_when_another_voice_is_published(project):
     assert faults == []
     cells = [[cell.replace("\n", " ") for cell in column.cells] for column in shown.columns]
     assert [cell.split()[0] for cell in cells[0]] == ["(published)", "anna", "second"]
-    assert cells[1] == ["bela en", "anna en", "bela en"]
+    assert cells[1] == ["\\[red]bela en", "anna en", "\\[red]bela en"]
     assert cells[2][1] == "phase 2 32.1 min"
     assert cells[3][1] == "0.31 0.23-0.40"
 

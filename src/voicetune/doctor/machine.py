@@ -179,10 +179,10 @@ def gpu(settings: Settings, found: Cards) -> Finding:
         return Finding(OK, told)
     if found.fault:
         return Finding(lacking, f"GPU: {found.fault}")
-    if settings.device == "cuda":
-        return Finding(MISSING, "GPU: none, but device is cuda; set device: auto in params.yaml")
-    if (platform.system(), platform.machine()) == ("Darwin", "arm64"):
+    if (platform.system(), platform.machine()) == ("Darwin", "arm64") and settings.device != "cuda":
         return Finding(OK, "GPU: that of Apple")
+    if settings.device != "auto":
+        return Finding(MISSING, f"GPU: none, but device is {settings.device}; set device: auto in params.yaml")
     if settings.base == "tiny":
         return Finding(OK, "GPU: none; the tiny base needs none")
     return Finding(WARNING, f"GPU: none; the base {settings.base} takes many hours on a CPU (docs/gpu.md)")

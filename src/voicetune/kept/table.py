@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from voicetune import families, files, giving, space
@@ -67,7 +68,7 @@ def _cells(name: str | None) -> list[str]:
     size = sum(path.stat().st_size for path in folder.iterdir())
     return [
         f"{name}\n{voices.read(folder).date}" if name else "(published)",
-        shown(", ".join(sorted(facts.references))) + f"\n{shown(facts.language)}",
+        escape(shown(", ".join(sorted(facts.references))) + f"\n{shown(facts.language)}"),
         f"{LABELS.get(facts.published, '?')}\n{facts.facts.clip_seconds / 60:.1f} min",
         *(_cell(row, measure) for measure in _MEASURES),
         space.readable(size),

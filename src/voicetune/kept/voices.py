@@ -6,6 +6,9 @@ that made it, and what `Kept` describes. DVC has the folder, so `voices/NAME.dvc
 
 import re
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from voicetune import files
 from voicetune.errors import UserError, quoted
@@ -23,7 +26,7 @@ _TAKEN = re.compile(r"voice|con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # mode
 class Kept(Record):
     """kept.json. date: of the day on which the voice was kept. revision: the commit of git that was checked out."""
 
-    date: str
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
     revision: str | None
 
 
