@@ -10,7 +10,7 @@ export TRAINER_TELEMETRY_DISABLED := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup repro test test-all test-full test-browser test-ray test-serve test-watermark check-all listen \
+.PHONY: help setup doctor repro test test-all test-full test-browser test-ray test-serve test-watermark check-all listen \
   chaos bench real-voice compare-losses lint pretrain lock space clean clean-states clean-cache clean-venv
 
 help: ## what there is to make
@@ -35,6 +35,9 @@ repro: ## the whole pipeline: clips to a voice that speaks, with its figures
 test: ## the tests, without those that take minutes
 	@$(PYTHON) run.py test
 
+doctor: ## what this machine and params.yaml lack for a run; works before the set-up, too
+	@$(PYTHON) doctor.py
+
 test-all: $(READY) $(MORE) ## also those that take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not full and not browser'
 
@@ -51,7 +54,7 @@ test-browser: $(READY) ## the pages in a real browser (as root on Debian, chromi
 
 test-ray: $(READY) ## the engine `ray` on a Ray cluster of two workers on this machine (installs Ray)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock ray
-	$(BIN)/python -m pytest -q -m ray tests/test_engine.py
+	$(BIN)/python -m pytest -q -m ray tests/test_engine.py tests/test_sweep.py
 
 test-serve: $(READY) ## the service with OpenAI's client and schemathesis (installs both)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock openai schemathesis

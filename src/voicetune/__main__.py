@@ -17,6 +17,7 @@ from voicetune.data import consent, decisions
 from voicetune.data.readers.source import Consent
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
+from voicetune.kept import voices
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
 from voicetune.params.languages import LANGUAGES
@@ -232,6 +233,27 @@ def export(arguments: argparse.Namespace) -> None:
     print(shown(f"{arguments.out}: see {export.CARD} there" + (", and fill in who agreed" if blank else "")))
 
 
+def keep(arguments: argparse.Namespace) -> None:
+    """Keep the published voice under a name."""
+    from voicetune.kept import keeping  # not needed for --help
+
+    folder = keeping.keep(arguments.name)
+    print(f"{folder} is kept; commit it: `git add {folder}.dvc {voices.FOLDER}/.gitignore && git commit`")
+    if changed := keeping.uncommitted():
+        print(shown(f"warning: commit {', '.join(changed)} too, so that git has what made this voice"))
+
+
+def kept_voices(arguments: argparse.Namespace) -> None:
+    """List the published voice and the kept ones, or remove some of those."""
+    from voicetune.kept import keeping, table  # rich tables: not needed for --help
+
+    for name in arguments.remove:
+        keeping.remove(name)
+        print(f"removed {name}; DVC's cache has it until `make clean-cache`")
+    if not arguments.remove:
+        table.show()
+
+
 def states(arguments: argparse.Namespace) -> None:
     """List the states of unfinished trainings, remove some, or carry them to another machine."""
     here = state_folders.root(Path.cwd())
@@ -291,6 +313,13 @@ def check(arguments: argparse.Namespace) -> None:
     readiness.check_base(params.base)
     decisions.read(decisions.PATH)
     print(f"{arguments.params} has no faults")
+
+
+def doctor(arguments: argparse.Namespace) -> None:
+    """Say what the machine and the project lack for a run; status 1 if that is something which the run needs."""
+    from voicetune.doctor import command  # asks the driver and git
+
+    sys.exit(command.run(Path.cwd()))
 
 
 def ready(arguments: argparse.Namespace) -> None:
@@ -430,12 +459,18 @@ def parser() -> argparse.ArgumentParser:
 def _add_for_voices(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
     command.add_argument("out", type=Path, help="a folder to be made; or a .zip file, as other programs load it")
-    command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
+    _add_model(command)
     command.add_argument("--consent", help="who agreed, when, and to what, if params.yaml does not say it")
     command.add_argument("--half", action="store_true", help="weights in half precision: half the size")
     command.add_argument("--safetensors", action="store_true", help="the weights as safetensors, too")
     command.add_argument("--reference", type=Path, help="ref.wav of a .zip (the clips that the voice was taken from)")
     command.set_defaults(run=export)
+    command = commands.add_parser("keep", help="keep the published voice under a name, before another one is made")
+    command.add_argument("name", help="of the voice: letters, digits, hyphens and underscores")
+    command.set_defaults(run=keep)
+    command = commands.add_parser("voices", help="list the published voice and the kept ones, or remove some of those")
+    command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these kept voices")
+    command.set_defaults(run=kept_voices)
     command = commands.add_parser("states", help="list, remove or carry the states of unfinished trainings")
     command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
     place = command.add_mutually_exclusive_group()
@@ -450,10 +485,21 @@ def _add_for_voices(commands: "argparse._SubParsersAction") -> None:
     command.set_defaults(run=listening_test)
 
 
+def _add_model(command: argparse.ArgumentParser) -> None:
+    """Add the two ways to say which model speaks."""
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
+    which.add_argument(
+        "--voice", type=voices.find, dest="model", metavar="NAME", help="a kept voice (docs/several-voices.md)"
+    )
+
+
 def _add_for_runs(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("check", help="check params.yaml")
     command.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
     command.set_defaults(run=check)
+    command = commands.add_parser("doctor", help="say what the machine and the project lack for a run")
+    command.set_defaults(run=doctor)
     command = commands.add_parser("ready", help="check and fetch what a run will need (each phase does so by itself)")
     command.add_argument("phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from here on ({PHASES[0]})")
     command.set_defaults(run=ready)
@@ -490,7 +536,7 @@ def _add_say(commands: "argparse._SubParsersAction") -> None:
         "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
     )
     command.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
-    command.add_argument("--model", type=Path, default=VOICE, help="a model folder (models/voice)")
+    _add_model(command)
     command.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
     command.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
     command.add_argument("--language", choices=sorted(LANGUAGES), help="(the one the voice was trained in)")
@@ -516,8 +562,8 @@ def _add_watermark(command: argparse.ArgumentParser) -> None:
 def _add_serve(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("serve", help="speak what programs ask for over HTTP, in the form of OpenAI's API")
     command.add_argument(
-        "--voice", action="append", metavar="NAME=FOLDER",
-        help="a model folder, and the name of its voice if it is not the speaker's; several times (models/voice)",
+        "--voice", action="append", metavar="NAME",
+        help="a kept voice; or a model folder, FOLDER or NAME=FOLDER; several times (models/voice)",
     )  # fmt: skip
     command.add_argument("--host", default="127.0.0.1", help="whose address is listened on (127.0.0.1)")
     command.add_argument("--port", type=int, default=8020)
@@ -550,8 +596,12 @@ def _add_sweep(commands: "argparse._SubParsersAction") -> None:
 
 
 def main() -> None:
-    arguments = parser().parse_args()
-    entry.run(lambda: arguments.run(arguments))
+    entry.run(_run)
+
+
+def _run() -> None:
+    arguments = parser().parse_args()  # --voice reads a folder, and may refuse it
+    arguments.run(arguments)
 
 
 if __name__ == "__main__":

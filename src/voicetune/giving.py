@@ -9,27 +9,39 @@ import numpy as np
 from voicetune import families, files
 from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
+from voicetune.kept import voices
 from voicetune.measures import catalogue, clip_table
 from voicetune.measures.results import Figures, format_figure
 from voicetune.shapes import read_json
 
 MEASURED = Path("metrics/compare/figures.json")
+_AGAIN = "run `dvc repro -s -f compare`"
 _SECONDS = 6.0  # a reference of this length is enough for XTTS
 _SHOWN = [*(one for one in clip_table.FIGURES if one.metric), *catalogue.HEADLINES]
 
 
 def measured(model: Path) -> dict[str, str]:
-    """The figures that this project measured of a model's weights, with 95 % intervals; empty if it has none."""
-    if not files.is_file(MEASURED):
-        return {}
-    weights = files.sha256(families.layout(model).weights_file(model))
-    rows = read_json(MEASURED, Figures, "run `dvc repro -s -f compare`").values()
-    own: Mapping[str, Any] = next((row for row in rows if row.get("model_sha256") == weights), {})
+    """The figures that were measured of a model's weights, with 95 % intervals; empty if there are none."""
+    own = row_of(model)
     found = {one.label: format_figure(own, one.name) for one in _SHOWN if one.name in own}
     if not found:
         return {}
     on = f"{own['clips']} test clips; {own.get('takes', 0)} takes of {own.get('sentences', 0)} sentences"
     return {**found, "measured on": on}
+
+
+def row_of(model: Path) -> Mapping[str, Any]:
+    """The row of a model's weights in a kept voice's own figures, or else in metrics/compare; empty if there is none.
+
+    Raises:
+        UserError: the figures are damaged, or the folder has no weights.
+    """
+    kept = files.is_file(model / voices.FIGURES)
+    path, again = (model / voices.FIGURES, voices.restoring(model)) if kept else (MEASURED, _AGAIN)
+    if not files.is_file(path):
+        return {}
+    weights = files.sha256(families.layout(model).weights_file(model))
+    return next((row for row in read_json(path, Figures, again).values() if row.get("model_sha256") == weights), {})
 
 
 def reference(model: Path) -> tuple[np.ndarray, int]:
@@ -39,13 +51,19 @@ def reference(model: Path) -> tuple[np.ndarray, int]:
         (samples,) float32, and their rate in Hz.
 
     Raises:
-        UserError: voicetune.json names none, or the clips are not here.
+        UserError: voicetune.json names none, or the clips are not here, or data/ has those of another voice.
     """
-    known = families.folder(model).read_facts(model).get("references")
+    facts = families.folder(model).read_facts(model)
+    known = facts.get("references")
     if not isinstance(known, dict) or not known:
         raise UserError(f"{model} names no recordings of its speaker; give one as --reference.")
     data = Dataset(Path("data"))
     clips, taken = {clip.id: clip for clip in data.codes.clips}, []
+    if facts.get("facts", {}).get("data_sha256", data.codes_sha256()) != data.codes_sha256():
+        raise UserError(
+            f"data/ has other clips now than those that {model} learned from; give a recording of its speaker as"
+            " --reference."
+        )
     for id in known[sorted(known)[0]]["clips"]:
         if id not in clips:
             raise UserError(f"this project has no clip '{id}', which {model} took its voice from; give --reference.")

@@ -51,6 +51,7 @@ def kinds(root: Path) -> list[Kind]:
         Kind("transcripts of long recordings", (".cache/transcripts",), "rm -r .cache/transcripts"),
         Kind("spoken", _SPOKEN, "make clean"),
         Kind("models", ("models",), "make clean"),
+        Kind("kept voices", ("voices",), "`voicetune voices --remove NAME`"),
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),
         *(Kind(name, (str(place),), clean) for hub in families.hub() for name, place, clean in hub.downloads()),

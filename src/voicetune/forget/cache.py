@@ -9,11 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voicetune import families
+from voicetune.data.consent import KEY as CONSENT
 from voicetune.data.readers import lists
 from voicetune.forget.history import History, Record
 
+_LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _HASH = re.compile(r"[0-9a-f]{30}(\.dir)?")
 TABLE = "clips.csv"  # of data/clips and data/codes
+_TELLING = (TABLE, families.FACTS)  # say whose a folder is
 TRANSCRIPTS = "data/transcripts"
 
 
@@ -50,6 +54,20 @@ class Cache:
         table = self.objects.get(self.listing(hash).get(TABLE, ""))
         return speakers_of(table.read_bytes()) if table else {}
 
+    def voices(self, hash: str) -> set[str]:
+        """The speakers that a model folder learned from or speaks as; empty if it is another folder."""
+        facts = self.objects.get(self.listing(hash).get(families.FACTS, ""))
+        return named_in(facts.read_bytes()) if facts and facts.stat().st_size <= _LARGEST_FACTS else set()
+
+
+def named_in(facts: bytes) -> set[str]:
+    """The speakers that a voicetune.json names; empty if it is damaged."""
+    try:
+        known = json.loads(facts)
+        return {*known.get("references", {}), *(who for one in known.get(CONSENT, []) for who in one["speakers"])}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return set()
+
 
 def open_cache(folder: Path) -> Cache:
     """List what is in a cache. Caches of DVC 2 have their objects at the top."""
@@ -76,13 +94,13 @@ def tainted(speaker: str, history: History, cache: Cache, folders: Iterable[str]
     """The hashes of all results that were made of a speaker's recordings, directly or not.
 
     The results of a stage count if the stage read a source of the speaker or another such result, or if it wrote a
-    table with clips of the speaker.
+    table with clips of the speaker. A model folder that names the speaker counts too: it may be a kept voice.
 
     Args:
         folders: of data/raw, in which nobody else is recorded.
     """
     known = {hash for record in history.records for hash in record.outs.values()} | set(cache.objects)
-    found = {hash for hash in known if speaker in cache.speakers(hash)}
+    found = {hash for hash in known if speaker in cache.speakers(hash) or speaker in cache.voices(hash)}
     found |= {hash for one in history.records for path, hash in one.outs.items() if path in set(folders)}
     while True:
         more = {hash for one in history.records if _is_of(one, speaker, found) for hash in one.outs.values()} - found
@@ -102,7 +120,7 @@ def objects_of(results: set[str], history: History, cache: Cache, recordings: It
     """The hashes of the objects to remove: what these results consist of, and the recordings in every version.
 
     An object that other results have too, such as a vocabulary, stays, unless it is a recording. The order is that of
-    removal. The tables that say whose the objects are come last, so that a second run can finish a killed one.
+    removal. The files that say whose the objects are come last, so that a second run can finish a killed one.
 
     Args:
         recordings: the sound files of the speaker, as paths from the project's folder.
@@ -120,7 +138,7 @@ def objects_of(results: set[str], history: History, cache: Cache, recordings: It
     others = {hash for record in history.records for hash in record.outs.values()} - results
     kept = {one for hash in others for one in cache.all_of(hash)}
     removed = ({one for hash in results for one in cache.all_of(hash)} - kept) | sounds
-    tables = {table for hash in results if (table := cache.listing(hash).get(TABLE))}
+    tables = {table for hash in results for name in _TELLING if (table := cache.listing(hash).get(name))}
     return sorted(removed, key=lambda one: (one.endswith(".dir"), one in tables, one))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from voicetune.errors import UserError
+from voicetune.kept import voices
 
 _CHANGE = re.compile(rb":\d+ \d+ ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [A-Z]\d*\t([^\0\n]+)")
 _FILES = ("dvc.lock", "params.yaml", "*.dvc")
@@ -48,7 +49,8 @@ def read(root: Path, runs: Path) -> History:
     Raises:
         UserError: git fails.
     """
-    here = [path for path in (root / "dvc.lock", root / "params.yaml", *root.glob("data/**/*.dvc")) if path.is_file()]
+    pointers = [*root.glob("data/**/*.dvc"), *root.glob(f"{voices.FOLDER}/*.dvc")]
+    here = [path for path in (root / "dvc.lock", root / "params.yaml", *pointers) if path.is_file()]
     texts = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in here]
     current = _records(*texts[0]) if texts and texts[0][0] == "dvc.lock" else []
     texts += [("run", path.read_bytes()) for path in sorted(runs.glob("*/*/*"))]
@@ -84,6 +86,13 @@ def committed_below(root: Path, path: str) -> list[str]:
     """The paths of the files below a path that any commit of git has."""
     listed = git(root, "log", "--all", "-m", "--name-only", "--diff-filter=AM", "--format=", "-z", "--", path)
     return sorted({name.decode("utf-8", "replace").strip("\n") for name in listed.split(b"\0")} - {""})
+
+
+def outs_of(root: Path, pointer: Path) -> set[str]:
+    """The hashes that a .dvc file in this folder names."""
+    path = root / pointer
+    found = _records(pointer.as_posix(), path.read_bytes()) if path.is_file() else []
+    return {hash for one in found for hash in one.outs.values()}
 
 
 def _committed(root: Path) -> Iterator[tuple[str, bytes]]:

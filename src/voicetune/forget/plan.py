@@ -1,11 +1,10 @@
 """Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
 
-import json
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +18,7 @@ from voicetune.forget import cache, history, recordings
 from voicetune.forget.cache import Cache
 from voicetune.forget.history import History
 from voicetune.forget.recordings import Found
+from voicetune.kept import voices
 from voicetune.params.data import AnySource
 from voicetune.training import state_folders
 
@@ -27,7 +27,7 @@ REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
 _CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
 _SAID = ("said", "said.wav", "said.flac", "said.mp3", "said.ogg")  # what `say` writes where nothing else is said
 _LARGEST_FACTS = 2**22  # bytes of a voicetune.json
-_BASE = "models/base"  # was made before anybody's recordings
+_BASE = "models/base"
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     objects, runs = cache.objects_of(results, past, store, sounds), cache.runs_of(results, store)
     used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
     long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
-    groups, by_hand = _inside(
-        [*_results(root, speaker, used, long), *_copies(store, objects, runs, bool(results)), *_recordings(found)], root
-    )
+    made = [*_results(root, speaker, used, long), _kept(root, speaker, results)]
+    groups, by_hand = _inside([*made, *_copies(store, objects, runs, bool(results)), *_recordings(found)], root)
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
         _decided(ids, found, every), _committed(root, found), _only_of(speaker, found, sources),
-        [*found.by_hand, *by_hand], sum(one.endswith(".dir") and one not in store.objects for one in results),
+        [*found.by_hand, *by_hand, *_unseen(root, store)],
+        sum(one.endswith(".dir") and one not in store.objects for one in results),
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def _results(root: Path, speaker: str, used: bool, long: bool) -> list[Group]:
     """
     return [
         Group("what an interrupted run of this command left", _exists([REMOVED])),
-        Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root) if used else []),
+        Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root, speaker) if used else []),
         Group("pages and sounds outside the pipeline", _pages() if used else []),
         Group("models that were exported into this folder", list(_exports(root, speaker))),
         Group("states of unfinished trainings, of any speaker", _states(root) if used else []),
@@ -155,17 +155,22 @@ def _ids(speaker: str, found: Found) -> set[str]:
 
 def _check_known(speaker: str, found: Found, past: History, store: Cache, ids: set[str]) -> None:
     named = {str(source.get("speaker")) for one in past.records for source in one.sources}
-    clips = {name for hash in store.objects for name in store.speakers(hash)}
-    known = found.speakers | named | clips
+    made = {name for hash in store.objects for name in [*store.speakers(hash), *store.voices(hash)]}
+    known = found.speakers | named | made
     if speaker not in known and not ids:
         others = ", ".join(sorted(known - {""}))
         there = f"its speakers are {others}" if others else "it has no recordings"
         raise UserError(f"there is no speaker {quoted(speaker)} in this project; {there}.")
 
 
-def _made(root: Path) -> list[Path]:
-    """What the pipeline made of the recordings: all of it, because one model learned from all speakers."""
-    return [path.relative_to(root) for path in space.made(root) if not path.is_relative_to(root / _BASE)]
+def _made(root: Path, speaker: str) -> list[Path]:
+    """What the pipeline made of the recordings: all of it, because one model learned from all speakers.
+
+    The base stays, unless it is a voice that learned from the speaker.
+    """
+    base = root / _BASE
+    learned = _names(base / families.FACTS, speaker)
+    return [path.relative_to(root) for path in space.made(root) if learned or not path.is_relative_to(base)]
 
 
 def _pages() -> list[Path]:
@@ -173,19 +178,47 @@ def _pages() -> list[Path]:
 
 
 def _exports(root: Path, speaker: str) -> Iterator[Path]:
-    """Model folders outside models/, and .zip files of `export`, whose voicetune.json names the speaker."""
+    """Model folders outside models/ and voices/, and .zip files of `export`, whose voicetune.json names the speaker."""
+    elsewhere = ("models", ".dvc", ".git", ".venv", "state", str(voices.FOLDER))
     for path in sorted([*root.glob("**/voicetune.json"), *root.glob("**/*.zip")]):
         inside = path.relative_to(root)
         is_zip = path.suffix == ".zip"
-        if inside.parts[0] in ("models", ".dvc", ".git", ".venv", "state") or (not is_zip and len(inside.parts) < 2):
+        if inside.parts[0] in elsewhere or (not is_zip and len(inside.parts) < 2):
             continue
-        try:
-            facts: dict[str, Any] = json.loads(_zipped_facts(path) if is_zip else path.read_bytes())
-            named = {*facts.get("references", {}), *(who for one in facts["consent"] for who in one["speakers"])}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile, RuntimeError):
-            continue
-        if speaker in named:
-            yield inside if is_zip else inside.parent
+        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, RuntimeError):
+            if speaker in cache.named_in(_zipped_facts(path) if is_zip else path.read_bytes()):
+                yield inside if is_zip else inside.parent
+
+
+def _kept(root: Path, speaker: str, results: set[str]) -> Group:
+    """The kept voices of the speaker, also half written ones: folders, and the files of DVC that name them."""
+    named = [
+        path.parent.relative_to(root)
+        for path in sorted((root / voices.FOLDER).glob(f"*/{families.FACTS}"))
+        if _names(path, speaker)
+    ]
+    names = {path.name for path in named} | {name for name in voices.names() if _hashes(root, name) & results}
+    folders = {*named, *(voices.FOLDER / name for name in names)}
+    return Group("kept voices", _exists([*sorted(folders), *map(voices.pointer, sorted(names))]))
+
+
+def _names(facts: Path, speaker: str) -> bool:
+    """Whether a voicetune.json is there and names the speaker."""
+    return files.is_file(facts) and speaker in cache.named_in(facts.read_bytes())
+
+
+def _hashes(root: Path, name: str) -> set[str]:
+    return history.outs_of(root, voices.pointer(name))
+
+
+def _unseen(root: Path, store: Cache) -> list[str]:
+    """A sentence for each kept voice that is neither in its folder nor in the cache."""
+    return [
+        f"{voices.pointer(name)} names a voice that is not here, so this command does not know whose it is: run `dvc"
+        f" pull {voices.pointer(name)}`, and this command again"
+        for name in voices.names()
+        if not (voices.FOLDER / name).exists() and not _hashes(root, name) <= store.objects.keys()
+    ]
 
 
 def _zipped_facts(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from voicetune.errors import UserError
+from voicetune.kept import voices as kept_voices
 from voicetune.service import app
 from voicetune.service.queue import Limits, Queue
 from voicetune.service.voices import Voices
@@ -49,7 +50,7 @@ def run(
     """Serve until a signal comes, then speak what has begun, for at most `drain` seconds.
 
     Args:
-        folders: each NAME=FOLDER or FOLDER.
+        folders: each NAME=FOLDER, FOLDER, or the name of a kept voice.
         marked: whether all speech gets the watermark.
 
     Raises:
@@ -101,6 +102,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _named(given: str) -> tuple[str | None, Path]:
+    if given in kept_voices.names():
+        return given, kept_voices.find(given)
     name, equals, folder = given.partition("=")
     return (name, Path(folder)) if equals else (None, Path(given))
 

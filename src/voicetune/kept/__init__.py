@@ -1,0 +1,1 @@
+"""Voices that are kept under a name, beside the published one."""

@@ -1,0 +1,192 @@
+"""Keeps the published voice under a name, and removes one.
+
+DVC's lock is held meanwhile. So two of these commands, or one of them and a command of DVC, do not disturb each other.
+"""
+
+import datetime
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voicetune import copies, families, files, giving, outputs, space
+from voicetune.errors import UserError, quoted
+from voicetune.kept import voices
+from voicetune.params import reading
+from voicetune.shapes import Record, read_json
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+PUBLISHED = Path("models/voice")
+_LOCK = Path("dvc.lock")
+_AFTER = ("synthesize", "report")  # stages whose parameters do not change the voice or its figures
+
+
+class Published(Record):
+    """What is read of a published voice's voicetune.json."""
+
+    published: str
+    references: dict[str, Any]
+
+
+def keep(name: str) -> Path:
+    """Copy the published voice to `voices/NAME`, with its figures and parameters, and give it to DVC.
+
+    Returns:
+        the folder. If this fails, it is not there.
+
+    Raises:
+        UserError: the name cannot be used or is taken; no voice is published, or params.yaml or metrics/compare do not
+            belong to it; another command of DVC runs here; or the disk is full.
+    """
+    voices.check_name(name)
+    space.check_root(Path.cwd())
+    out = voices.FOLDER / name
+    files.check_own(out)
+    with _locked() as repo:
+        _check_free(name)
+        _check_params()
+        with copies.whole(out, out.with_name(f".{name}.part")) as part:
+            _fill(part)
+        try:
+            _give(repo, out)
+        except BaseException:
+            _remove(repo, name)
+            raise
+    return out
+
+
+def remove(name: str) -> None:
+    """Remove the folder of a kept voice, its file of DVC, and its line in voices/.gitignore. DVC's cache stays.
+
+    Raises:
+        UserError: there is no such voice; another command of DVC runs here; or a file cannot be removed.
+    """
+    voices.check_name(name)
+    space.check_root(Path.cwd())
+    files.check_own(voices.FOLDER)
+    if name not in voices.names():
+        voices.find(name)  # which says why
+    with _locked() as repo:
+        _remove(repo, name)
+
+
+@contextmanager
+def _locked() -> Iterator["Repo"]:
+    """Open DVC's repository and hold its lock."""
+    from dvc.exceptions import DvcException  # a second of imports
+    from dvc.lock import LockError
+    from dvc.repo import Repo, lock_repo
+
+    space.dvc_cache(Path.cwd())  # refuses damaged settings
+    try:
+        with Repo(str(Path.cwd())) as repo, lock_repo(repo):
+            yield repo
+    except LockError:
+        raise UserError("another command of DVC works in this folder; wait for it, and run this again.") from None
+    except DvcException as error:
+        raise UserError(f"DVC fails ({quoted(str(error), 300)}); correct that, and run this again.") from None
+
+
+def _give(repo: "Repo", out: Path) -> None:
+    """Give a folder to DVC, and take it back from the cache: DVC leaves a copy as it is where it could make a link."""
+    with redirect_stdout(io.StringIO()):  # DVC says what to commit, as this command does
+        repo.add(str(out))
+        copies.remove(out)
+        repo.checkout([str(voices.pointer(out.name))])
+
+
+def _check_free(name: str) -> None:
+    taken = {path.name.removesuffix(".dvc").lower(): path for path in voices.FOLDER.glob("*")}
+    if path := taken.get(name.lower()):
+        raise UserError(
+            f"{path} exists already; take another name, or remove that voice: `voicetune voices --remove {path.stem}`."
+        )
+
+
+def _check_params() -> None:
+    """Check that params.yaml is the one that made the voice, as dvc.lock has it.
+
+    Raises:
+        UserError: a value has changed since.
+    """
+    now = reading.read_yaml(reading.PATH)
+    stages = reading.read_yaml(_LOCK).get("stages")
+    for stage, made in stages.items() if isinstance(stages, dict) else ():
+        params = made.get("params", {}).get(str(reading.PATH), {}) if stage not in _AFTER else {}
+        for key, value in params.items():
+            if _value(now, key) != value:
+                raise UserError(
+                    f"{reading.PATH} has another '{key}' than the one that made models/voice; run `dvc repro`, or"
+                    f" restore it with `git restore {reading.PATH}`."
+                )
+
+
+def _value(params: Any, key: str) -> Any:
+    """A value by its key with those above it, such as `prepare.sources`; None if there is none."""
+    for name in key.split("."):
+        params = params.get(name) if isinstance(params, dict) else None
+    return params
+
+
+def _fill(part: Path) -> None:
+    """Write the folder of a kept voice. A link into DVC's cache is followed, so the copy has the file itself.
+
+    Raises:
+        UserError: no voice is published, or it is damaged, or metrics/compare has no figures of it.
+    """
+    read_json(PUBLISHED / families.FACTS, Published, "run `dvc repro -s -f publish`")
+    before = PUBLISHED.stat().st_ino
+    if not giving.row_of(PUBLISHED):
+        raise UserError(
+            f"{giving.MEASURED} has no figures of {PUBLISHED}; run `dvc repro` (or `dvc pull metrics/compare`), and"
+            " then this again."
+        )
+
+    def copy(source: str, out: str) -> None:
+        copies.copy(Path(source), Path(out), PUBLISHED)
+
+    shutil.copytree(PUBLISHED, part, copy_function=copy, dirs_exist_ok=True)
+    copies.copy(giving.MEASURED, part / voices.FIGURES)
+    copies.copy(reading.PATH, part / voices.PARAMS)
+    if PUBLISHED.stat().st_ino != before:
+        raise UserError(f"{PUBLISHED} was made anew meanwhile; run this again.")
+    facts = {"date": datetime.date.today().isoformat(), "revision": revision()}
+    with copies.written(part):
+        (part / voices.FACTS).write_bytes(outputs.encode_json(facts))
+
+
+def revision() -> str | None:
+    """The commit that is checked out; None without git, or before the first commit."""
+    return _git("rev-parse", "--verify", "--quiet", "HEAD") or None
+
+
+def uncommitted() -> list[str]:
+    """Which of the files that say how the voice was made differ from those of the last commit."""
+    listed = _git("status", "--porcelain", "--", str(reading.PATH), str(_LOCK), "data/decisions.csv")
+    return [line[2:].strip() for line in listed.splitlines()]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
+    except OSError:
+        return ""
+    return done.stdout.rstrip() if done.returncode == 0 else ""
+
+
+def _remove(repo: "Repo", name: str) -> None:
+    folder = voices.FOLDER / name
+    try:
+        if os.path.lexists(voices.pointer(name)):
+            repo.remove(str(voices.pointer(name)), outs=True)
+        if os.path.lexists(folder):
+            copies.remove(folder)
+    except OSError as error:
+        raise UserError(files.refused(error.filename or folder, error, "removed")) from None
+    space.remove_empty(Path.cwd() / voices.FOLDER, Path.cwd())

@@ -1,0 +1,101 @@
+"""The kept voices: their names and their folders. Imports no torch.
+
+`voices/NAME` is a copy of the published model folder. It also has the figures that were measured of it, the parameters
+that made it, and what `Kept` describes. DVC has the folder, so `voices/NAME.dvc` in git names its content.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from voicetune import files
+from voicetune.errors import UserError, quoted
+from voicetune.shapes import Record, read_json
+
+FOLDER = Path("voices")
+FACTS = "kept.json"
+FIGURES = "figures.json"
+"""metrics/compare/figures.json of the run that made the voice."""
+PARAMS = "params.yaml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_TAKEN = re.compile(r"voice|con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # models/voice; devices of Windows
+
+
+class Kept(Record):
+    """kept.json. date: of the day on which the voice was kept. revision: the commit of git that was checked out."""
+
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    revision: str | None
+
+
+def check_name(name: str) -> None:
+    """Require a name that a folder can have on every system, and no file of DVC.
+
+    Raises:
+        UserError: it is another one.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{quoted(name)} cannot be the name of a voice; take letters A to Z, digits, hyphens and underscores, the"
+            " first a letter or a digit, 60 at most."
+        )
+    if _TAKEN.fullmatch(name):
+        raise UserError(f"'{name}' cannot be the name of a voice, because it has another meaning; take another name.")
+
+
+def pointer(name: str) -> Path:
+    """The file of DVC that names the content of a voice's folder."""
+    return FOLDER / f"{name}.dvc"
+
+
+def names() -> list[str]:
+    """The names of the kept voices, also of those whose folder is not here."""
+    here = {path.parent.name for path in FOLDER.glob(f"*/{FACTS}")}
+    known = here | {path.stem for path in FOLDER.glob("*.dvc")}
+    return sorted(name for name in known if _NAME.fullmatch(name))
+
+
+def strangers() -> list[Path]:
+    """Folders below `voices` that are no kept voices: put there by hand, or left by a `keep` that was killed."""
+    known = names()
+    return sorted(path for path in FOLDER.glob("*") if path.is_dir() and path.name not in known)
+
+
+def find(name: str) -> Path:
+    """The folder of a kept voice.
+
+    Raises:
+        UserError: there is no such voice, or its folder is not here, or is not whole.
+    """
+    check_name(name)
+    folder = FOLDER / name
+    if name not in names():
+        if folder.exists():
+            raise UserError(
+                f"{folder} has no {FACTS}, so `voicetune keep` did not make it; speak with it by --model {folder}, or"
+                " move it away."
+            )
+        known = f"the kept voices are {', '.join(names())}" if names() else "none is kept (`voicetune keep NAME`)"
+        raise UserError(f"there is no voice '{name}'; {known}.")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not here; run `dvc checkout {pointer(name)}`, or `dvc pull` if that fails.")
+    read(folder)
+    return folder
+
+
+def read(folder: Path) -> Kept:
+    """Read kept.json.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path, again = folder / FACTS, restoring(folder)
+    files.need(path, again)
+    return Kept.model_validate(read_json(path, Kept, again))
+
+
+def restoring(folder: Path) -> str:
+    """The remedy for a damaged file of a kept voice."""
+    return f"run `dvc checkout --force {pointer(folder.name)}`"
