@@ -68,7 +68,7 @@ def through(container: str, codec: str, rate: int, kilobits: int) -> Callable[[S
             for one in (frame, None):
                 out.mux(stream.encode(one))
         file.seek(0)
-        with av.open(file) as found:
+        with av.open(file, "r") as found:
             resampler = av.AudioResampler("flt", "mono")
             frames: Any = found.decode(audio=0)
             pieces = [piece.to_ndarray()[0] for one in frames for piece in resampler.resample(one)]

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +135,7 @@ def _read(gpt: GPT, embedded: Tensor, mask: Tensor, real: int) -> tuple[Tensor, 
             )
             hidden.append(result.last_hidden_state[:, -1])
     rows = [i % real for i in range(len(mask))]
-    every = [[caches[i].layers[layer] for i in rows] for layer in range(len(gpt.gpt.h))]
+    every: list[list[Any]] = [[caches[i].layers[layer] for i in rows] for layer in range(len(gpt.gpt.h))]
     kept = [_Kept(torch.cat([one.keys for one in same]), torch.cat([one.values for one in same])) for same in every]
     return torch.cat([hidden[i] for i in rows]), kept
 
