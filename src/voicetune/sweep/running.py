@@ -2,11 +2,13 @@
 
 import csv
 import os
+import random
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -16,6 +18,8 @@ from voicetune.sweep.trials import Curve, Trial
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 120  # for a training that was asked to stop: it ends its step and writes its state
 STOPPED = "stopped"
+_BUSY = "Unable to acquire lock"  # two experiments begin or end at the same moment, and DVC does not wait
+_TRIES = 60
 
 
 @dataclass(frozen=True)
@@ -44,24 +48,35 @@ def run(order: Order) -> Trial:
     log = folder / "logs" / f"{order.name}.log"
     if trials.find_experiment(order.name):  # it ended, but nobody wrote that down
         return Trial(order.number, order.values, "done", read_curve(order), 0.0)
-    with log.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(f"\n{' '.join(_command(order)[2:])}\n")
-        file.flush()
-        process = subprocess.Popen(
-            [sys.executable, guard.__file__, *_command(order)], stdout=file, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": str(order.threads)},
-        )  # fmt: skip
-        try:
-            ended, curve = _watch(process, order, folder)
-        finally:
-            guard.end(process.pid)
+    for _ in range(_TRIES):
+        with log.open("a", encoding="utf-8", newline="\n") as file:
+            ended, curve, status = _run_once(order, file)
+        why = last_error(log, status) if status else ""
+        if ended != "done" or _BUSY not in why:
+            break
+        time.sleep(random.uniform(1, 5))  # what was trained is not lost: DVC's run cache or the state has it
     seconds = round(time.time() - began, 1)
-    if ended == "done" and process.returncode == 0 and trials.find_experiment(order.name):
+    if ended == "done" and not status and trials.find_experiment(order.name):
         return Trial(order.number, order.values, "done", read_curve(order), seconds)
     if ended == "pruned":
         return Trial(order.number, order.values, "pruned", curve, seconds)
-    why = STOPPED if ended == STOPPED or (folder / trials.STOP).exists() else last_error(log, process.returncode)
+    why = STOPPED if ended == STOPPED or (folder / trials.STOP).exists() else why
     return Trial(order.number, order.values, "failed", curve, seconds, why)
+
+
+def _run_once(order: Order, log: IO[str]) -> tuple[str, Curve, int]:
+    """Run the experiment; returns how it ended, see `_watch`, its curve, and the status of the command."""
+    log.write(f"\n{' '.join(_command(order)[2:])}\n")
+    log.flush()
+    process = subprocess.Popen(
+        [sys.executable, guard.__file__, *_command(order)], stdout=log, stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": str(order.threads)},
+    )  # fmt: skip
+    try:
+        ended, curve = _watch(process, order, trials.ROOT / order.sweep)
+    finally:
+        guard.end(process.pid)
+    return ended, curve, process.returncode
 
 
 def _command(order: Order) -> list[str]:
