@@ -774,9 +774,10 @@ def test_a_step_computes_what_the_stock_network_computes(xtts, latents, texts):
             both = F.pad(mask, (0, 1), value=True)
             attended = decoding._additive(decoding._causal(both), torch.float32)
             theirs = gpt.gpt(inputs_embeds=longer, attention_mask=attended).last_hidden_state
-    assert torch.allclose(hidden, theirs[:, -2], atol=1e-5)
-    assert torch.allclose(gpt.gpt.ln_f(x), theirs[:, -1], atol=1e-5)
-    assert float((hidden - gpt.gpt.ln_f(x)).abs().max()) > 0.1
+        ours = gpt.gpt.ln_f(x)
+    assert torch.allclose(hidden, theirs[:, -2], atol=1e-4)
+    assert torch.allclose(ours, theirs[:, -1], atol=1e-4)
+    assert float((hidden - ours).abs().max()) > 0.1
 
 
 def test_a_code_is_drawn_as_torch_draws_it():
