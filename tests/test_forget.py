@@ -237,11 +237,13 @@ def project(tmp_path, monkeypatch) -> Path:
     (root / "state/train_phase1-0123456789abcdef").mkdir(parents=True)
     (root / "said").mkdir()
     (root / "said/1.wav").write_bytes(b"said" * 100)
+    (root / "compared/sounds").mkdir(parents=True)
+    (root / "compared/sounds/1.wav").write_bytes(b"compared" * 100)
     monkeypatch.chdir(root)
     return root
 
 
-PIECES = {b"anna-a1 of anna", b"of-both of-both", b"saidsaid"}
+PIECES = {b"anna-a1 of anna", b"of-both of-both", b"saidsaid", b"comparedcompared"}
 
 
 def voices(root: Path) -> set[bytes]:

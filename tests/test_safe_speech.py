@@ -202,8 +202,7 @@ def test_a_line_names_the_faults_of_all_its_parts():
         drawing.Drawn(GOOD, ("runs on",), (), 4, True),
         drawing.Drawn(GOOD, ("is clipped",), ("is clipped",), 4, False),
     ]
-    split = [speech.Part("a", "sentence"), speech.Part("b", "paragraph")]
-    said = speech._said(Line("a. b", "en"), split, parts, RATE, -23.0)
+    said = speech._said(GOOD, parts)
     assert (said.found, said.left, said.draws, said.cut) == (["runs on", "is clipped"], ["is clipped"], 8, 1)
 
 

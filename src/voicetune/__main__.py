@@ -379,7 +379,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """Compare revisions on a page."""
     from voicetune.revisions import command  # DVC and the report: not needed for --help
 
-    command.run(Path.cwd(), arguments.revisions, arguments.out)
+    command.run(Path.cwd(), arguments.revisions, arguments.out, arguments.fetch)
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -525,6 +525,7 @@ def _add_for_runs(commands: "argparse._SubParsersAction") -> None:
         "revisions", nargs="+", metavar="REV", help="a commit, branch or tag, an experiment's name, or `workspace`"
     )
     command.add_argument("--out", type=Path, default=Path("compared"), help="a folder to be made (compared)")
+    command.add_argument("--fetch", action="store_true", help="get from a remote what DVC's cache lacks")
     command.set_defaults(run=compare)
 
 

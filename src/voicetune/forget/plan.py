@@ -110,8 +110,9 @@ def _results(root: Path, speaker: str, used: bool, long: bool) -> list[Group]:
 
 
 def _copies(store: Cache, objects: list[str], runs: list[Path], any_result: bool) -> list[Group]:
-    """What DVC keeps of recordings and results."""
+    """What DVC keeps of recordings and results, and the page that `compare` makes of it."""
     return [
+        Group("the page of several revisions", _exists([Path("compared")]) if any_result else []),
         Group("folders of experiments", _exists([Path(".dvc/tmp/exps")]) if any_result else []),
         Group("objects in DVC's cache", [store.objects[one] for one in objects if one in store.objects]),
         Group("unfinished copies in DVC's cache", store.strays),
@@ -174,7 +175,7 @@ def _made(root: Path, speaker: str) -> list[Path]:
 
 
 def _pages() -> list[Path]:
-    return _exists([Path("listening"), Path("compared"), *map(Path, _SAID)])
+    return _exists([Path("listening"), *map(Path, _SAID)])
 
 
 def _exports(root: Path, speaker: str) -> Iterator[Path]:

@@ -8,33 +8,48 @@ from voicetune import copies, space, terminal
 from voicetune.errors import UserError, shown
 from voicetune.forget import cache
 from voicetune.revisions import naming, page, results, snapshots
+from voicetune.revisions.naming import Revision
+from voicetune.revisions.snapshots import Snapshot
 
 
-def run(root: Path, names: Sequence[str], out: Path) -> None:
+def run(root: Path, names: Sequence[str], out: Path, fetch: bool = False) -> None:
     """Compare revisions, and write the page and its sounds into a folder.
 
     Args:
         names: see `naming.find`.
         out: a folder to be made, or one that this command made before, which is replaced.
+        fetch: get from the remote what DVC's cache lacks.
 
     Raises:
-        UserError: a revision does not exist or has no results, or the folder holds something else.
+        UserError: a revision does not exist or has no results, the folder holds something else, or the remote lacks a
+            result.
     """
     space.check_root(root)
     check_place(out)
     found = naming.find(root, names)
-    store = cache.open_cache(space.dvc_cache(root)[0].resolve())
     with tempfile.TemporaryDirectory() as temporary:
-        measured = []
-        for i, revision in enumerate(terminal.track(found, "reading")):
-            folder = Path(temporary, str(i))
-            folder.mkdir()
-            measured.append(results.read(snapshots.take(root, revision, store, folder)))
+        taken = _take(root, found, Path(temporary, "first"))
+        missing = [one for one in taken if fetch and one.missing and one.revision.commit]
+        for one in missing:
+            snapshots.fetch(root, one)
+        if missing:
+            taken = _take(root, found, Path(temporary, "second"))
+        measured = [results.read(one) for one in taken]
         with copies.whole(out, out.with_name(f".{out.name}.part")) as part:
             notes = page.write(measured, part)
     for note in notes:
         print(shown(note))
     print(shown(f"{out / page.PAGE}: {', '.join(one.name for one in found)}"))
+
+
+def _take(root: Path, found: Sequence[Revision], place: Path) -> list[Snapshot]:
+    store = cache.open_cache(space.dvc_cache(root)[0].resolve())
+    taken = []
+    for i, revision in enumerate(terminal.track(found, "reading")):
+        folder = place / str(i)
+        folder.mkdir(parents=True)
+        taken.append(snapshots.take(root, revision, store, folder))
+    return taken
 
 
 def check_place(out: Path) -> None:

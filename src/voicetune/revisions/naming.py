@@ -16,13 +16,11 @@ _EXPERIMENT = "refs/exps/"
 
 @dataclass(frozen=True)
 class Revision:
-    """name: as the user gave it. commit: its full hash; None for the workspace. about: hash, date and subject, for
-    people. experiment: whether only DVC knows the name."""
+    """name: as the user gave it. commit: its full hash; None for the workspace. about: hash, date and subject."""
 
     name: str
     commit: str | None
     about: str
-    experiment: bool = False
 
 
 def find(root: Path, names: Sequence[str]) -> list[Revision]:
@@ -57,7 +55,7 @@ def _find(root: Path, name: str) -> Revision:
     if commit := _commit(root, name):
         return Revision(readable, commit, _about(root, commit))
     if commit := _experiment(root, name):
-        return Revision(readable, commit, f"experiment {_about(root, commit)}", experiment=True)
+        return Revision(readable, commit, f"experiment {_about(root, commit)}")
     raise UserError(
         f"there is no revision {quoted(readable)}: git knows no commit of that name, and DVC no experiment; "
         "`git log --oneline -- dvc.lock` and `dvc exp list --all` list what there is."

@@ -83,7 +83,7 @@ def _write_merges_as_strings(vocab: Path) -> None:
     merges = known["model"].get("merges", [])
     if merges and all(isinstance(one, list) and " " not in "".join(one) for one in merges):
         known["model"]["merges"] = [" ".join(one) for one in merges]
-        vocab.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
+        vocab.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8", newline="\n")
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:
