@@ -149,7 +149,7 @@ def test_states_are_removed_only_after_a_yes(project, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert space.remove_states(project, yes=False) == 1
     assert before - everything(project) == {f"state/train_phase1-0123456789abcdef/{name}" for name in
-                                            ("step-1.pt", "step-1.json", "lock")}  # fmt: skip
+                                            ("step-1.pt", "step-1.json", "lock", "process")}  # fmt: skip
     assert space.remove_states(project, yes=False) == 0
 
 

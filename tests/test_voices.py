@@ -20,7 +20,15 @@ from voicetune.kept import keeping, table, voices
 from voicetune.service.command import _named
 
 WEIGHTS = b"the weights of a voice " * 1000
-FIGURES = {"cer": 0.31, "cer_low": 0.23, "cer_high": 0.4, "secs": 0.87, "secs_low": 0.85, "secs_high": 0.88}
+FIGURES = {
+    "clips": 31,
+    "cer": 0.31,
+    "cer_low": 0.23,
+    "cer_high": 0.4,
+    "secs": 0.87,
+    "secs_low": 0.85,
+    "secs_high": 0.88,
+}
 
 
 def publish(root: Path, speaker: str, weights: bytes = WEIGHTS) -> None:
@@ -303,7 +311,7 @@ def test_an_archive_takes_no_recordings_of_another_voice(project, dataset, monke
     (project / "data").symlink_to(dataset)
     model = project / "models/voice"
     (model / "voicetune.json").write_text(json.dumps({**ids, "facts": {"data_sha256": "other"}}))
-    assert "give a recording of the speaker as --reference" in sentence(giving.reference, Path("models/voice"))
+    assert "give a recording of its speaker as --reference" in sentence(giving.reference, Path("models/voice"))
     (model / "voicetune.json").write_text(json.dumps({**ids, "facts": {}}))
     assert len(giving.reference(Path("models/voice"))[0])
 

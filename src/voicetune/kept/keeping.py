@@ -5,6 +5,7 @@ DVC's lock is held meanwhile. So two of these commands, or one of them and a com
 
 import datetime
 import io
+import logging
 import os
 import shutil
 import subprocess
@@ -83,6 +84,7 @@ def _locked() -> Iterator["Repo"]:
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
 
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints about git are ours to give
     space.dvc_cache(Path.cwd())  # refuses damaged settings
     try:
         with Repo(str(Path.cwd())) as repo, lock_repo(repo):
