@@ -163,7 +163,7 @@ class _Layer:
     """A layer of the GPT that reads one more token of each row.
 
     These are the operations of transformers' GPT2Block in the same order, so every bit is the same. For single tokens,
-    transformers needs more time between the operations than for them.
+    the time that transformers spends between the operations counts (bench/faster.md).
     """
 
     def __init__(self, block: GPT2Block):
