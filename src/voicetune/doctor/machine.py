@@ -115,9 +115,11 @@ def _memory(settings: Settings) -> Finding:
 
 def _memory_bytes() -> int:
     """The machine's memory, or what a container may take of it; 0 if that is not known."""
+    if sys.platform == "win32":  # Python's own library does not know it there
+        return 0
     try:
         whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
+    except (ValueError, OSError):
         return 0
     for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
