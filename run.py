@@ -7,7 +7,6 @@ The Makefile calls this file too. It needs nothing but Python's own library.
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -42,7 +41,7 @@ def setup() -> None:
             f"voicetune needs Python 3.11 to 3.13, this is {sys.version_info[0]}.{sys.version_info[1]}; choose one:"
             " make PYTHON=python3.12, or py -3.12 run.py setup on Windows"
         )
-    venv.create(VENV, with_pip=True)
+    run(sys.executable, "-m", "venv", VENV)
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
     run(*pip, "-r", "requirements.lock")
     run(*pip, "--no-build-isolation", "--editable", ".")
