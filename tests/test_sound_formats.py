@@ -80,3 +80,14 @@ def test_the_sound_of_a_video_is_read(tmp_path, extension, format):
     path = tmp_path / f"film{extension}"
     encode(path, 3, "aac", 48000, format, picture=True)
     check(path, 48000)
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3", "g722", "m4a", "opus"])
+def test_an_empty_file_is_one_sentence(tmp_path, ending, capfd):
+    """FFmpeg's reader printed a traceback for an empty g722 and mp3."""
+    path = tmp_path / f"a.{ending}"
+    path.touch()
+    for read in (recordings.read, lambda one: list(recordings.stream(one))):
+        with pytest.raises(recordings.Unusable, match=r"holds no samples; record it again or remove its row\.$"):
+            read(path)
+    assert capfd.readouterr().err == ""

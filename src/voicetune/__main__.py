@@ -175,7 +175,8 @@ def _describe_checks(said: "Said", checks: "Checks") -> str:
     if not said.found:
         return f"the checks found no fault in the sound{' and the words' if checks.asr else ''}"
     left = f"which {', '.join(dict.fromkeys(said.left))}" if said.left else "and has no fault now"
-    return f"it {', '.join(dict.fromkeys(said.found))}: drawn {said.draws} times, {left}"
+    times = "once" if said.draws == 1 else f"{said.draws} times"
+    return f"it {', '.join(dict.fromkeys(said.found))}: drawn {times}, {left}"
 
 
 def _speakers(arguments: argparse.Namespace, voice: "Voice") -> Callable[[str | None], "Speaker"]:

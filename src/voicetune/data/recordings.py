@@ -108,7 +108,7 @@ def stream(path: Path) -> _Mono:
     Raises:
         UserError, Unusable: see `read`; after the blocks before the fault, if the file is cut off or damaged.
     """
-    files.need(path, "add the recording, or correct what names it")
+    _need(path)
     done, promised = 0, None
     for decoder in _decoders(path):
         try:
@@ -140,8 +140,15 @@ def _decoders(path: Path) -> tuple[_Decoder, ...]:
     return (_by_av,) if headers.counts_no_frames(path) else (_by_soundfile, _by_av)
 
 
-def _read(path: Path, decode: Callable[[_Decoder], _Blocks]) -> tuple[np.ndarray, int]:
+def _need(path: Path) -> None:
+    """Require a plain file with at least a byte. FFmpeg prints a traceback for some empty files."""
     files.need(path, "add the recording, or correct what names it")
+    if not path.stat().st_size:
+        raise _empty(path)
+
+
+def _read(path: Path, decode: Callable[[_Decoder], _Blocks]) -> tuple[np.ndarray, int]:
+    _need(path)
     try:
         mono, rate = _first(_decoders(path), decode)
     except OSError as error:
