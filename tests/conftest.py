@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import dvc  # noqa: F401 - its log keeps the stdout of the first import, and that of a test with capsys is closed after it
 import numpy as np
 import pytest
 

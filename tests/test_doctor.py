@@ -237,6 +237,12 @@ def test_a_fault_of_params_yaml_gives_status_1(whole_project, capsys):
     assert printed.endswith("1 missing: see above\n")
 
 
+def test_a_base_that_is_not_there(whole_project):
+    set_base(whole_project, "no/such/model")
+    (found,) = (one for one in said_of(whole_project) if one.state == MISSING)
+    assert found.what.startswith("base: 'no/such/model' is missing; correct `base` in params.yaml")
+
+
 def test_recordings_that_are_not_here(whole_project):
     (whole_project / "data/raw").unlink()
     (whole_project / "data/raw").mkdir()

@@ -26,7 +26,7 @@ def measured(model: Path) -> dict[str, str]:
     found = {one.label: format_figure(own, one.name) for one in _SHOWN if one.name in own}
     if not found:
         return {}
-    on = f"{own['clips']} test clips; {own.get('takes', 0)} takes of {own.get('sentences', 0)} sentences"
+    on = f"{own.get('clips', 0)} test clips; {own.get('takes', 0)} takes of {own.get('sentences', 0)} sentences"
     return {**found, "measured on": on}
 
 

@@ -98,7 +98,8 @@ def _disk(root: Path, settings: Settings) -> Finding:
     free = shutil.disk_usage(root).free / 1e9
     begun = (root / "models/base").is_dir()  # then `readiness.check_room` knows the sizes
     needed = (0.0 if is_set_up(root) else _SETUP_GB) + (0.0 if begun else _NEEDS.get(settings.base, (0.0,))[0])
-    told = f"disk: {free:.1f} GB are free, and set-up and run need about {needed:.0f} GB"
+    who = "the run needs" if is_set_up(root) else "set-up and run need"
+    told = f"disk: {free:.1f} GB are free, and {who} about {needed:.0f} GB"
     if free < needed:
         return Finding(MISSING, f"{told}; make room, or work on another disk")
     return Finding(OK, told if needed else f"disk: {free:.1f} GB are free")

@@ -26,6 +26,7 @@ def look(root: Path) -> list[Finding]:
     try:
         params = whole.load()
         readiness.check_params(params)
+        readiness.check_base(params.base)
         decisions.read(decisions.PATH)
     except UserError as error:
         return [Finding(MISSING, str(error)), *check_torch(read_settings(root), cards())]

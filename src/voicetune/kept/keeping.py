@@ -4,13 +4,11 @@ DVC's lock is held meanwhile. So two of these commands, or one of them and a com
 """
 
 import datetime
-import io
-import logging
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +82,6 @@ def _locked() -> Iterator["Repo"]:
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
 
-    logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints about git are ours to give
     space.dvc_cache(Path.cwd())  # refuses damaged settings
     try:
         with Repo(str(Path.cwd())) as repo, lock_repo(repo):
@@ -97,18 +94,18 @@ def _locked() -> Iterator["Repo"]:
 
 def _give(repo: "Repo", out: Path) -> None:
     """Give a folder to DVC, and take it back from the cache: DVC leaves a copy as it is where it could make a link."""
-    with redirect_stdout(io.StringIO()):  # DVC says what to commit, as this command does
-        repo.add(str(out))
-        copies.remove(out)
-        repo.checkout([str(voices.pointer(out.name))])
+    repo.scm_context.quiet = True  # DVC says what to commit, as this command does
+    repo.add(str(out))
+    copies.remove(out)
+    repo.checkout([str(voices.pointer(out.name))])
 
 
 def _check_free(name: str) -> None:
     taken = {path.name.removesuffix(".dvc").lower(): path for path in voices.FOLDER.glob("*")}
     if path := taken.get(name.lower()):
-        raise UserError(
-            f"{path} exists already; take another name, or remove that voice: `voicetune voices --remove {path.stem}`."
-        )
+        kept = path.stem in voices.names()
+        remedy = f"remove that voice: `voicetune voices --remove {path.stem}`" if kept else "move it away"
+        raise UserError(f"{path} exists already; take another name, or {remedy}.")
 
 
 def _check_params() -> None:
