@@ -83,5 +83,4 @@ def test_only_the_dataset_opens_recordings_and_codes():
     assert found["sounds"] == {"voicetune/data/audio.py"}, "the dataset and the takes call it"
     writers = {"prepare.py", "quality.py", "encode.py", "voicetune/space.py"}
     layout = "voicetune/data/readers/common_voice.py"  # the layout that it reads has a folder clips/, too
-    asked = "voicetune/revisions/snapshots.py"  # it asks dvc.lock for the folder's hash, and opens nothing in it
-    assert found["folders"] == {dataset, *writers, layout, asked}
+    assert found["folders"] == {dataset, *writers, layout}
