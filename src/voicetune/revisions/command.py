@@ -34,6 +34,7 @@ def run(root: Path, names: Sequence[str], out: Path, fetch: bool = False) -> Non
             snapshots.fetch(root, one)
         if missing:
             taken = _take(root, found, Path(temporary, "second"))
+            _check_fetched(taken)
         measured = [results.read(one) for one in taken]
         with copies.whole(out, out.with_name(f".{out.name}.part")) as part:
             notes = page.write(measured, part)
@@ -50,6 +51,16 @@ def _take(root: Path, found: Sequence[Revision], place: Path) -> list[Snapshot]:
         folder.mkdir(parents=True)
         taken.append(snapshots.take(root, revision, store, folder))
     return taken
+
+
+def _check_fetched(taken: Sequence[Snapshot]) -> None:
+    """Require that no commit lacks a result. DVC says nothing if there is no remote, or if it lacks a file."""
+    for one in taken:
+        if one.missing and one.revision.commit:
+            raise UserError(
+                f"no remote has {one.missing[0]} of {one.revision.name}, or there is no remote; push the results where "
+                "they are, or run this without --fetch, to see what there is."
+            )
 
 
 def check_place(out: Path) -> None:

@@ -154,6 +154,8 @@ def parameters(measured: Sequence[Measured]) -> list[tuple[str, list[str]]]:
 
 
 def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_written(one) for one in value)
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -8,8 +8,12 @@ function select(number) {
   lines[current].focus();
 }
 
+function pauseOthers(sound) {
+  for (const other of document.querySelectorAll("audio")) if (other !== sound) other.pause();
+}
+
 document.addEventListener("play", (event) => {
-  for (const other of document.querySelectorAll("audio")) if (other !== event.target) other.pause();
+  pauseOthers(event.target);
   current = lines.indexOf(event.target.closest("article"));
 }, true);
 
@@ -22,6 +26,7 @@ document.addEventListener("keydown", (event) => {
   const sound = lines[Math.max(current, 0)].querySelector(`[data-revision="${event.key}"]`);
   if (!sound) return;
   if (sound.paused) {
+    pauseOthers(sound); // at once; the event `play` comes later
     sound.currentTime = 0;
     sound.play().catch(() => {}); // another key may stop it before it has begun
   } else {
