@@ -53,6 +53,7 @@ def kinds(root: Path) -> list[Kind]:
         Kind("models", ("models",), "make clean"),
         Kind("kept voices", ("voices",), "`voicetune voices --remove NAME`"),
         Kind("figures and report", ("metrics", "dvc_plots"), "make clean"),
+        Kind("pages of revisions, and sweeps' logs", ("compared", "sweeps"), "rm -r compared sweeps"),
         Kind("states of unfinished trainings", ("state",), "make clean-states"),
         *(Kind(name, (str(place),), clean) for hub in families.hub() for name, place, clean in hub.downloads()),
         Kind("making of the tiny base", ("pretrain/work",), "rm -r pretrain/work"),
