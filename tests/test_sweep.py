@@ -300,3 +300,21 @@ def test_the_targets_are_stages():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert set(command_line.SWEPT) <= set(stages)
     assert command.threads_for(10**6) == 1
+
+
+def test_an_experiment_of_an_earlier_sweep_is_not_taken_for_a_new_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
+    (tmp_path / "params.yaml").write_text("lr: 1e-04\ntrain_phase1: {lr: 2.0e-4}\n")
+    commit(tmp_path, "an experiment")
+    trials.check_values("HEAD", "rates-001", {"lr": "1e-4", "train_phase1.lr": "0.0002"})
+    with pytest.raises(UserError, match=r"^the experiment rates-001 has lr 1e-04 and not 3e-4, so it is of an earlier"):
+        trials.check_values("HEAD", "rates-001", {"lr": "3e-4"})
+
+
+def test_a_reason_with_markup_or_escapes_is_shown_as_it_is():
+    sweep = command.Sweep("rates", [Choices("lr", ("1e-4",))], None, 1, "train_phase1", False, 1, 1)
+    odd = Trial(1, {"lr": "1e-4"}, "failed", [], 1.0, "boom [/work] \x1b[31m")
+    (cell,) = command._table(sweep, [odd], []).columns[-1].cells
+    assert "\x1b" not in cell
+    assert "\\[/work]" in cell

@@ -384,3 +384,14 @@ def test_a_second_voice_and_back_to_the_first(tmp_path, monkeypatch):
     assert run(root, "dvc", "status", "voices/first.dvc").strip() == "Data and pipelines are up to date."
     run(root, *python, "export", "given", "--voice", "first")
     assert "| CER |" in (root / "given/README.md").read_text()
+
+
+@pytest.mark.parametrize("path", ["{outside}", "../outside", "../params.yaml"])
+def test_a_pointer_that_names_something_else_removes_nothing(project, tmp_path, path):
+    (project / "outside").mkdir()
+    (project / "voices").mkdir()
+    text = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: "
+    (project / "voices/evil.dvc").write_text(text + path.format(outside=project / "outside") + "\n")
+    assert "does not name voices/evil alone, so nothing is removed" in sentence(keeping.remove, "evil")
+    assert (project / "outside").is_dir()
+    assert (project / "params.yaml").is_file()

@@ -179,10 +179,25 @@ def _git(*arguments: str) -> str:
     return done.stdout.rstrip() if done.returncode == 0 else ""
 
 
+def _check_pointer(repo: "Repo", name: str) -> None:
+    """Check that a voice's .dvc file names the voice's folder and nothing else, because DVC removes what it names.
+
+    Raises:
+        UserError: it names something else, or is a link.
+    """
+    pointer, folder = voices.pointer(name), Path.cwd().resolve() / voices.FOLDER / name
+    stages = [] if pointer.is_symlink() else repo.stage.load_file(str(pointer))
+    if [str(out.fs_path) for stage in stages for out in stage.outs] != [str(folder)]:
+        raise UserError(
+            f"{pointer} does not name {voices.FOLDER / name} alone, so nothing is removed; remove it by hand."
+        )
+
+
 def _remove(repo: "Repo", name: str) -> None:
     folder = voices.FOLDER / name
     try:
         if os.path.lexists(voices.pointer(name)):
+            _check_pointer(repo, name)
             repo.remove(str(voices.pointer(name)), outs=True)
         if os.path.lexists(folder):
             copies.remove(folder)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from voicetune import engine, terminal
 from voicetune.device import choose_device
-from voicetune.errors import UserError
+from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.unlisted import Unlisted
 from voicetune.sweep import running, searching, trials, values
@@ -95,7 +96,7 @@ def _run_all(sweep: Sweep, ended: list[Trial], call: Callable[[Order], Trial]) -
                 found.append(trial)
                 show(_table(sweep, found, list(waiting.values())))
                 if not terminal.console.is_terminal:
-                    print(_line(sweep, trial), flush=True)
+                    print(shown(_line(sweep, trial)), flush=True)
     return found, stopped or stop.asked
 
 
@@ -167,7 +168,7 @@ def _table(sweep: Sweep, found: Sequence[Trial], running_now: Sequence[Order]) -
         table.add_row(
             trials.name_of(sweep.name, trial.number), *(trial.values[name] for name in names),
             "" if trial.best is None else f"{trial.best:.4f}", str(trial.curve[-1][0]) if trial.curve else "",
-            f"{trial.seconds / 60:.1f}", trial.ended if not trial.why else f"{trial.ended}: {trial.why}",
+            f"{trial.seconds / 60:.1f}", escape(shown(trial.ended if not trial.why else f"{trial.ended}: {trial.why}")),
         )  # fmt: skip
     for order in running_now:
         table.add_row(order.name, *(order.values[name] for name in names), "", "", "", "running")

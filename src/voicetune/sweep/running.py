@@ -46,7 +46,8 @@ def run(order: Order) -> Trial:
     """
     began, folder = time.time(), trials.ROOT / order.sweep
     log = folder / "logs" / f"{order.name}.log"
-    if trials.find_experiment(order.name):  # it ended, but nobody wrote that down
+    if commit := trials.find_experiment(order.name):  # it ended, but nobody wrote that down
+        trials.check_values(commit, order.name, order.values)
         return Trial(order.number, order.values, "done", read_curve(order), 0.0)
     for _ in range(_TRIES):
         with log.open("a", encoding="utf-8", newline="\n") as file:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from voicetune import files
@@ -108,6 +109,31 @@ def find_experiment(name: str) -> str | None:
     refs = _git("for-each-ref", "--format=%(refname) %(objectname)", f"refs/exps/**/{name}").splitlines()
     head = _git("rev-parse", "HEAD")
     return next((commit for ref, commit in map(str.split, refs) if head in ref.replace("/", "")), None)
+
+
+def check_values(commit: str, name: str, values: dict[str, str]) -> None:
+    """Check that an experiment was run with these values, and is not that of an earlier sweep of the same name.
+
+    Raises:
+        UserError: it was run with others.
+    """
+    found: Any = yaml.safe_load(_git("show", f"{commit}:params.yaml"))
+    for key, value in values.items():
+        one = found
+        for part in key.split("."):
+            one = one.get(part) if isinstance(one, dict) else None
+        if not _is_same(str(one), value):
+            raise UserError(
+                f"the experiment {name} has {key} {one} and not {value}, so it is of an earlier sweep; remove it with"
+                f" `dvc exp remove {name}`, or choose another name."
+            )
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one == other
 
 
 def _git(*arguments: str) -> str:

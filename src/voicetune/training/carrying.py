@@ -59,8 +59,10 @@ def _copy(folder: Path, place: Path) -> int | None:
                 continue  # damaged, or the training has just removed it because a newer one is there
             for name in _OTHERS:
                 if files.is_file(folder / name):
+                    (place / name).unlink(missing_ok=True)  # if it is a link, writing would follow it
                     shutil.copyfile(folder / name, place / name)
             part = files.beside(place / path.name)
+            part.unlink(missing_ok=True)
             shutil.copyfile(path, part)
             os.replace(part, place / path.name)
         _remove_others(place, {path.name, *found.files})
