@@ -285,7 +285,7 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "half an Ogg": ("a.ogg", lambda p: encoded(p, "ogg", 0.5), "cut off: anna/wavs/a.ogg is shorter than its"),
     "half an MP3": ("a.mp3", lambda p: encoded(p, "mp3", 0.5), "cut off: anna/wavs/a.mp3 is shorter than its"),
     "half a FLAC": ("a.flac", lambda p: encoded(p, "flac", 0.5), "undecodable: anna/wavs/a.flac cannot be decoded"),
-    "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav cannot be decoded"),
+    "an empty file": ("a.wav", lambda p: p.touch(), "undecodable: anna/wavs/a.wav holds no samples"),
     "a text": ("a.wav", lambda p: p.write_text("no sound"), "undecodable: anna/wavs/a.wav cannot be decoded"),
     "a list for FFmpeg": ("a.mp3", ffconcat, "undecodable: anna/wavs/a.mp3 cannot be decoded"),
     "a playlist": ("a.m4a", playlist, "undecodable: anna/wavs/a.m4a cannot be decoded"),

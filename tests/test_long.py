@@ -487,7 +487,7 @@ BAD = {
     "music.wav": (lambda p: soundfile.write(p, tone(5) + tone(5, frequency=550), 22050), "no speech is found in"),
     "video.mp4": (write_video_without_sound, "has no sound, only a picture; replace or remove it"),
     "text.mp3": (lambda p: p.write_text("no sound"), "cannot be decoded"),
-    "empty.wav": (lambda p: p.touch(), "cannot be decoded"),
+    "empty.wav": (lambda p: p.touch(), "holds no samples"),
     "nothing.wav": (lambda p: soundfile.write(p, np.zeros(0), 22050), "holds no samples"),
     "link.wav": (lambda p: p.symlink_to("/etc/hostname"), "leads out of data/raw/talks"),
     "wordless.wav": (
