@@ -13,8 +13,9 @@ from voicetune import files, space
 from voicetune.data import decisions
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, shown
-from voicetune.forget import history, plan
+from voicetune.forget import plan
 from voicetune.forget.plan import LISTED, REMOVED, Plan
+from voicetune.git import git
 from voicetune.terminal import console
 
 OBJECTS, PATHS = "objects.txt", "paths.txt"
@@ -100,7 +101,7 @@ def _remove(found: Plan, root: Path) -> None:
             except OSError as error:
                 raise UserError(files.refused(error.filename or path, error, "removed")) from None
     for name in found.experiments:
-        history.git(root, "update-ref", "-d", name)
+        git(root, "update-ref", "-d", name)
     for place in (*space.MADE, str(REMOVED)):
         space.remove_empty(root / place, root)
 

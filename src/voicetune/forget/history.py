@@ -1,7 +1,6 @@
 """Reads what DVC's files say, in this folder, in every commit of git and in the run cache: what was made of what."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from voicetune.errors import UserError
+from voicetune.git import git
 from voicetune.kept import voices
 
 _CHANGE = re.compile(rb":\d+ \d+ ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [A-Z]\d*\t([^\0\n]+)")
 _FILES = ("dvc.lock", "params.yaml", "*.dvc")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,6 @@ def read(root: Path, runs: Path) -> History:
     return History([one for name, text in texts for one in _records(name, text)], current, sources)
 
 
-def git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
-    """Run git, and return what it prints.
-
-    Raises:
-        UserError: it fails.
-    """
-    done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True)
-    if done.returncode:
-        reason = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
-        raise UserError(f"git fails in {root} ({reason}); run this in the folder of a git repository.")
-    return done.stdout
-
-
 def experiments(root: Path) -> list[tuple[str, list[Record]]]:
     """The reference of each experiment of DVC, and the records of its dvc.lock."""
     listed = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().split("\n")
@@ -107,7 +93,7 @@ def _committed(root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _load(text: bytes) -> dict[str, Any]:
     try:
-        found = yaml.load(text, _LOADER)
+        found = yaml.load(text, LOADER)
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voicetune import copies, families, files, giving, outputs, space
 from voicetune.errors import UserError, quoted
 from voicetune.kept import voices
-from voicetune.params import reading
+from voicetune.params import reading, whole
 from voicetune.shapes import Record, read_json
 
 if TYPE_CHECKING:
@@ -119,18 +119,11 @@ def _check_params() -> None:
     for stage, made in stages.items() if isinstance(stages, dict) else ():
         params = made.get("params", {}).get(str(reading.PATH), {}) if stage not in _AFTER else {}
         for key, value in params.items():
-            if _value(now, key) != value:
+            if whole.find(now, key) != value:
                 raise UserError(
                     f"{reading.PATH} has another '{key}' than the one that made models/voice; run `dvc repro`, or"
                     f" restore it with `git restore {reading.PATH}`."
                 )
-
-
-def _value(params: Any, key: str) -> Any:
-    """A value by its key with those above it, such as `prepare.sources`; None if there is none."""
-    for name in key.split("."):
-        params = params.get(name) if isinstance(params, dict) else None
-    return params
 
 
 def _fill(part: Path) -> None:

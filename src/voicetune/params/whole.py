@@ -79,6 +79,13 @@ def load(path: Path = PATH) -> Params:
     return check_all(read_yaml(path), path)
 
 
+def find(params: Any, key: str) -> Any:
+    """A value of params.yaml by its key with those above it, such as `prepare.sources`; None if there is none."""
+    for name in key.split("."):
+        params = params.get(name) if isinstance(params, dict) else None
+    return params
+
+
 def check_all(data: dict[str, Any], path: Path | str) -> Params:
     """Check the content of params.yaml.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicetune.errors import UserError, quoted
-from voicetune.forget.history import git
+from voicetune.git import git
 
 WORKSPACE = "workspace"
 MOST = 15  # revisions; the curves have so many kinds of lines

@@ -19,7 +19,8 @@ import yaml
 from voicetune import files
 from voicetune.errors import UserError, quoted
 from voicetune.forget.cache import Cache, md5
-from voicetune.forget.history import git
+from voicetune.forget.history import LOADER
+from voicetune.git import git
 from voicetune.measures.compared import ROWS
 from voicetune.params import reading
 from voicetune.report.inputs import PHASES
@@ -31,7 +32,6 @@ RESULTS = (
     "data/quality/clips.csv", "data/clips/clips.csv", "data/samples",
 )  # fmt: skip
 _JUDGED, _CLIPS = "data/quality", "data/clips/clips.csv"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
 _FLOAT = re.compile(r"-?\d+(\.\d+)?e[+-]?\d+")  # DVC writes 1e-06, which PyYAML reads as a text
 _SHOWN = 3  # names in a sentence
 _ABSENT = object()
@@ -145,7 +145,7 @@ def _stages(path: Path, revision: Revision) -> dict[str, dict[str, Any]]:
             "`git log --oneline -- dvc.lock`."
         )
     try:
-        found = yaml.load(files.read_text(path, "restore it with `git checkout`"), _LOADER)
+        found = yaml.load(files.read_text(path, "restore it with `git checkout`"), LOADER)
         stages = found["stages"]
         for name, stage in stages.items():
             known = Snapshot(revision, path.parent, {name: stage}, {}, [], [])  # raises if a part of it is damaged

@@ -1,7 +1,6 @@
 """The trials of a sweep on the disk: what was planned, and a line for each trial that has ended."""
 
 import json
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from voicetune import files
 from voicetune.errors import UserError
+from voicetune.git import git
+from voicetune.params import whole
 
 ROOT = Path("sweeps")
 PLAN, JOURNAL, STOP = "plan.json", "trials.jsonl", "stop"
@@ -119,9 +120,7 @@ def check_values(commit: str, name: str, values: dict[str, str]) -> None:
     """
     found: Any = yaml.safe_load(_git("show", f"{commit}:params.yaml"))
     for key, value in values.items():
-        one = found
-        for part in key.split("."):
-            one = one.get(part) if isinstance(one, dict) else None
+        one = whole.find(found, key)
         if not _is_same(str(one), value):
             raise UserError(
                 f"the experiment {name} has {key} {one} and not {value}, so it is of an earlier sweep; remove it with"
@@ -137,8 +136,4 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _git(*arguments: str) -> str:
-    found = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if found.returncode:
-        reason = found.stderr.strip().removeprefix("fatal: ").splitlines()
-        raise UserError(f"git {arguments[0]} failed ({reason[0] if reason else found.returncode}); correct that first.")
-    return found.stdout.rstrip("\n")
+    return git(Path.cwd(), *arguments).decode("utf-8", "replace").rstrip("\n")

@@ -102,10 +102,8 @@ def check(values: dict[str, str], params: Path = reading.PATH) -> None:
     """
     settings = copy.deepcopy(reading.read_yaml(params))
     for name, value in values.items():
-        *parents, last = name.split(".")
-        section: Any = settings
-        for parent in parents:
-            section = section.get(parent) if isinstance(section, dict) else None
+        above, _, last = name.rpartition(".")
+        section: Any = whole.find(settings, above) if above else settings
         if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
             raise UserError(f"{params} has no value '{name}'; correct the name, as in lr or train_phase1.lr.")
         section[last] = yaml.safe_load(value) if not _is_number(value) else _number(value)
