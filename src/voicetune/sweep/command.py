@@ -5,6 +5,7 @@ import signal
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,21 +142,14 @@ class _Stop:
             signal.signal(number, handler)
 
 
-class _live:
-    """Shows a table in place on a terminal, and nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._live = Live(console=terminal.console, auto_refresh=False) if terminal.console.is_terminal else None
-
-    def __enter__(self) -> Callable[[Table], None]:
-        if self._live is None:
-            return lambda table: None
-        self._live.start()
-        return lambda table: self._live.update(table, refresh=True)  # type: ignore[union-attr]
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+@contextmanager
+def _live() -> Iterator[Callable[[Table], None]]:
+    """Yields a function that shows a table in place on a terminal, and nothing elsewhere."""
+    if not terminal.console.is_terminal:
+        yield lambda table: None
+        return
+    with Live(console=terminal.console, auto_refresh=False) as live:
+        yield lambda table: live.update(table, refresh=True)
 
 
 def _table(sweep: Sweep, found: Sequence[Trial], running_now: Sequence[Order]) -> Table:
@@ -193,8 +187,8 @@ def _tell_end(sweep: Sweep, found: Sequence[Trial], stopped: bool) -> None:
     done = [trial for trial in found if trial.ended == "done" and trial.best is not None]
     if done:
         best = min(done, key=lambda one: (one.best or 0.0, one.number))
-        spread = statistics.median(trial.best or 0.0 for trial in done)
-        print(f"best: {trials.name_of(sweep.name, best.number)}, mel CE {best.best:.4f} (median {spread:.4f});"
+        middle = statistics.median(trial.best or 0.0 for trial in done)
+        print(f"best: {trials.name_of(sweep.name, best.number)}, mel CE {best.best:.4f} (median {middle:.4f});"
               f" `dvc exp apply {trials.name_of(sweep.name, best.number)}` takes it over")  # fmt: skip
     if stopped:
         raise UserError("stopped; the same command goes on from here.")
