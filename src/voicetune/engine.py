@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from typing import Any, TypeVar
 from voicetune import files
 from voicetune.errors import UserError
 from voicetune.params.unlisted import Unlisted
+from voicetune.parent import end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,22 +78,14 @@ def _map_here(work: Callable[[T], R], items: Sequence[T], processes: int) -> Ite
 def _start_worker() -> None:
     """Ignore Ctrl-C, which the parent reports in one sentence, and exit if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 def _map_on_ray(work: Callable[[T], R], items: Sequence[T], settings: Unlisted, gpus: int) -> Iterator[R]:
     ray = _imported(settings.ray_address)
     with _cluster(ray, settings), _marker() as marker:
         most = _WAITING * _cores(ray, gpus)
-        task = ray.remote(_task(pickle.dumps(work), str(marker), sys.path))
-        task = task.options(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)
+        task = _remote(ray, work, marker, 1, gpus)
         waiting: deque[Any] = deque()
         for item in items:
             waiting.append(task.remote(pickle.dumps(item)))
@@ -121,9 +113,14 @@ def calling(work: Callable[[T], R], settings: Unlisted, *, cores: int = 1, gpus:
     with _cluster(ray, settings), _marker() as marker:
         if _cores(ray, gpus) < cores:
             raise UserError(f"each item needs {cores} cores, but no Ray worker has so many; {_DOCS}.")
-        task = ray.remote(_task(pickle.dumps(work), str(marker), sys.path))
-        task = task.options(num_cpus=cores, num_gpus=gpus, max_retries=_RETRIES)
+        task = _remote(ray, work, marker, cores, gpus)
         yield lambda item: _result(ray, task.remote(pickle.dumps(item)))
+
+
+def _remote(ray: Any, work: Callable[[T], R], marker: Path, cores: int, gpus: int) -> Any:
+    """The work as a task of Ray, for a worker with so many cores and GPUs."""
+    task = ray.remote(_task(pickle.dumps(work), str(marker), sys.path))
+    return task.options(num_cpus=cores, num_gpus=gpus, max_retries=_RETRIES)
 
 
 def _imported(address: str | None) -> Any:

@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
 
 import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
@@ -21,6 +20,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from voicetune.errors import Stopped, UserError
 from voicetune.training import signals
+from voicetune.training.agent import Work
 
 _MONITOR_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -35,8 +35,6 @@ _CUDA_TOO_EARLY = (
     "the GPU was used before the training processes were started, so they cannot use it;"
     " use the GPU only in the function that trains."
 )
-
-Work = Callable[[], None]
 
 
 def run(work: Work, devices: int, restarts: int) -> list[str | None]:

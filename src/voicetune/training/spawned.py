@@ -7,17 +7,15 @@ Windows lacks.
 import multiprocessing
 import os
 import sys
-import threading
 import traceback
 import uuid
-from collections.abc import Callable
-from multiprocessing.connection import wait
 from typing import Any
 
 from voicetune.errors import Stopped, UserError
+from voicetune.parent import end_with_parent
 from voicetune.training import signals
+from voicetune.training.agent import Work
 
-Work = Callable[[], None]
 _LOOK_SECONDS = 0.2
 
 
@@ -79,7 +77,7 @@ def _process(work: Work, pipe: Any, launch: str, count: int) -> None:
         TORCHELASTIC_RUN_ID=launch, TORCHELASTIC_RESTART_COUNT=str(count), RANK="0", LOCAL_RANK="0", WORLD_SIZE="1",
         LOCAL_WORLD_SIZE="1",
     )  # fmt: skip
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # training must not go on after the stage's process has died
     try:
         work()
     except Stopped as error:
@@ -89,11 +87,3 @@ def _process(work: Work, pipe: Any, launch: str, count: int) -> None:
     except Exception as error:
         traceback.print_exc()
         pipe.send(("failed", " ".join(f"{type(error).__name__}: {error}".split())[:300]))
-
-
-def _end_with_parent() -> None:
-    """Training must not go on after the stage's process has died."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
