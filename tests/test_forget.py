@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import yaml
-from test_pipeline import ENVIRONMENT, ROOT, clone, commit, run, stages_run
+from test_pipeline import ENVIRONMENT, ROOT, clone, commit, copy_settings, run, stages_run
 
 from voicetune.data import espeak
 from voicetune.data.readers.vctk import VCTKSource
@@ -221,9 +221,7 @@ def results(root: Path, whose: dict[str, str], model: str) -> None:
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
     root = tmp_path / "project"
-    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, root / name)
+    copy_settings(root)
     (root / "dvc.yaml").write_text("stages: {}\n")
     (root / "params.yaml").write_text(settings(SOURCES))
     anna(root), both(root)

@@ -35,6 +35,20 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
     return result.stdout + result.stderr
 
 
+def copy_settings(folder: Path, *more: str) -> None:
+    """Copy this repository's settings of git and DVC, and more of its files."""
+    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", *more):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+
+
+@pytest.fixture
+def this_code(monkeypatch):
+    """Commands run the code of this working tree, and see the packages that this process sees."""
+    places = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join(filter(None, places)))
+
+
 def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import test_pipeline
 import yaml
-from test_pipeline import ROOT, commit, run, wait_for
+from test_pipeline import ROOT, commit, copy_settings, run, wait_for
 
 pytestmark = pytest.mark.slow
 MISSING = "{} is not installed; `make test-all` installs it"
@@ -54,9 +54,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def origin(place: Path) -> Path:
     """Make a repository with recordings and a finished stage, and a bare repository place/hub as its origin."""
     folder = place / "origin"
-    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/raw/README.md"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name)
+    copy_settings(folder, "data/raw/README.md")
     (folder / "train.py").write_text(TRAIN)
     stages = {"train": {"cmd": " ".join(["python train.py", *MODELS]), "deps": [MINE], "outs": MODELS}}
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages, "artifacts": ARTIFACTS}))

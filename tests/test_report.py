@@ -3,13 +3,13 @@
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import made_up
 import numpy as np
 import pytest
+from html_tags import Tags
 from made_up import ROOT, change, write
 
 import report
@@ -142,27 +142,6 @@ def test_an_unmeasured_start_is_reported():
 # The page
 
 
-class Page(HTMLParser):
-    """Collects tags with their attributes, and checks that they close in order."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "img"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 @pytest.fixture
 def repository(tmp_path) -> Path:
     return made_up.results(tmp_path / "repository")
@@ -176,7 +155,7 @@ def build(repository: Path, out: Path) -> tuple[str, str]:
 
 def test_the_page_is_complete_and_requests_nothing_from_a_network(repository, tmp_path):
     html, _ = build(repository, tmp_path / "out")
-    found = Page(html)
+    found = Tags(html)
     assert found.open == []
     addresses = [a[name] for _, a in found.tags for name in ("src", "href", "xlink:href") if name in a]
     assert [address for address in addresses if not address.startswith(("data:", "#"))] == ["../run/run.js"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_pipeline import ROOT, commit, run
+from test_pipeline import ROOT, commit, copy_settings, run
 
 from voicetune import space
 from voicetune.errors import UserError
@@ -37,9 +37,7 @@ def everything(folder: Path) -> set[str]:
 def project(tmp_path):
     """A project folder after a run, with files of its user. Each file has 1000 bytes."""
     folder = tmp_path / "project"
-    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name)
+    copy_settings(folder)
     (folder / "dvc.yaml").write_text("stages: {}\n")
     for name in MADE | YOURS | TRACKED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 from test_pipeline import ENVIRONMENT, clone, commit, run, small_params
+from test_pipeline import this_code as this_code
 
 from voicetune import __main__ as command_line
 from voicetune.errors import UserError
@@ -22,14 +23,8 @@ from voicetune.sweep.trials import Trial
 from voicetune.sweep.values import Choices, Range
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("this_code")
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason="optuna is not installed")
-
-
-@pytest.fixture(autouse=True)
-def this_code(monkeypatch):
-    """Commands run the code of this working tree, and see the packages that this process sees."""
-    places = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join(filter(None, places)))
 
 
 def test_lists_and_ranges():

@@ -4,7 +4,6 @@ The commands are those of docs/remotes.md, docs/experiments.md and docs/serving.
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -14,18 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 import soundfile
-from test_pipeline import ENVIRONMENT, ROOT, clone, commit, run, small_params, wait_for
+from test_pipeline import ENVIRONMENT, clone, commit, run, small_params, wait_for
+from test_pipeline import this_code as this_code
 from test_remotes import KEY, MISSING, give
 from test_remotes import at_home as at_home
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def this_code(at_home, monkeypatch):
-    """Commands run the code of this working tree, and see the packages that this process sees."""
-    places = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join(filter(None, places)))
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("this_code")]
 
 
 @pytest.fixture

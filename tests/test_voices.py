@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from test_forget import SOURCES, settings
-from test_pipeline import ENVIRONMENT, ROOT, clone, commit, run, small_params, stages_run
+from test_pipeline import ENVIRONMENT, ROOT, clone, commit, copy_settings, run, small_params, stages_run
 
 from voicetune import __main__ as command
 from voicetune import copies, giving, space
@@ -60,9 +60,7 @@ def publish(root: Path, speaker: str, weights: bytes = WEIGHTS) -> None:
 def project(tmp_path, monkeypatch) -> Path:
     """A project with a published voice of Anna."""
     root = tmp_path / "project"
-    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, root / name)
+    copy_settings(root)
     (root / "dvc.yaml").write_text("stages: {}\n")
     (root / "params.yaml").write_text(settings(SOURCES))
     publish(root, "anna")
