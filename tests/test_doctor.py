@@ -69,7 +69,13 @@ def test_it_runs_on_an_old_python_without_any_package(folder):
 
 
 def test_make_calls_it_before_any_set_up():
-    done = subprocess.run(["make", "-n", "doctor", "PYTHON=any"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "doctor", "PYTHON=any"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "any doctor.py\n"
 
 
