@@ -11,35 +11,35 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-import yaml
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+import run  # noqa: E402
+
 STEPS, KILLED_AFTER, PATIENCE = 40, 5, 900  # seconds
 
 
 def main() -> None:
-    import run
-
-    if Path(sys.executable).parent.resolve() != run.BIN.resolve() and not str(sys.prefix).startswith(str(run.VENV)):
+    if Path(sys.prefix).resolve() != run.VENV.resolve():  # the packages are in the environment alone
         run.run(run.PYTHON, Path(__file__))
         return
+    import yaml
+
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for phase in ("train_phase1", "train_phase2"):
         settings[phase] |= {"max_steps": STEPS, "eval_every": KILLED_AFTER, "log_every": 1, "select": "mel_ce"}
-    settings["publish"] = "phase1"
     (ROOT / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     dvc = (run.PYTHON, "-m", "dvc", "repro", "--quiet")
     run.run(*dvc, "choose", "encode")
-    kill_a_training(run)
-    run.run(*dvc, "train_phase1", "publish")
+    kill_a_training()
+    run.run(*dvc, "publish")
     run.run(run.PYTHON, "-m", "voicetune", "say", "This voice speaks on this system.", "--out", "said.wav")
     print(f"{(ROOT / 'said.wav').stat().st_size:,} bytes of speech")
 
 
-def kill_a_training(run) -> None:
+def kill_a_training() -> None:
     """Start phase 1, and kill all of its processes once it has made a few steps."""
+    import psutil
+
     process = subprocess.Popen(
         [str(run.PYTHON), "-m", "dvc", "repro", "--quiet", "train_phase1"], cwd=ROOT, env=run.environment()
     )
