@@ -282,15 +282,22 @@ def _carry(here: Path, arguments: argparse.Namespace) -> None:
     from voicetune.training import carrying
 
     source, target = (here, arguments.to) if arguments.to else (arguments.from_, here)
+    if arguments.from_ and not source.is_dir():
+        raise UserError(f"{source} is no folder with states; correct its path.")
     if source.resolve() == target.resolve():
         raise UserError(f"{target} is where the states are; name another folder.")
     if arguments.every is not None and arguments.every < 1:
         raise UserError(f"--every is {arguments.every}, but should be a whole number of seconds, at least 1.")
-    lines = carrying.carry(source, target)
-    if arguments.every:
-        lines = carrying.repeat(source, target, arguments.every)
-    for line in lines:
-        print(f"{line}  carried to {target}", flush=True)
+    again = arguments.every is not None
+    faults = 0
+    for one in carrying.repeat(source, target, arguments.every) if again else carrying.carry(source, target):
+        if one.fault:
+            faults += 1
+            print(shown(f"warning: {one.name} was not carried: {one.fault}"), file=sys.stderr, flush=True)
+        else:
+            print(shown(f"{one.name}  step {one.step}  carried to {target}"), flush=True)
+    if faults:
+        raise UserError("not every state was carried; see the warnings, and run this again.")
 
 
 def listening_test(arguments: argparse.Namespace) -> None:
