@@ -152,6 +152,18 @@ def test_a_manifest_names_nothing_but_a_state(tmp_path):
         assert (manifest.read(path) is not None) is whole
 
 
+def test_carrying_again_and_again_waits_for_the_first_state(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def interrupt(seconds: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(carrying.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        call("states", "--to", "store", "--every", "60")
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
