@@ -38,6 +38,7 @@ def extend(base: Path, out: Path, language: str, texts: Sequence[str], tokens: i
     """
     if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists already; choose another name, so that DVC sees another base, or remove it.")
+    weights_of = weights_file(base)
     words, settings = folder.open_tokenizer(base), folder.open_config(base)
     tag = vocabulary.tag_of(language)
     if words.stock.tokenizer.token_to_id(tag) is not None:
@@ -50,7 +51,7 @@ def extend(base: Path, out: Path, language: str, texts: Sequence[str], tokens: i
             " give more texts (--texts)."
         )
     xtts = folder.open_xtts(base)
-    checks.check_finite(weights_file(base), xtts.state_dict())
+    checks.check_finite(weights_of, xtts.state_dict())
     content: dict[str, Any] = json.loads((base / "vocab.json").read_text(encoding="utf-8"))
     said = vocabulary.extend(content, language, learnt)
     pieces = [_pieces(text, words) if text else near_tags for text in said.values()]

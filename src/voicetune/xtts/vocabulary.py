@@ -82,7 +82,7 @@ def extend(vocab: dict[str, Any], language: str, learnt: Learnt) -> dict[str, st
     merges += [(_marked(a, mark), _marked(b, mark)) for a, b in learnt.merges]
     said = {tag: "", mark: "", **{letter: letter for letter in bare}}
     said |= {a + b: (a + b).replace(mark, "") for a, b in merges}
-    first = max(known.values()) + 1
+    first = max(*known.values(), *(token["id"] for token in vocab["added_tokens"])) + 1
     known.update({token: first + number for number, token in enumerate(said)})
     as_strings = bool(model["merges"]) and isinstance(model["merges"][0], str)  # the form before tokenizers 0.20
     model["merges"] += [f"{a} {b}" if as_strings else [a, b] for a, b in merges]
