@@ -37,6 +37,7 @@ import grammar  # noqa: E402 - of pretrain
 
 LANGUAGE, VOICE, SPEED = "ro", "jm_kumo", 0.9
 ROMANIAN, ENGLISH = 300, 100  # sentences
+MANY = 10_000
 SHORTEST = 25  # characters of a sentence
 SPOKEN = {"speak": {"sentences": 6, "takes": 2}}
 _SYMBOLS = [("d^ʒ", "ʤ"), ("t^ʃ", "ʧ"), ("t^s", "ʦ"), ("ts", "ʦ"), ("tʃ", "ʧ"), ("dʒ", "ʤ"), ("^", "")]
@@ -45,10 +46,11 @@ _SYMBOLS = [("d^ʒ", "ʤ"), ("t^ʃ", "ʧ"), ("t^s", "ʦ"), ("ts", "ʦ"), ("tʃ",
 
 @dataclass(frozen=True)
 class Arm:
-    """tokens: merges learnt. replay: whether English clips are trained on. plain: merges without marks."""
+    """tokens: merges learnt; None: all that the texts give. replay: whether English clips are trained on. plain: merges
+    without marks."""
 
     name: str
-    tokens: int
+    tokens: int | None
     replay: bool = True
     plain: bool = False
 
@@ -57,7 +59,7 @@ ARMS = (
     Arm("no replay, 300 tokens", 300, replay=False),
     Arm("replay, 300 tokens", 300),
     Arm("replay, letters alone", 0),
-    Arm("replay, 800 tokens", 800),
+    Arm("replay, all tokens of the texts", None),
     Arm("replay, 300 tokens, plain merges", 300, plain=True),
 )
 
@@ -108,6 +110,12 @@ def extend(base: Path, out: Path, texts: Sequence[str], tokens: int, plain: bool
     return out
 
 
+def count_merges(base: Path, texts: Sequence[str]) -> int:
+    """How many merges the texts give at most."""
+    words = folder.open_tokenizer(base)
+    return len(vocabulary.learn([words.written(text, LANGUAGE) for text in texts], MANY).merges)
+
+
 def _merge_plainly(base: Path, out: Path, texts: Sequence[str], tokens: int) -> None:
     """Put plain merges, and a row for each, in the place of the marks; the letters that English lacks stay."""
     words = folder.open_tokenizer(base)
@@ -131,9 +139,10 @@ def cuts(out: Path) -> None:
     """Print how many English and Hungarian texts have other tokens after Romanian was added, with and without marks."""
     base, texts = tiny(out), sentences(ROMANIAN)
     before = folder.open_tokenizer(base)
+    most = count_merges(base, texts)
     tested = {"en": lines_of("host") + lines_of("questions"), "hu": lines_of("kerdesek")}
     for plain in (True, False):
-        for tokens in (300, 800):
+        for tokens in (300, most):
             after = folder.open_tokenizer(extend(base, out / "cuts", texts, tokens, plain))
             line: dict[str, Any] = {"merges": "plain" if plain else "marked", "tokens": tokens}
             for language, known in tested.items():
@@ -198,7 +207,8 @@ def run(project: Path, asr: str, lines: Path) -> None:
     for arm in ARMS:
         if arm.name in known:
             continue
-        base = extend(tiny(project), project / "extended", texts, arm.tokens, arm.plain)
+        tokens = count_merges(tiny(project), texts) if arm.tokens is None else arm.tokens
+        base = extend(tiny(project), project / "extended", texts, tokens, arm.plain)
         settings = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
         write(project / "params.yaml", {**settings, "base": str(base), "asr": asr})
         for name in ("models", "data/codes", "data/spoken", "metrics/evaluate", "metrics/compare", "data/choice"):
@@ -215,7 +225,7 @@ def run(project: Path, asr: str, lines: Path) -> None:
             stage_of(project, "evaluate", model)
         stage_of(project, "compare")
         with lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"arm": arm.name, **measured(project)}) + "\n")
+            file.write(json.dumps({"arm": arm.name, "tokens": tokens, **measured(project)}) + "\n")
         print(*report(lines), sep="\n", flush=True)
 
 
@@ -253,8 +263,14 @@ def measured(project: Path) -> dict[str, Any]:
 
 def report(lines: Path) -> list[str]:
     """A table: a row for each arm and language."""
-    rows = ["| arm | language | base mel CE | phase 2 mel CE | difference | base CER | phase 2 CER | difference | codec CER |"]
-    rows.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    head = [
+        "arm",
+        "language",
+        *("base mel CE", "phase 2", "difference"),
+        *("base CER", "phase 2", "difference"),
+        "codec",
+    ]
+    rows = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for line in map(json.loads, lines.read_text(encoding="utf-8").splitlines()):
         for language in (LANGUAGE, "en"):
             one = line[language]

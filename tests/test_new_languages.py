@@ -1,4 +1,4 @@
-"""A language that the base lacks: the old ones keep their tokens, new rows begin near, and bad input is one sentence."""
+"""A language that is added to a base: the old ones keep their tokens, and new rows begin near."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import BUNDLE, ROOT
+from conftest import ROOT
 
 from voicetune import readiness
 from voicetune.commands import extend as command
@@ -17,7 +17,7 @@ from voicetune.errors import UserError
 from voicetune.params import whole
 from voicetune.recognition import readings
 from voicetune.text.spelling import Unreadable, spell_out
-from voicetune.xtts import encoding, export, folder, languages, vocabulary
+from voicetune.xtts import card, encoding, export, folder, languages, vocabulary
 from voicetune.xtts.text import Tokenizer
 
 TEXTS = [
@@ -143,7 +143,8 @@ def test_the_configuration_names_the_language_and_the_tokens(bundle_base, extend
 
 def test_the_tag_can_begin_as_that_of_one_language(extended, tmp_path):
     languages.extend(extended, tmp_path / "near", "xy", TEXTS, 0, near="ro")
-    words, rows = folder.open_tokenizer(tmp_path / "near"), folder.open_xtts(tmp_path / "near").gpt.text_embedding.weight
+    words = folder.open_tokenizer(tmp_path / "near")
+    rows = folder.open_xtts(tmp_path / "near").gpt.text_embedding.weight
     assert torch.equal(rows[words.special("[xy]")], rows[words.special("[ro]")])
     with pytest.raises(UserError, match=r"has no language 'fr' to take the new tag from; it has en, ro\.$"):
         languages.extend(extended, tmp_path / "other", "xy", TEXTS, 0, near="fr")
@@ -164,16 +165,10 @@ def test_the_stock_client_loads_it_and_reads_english_as_before(bundle_base, exte
     assert client.tokenizer.encode("Good evening, ladies.", "en") == before.encode("Good evening, ladies.", "en")
     with pytest.raises(NotImplementedError, match="Language 'ro' is not supported"):
         client.tokenizer.encode(TEXTS[0], "ro")
-    patch = _patch_of_docs()
-    names = {"tokenizer": client.tokenizer}
-    exec(patch, names)  # the lines that docs/new-languages.md gives to users of the stock client
+    assert card.READ_ADDED in (ROOT / "docs/new-languages.md").read_text(encoding="utf-8")
+    exec(card.READ_ADDED, {"tokenizer": client.tokenizer})
     assert client.tokenizer.encode(TEXTS[0], "ro") == folder.open_tokenizer(extended).encode(TEXTS[0], "ro").tolist()
     assert client.tokenizer.encode("Good evening, ladies.", "en") == before.encode("Good evening, ladies.", "en")
-
-
-def _patch_of_docs() -> str:
-    text = (ROOT / "docs/new-languages.md").read_text(encoding="utf-8")
-    return next(part.partition("\n```")[0] for part in text.split("```python\n")[1:] if "def preprocess_text" in part)
 
 
 def test_bad_input_is_one_sentence(bundle_base, extended, tmp_path):

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from voicetune import families, files, space
 from voicetune.data.readers.long import DETECTED, LongSource
@@ -40,7 +40,7 @@ class _Bundle(Record):
 
 
 class _Folder(Record):
-    languages: list[str] = []
+    languages: list[str] = Field(default=[])
 
 
 def ask(phase: str) -> Callable[[], None]:

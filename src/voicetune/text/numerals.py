@@ -45,7 +45,7 @@ def cardinal(digits: str, language: str) -> str:
     Args:
         digits: ASCII digits only.
     """
-    if len(digits) > 1 and digits.startswith("0") or not can_spell(language):
+    if (len(digits) > 1 and digits.startswith("0")) or not can_spell(language):
         return one_by_one(digits, language)
     try:
         if language == "hi":

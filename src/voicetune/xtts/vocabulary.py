@@ -47,7 +47,7 @@ def mark_of(tokenizer: Tokenizer, tag: str) -> str:
 
 
 def write_marks(text: str, mark: str, tokenizer: Tokenizer) -> str:
-    """Put the mark behind each character that has a token with it. An unseen letter stays as the old languages have it."""
+    """Put the mark behind each character that has a token with it. A letter that no text had stays without it."""
     return "".join(c + mark if tokenizer.token_to_id(c + mark) is not None else c for c in text) if mark else text
 
 
