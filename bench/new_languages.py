@@ -35,8 +35,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "pretrain"))
 import grammar  # noqa: E402 - of pretrain
 
-LANGUAGE, VOICE, SPEED = "ro", "jm_kumo", 0.9
-ROMANIAN, ENGLISH = 300, 100  # sentences
+LANGUAGE, SPEED = "ro", 0.9
+ENGLISH = "questions"  # recordings of this repository, in Kokoro's voice jf_gongitsune, which speaks Romanian, too
+COUNTS = {LANGUAGE: 240, "en": 100}  # sentences
 MANY = 10_000
 SHORTEST = 25  # characters of a sentence
 SPOKEN = {"speak": {"sentences": 6, "takes": 2}}
@@ -137,7 +138,7 @@ def _merge_plainly(base: Path, out: Path, texts: Sequence[str], tokens: int) -> 
 
 def cuts(out: Path) -> None:
     """Print how many English and Hungarian texts have other tokens after Romanian was added, with and without marks."""
-    base, texts = tiny(out), sentences(ROMANIAN)
+    base, texts = tiny(out), sentences(COUNTS[LANGUAGE])
     before = folder.open_tokenizer(base)
     most = count_merges(base, texts)
     tested = {"en": lines_of("host") + lines_of("questions"), "hu": lines_of("kerdesek")}
@@ -154,34 +155,38 @@ def cuts(out: Path) -> None:
 
 
 def make(out: Path) -> None:
-    """Clone this repository, speak both languages into it with one voice, and prepare the clips."""
-    import kokoro
-    import phonemes
-
+    """Clone this repository, put recordings of both languages into it, and prepare the clips."""
     if not out.exists():
         subprocess.run(["git", "clone", "-q", str(ROOT), str(out)], check=True)
-    scripts = {"en": lines_of("questions")[:ENGLISH], LANGUAGE: sentences(ROMANIAN)}
-    style = kokoro.mixed({VOICE: 1.0})
-    for language, texts in scripts.items():
-        place = out / "data/raw" / language
-        (place / "wavs").mkdir(parents=True, exist_ok=True)
-        if language == LANGUAGE:
-            phonemes._library().espeak_SetVoiceByName(LANGUAGE.encode())
-            phonemes._SYMBOLS = _SYMBOLS
-        for number, text in enumerate(texts):
-            if not (path := place / f"wavs/{language}{number:03d}.wav").exists():
-                soundfile.write(path, kokoro.say(text, style, SPEED)[0], kokoro.RATE)
-        rows = [f"{language}{number:03d}|{text}\n" for number, text in enumerate(texts)]
-        (place / "metadata.csv").write_text("".join(rows), encoding="utf-8")
+    speak(out / "data/raw" / LANGUAGE)
+    shutil.copytree(ROOT / "data/raw" / ENGLISH, out / "data/raw/en", dirs_exist_ok=True)
+    rows = (ROOT / "data/raw" / ENGLISH / "metadata.csv").read_text(encoding="utf-8").splitlines()[: COUNTS["en"]]
+    (out / "data/raw/en/metadata.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    source = {"reader": "ljspeech", "speaker": "kumo", "consent": "nobody is recorded; a voice of Kokoro-82M speaks"}
+    (source,) = [one for one in settings["prepare"]["sources"] if one["name"] == ENGLISH]
     settings["prepare"]["sources"] = [
-        {"name": one, "path": f"data/raw/{one}", "language": one, **source} for one in scripts
+        {**source, "name": one, "path": f"data/raw/{one}", "language": one} for one in COUNTS
     ]
     settings.update(SPOKEN, evaluate={"measures": ["intelligibility"]})
     write(out / "params.yaml", settings)
     for stage in ("prepare", "quality"):
         stage_of(out, stage)
+
+
+def speak(place: Path) -> None:
+    """Speak the Romanian sentences, in LJSpeech's layout. Those that are there already stay."""
+    import kokoro
+    import phonemes
+
+    (place / "wavs").mkdir(parents=True, exist_ok=True)
+    phonemes._library().espeak_SetVoiceByName(LANGUAGE.encode())
+    phonemes._SYMBOLS = _SYMBOLS
+    style, texts = kokoro.mixed({kokoro.HELD_OUT: 1.0}), sentences(COUNTS[LANGUAGE])
+    for number, text in enumerate(texts):
+        if not (path := place / f"wavs/{LANGUAGE}{number:03d}.wav").exists():
+            soundfile.write(path, kokoro.say(text, style, SPEED)[0], kokoro.RATE)
+    rows = [f"{LANGUAGE}{number:03d}|{text}\n" for number, text in enumerate(texts)]
+    (place / "metadata.csv").write_text("".join(rows), encoding="utf-8")
 
 
 def stage_of(project: Path, *stage: str) -> None:
