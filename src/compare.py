@@ -94,7 +94,7 @@ def by_language(
     for language in sorted({known[id] for id in tested}):
         own = {id for id in tested if known[id] == language}
         alone = {model: one.only(own) for model, one in clips.items()}
-        said = {row: [take for take in takes if take["language"] == language] for row, takes in rows.items()}
+        said = {row: [take for take in takes if take["id"] in own] for row, takes in rows.items()}
         figures, changes = measured(alone, said, resampling)
         found[language] = {"figures": figures, "changes": changes}
     return found if len(found) > 1 else {}

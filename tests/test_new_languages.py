@@ -3,19 +3,31 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import made_up
 import numpy as np
 import pytest
+import test_measures
 import torch
 from conftest import ROOT
+from TTS.tts.configs.xtts_config import XttsConfig
+from TTS.tts.models.xtts import Xtts
 
 from voicetune import readiness
+from voicetune.__main__ import parser
 from voicetune.commands import extend as command
+from voicetune.data import clip
 from voicetune.data.clip import Clip
+from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
+from voicetune.measures import takes
+from voicetune.model import Gift
 from voicetune.params import whole
-from voicetune.recognition import readings
+from voicetune.recognition import readings, recogniser
+from voicetune.report import findings, inputs, page
 from voicetune.text.spelling import Unreadable, spell_out
 from voicetune.xtts import card, encoding, export, folder, languages, vocabulary
 from voicetune.xtts.text import Tokenizer
@@ -151,11 +163,6 @@ def test_the_tag_can_begin_as_that_of_one_language(extended, tmp_path):
 
 
 def test_the_stock_client_loads_it_and_reads_english_as_before(bundle_base, extended, tmp_path):
-    from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.models.xtts import Xtts
-
-    from voicetune.model import Gift
-
     export.export(extended, tmp_path / "given", Gift())
     config = XttsConfig()
     config.load_json(str(tmp_path / "given/config.json"))
@@ -204,8 +211,6 @@ def test_a_base_with_a_weight_that_is_not_finite_is_refused(small_base, tmp_path
 
 
 def call(*arguments: str) -> None:
-    from voicetune.__main__ import parser
-
     given = parser().parse_args(["extend", *arguments])
     given.run(given)
 
@@ -228,8 +233,6 @@ def test_the_command_reads_texts_or_the_training_clips(bundle_base, tmp_path, mo
         call("Romanian", "--out", "two")
     assert "'Romanian' is no language" in capsys.readouterr().err
     clips = [Clip(f"c{i}", f"c{i}.flac", text, "ro", "ana", "one", 1.0, "train") for i, text in enumerate(TEXTS)]
-    from voicetune.data import clip
-
     clip.write(command.CLIPS, [*clips, Clip("e", "e.flac", "Hello.", "en", "ana", "one", 1.0, "train")])
     call("ro", "--out", "three", "--base", str(bundle_base), "--tokens", "20")
     assert (tmp_path / "three/vocab.json").read_bytes() == (tmp_path / "new/vocab.json").read_bytes()
@@ -268,10 +271,6 @@ def test_a_run_begins_with_a_language_only_if_the_base_knows_it(extended, tmp_pa
 
 
 def test_a_recogniser_that_lacks_the_language_is_named(monkeypatch):
-    from types import SimpleNamespace
-
-    from voicetune.recognition import recogniser
-
     fake = SimpleNamespace(model=SimpleNamespace(is_multilingual=True), supported_languages=["en", "ro"])
     monkeypatch.setattr(recogniser, "load", lambda *_: fake)
     assert recogniser.open_model("small", "ro", "cpu") is fake
@@ -279,12 +278,65 @@ def test_a_recogniser_that_lacks_the_language_is_named(monkeypatch):
         recogniser.open_model("small", "xx", "cpu")
 
 
-def test_each_language_is_spoken_and_compared_by_itself(dataset):
-    from dataclasses import replace
+def change(difference: float, half: float) -> dict:
+    return {"mel_ce": made_up.change(difference, half)}
 
-    from voicetune.data.dataset import Dataset
-    from voicetune.measures import takes
 
+def test_the_report_says_what_is_forgotten():
+    languages = {
+        "en": {"changes": {"base_phase2": change(0.3, 0.1)}},
+        "ro": {"changes": {"base_phase2": change(-1, 0.2)}},
+    }
+    old, new = findings.of_languages(languages, "phase2")
+    assert old.warns
+    assert old.says.startswith("In the language en, the mel CE rose from 2.000 to 2.300 (+0.300, 95 % interval +0.200")
+    assert not new.warns
+    assert "ro, the mel CE went from 2.000 to 1.000" in new.says
+    (unsure,) = findings.of_languages({"en": {"changes": {"base_phase1": change(0.1, 0.2)}}}, "phase1")
+    assert not unsure.warns
+    assert unsure.says.endswith("which is not different from zero.")
+    assert findings.of_languages(languages, "base") == findings.of_languages({}, "phase2") == []
+
+
+def test_the_page_has_a_table_for_each_language(tmp_path):
+    root = made_up.results(tmp_path)
+    figures = json.loads((root / "metrics/compare/figures.json").read_text())
+    numbers = {row: {k: v for k, v in one.items() if isinstance(v, int | float)} for row, one in figures.items()}
+    changes = json.loads((root / "metrics/compare/changes.json").read_text())
+    told = {"en": {"figures": numbers, "changes": changes}, "ro": {"figures": numbers, "changes": changes}}
+    made_up.write(root / "metrics/compare/languages.json", told)
+    page.write(inputs.read(root), root, root / "out")
+    html = (root / "out/index.html").read_text(encoding="utf-8")
+    assert [html.count(f"<h3>In the language {one}</h3>") for one in ("en", "ro", "hu")] == [1, 1, 0]
+    assert html.count("<caption>Paired differences over the same clips and sentences, in ro</caption>") == 1
+    text = (root / "out/report.md").read_text(encoding="utf-8")
+    assert "### In the language ro\n\n31 test clips.\n\n| | base | phase 1 |" in text
+    made_up.write(root / "metrics/compare/languages.json", {})
+    page.write(inputs.read(root), root, root / "out")
+    assert "In the language" not in (root / "out/index.html").read_text(encoding="utf-8")
+
+
+def test_stage_compare_writes_each_language_by_itself(tmp_path):
+    test_measures.write_tables(tmp_path)
+    path = tmp_path / "data/quality/clips.csv"
+    clips = clip.read(path)
+    clip.write(path, [replace(one, language="ro" if one.id in ("c0", "c2") else "en") for one in clips])
+    assert test_measures.compare(tmp_path).returncode == 0
+    found = json.loads((tmp_path / "metrics/compare/languages.json").read_text())
+    assert list(found) == ["en", "ro"]
+    nats, tokens = test_measures.NATS["phase2"], test_measures.TOKENS
+    for language, kept in {"en": [1, 3], "ro": [0, 2]}.items():
+        mel = float((nats[kept] * tokens[kept]).sum() / tokens[kept].sum())
+        assert found[language]["figures"]["phase2"]["mel_ce"] == pytest.approx(mel)
+        assert found[language]["changes"]["base_phase2"]["mel_ce"]["to"] == pytest.approx(mel)
+        phase2 = found[language]["figures"]["phase2"]
+        assert (phase2["clips"], phase2["sentences"]) == (2, 1)
+    clip.write(path, clips)
+    assert test_measures.compare(tmp_path).returncode == 0
+    assert json.loads((tmp_path / "metrics/compare/languages.json").read_text()) == {}
+
+
+def test_each_language_is_spoken(dataset):
     codes = Dataset(dataset).codes
     alone = takes.spoken(codes, 1, 1)
     assert alone.tolist() == takes.sentences(codes.test, 1, 1).tolist()

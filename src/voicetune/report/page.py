@@ -69,7 +69,10 @@ def _common(results: Results) -> dict[str, Any]:
     return {
         "verdict": verdict.judge(results.settings.publish, results.figures, results.pairs),
         "summary": summary(results),
-        "findings": findings.find(results.phases, results.pairs["phase1_phase2"], clips),
+        "findings": [
+            *findings.find(results.phases, results.pairs["phase1_phase2"], clips),
+            *findings.of_languages(results.languages, results.settings.publish),
+        ],
         "rows": [LABELS[row] for row in _COLUMNS],
         "voiced_by_base": results.figures["codec"].get("voiced_by_base"),
         "table": _table(results),
