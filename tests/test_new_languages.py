@@ -142,6 +142,17 @@ def test_new_rows_begin_near(bundle_base, extended):
     assert all(torch.equal(old.state_dict()[name], new.state_dict()[name]) for name in rest)
 
 
+def test_a_mark_is_no_letter_of_the_language_and_they_run_out():
+    content = json.loads((ROOT / "pretrain/bundle/vocab.json").read_text(encoding="utf-8"))
+    first, second = vocabulary.MARKS[:2]
+    said = vocabulary.extend(content, "xa", vocabulary.Learnt(["a", first], []))
+    assert list(said)[1] == second
+    for number in range(len(vocabulary.MARKS) - 2):
+        vocabulary.extend(content, f"x{chr(ord('b') + number)}", vocabulary.Learnt(["a"], []))
+    with pytest.raises(UserError, match="there is room for no more"):
+        vocabulary.extend(content, "yy", vocabulary.Learnt(["a"], []))
+
+
 def test_letters_have_their_base_letters():
     given = {"ș": "s", "ł": "l", "đ": "d", "ø": "o", "й": "и", "a": "a", "ß": "ß", "ệ": "e"}
     assert {letter: vocabulary.base_letter(letter) for letter in given} == given

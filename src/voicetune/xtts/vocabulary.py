@@ -17,6 +17,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from voicetune.errors import UserError
+
 MARKS = "\u0332\u0333\u0331\u0330\u032d\u032c\u0329\u0348\u0347\u0345"
 """Combining characters below a letter, one for each language that is added to a vocabulary."""
 _LEAST = 2  # times that a pair must occur in the texts to be merged
@@ -72,10 +74,15 @@ def extend(vocab: dict[str, Any], language: str, learnt: Learnt) -> dict[str, st
     Returns:
         each new token in the order of the ids, and what it says without marks: `th` of a merge of t and h, and an empty
         text for the tag and the mark.
+
+    Raises:
+        UserError: there is no mark left.
     """
     model = vocab["model"]
     known: dict[str, int] = model["vocab"]
-    mark = next(mark for mark in MARKS if mark not in known)
+    mark = next((mark for mark in MARKS if mark not in known and mark not in learnt.letters), "")
+    if not mark:
+        raise UserError(f"{len(MARKS)} languages were added to this vocabulary, and there is room for no more of them.")
     tag = tag_of(language)
     bare = [letter for letter in learnt.letters if letter not in known]
     merges = [(letter, mark) for letter in learnt.letters]
