@@ -39,7 +39,7 @@ class _Bundle(Record):
     languages: list[str]
 
 
-class _Folder(Record):
+class _Folder(_Bundle):
     languages: list[str] = Field(default=[])
 
 
