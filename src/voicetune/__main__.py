@@ -8,6 +8,7 @@ import argparse
 from voicetune import entry
 from voicetune.commands import (
     export,
+    extend,
     forget,
     listen,
     results,
@@ -21,7 +22,7 @@ from voicetune.commands import (
     watermark,
 )
 
-COMMANDS = (say, watermark, serve, export, voices, states, listen, runs, space, forget, results, sweep)
+COMMANDS = (say, watermark, serve, export, extend, voices, states, listen, runs, space, forget, results, sweep)
 """In the order of `--help`."""
 
 

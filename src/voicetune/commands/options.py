@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicetune.kept import voices
+from voicetune.params import languages
 
 if TYPE_CHECKING:
     from voicetune.speech.checking import Checks
@@ -12,6 +13,13 @@ if TYPE_CHECKING:
 VOICE = Path("models/voice")
 COMMAND_LINE = "the command line"
 """What an error names where another one names a file."""
+
+
+def language(given: str) -> str:
+    """The type of an argument that is a language. Whether the model knows it is checked when it is opened."""
+    if not languages.is_code(given):
+        raise argparse.ArgumentTypeError(f"{given[:40]!r} is no language; write {languages.RULE}")
+    return given
 
 
 def add_model(command: argparse.ArgumentParser) -> None:

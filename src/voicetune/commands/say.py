@@ -12,7 +12,6 @@ from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import Synthesize
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def add(commands: "argparse._SubParsersAction") -> None:
     options.add_model(command)
     command.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
     command.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    command.add_argument("--language", choices=sorted(LANGUAGES), help="(the one the voice was trained in)")
+    command.add_argument("--language", type=options.language, help="such as en (the one the voice was trained in)")
     command.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
     command.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
     command.add_argument("--seed", type=int, default=1)

@@ -26,8 +26,8 @@ from voicetune import families, files, terminal
 from voicetune.data import formats
 from voicetune.errors import UserError, shown
 from voicetune.model import Speaker
+from voicetune.params import languages
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import SPEEDS
 from voicetune.shapes import Number, Record, parse
 from voicetune.speech import watermark
@@ -159,8 +159,8 @@ def _line(row: dict[str | None, Any], usual: Line) -> Line:
     if not cells.get("text"):
         raise UserError("it has no text; write one, or remove the line.")
     language = cells.get("language") or usual.language
-    if language not in LANGUAGES:
-        raise UserError(f"'{language}' is no language of XTTS; take one of {', '.join(sorted(LANGUAGES))}.")
+    if not languages.is_code(language):
+        raise UserError(f"'{language}' is no language; write {languages.RULE}.")
     return Line(cells["text"], language, _speed(cells.get("speed") or str(usual.speed)))
 
 
