@@ -25,6 +25,8 @@ import prepare
 import report
 from voicetune import __main__ as command
 from voicetune import entry, files, outputs, readiness, run_notes, space
+from voicetune.commands import reference as given_as_reference
+from voicetune.commands import runs
 from voicetune.data import clip, formats, readers
 from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError, shown
@@ -501,7 +503,7 @@ def say(*arguments: str) -> None:
 def reference(make: Callable[[Path], object]) -> Callable[[], object]:
     def run() -> None:
         make(Path("r.wav"))
-        command._reference(Path("r.wav"))
+        given_as_reference.read(Path("r.wav"))
 
     return run
 
@@ -646,10 +648,10 @@ def test_file_names_in_latin_1_work(capsys, monkeypatch):
     latin = os.fsdecode(b"\xe1.wav")
     wav(Path("a.wav"), speech())
     Path("a.wav").rename(latin)
-    assert command._reference(Path(latin)).size
-    assert command._name_of(Path(latin)) == "\ufffd.wav"
+    assert given_as_reference.read(Path(latin)).size
+    assert given_as_reference.name_of(Path(latin)) == "\ufffd.wav"
     Path(latin).write_bytes(b"torn")
-    assert "\\udce1.wav cannot be decoded" in sentence_of(capsys, lambda: command._reference(Path(latin)))
+    assert "\\udce1.wav cannot be decoded" in sentence_of(capsys, lambda: given_as_reference.read(Path(latin)))
     write_source("a|Text.\n")
     Path("anna/wavs", "a." + os.fsdecode(b"\xe1")).touch()
     prepare.main()
@@ -737,7 +739,7 @@ def test_adding_run_notes_replaces_a_damaged_file(name):
 
 def test_explain_prints_no_control_characters(capsys):
     Path("machine.json").write_text(json.dumps([{"stages": ["a\x1b[2J"], "processor": "b\x1b[2J", "packages": {}}]))
-    command.explain(None)
+    runs.explain(None)
     assert "\x1b" not in capsys.readouterr().out
 
 

@@ -39,3 +39,22 @@ def test_both_ways_of_calling_it_say_the_same(tmp_path, arguments, status, said)
     assert long[0] == status
     assert (long[1] if status == 0 else long[2]).startswith(said)
     assert call(tmp_path, script, *arguments.split()) == long
+
+
+def test_the_help_of_every_command_needs_no_slow_import(tmp_path):
+    """Nor does it need a file: it is printed in any folder."""
+    slow = {"torch", "TTS", "librosa", "soundfile", "rich", "dvc", "optuna", "fastapi", "uvicorn", "scipy"}
+    code = f"""
+import contextlib, io, sys
+from voicetune.__main__ import parser
+top = parser()
+(commands,) = (one for one in top._actions if one.choices)
+for name in commands.choices:
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        top.parse_args([name, "--help"])
+    assert said.getvalue().startswith(f"usage: voicetune {{name}} "), said.getvalue()
+print(len(commands.choices), {slow} & set(sys.modules))
+"""
+    status, said, error = call(tmp_path, "-c", code)
+    assert status == 0, error
+    assert said == "18 set()\n"

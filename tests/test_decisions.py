@@ -10,7 +10,7 @@ from test_prepare import LINES, RATE, tone, write_params, write_script
 from test_stages import clone, run
 
 import prepare
-from voicetune import __main__ as command
+from voicetune.commands import runs
 from voicetune.data import clip, decisions, sounds
 from voicetune.data.decisions import Decision
 from voicetune.data.utterance import Recording, Utterance
@@ -91,7 +91,7 @@ def test_a_missing_table_is_reported_with_its_remedy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("voicetune.readiness.check_params", lambda params: None)
     with pytest.raises(UserError, match=r"data/decisions.csv is missing; restore it with `git checkout data/decis"):
-        command.check(argparse.Namespace(params=Path("params.yaml")))
+        runs.check(argparse.Namespace(params=Path("params.yaml")))
 
 
 def utterance(id: str, text: str = "Said.", fault: str = "") -> Utterance:

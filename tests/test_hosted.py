@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from voicetune import __main__ as command
+from voicetune.commands.serve import serve as run_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -52,7 +53,7 @@ def test_the_image_that_serves_has_the_code_and_nothing_else_of_the_repository()
     (entry,) = re.findall(r"^ENTRYPOINT (.+)$", serve, re.MULTILINE)
     given = command.parser().parse_args(json.loads(entry)[3:])
     assert json.loads(entry)[:3] == [".venv/bin/python", "-m", "voicetune"], "no shell keeps SIGTERM to itself"
-    assert (given.run, given.host, given.watermark) == (command.serve, "0.0.0.0", False)
+    assert (given.run, given.host, given.watermark) == (run_server, "0.0.0.0", False)
     (port,) = re.findall(r"^EXPOSE (\d+)$", serve, re.MULTILINE)
     assert int(port) == given.port
     assert f"http://127.0.0.1:{port}/healthz" in serve

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from voicetune import __main__ as command
 from voicetune import entry, machine
+from voicetune.commands import runs
 from voicetune.errors import UserError
 from voicetune.params import whole
 
@@ -67,7 +67,7 @@ def test_a_malformed_file_counts_as_missing(tmp_path, monkeypatch, content):
     machine.PATH.write_text(content)
     assert machine.read() == []
     with pytest.raises(UserError, match=r"machine\.json is missing or damaged"):
-        command.explain(None)
+        runs.explain(None)
 
 
 def test_a_pipe_counts_as_missing_and_is_replaced(tmp_path, monkeypatch):
@@ -100,6 +100,6 @@ def test_a_merge_conflict_is_one_sentence_and_keeps_every_entry(tmp_path, monkey
     assert machine.PATH.read_bytes() == conflict
     assert "git checkout --ours machine.json" in capsys.readouterr().err
     with pytest.raises(UserError, match="merge conflict"):
-        command.explain(command.parser().parse_args(["explain"]))
+        runs.explain(None)
     git("checkout", "--ours", "machine.json")
     assert [known["threads"] for known, _ in machine.read()] == [9]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from voicetune import __main__ as command
+from voicetune.commands import say
 from voicetune.data import recordings
 from voicetune.data.clip import Clip
 from voicetune.errors import UserError
@@ -117,11 +117,9 @@ def test_words_are_checked_by_the_recogniser_if_it_is_asked():
 def test_say_tells_what_the_checks_found_and_that_they_found_nothing():
     fine = speech.Said(noise(1.0), found=[], left=[], draws=1, cut=0)
     odd = speech.Said(noise(1.0), found=["runs on", "is clipped", "runs on"], left=["is clipped"], draws=5, cut=1)
-    assert command._describe_checks(fine, Checks()) == "the checks found no fault in the sound"
-    assert (
-        command._describe_checks(fine, Checks(4, "tiny.en")) == "the checks found no fault in the sound and the words"
-    )
-    assert command._describe_checks(odd, Checks()) == "it runs on, is clipped: drawn 5 times, which is clipped"
+    assert say._describe_checks(fine, Checks()) == "the checks found no fault in the sound"
+    assert say._describe_checks(fine, Checks(4, "tiny.en")) == "the checks found no fault in the sound and the words"
+    assert say._describe_checks(odd, Checks()) == "it runs on, is clipped: drawn 5 times, which is clipped"
 
 
 # Drawing again

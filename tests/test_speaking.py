@@ -19,6 +19,7 @@ import torch
 
 from voicetune import __main__ as command
 from voicetune import closure, files
+from voicetune.commands import say
 from voicetune.data import audio, formats
 from voicetune.errors import UserError
 from voicetune.params.decoding import Decoding
@@ -533,7 +534,7 @@ def test_the_say_command_speaks_a_line_and_a_script(bundle_base, dataset, tmp_pa
 def test_the_command_says_a_script_again_if_the_code_that_speaks_has_changed(
     bundle_base, dataset, tmp_path, quick, monkeypatch, capsys
 ):
-    monkeypatch.setattr(command, "_speakers", lambda *_: lambda _name: SILENT)
+    monkeypatch.setattr(say, "_speakers", lambda *_: lambda _name: SILENT)
     (tmp_path / "lines.txt").write_text("Good evening.\nWell done.\n")
     usual = ["--script", str(tmp_path / "lines.txt"), "--out", str(tmp_path / "said"), "--model", str(bundle_base)]
     shutil.copytree(closure.SRC, tmp_path / "src")

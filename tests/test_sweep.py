@@ -17,6 +17,7 @@ from test_pipeline import ENVIRONMENT, clone, commit, run, small_params
 from test_pipeline import this_code as this_code
 
 from voicetune import __main__ as command_line
+from voicetune.commands.sweep import SWEPT
 from voicetune.errors import UserError
 from voicetune.sweep import command, guard, running, searching, trials, values
 from voicetune.sweep.trials import Trial
@@ -293,7 +294,7 @@ def test_eight_trials_on_two_ray_workers_equal_eight_one_after_the_other(begun, 
 
 def test_the_targets_are_stages():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert set(command_line.SWEPT) <= set(stages)
+    assert set(SWEPT) <= set(stages)
     assert command.threads_for(10**6) == 1
 
 

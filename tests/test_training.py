@@ -899,7 +899,8 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsy
             state.flush()
 
     def voicetune(*words: str) -> list[str]:
-        command_line.states(command_line.parser().parse_args(["states", *words]))
+        given = command_line.parser().parse_args(["states", *words])
+        given.run(given)
         return capsys.readouterr().out.splitlines()
 
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,58 @@
+"""The command `serve`: voices over HTTP."""
+
+import argparse
+from typing import Annotated
+
+from pydantic import Field
+
+from voicetune.commands import options
+from voicetune.device import choose_device
+from voicetune.params import reading
+from voicetune.params.speaking import Tries
+
+
+class Serving(reading.Section):
+    """Arguments of `serve`."""
+
+    port: Annotated[int, Field(ge=0, le=65535, examples=[8020])]
+    tries: Tries
+    limit_characters: Annotated[int, Field(ge=1, le=1_000_000, examples=[4096])]
+    limit_client: Annotated[int, Field(ge=1, le=100_000, examples=[16])]
+    limit_waiting: Annotated[int, Field(ge=1, le=100_000, examples=[128])]
+    limit_seconds: Annotated[float, Field(gt=0, le=86_400, examples=[60])]
+    limit_drain: Annotated[float, Field(ge=1, le=86_400, examples=[30])]
+
+
+def add(commands: "argparse._SubParsersAction") -> None:
+    command = commands.add_parser("serve", help="speak what programs ask for over HTTP, in the form of OpenAI's API")
+    command.add_argument(
+        "--voice", action="append", metavar="NAME",
+        help="a kept voice; or a model folder, FOLDER or NAME=FOLDER; several times (models/voice)",
+    )  # fmt: skip
+    command.add_argument("--host", default="127.0.0.1", help="whose address is listened on (127.0.0.1)")
+    command.add_argument("--port", type=int, default=8020)
+    options.add_checks(command)
+    options.add_device(command)
+    command.add_argument("--limit-characters", type=int, default=4096, help="of a text (4096)")
+    command.add_argument("--limit-client", type=int, default=16, help="texts of one client that wait (16)")
+    command.add_argument("--limit-waiting", type=int, default=128, help="texts that wait in all (128)")
+    command.add_argument("--limit-seconds", type=float, default=60, help="that a part may take, with waiting (60)")
+    command.add_argument("--limit-drain", type=float, default=30, help="seconds for what has begun, at the end (30)")
+    options.add_watermark(command)
+    command.set_defaults(run=serve)
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve voices over HTTP."""
+    given = {name: getattr(arguments, name) for name in Serving.model_fields}
+    reading.check(Serving, given, options.COMMAND_LINE)
+    from voicetune.service import command  # torch and a web server: not needed for --help
+    from voicetune.service.queue import Limits
+
+    limits = Limits(
+        arguments.limit_characters, arguments.limit_client, arguments.limit_waiting, arguments.limit_seconds
+    )
+    command.run(
+        arguments.voice or [str(options.VOICE)], arguments.host, arguments.port, choose_device(arguments.device),
+        options.read_checks(arguments), limits, arguments.limit_drain, arguments.watermark,
+    )  # fmt: skip
