@@ -84,17 +84,16 @@ def voices_of(**opened: object) -> Voices:
 
 @contextmanager
 def server(
-    voices: Voices, limits: Limits | None = None, keys: Sequence[str] = (), marked: bool = False
+    voices: Voices, limits: Limits | None = None, keys: Sequence[str] = (), marked: bool = False, **names: object
 ) -> Iterator[tuple[str, Queue]]:
-    """Serve on a free port of this machine: the address and the queue."""
+    """Serve on a free port of this machine: the address and the queue. names: see `app.create`."""
     import uvicorn
 
-    from voicetune.service import app
+    from voicetune.service import app, command
 
     queue = Queue(limits or Limits())
-    settings = uvicorn.Config(
-        app.create(voices, queue, keys, marked), port=0, log_level="critical", timeout_graceful_shutdown=5
-    )
+    settings = command.configure(app.create(voices, queue, keys, marked, **names), queue.limits, drain=5)
+    settings.port = 0
     running = uvicorn.Server(settings)
     thread = threading.Thread(target=running.run)
     thread.start()

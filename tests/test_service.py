@@ -28,7 +28,7 @@ from conftest import ROOT
 from served import LETTER, Tones, ask, server, voices_of, wait_until
 
 from voicetune.errors import UserError
-from voicetune.service import command, sounds
+from voicetune.service import command, hosts, sounds
 from voicetune.service.queue import Job, Limits, Queue
 from voicetune.service.refusals import Refusal
 from voicetune.service.voices import Opened, Served, Voices
@@ -103,9 +103,19 @@ def test_a_part_is_trimmed_levelled_and_resampled():
 # The queue
 
 
-def job(client: str, opened: Tones, *texts: str, into: list | None = None) -> Job:
-    lines = [Line(text, "en") for text in texts]
-    return Job(client, Served("anna", opened, {}), lines, 1, (into if into is not None else []).append)
+def add(queue: Queue, client: str, opened: Tones, *texts: str, into: list | None = None, live: bool = False) -> Job:
+    """Let a text wait. Its client takes each part at once, into this list."""
+
+    def take(sound) -> None:
+        if into is not None:
+            into.append(sound)
+        if sound is None or not live:
+            queue.take(job)
+
+    job = Job(client, Served("anna", opened, {}), 1, take, live)
+    queue.add(job)
+    queue.begin(job, [Line(text, "en") for text in texts])
+    return job
 
 
 @pytest.fixture
@@ -113,7 +123,7 @@ def busy():
     """A queue whose thread is held by a first part until the gate of its voice opens."""
     queue, tones = Queue(Limits(client=3, jobs=5)), Tones()
     tones.gate.clear()
-    queue.add(job("first", tones, "held"))
+    add(queue, "first", tones, "held")
     wait_until(lambda: tones.drawn)
     yield queue, tones
     tones.gate.set()
@@ -122,10 +132,10 @@ def busy():
 
 def test_each_client_gets_one_part_in_turn_and_so_does_each_of_its_texts(busy):
     queue, tones = busy
-    queue.add(job("a", tones, *(f"a{i}" for i in range(20))))
-    queue.add(job("b", tones, "b0", "b1"))
-    queue.add(job("a", tones, "A0", "A1"))
-    queue.add(job("c", tones, "c0"))
+    add(queue, "a", tones, *(f"a{i}" for i in range(20)))
+    add(queue, "b", tones, "b0", "b1")
+    add(queue, "a", tones, "A0", "A1")
+    add(queue, "c", tones, "c0")
     tones.gate.set()
     wait_until(lambda: sum(map(len, tones.drawn)) == 26)
     assert tones.drawn[1] == ["a0", "b0", "c0", "A0"], "first parts, without those that follow them"
@@ -138,8 +148,8 @@ def test_only_parts_of_one_model_are_drawn_together_and_none_starves(busy):
     queue, tones = busy
     other = Tones()
     for client in ("a", "b"):
-        queue.add(job(client, tones, *(f"{client}{i}" for i in range(20))))
-        queue.add(job(client, other, f"other {client}"))
+        add(queue, client, tones, *(f"{client}{i}" for i in range(20)))
+        add(queue, client, other, f"other {client}")
     tones.gate.set()
     wait_until(lambda: queue.waiting() == 0 and sum(map(len, tones.drawn)) == 41)
     assert other.drawn == [["other a", "other b"]]
@@ -149,26 +159,25 @@ def test_only_parts_of_one_model_are_drawn_together_and_none_starves(busy):
 def test_limits_of_a_client_of_all_and_of_a_service_that_ends(busy):
     queue, tones = busy
     for _ in range(3):
-        queue.add(job("a", tones, "x"))
+        add(queue, "a", tones, "x")
     with pytest.raises(Refusal, match="3 texts of yours wait") as error:
-        queue.add(job("a", tones, "x"))
+        add(queue, "a", tones, "x")
     assert error.value.status == 429
     assert int(error.value.headers["Retry-After"]) >= 1
-    queue.add(job("b", tones, "x"))
-    queue.add(job("c", tones, "x"))
+    add(queue, "b", tones, "x")
+    add(queue, "c", tones, "x")
     with pytest.raises(Refusal, match="5 texts wait") as error:
-        queue.add(job("d", tones, "x"))
+        add(queue, "d", tones, "x")
     assert (error.value.status, "Retry-After" in error.value.headers) == (503, True)
     queue.draining = True
     with pytest.raises(Refusal, match="being stopped"):
-        queue.add(job("e", tones, "x"))
+        add(queue, "e", tones, "x")
 
 
 def test_a_cancelled_text_is_not_spoken_further(busy):
     queue, tones = busy
-    one, other = job("a", tones, "a0", "a1"), job("a", tones, "kept")
-    queue.add(one)
-    queue.add(other)
+    one = add(queue, "a", tones, "a0", "a1")
+    add(queue, "a", tones, "kept")
     queue.cancel(one)
     queue.cancel(one)
     tones.gate.set()
@@ -179,8 +188,8 @@ def test_a_cancelled_text_is_not_spoken_further(busy):
 def test_a_part_that_fails_does_not_harm_the_others(busy):
     queue, tones = busy
     good, bad = [], []
-    queue.add(job("a", tones, "well", "fine", into=good))
-    queue.add(job("b", tones, "boom", "never", into=bad))
+    add(queue, "a", tones, "well", "fine", into=good)
+    add(queue, "b", tones, "boom", "never", into=bad)
     tones.gate.set()
     wait_until(lambda: len(good) == 2 and bad)
     assert all(isinstance(one, Drawn) for one in good)
@@ -253,12 +262,10 @@ def test_a_live_text_is_sent_in_pieces_and_says_that_it_is_not_checked(url):
 def test_a_live_text_is_not_batched_and_its_pieces_end_when_the_client_goes(busy):
     queue, tones = busy
     pieces: list = []
-    live = Job("a", Served("anna", tones, {}), [Line("a live part", "en")] * 2, 1, pieces.append, live=True)
-    queue.add(live)
-    queue.add(job("b", tones, "b0"))
+    live = add(queue, "a", tones, "a live part", "another", into=pieces, live=True)
+    add(queue, "b", tones, "b0")
     queue.cancel(live)
-    again = Job("a", Served("anna", tones, {}), [Line("spoken", "en")], 1, pieces.append, live=True)
-    queue.add(again)
+    add(queue, "a", tones, "spoken", into=pieces, live=True)
     tones.gate.set()
     wait_until(lambda: pieces[-1:] == [None])
     assert [len(piece) for piece in pieces[:-1]] == [2400] * 3
@@ -598,7 +605,7 @@ def test_keys_are_words_and_short_ones_are_refused():
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.org", False)],
 )
 def test_loopback_is_recognised(host, expected):
-    assert command.is_loopback(host) is expected
+    assert hosts.is_loopback(host) is expected
 
 
 def start(folder: Path, *more: str, **environment: str) -> tuple[subprocess.Popen, str]:

@@ -117,6 +117,18 @@ def test_a_part_also_fits_the_token_limit():
     assert [len(part.text.split()) for part in found] == [7, 7, 7, 7, 2]
 
 
+def test_few_trials_find_how_much_fits():
+    tried = []
+
+    def fits(part: str) -> bool:
+        tried.append(part)
+        return len(part) <= 130
+
+    found = split_text("9" * 4000, 250, fits)
+    assert [len(part.text) for part in found] == [130] * 30 + [100]
+    assert len(tried) < 20 * len(found), "each trial makes tokens of a part, which takes milliseconds"
+
+
 def first_of(text: str) -> list[str]:
     return [p.text for p in split_text(text, 250, lambda _: True, abbreviations("en"), soon=True)]
 

@@ -18,6 +18,7 @@ class Serving(reading.Section):
     tries: Tries
     limit_characters: Annotated[int, Field(ge=1, le=1_000_000, examples=[4096])]
     limit_client: Annotated[int, Field(ge=1, le=100_000, examples=[16])]
+    limit_connections: Annotated[int, Field(ge=1, le=100_000, examples=[200])]
     limit_waiting: Annotated[int, Field(ge=1, le=100_000, examples=[128])]
     limit_seconds: Annotated[float, Field(gt=0, le=86_400, examples=[60])]
     limit_drain: Annotated[float, Field(ge=1, le=86_400, examples=[30])]
@@ -31,11 +32,16 @@ def add(commands: "argparse._SubParsersAction") -> None:
     )  # fmt: skip
     command.add_argument("--host", default="127.0.0.1", help="whose address is listened on (127.0.0.1)")
     command.add_argument("--port", type=int, default=8020)
+    command.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a host name under which a proxy asks for a service without a key; several times (docs/serving.md)",
+    )  # fmt: skip
     options.add_checks(command)
     options.add_device(command)
     command.add_argument("--limit-characters", type=int, default=4096, help="of a text (4096)")
     command.add_argument("--limit-client", type=int, default=16, help="texts of one client that wait (16)")
     command.add_argument("--limit-waiting", type=int, default=128, help="texts that wait in all (128)")
+    command.add_argument("--limit-connections", type=int, default=200, help="connections that are open (200)")
     command.add_argument("--limit-seconds", type=float, default=60, help="that a part may take, with waiting (60)")
     command.add_argument("--limit-drain", type=float, default=30, help="seconds for what has begun, at the end (30)")
     options.add_watermark(command)
@@ -50,9 +56,11 @@ def serve(arguments: argparse.Namespace) -> None:
     from voicetune.service.queue import Limits
 
     limits = Limits(
-        arguments.limit_characters, arguments.limit_client, arguments.limit_waiting, arguments.limit_seconds
-    )
+        arguments.limit_characters, arguments.limit_client, arguments.limit_waiting, arguments.limit_seconds,
+        arguments.limit_connections,
+    )  # fmt: skip
     command.run(
         arguments.voice or [str(options.VOICE)], arguments.host, arguments.port, choose_device(arguments.device),
         options.read_checks(arguments), limits, arguments.limit_drain, arguments.watermark,
+        arguments.allow_host,
     )  # fmt: skip

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,15 +14,14 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from voicetune import pages
-from voicetune.errors import UserError
 from voicetune.service import forms, refusals, sounds
 from voicetune.service.forms import Refused, SpeechRequest
+from voicetune.service.hosts import HostCheck
 from voicetune.service.metrics import SPEECH, Counted, Metrics
 from voicetune.service.queue import Queue
 from voicetune.service.refusals import Refusal
-from voicetune.service.speaking import Spoken, unless_gone
+from voicetune.service.speaking import Splitting, Spoken, unless_gone
 from voicetune.service.voices import Served, Voices
-from voicetune.speech.parts import Part
 from voicetune.speech.voice import Line
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -35,17 +35,25 @@ _OTHER_FIELDS = 65_536  # bytes
 _BEARER = HTTPBearer(auto_error=False)
 
 
-def create(voices: Voices, queue: Queue, keys: Sequence[str] = (), marked: bool = False) -> FastAPI:
+def create(
+    voices: Voices, queue: Queue, keys: Sequence[str] = (), marked: bool = False, any_name: bool = False,
+    hosts: Collection[str] = (),
+) -> FastAPI:  # fmt: skip
     """Make the application.
 
     Args:
-        keys: a client must send one of them. Without keys, everybody is served.
+        keys: a client must send one of them. Without keys, everybody is served, except pages of other sites.
         marked: whether all speech gets the watermark.
+        any_name, hosts: see `HostCheck`. They have no effect if there are keys.
     """
     service = _Service(voices, queue, keys, marked)
     most = _OTHER_FIELDS + _ESCAPED * queue.limits.characters
-    app = FastAPI(title="voicetune", docs_url=None, redoc_url=None)
-    app.add_middleware(refusals.BodyLimit, most=most)
+    app = FastAPI(
+        title="voicetune", version=version("voicetune"), docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    app.add_middleware(refusals.BodyLimit, most=most, seconds=queue.limits.sending)
+    if not keys:
+        app.add_middleware(HostCheck, any_name=any_name, allowed=hosts)
     app.add_middleware(Counted, metrics=service.metrics)
     refusals.handle_all(app)
     known: dict[str, Any] = {"dependencies": [Depends(service.identify)]}
@@ -68,7 +76,7 @@ def create(voices: Voices, queue: Queue, keys: Sequence[str] = (), marked: bool 
 
 class _Service:
     def __init__(self, voices: Voices, queue: Queue, keys: Sequence[str], marked: bool):
-        self.voices, self.queue, self._marked = voices, queue, marked
+        self.voices, self.queue, self._marked, self._splitting = voices, queue, marked, Splitting()
         self.metrics = Metrics(queue.waiting)
         queue.seen = self.metrics.see
         self._keys = [_digest(key) for key in keys]
@@ -98,28 +106,29 @@ class _Service:
             sentence = "stream_format is sse, but only audio is known here; leave it out."
             raise Refusal(400, sentence, "unsupported", param="stream_format")
         served = self.voices.find(asked.voice)
-        line, parts = await self._prepare(asked, served)
+        line = self._line(asked, served)
         if asked.live:
-            return await self._speak_live(asked, request, served, line, parts, begun)
-        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed, self._marked)
-        whole = asked.whole or len(parts) == 1
+            return await self._speak_live(asked, request, served, line, begun)
+        spoken = Spoken(self.queue, request.state.client, served, line, asked.seed, self._marked)
         try:
+            parts = await unless_gone(request, spoken.begin(self._splitting))
+            whole = asked.whole or parts == 1
             drawn = [await unless_gone(request, spoken.next())]
             self.metrics.first.observe(time.perf_counter() - begun)
-            for _ in parts[1:] if whole else ():
+            for _ in range(1, parts if whole else 1):
                 drawn.append(await unless_gone(request, spoken.next()))
         except BaseException:
             spoken.cancel()
             raise
         media = sounds.FORMATS[asked.response_format][0]
-        headers = forms.found(drawn if whole else None, len(parts), self._marked)
+        headers = forms.found(drawn if whole else None, parts, self._marked)
         if whole:
             data = await asyncio.to_thread(spoken.whole, drawn, asked.response_format)
             return Response(data, media_type=media, headers=headers)
         return StreamingResponse(spoken.stream(drawn[0], asked.response_format), media_type=media, headers=headers)
 
     async def _speak_live(
-        self, asked: SpeechRequest, request: Request, served: Served, line: Line, parts: list[Part], begun: float
+        self, asked: SpeechRequest, request: Request, served: Served, line: Line, begun: float
     ) -> Response:
         """Speak a text and send its sound while it is drawn. The answer says that nothing was checked."""
         if asked.whole or self._marked or not served.opened.streams:
@@ -129,32 +138,29 @@ class _Service:
             elif self._marked:
                 sentence = "this service adds a watermark to each part, which needs the whole part; leave `live` out."
             raise Refusal(400, sentence, "unsupported", param="live")
-        spoken = Spoken(self.queue, request.state.client, served, line, parts, asked.seed, live=True)
+        spoken = Spoken(self.queue, request.state.client, served, line, asked.seed, live=True)
         try:
+            parts = await unless_gone(request, spoken.begin(self._splitting))
             first = await unless_gone(request, spoken.next_piece())
         except BaseException:
             spoken.cancel()
             raise
         self.metrics.first.observe(time.perf_counter() - begun)
-        headers = forms.found(None, len(parts), self._marked) | {"X-Voicetune-Checked": "no"}
+        headers = forms.found(None, parts, self._marked) | {"X-Voicetune-Checked": "no"}
         media = sounds.FORMATS[asked.response_format][0]
         return StreamingResponse(spoken.stream_live(first, asked.response_format), media_type=media, headers=headers)
 
-    async def _prepare(self, asked: SpeechRequest, served: Served) -> tuple[Line, list[Part]]:
-        """The line to speak and its parts.
+    def _line(self, asked: SpeechRequest, served: Served) -> Line:
+        """The line to speak.
 
         Raises:
-            Refusal: the text is too long, or cannot be spoken.
+            Refusal: the text is too long.
         """
         most = self.queue.limits.characters
         if len(asked.input) > most:
             sentence = f"the text has {len(asked.input)} characters, and {most} are allowed; send it in pieces."
             raise Refusal(413, sentence, "text_too_long", param="input")
-        line = Line(asked.input, asked.language or served.opened.language, asked.speed)
-        try:
-            return line, await asyncio.to_thread(served.opened.parts, line)
-        except UserError as error:
-            raise Refusal(400, str(error), "cannot_be_spoken", param="input") from None
+        return Line(asked.input, asked.language or served.opened.language, asked.speed)
 
     async def list_voices(self) -> dict[str, Any]:
         """The voices that are served."""

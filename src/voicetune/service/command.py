@@ -1,20 +1,24 @@
 """The command `voicetune serve`: opens the voices, listens, and ends when it gets SIGTERM."""
 
-import ipaddress
 import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
-from voicetune.errors import UserError
+from voicetune.errors import UserError, shown
 from voicetune.kept import voices as kept_voices
 from voicetune.service import app
+from voicetune.service.connections import Connection
+from voicetune.service.hosts import is_loopback
 from voicetune.service.queue import Limits, Queue
 from voicetune.service.voices import Voices
 from voicetune.speech import watermark
@@ -22,7 +26,18 @@ from voicetune.speech.checking import Checks
 
 KEYS = "VOICETUNE_API_KEY"
 _SHORTEST_KEY = 16  # characters
+_UNSENT = 262_144  # bytes that the system holds for a client; a client that takes nothing is noticed after so many
 _LOG = logging.getLogger(__name__)
+
+
+class Shown(logging.Formatter):
+    """Writes what came from outside so that it neither controls a terminal nor looks like a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return shown(super().formatMessage(record).rstrip())
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(f"  {shown(line)}" for line in super().formatException(ei).split("\n"))
 
 
 class _Server(uvicorn.Server):
@@ -46,18 +61,22 @@ def run(
     limits: Limits,
     drain: float,
     marked: bool,
+    hosts: Sequence[str],
 ) -> None:
     """Serve until a signal comes, then speak what has begun, for at most `drain` seconds.
 
     Args:
         folders: each NAME=FOLDER, FOLDER, or the name of a kept voice.
         marked: whether all speech gets the watermark.
+        hosts: names under which programs and browsers ask for a service that needs no key.
 
     Raises:
-        UserError: a folder cannot be opened, an API key is too short, the address cannot be used, or the watermark's
+        UserError: a folder cannot be opened, an API key cannot be used, the address cannot be used, or the watermark's
             package is missing.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(Shown("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
     keys = read_keys(os.environ.get(KEYS, ""))
     if marked:
         watermark.open_networks()
@@ -67,38 +86,39 @@ def run(
     voices = Voices([_named(one) for one in folders], device, checks)
     queue = Queue(limits)
     voices.watch()
-    settings = uvicorn.Config(
-        app.create(voices, queue, keys, marked), timeout_graceful_shutdown=max(1, round(drain)), server_header=False,
-        log_config=None,
-    )  # fmt: skip
+    any_name = not is_loopback(host) and not hosts
+    application = app.create(voices, queue, keys, marked, any_name, hosts)
     _LOG.info("http://%s:%d serves %s", host, listening.getsockname()[1], ", ".join(voices.all()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again when it has ended
     try:
-        _Server(settings, queue).run(sockets=[listening])
+        _Server(configure(application, limits, drain), queue).run(sockets=[listening])
     finally:
         voices.stop()
         queue.stop(seconds=5)
+
+
+def configure(application: FastAPI, limits: Limits, drain: float) -> uvicorn.Config:
+    """The settings of the web server. drain: seconds for what has begun when a signal comes."""
+    connection: Any = partial(Connection, limits)
+    return uvicorn.Config(
+        application, http=connection, ws="none", timeout_graceful_shutdown=max(1, round(drain)), server_header=False,
+        log_config=None,
+    )  # fmt: skip
 
 
 def read_keys(text: str) -> list[str]:
     """The API keys of the environment variable: words between white space.
 
     Raises:
-        UserError: one is so short that it can be guessed.
+        UserError: one is so short that it can be guessed, or has characters that clients cannot send.
     """
     keys = text.split()
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        raise UserError(f"{KEYS} has a key with other characters than ASCII's; `openssl rand -hex 16` makes one.")
     if any(len(key) < _SHORTEST_KEY for key in keys):
         raise UserError(f"{KEYS} has a key of fewer than {_SHORTEST_KEY} characters; `openssl rand -hex 16` makes one.")
     return keys
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _named(given: str) -> tuple[str | None, Path]:
@@ -111,6 +131,8 @@ def _named(given: str) -> tuple[str | None, Path]:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=512)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
+        return listening
     except (OSError, OverflowError) as error:
         raise UserError(f"{host}:{port} cannot be listened on ({error}); choose another --host or --port.") from None

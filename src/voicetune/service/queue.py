@@ -5,6 +5,9 @@ client, so a long text does not keep others waiting. Parts of several jobs are d
 model, because a batch costs little more than one part. The first part of a job is drawn without its other parts, so it
 is heard sooner. A part of a live job is drawn alone, because its sound is delivered while it is drawn. A part's sound
 does not depend on the others (see `speech.drawing`), so equal seeds give equal sounds under any load.
+
+A job waits from the moment when it comes, before its text is split into parts, so that the limits count it. If its
+client takes the sound slowly, its next parts wait, too: at most 16 parts are held for it in memory.
 """
 
 import logging
@@ -22,36 +25,51 @@ from voicetune.speech.drawing import Drawn
 from voicetune.speech.voice import Line
 
 _AT_ONCE = 16  # parts of a batch, two groups of `xtts.decode`
+_AHEAD = 16  # parts of a job that are drawn before its client takes one
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """characters: of a text. client: waiting jobs of one client. jobs: waiting jobs in all. seconds: for a part."""
+    """What the service bears.
+
+    characters: of a text. client: waiting jobs of one client. jobs: waiting jobs in all. seconds: for a part.
+    connections: that are open. sending: seconds for the head of a request, and for its body. taking: seconds in which a
+    client must take some of an answer.
+    """
 
     characters: int = 4096
     client: int = 16
     jobs: int = 128
     seconds: float = 60.0
+    connections: int = 200
+    sending: float = 30.0
+    taking: float = 60.0
 
 
 @dataclass(eq=False)
 class Job:
     """A text to be spoken.
 
-    lines: its parts. deliver: is called by the queue's thread with each part's sound in order, or with an error. It
-    must return at once and raise nothing. live: a part's sound is delivered in pieces, (samples,) float32, and None
-    after the last.
+    deliver: is called by the queue's thread with each part's sound in order, or with an error. It must return at once
+    and raise nothing. live: a part's sound is delivered in pieces, (samples,) float32, and None after the last. lines:
+    its parts, once they are known.
     """
 
     client: str
     served: Served
-    lines: Sequence[Line]
     seed: int
     deliver: Callable[[Drawn | np.ndarray | Exception | None], None]
     live: bool = False
+    lines: Sequence[Line] = field(default=(), init=False)
     left: bool = field(default=False, init=False)
     begun: int = field(default=0, init=False)
+    taken: int = field(default=0, init=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a part may be drawn now."""
+        return self.begun < min(len(self.lines), self.taken + _AHEAD)
 
 
 class Queue:
@@ -69,7 +87,7 @@ class Queue:
         self._thread.start()
 
     def add(self, job: Job) -> None:
-        """Let a job wait for its turn.
+        """Let a job wait for its parts, and then for its turn.
 
         Raises:
             Refusal: the service ends, or too many jobs wait.
@@ -85,6 +103,17 @@ class Queue:
                 sentence = f"{self.limits.jobs} texts wait already; try again later."
                 raise Refusal(503, sentence, "overloaded", retry_after=again)
             self._waiting.setdefault(job.client, deque()).append(job)
+
+    def begin(self, job: Job, lines: Sequence[Line]) -> None:
+        """Say which parts a job has."""
+        with self._changed:
+            job.lines = lines
+            self._changed.notify()
+
+    def take(self, job: Job) -> None:
+        """Note that a client took the sound of a part, so that another one may be drawn."""
+        with self._changed:
+            job.taken += 1
             self._changed.notify()
 
     def cancel(self, job: Job) -> None:
@@ -143,7 +172,7 @@ class Queue:
     def _next(self) -> list[tuple[Job, Line]]:
         """Wait for parts, and take the next ones; none if the queue is stopped."""
         with self._changed:
-            while not self._waiting and not self._stopped:
+            while not self._stopped and not self._turn(()):
                 self._changed.wait()
             batch: list[tuple[Job, Line]] = []
             while not self._stopped and len(batch) < _AT_ONCE and (job := self._turn(batch)):
@@ -158,7 +187,8 @@ class Queue:
             return batch
 
     def _turn(self, batch: Sequence[tuple[Job, Line]]) -> Job | None:
-        """Whose turn it is: the first client's first job that has the batch's model, and not its first part in it.
+        """Whose turn it is: the first client's first job that is ready, and has the batch's model, and not its first
+        part in it.
 
         Nobody's if the batch is a live job, which is never added to a batch.
         """
@@ -167,7 +197,8 @@ class Queue:
         model = batch[0][0].served.opened if batch else None
         begins = {id(job) for job, _ in batch if job.begun == 1}
         every = (job for jobs in self._waiting.values() for job in jobs if not (batch and job.live))
-        return next((job for job in every if model in (None, job.served.opened) and id(job) not in begins), None)
+        ready = (job for job in every if job.ready and id(job) not in begins)
+        return next((job for job in ready if model in (None, job.served.opened)), None)
 
 
 def _draw(batch: Sequence[tuple[Job, Line]]) -> list[Drawn | Exception]:

@@ -1,5 +1,6 @@
 """Why a request gets no sound: one sentence with an HTTP status, in the form of OpenAI's errors."""
 
+import asyncio
 import math
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SENTENCES = {  # for errors of the web framework, by status
     404: "there is no such address; /openapi.json lists those that there are.",
     405: "this address does not take this method; /openapi.json lists what it takes.",
+    408: "the body of the request did not come in time; send it faster.",
     413: "the body of the request is too large; send a shorter text.",
 }
 
@@ -43,21 +45,29 @@ class Refusal(Exception):
 
 
 class BodyLimit:
-    """ASGI middleware that refuses a body of more than `most` bytes. FastAPI's own does not answer in this form."""
+    """ASGI middleware that refuses a body of more than `most` bytes, and one that takes more than `seconds`.
 
-    def __init__(self, app: ASGIApp, most: int):
-        self.app, self.most = app, most
+    FastAPI's own limit of the bytes does not answer in this form.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, seconds: float):
+        self.app, self.most, self.seconds = app, most, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
         size = int(announced) if announced.isdecimal() else 0
-        came = 0
+        came, ends, more = 0, asyncio.get_running_loop().time() + self.seconds, True
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal came, more
             if size > self.most:
                 raise FastAPIException(413)
-            message = await receive()
+            try:
+                async with asyncio.timeout_at(ends if more else None):
+                    message = await receive()
+            except TimeoutError:
+                raise FastAPIException(408, headers={"Connection": "close"}) from None
+            more = message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self.most:
                 raise FastAPIException(413)

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from starlette.requests import Request
 
+from voicetune.errors import UserError
 from voicetune.service import sounds
 from voicetune.service.queue import Job, Queue
 from voicetune.service.refusals import Refusal
@@ -18,6 +21,23 @@ from voicetune.speech.parts import Part
 from voicetune.speech.voice import Line
 
 T = TypeVar("T")
+
+
+class Splitting:
+    """Splits texts into parts, one text of each client at a time.
+
+    A text of digits alone takes a second. It has threads of its own, so that such texts do not keep sounds from being
+    encoded.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(2, "splits")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def split(self, client: str, served: Served, line: Line) -> list[Part]:
+        """Raises UserError: see `Opened.parts`."""
+        async with self._turns.setdefault(client, asyncio.Lock()):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, served.opened.parts, line)
 
 
 class Spoken:
@@ -31,11 +51,10 @@ class Spoken:
     """
 
     def __init__(
-        self, queue: Queue, client: str, served: Served, line: Line, parts: Sequence[Part], seed: int,
-        marked: bool = False, live: bool = False,
-    ):  # fmt: skip
-        self._queue, self._line, self._parts, self._rate = queue, line, parts, served.opened.rate
-        self._marked = marked
+        self, queue: Queue, client: str, served: Served, line: Line, seed: int, marked: bool = False, live: bool = False
+    ):
+        self._queue, self._line, self._marked = queue, line, marked
+        self._parts: list[Part] = []
         self._came: asyncio.Queue[Drawn | np.ndarray | Exception | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -43,8 +62,21 @@ class Spoken:
             with suppress(RuntimeError):  # the loop is closed, because the service ends
                 loop.call_soon_threadsafe(self._came.put_nowait, one)
 
-        self._job = Job(client, served, [say.of_part(part, line) for part in parts], seed, deliver, live)
+        self._job = Job(client, served, seed, deliver, live)
         queue.add(self._job)
+
+    async def begin(self, splitting: Splitting) -> int:
+        """Split the text, and let its parts be spoken: how many there are.
+
+        Raises:
+            Refusal: the text cannot be spoken.
+        """
+        try:
+            self._parts = await splitting.split(self._job.client, self._job.served, self._line)
+        except UserError as error:
+            raise Refusal(400, str(error), "cannot_be_spoken", param="input") from None
+        self._queue.begin(self._job, [say.of_part(part, self._line) for part in self._parts])
+        return len(self._parts)
 
     def cancel(self) -> None:
         """Drop the parts that have not begun."""
@@ -57,6 +89,7 @@ class Spoken:
             Refusal: it took too long, or the model said nothing.
         """
         one: Any = await self._wait()
+        self._queue.take(self._job)
         if not one.sound.size:
             raise Refusal(500, "the model said nothing for a part of this text; try another seed.", "no_sound")
         return one
@@ -67,7 +100,10 @@ class Spoken:
         Raises:
             Refusal: it took too long.
         """
-        return await self._wait()
+        piece: Any = await self._wait()
+        if piece is None:
+            self._queue.take(self._job)
+        return piece
 
     async def _wait(self) -> Any:
         seconds = self._queue.limits.seconds
@@ -112,7 +148,7 @@ class Spoken:
 
     def _finish(self, number: int, drawn: Drawn) -> np.ndarray:
         """A part's sound as it is sent, (samples,) float32 at `sounds.RATE`, after the pause that precedes it."""
-        sound = sounds.finish(drawn.sound, self._rate, self._marked)
+        sound = sounds.finish(drawn.sound, self._job.served.opened.rate, self._marked)
         if not number:
             return sound
         return np.concatenate([say.pause(self._parts[number - 1].ends_at, sounds.RATE, self._line.speed), sound])

@@ -8,9 +8,10 @@ what it was cut at, so that a fitting pause can follow.
 
 import re
 import unicodedata
-from collections import deque
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -86,22 +87,44 @@ def _cut(
 ) -> Iterator[Part]:
     """Cut a text at the breaks of this level. A piece that is still too long is cut at the next level."""
     kind = _LEVELS[level]
-    pieces = deque(_pieces(text, kind, abbreviations))
-    while pieces:
-        taken = pieces.popleft()
+    bounds = _bounds(text, kind, abbreviations)
+
+    def joined(start: int, count: int) -> bool:
+        piece = text[bounds[start] : bounds[start + count]]
+        return (kind != "sentence" or len(piece) <= together) and whole(piece)
+
+    start = 0
+    while start < len(bounds) - 1:
+        taken = text[bounds[start] : bounds[start + 1]]
         if not whole(taken) and level + 1 < len(_LEVELS):
             *before, last = _cut(taken, level + 1, abbreviations, together, whole)
             yield from before
             yield Part(last.text, kind)
+            start += 1
             continue
-        while pieces and (kind != "sentence" or len(taken + pieces[0]) <= together) and whole(taken + pieces[0]):
-            taken += pieces.popleft()
+        count = _most(partial(joined, start), len(bounds) - 1 - start)
+        taken = text[bounds[start] : bounds[start + count]]
+        start += count
         if taken.strip():
             yield Part(taken.strip(), kind)
 
 
+def _most(fits: Callable[[int], bool], every: int) -> int:
+    """The most pieces that fit together, at least one. Fewer of them fit, too, so few are tried: each trial is slow."""
+    reach = 2
+    while reach <= every and fits(reach):
+        reach *= 2
+    tried = range(reach // 2 + 1, min(reach, every + 1))
+    return reach // 2 + bisect(tried, False, key=lambda count: not fits(count))
+
+
 def _pieces(text: str, kind: Break, abbreviations: Sequence[re.Pattern[str]]) -> list[str]:
     """The pieces of a text between the places where it may be cut, each with the white space after it."""
+    return [text[a:b] for a, b in pairwise(_bounds(text, kind, abbreviations))]
+
+
+def _bounds(text: str, kind: Break, abbreviations: Sequence[re.Pattern[str]]) -> list[int]:
+    """The positions where a text may be cut, with its beginning and its end."""
     short = _abbreviated(text, abbreviations) if kind == "sentence" else set()
     places = []
     for end in _ENDS[kind].finditer(text):
@@ -111,8 +134,7 @@ def _pieces(text: str, kind: Break, abbreviations: Sequence[re.Pattern[str]]) ->
         if kind == "sentence" and _goes_on(text, end, short):
             continue
         places.append(end.end())
-    bounds = [0, *places, len(text)]
-    return [text[a:b] for a, b in pairwise(bounds) if a < b]
+    return list(dict.fromkeys([0, *places, len(text)]))
 
 
 def _abbreviated(text: str, abbreviations: Sequence[re.Pattern[str]]) -> set[int]:
