@@ -14,15 +14,31 @@ _MOST = 10_000  # tokens; the published XTTS v2 has 6,681 for 17 languages
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("extend", help="add a language to a base, to train it then (docs/new-languages.md)")
-    command.add_argument("language", type=options.language, help="its code, such as ro")
-    command.add_argument("--out", type=Path, required=True, help="the new model folder, outside of models/")
-    command.add_argument("--tokens", type=int, default=2000, help="pieces of words to learn from the texts (2000)")
-    command.add_argument(
-        "--texts", type=Path, nargs="+", metavar="FILE", help="a text a line, or id|text (the training clips' texts)"
+    command = commands.add_parser(
+        "extend", help="copy a model and add a language to it, which is then trained (docs/new-languages.md)"
     )
-    command.add_argument("--near", type=options.language, help="the language whose tag the new one begins as (all)")
-    command.add_argument("--base", type=Path, default=Path("models/base"), help="a model folder (models/base)")
+    command.add_argument(
+        "language", type=options.language, metavar="CODE", help="the code of the new language, such as ro"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="the new model's folder, outside of models/"
+    )
+    command.add_argument(
+        "--tokens", type=int, default=2000, metavar="N",
+        help="how many pieces of words to learn from the texts (default: 2000)",
+    )  # fmt: skip
+    command.add_argument(
+        "--texts", type=Path, nargs="+", metavar="FILE",
+        help="files with a text on each line, or id|text (default: the texts of the training clips)",
+    )  # fmt: skip
+    command.add_argument(
+        "--near", type=options.language, metavar="CODE",
+        help="a language of the model, such as it, that the new one begins like (default: all of them)",
+    )  # fmt: skip
+    command.add_argument(
+        "--base", type=Path, default=Path("models/base"), metavar="FOLDER",
+        help="the folder of the model that is copied (default: models/base)",
+    )  # fmt: skip
     command.set_defaults(run=extend)
 
 

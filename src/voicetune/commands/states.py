@@ -9,12 +9,17 @@ from voicetune.training import state_folders
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("states", help="list, remove or carry the states of unfinished trainings")
-    command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
-    place = command.add_mutually_exclusive_group()
-    place.add_argument("--to", type=Path, metavar="FOLDER", help="copy the newest state of each training there")
-    place.add_argument("--from", type=Path, metavar="FOLDER", dest="from_", help="copy the states of that folder here")
-    command.add_argument("--every", type=int, metavar="SECONDS", help="do so again and again, until stopped")
+    command = commands.add_parser(
+        "states",
+        help="list the states that unfinished trainings go on from, remove them, or copy them to or from a folder",
+    )
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these states; `all` is all")
+    which.add_argument("--to", type=Path, metavar="FOLDER", help="copy the newest state of each training to a folder")
+    which.add_argument("--from", type=Path, metavar="FOLDER", dest="from_", help="copy the states of a folder here")
+    command.add_argument(
+        "--every", type=int, metavar="SECONDS", help="with --to or --from: copy again and again, until it is stopped"
+    )
     command.set_defaults(run=list_or_remove)
 
 
@@ -23,11 +28,13 @@ def list_or_remove(arguments: argparse.Namespace) -> None:
     here = state_folders.root(Path.cwd())
     if arguments.to or arguments.from_:
         return _carry(here, arguments)
+    if arguments.every is not None:
+        raise UserError("--every copies again and again, so it needs --to or --from, which say where.")
     known = {one.folder.name: one for one in state_folders.find(here)}
     chosen = list(known) if arguments.remove == ["all"] else arguments.remove
     for name in chosen:
         if name not in known:
-            raise UserError(f"there is no state '{name}'; `python -m voicetune states` lists what there is.")
+            raise UserError(f"there is no state '{name}'; `voicetune states` lists what there is.")
     state_folders.check_unused([known[name] for name in chosen])
     for name in chosen:
         state_folders.remove(known[name].folder)
