@@ -22,7 +22,7 @@ from voicetune.report.findings import PhaseCurves, Point
 from voicetune.report.verdict import COMPARE
 from voicetune.shapes import Number, read_json
 
-LISTEN = "make it again with `python -m voicetune listen`, or restore it with `git checkout`"
+LISTEN = "make it again with `voicetune listen`, or restore it with `git checkout`"
 _CURVE = TypeAdapter(list[tuple[Number, Number]])
 PHASES = {f"train_{phase}": LABELS[phase] for phase in ("phase1", "phase2")}
 

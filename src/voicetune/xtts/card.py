@@ -16,7 +16,7 @@ from voicetune.model import Gift
 
 _UNTRAINED = """
 Its HiFi-GAN is not trained, so the stock client above loads the model, but makes loud noise with it. voicetune makes
-sound from the same codes in another way: `python -m voicetune say "..." --model FOLDER`.
+sound from the same codes in another way: `voicetune say "..." --model FOLDER`.
 """
 READ_ADDED = """\
 cleaned = tokenizer.preprocess_text
