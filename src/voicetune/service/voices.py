@@ -46,10 +46,9 @@ class Opened:
         if not self.speakers:
             raise UserError(f"{folder} has no speakers; serve a published folder, such as models/voice.")
         self._checker = Checker(self.voice, checks, [self.language])
+        # What is loaded late is loaded now, so that no client waits for it.
         self.draw([Line("Ok.", self.language)], [next(iter(self.speakers.values()))], [1])
-        sounds.finish(
-            np.ones(self.rate, np.float32), self.rate
-        )  # both load what is loaded late: no client waits for it
+        sounds.finish(np.ones(self.rate, np.float32), self.rate)
 
     def about(self) -> dict[str, str]:
         """What clients may know of the model."""
