@@ -16,7 +16,8 @@ export TOKENIZERS_PARALLELISM := false
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(READY) ## a virtual environment with the pinned packages (done by the others when needed)
+setup: ## a virtual environment with the pinned packages (done by the others when needed; TORCH=cpu: without CUDA)
+	@$(PYTHON) run.py setup
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) run.py setup

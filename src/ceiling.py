@@ -24,7 +24,7 @@ def main() -> None:
 
     data = Dataset(Path("data"))
     codes = data.codes
-    chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
+    chosen = takes.spoken(codes, settings.seed, settings.speak.sentences)
     voice = Voice(Path("models/base"), choose_device(settings.device))
     recorded, coded = takes.recorded(data, chosen), speaking.through_codec(voice, data, chosen)
     takes.save(SPOKEN / "recordings", recorded, voice.codec_rate)

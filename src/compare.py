@@ -5,22 +5,27 @@ The rows are the recordings, the codec and the three models.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
 from voicetune import entry, families, files, outputs, terminal
+from voicetune.data import clip
+from voicetune.errors import UserError
 from voicetune.measures import clip_table, pairs, results, table
 from voicetune.measures.catalogue import HEADLINES, METRICS
+from voicetune.measures.clip_table import ClipTable
 from voicetune.measures.compared import CEILING, LABELS, PAIRS
+from voicetune.measures.measure import Row
 from voicetune.measures.pairs import Figures
 from voicetune.params import reading
 from voicetune.params.measuring import CompareStage
 from voicetune.params.models import MODELS
 from voicetune.shapes import read_json
 
+CLIPS = Path("data/quality/clips.csv")
 FOLDER = Path("metrics/evaluate")
 OUT = Path("metrics/compare")
 AGAIN = "run `dvc repro -s -f ceiling evaluate`"
@@ -30,7 +35,10 @@ BOUNDED = ("mel_ce", "cer")  # only these are printed with intervals; metrics/co
 
 
 def main() -> None:
-    """Write metrics/compare (figures.json, changes.json, heard.csv) and metrics/voice.json; print the table."""
+    """Write metrics/compare (figures.json, changes.json, languages.json, heard.csv) and metrics/voice.json.
+
+    The table of the figures, and the main differences, are printed.
+    """
     settings = reading.load(CompareStage)
     resampling = settings.compare.bootstrap, settings.seed
     rows = {row: table.read(FOLDER / row / table.TABLE) for row in (*MODELS, *CEILING)}
@@ -40,25 +48,66 @@ def main() -> None:
     points = {model: read_json(FOLDER / f"{model}.json", results.Points, AGAIN) for model in MODELS}
     pairs.check_same_takes(rows)
     pairs.check_same_task(clips, {model: facts[model]["data_sha256"] for model in MODELS})
-    figures: dict[str, Figures] = {row: {**facts[row], **pairs.of_takes(rows[row], *resampling)} for row in CEILING}
-    for model in MODELS:
-        measured = {"mel_ce_stock": points[model]["mel_ce_stock"], **pairs.of_clips(clips[model], *resampling)}
-        figures[model] = {**facts[model], **measured, **pairs.of_takes(rows[model], *resampling)}
+    figures, changes = measured(clips, rows, resampling)
+    stock = {model: {"mel_ce_stock": points[model]["mel_ce_stock"]} for model in MODELS}
+    figures = {row: {**facts[row], **stock.get(row, {}), **found} for row, found in figures.items()}
+    languages = by_language(clips, rows, resampling)
+    outputs.write_json(OUT / "figures.json", figures)
+    outputs.write_json(OUT / "changes.json", changes)
+    outputs.write_json(OUT / "languages.json", languages)
+    _write_heard(OUT / "heard.csv", figures)
+    outputs.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
+    terminal.console.print(overview(figures))
+    for language, compared in {"": changes, **{one: found["changes"] for one, found in languages.items()}}.items():
+        for line in sentences(compared):
+            told = f"{language}: {line}" if language else line
+            terminal.console.print(told, soft_wrap=True, markup=False, highlight=False)
+
+
+Resampling = tuple[int, int]
+"""Number of bootstrap draws, and their seed."""
+
+
+def measured(
+    clips: Mapping[str, ClipTable], rows: Mapping[str, Sequence[Row]], resampling: Resampling
+) -> tuple[dict[str, Figures], dict[str, Figures]]:
+    """The figures of every row, and the paired differences between the models."""
+    figures = {row: pairs.of_takes(rows[row], *resampling) for row in (*CEILING, *MODELS)}
+    figures |= {model: {**pairs.of_clips(clips[model], *resampling), **figures[model]} for model in MODELS}
     changes = {
         f"{a}_{b}": pairs.compare_clips(clips[a], clips[b], *resampling)
         | pairs.compare_takes(rows[a], rows[b], *resampling)
         for a, b in PAIRS
     }
-    outputs.write_json(OUT / "figures.json", figures)
-    outputs.write_json(OUT / "changes.json", changes)
-    _write_heard(OUT / "heard.csv", figures)
-    outputs.write_json(Path("metrics/voice.json"), voice(settings.publish, points[settings.publish]))
-    terminal.console.print(overview(figures))
-    for a, b in PAIRS:
-        for name in BOUNDED:
-            if name in (pair := changes[f"{a}_{b}"]):
-                line = sentence(a, b, PRINTED[name].label, pair[name])
-                terminal.console.print(line, soft_wrap=True, markup=False, highlight=False)
+    return figures, changes
+
+
+def by_language(
+    clips: Mapping[str, ClipTable], rows: Mapping[str, Sequence[Row]], resampling: Resampling
+) -> dict[str, dict[str, dict[str, Figures]]]:
+    """`measured` of each language of the test clips; empty if they are in one language."""
+    known = {one.id: one.language for one in clip.read(CLIPS)}
+    tested = clips[MODELS[0]].ids
+    if strange := [id for id in tested if id not in known]:
+        raise UserError(f"{CLIPS} has no clip {strange[0]}, which was measured; run `dvc repro -s -f evaluate`.")
+    found = {}
+    for language in sorted({known[id] for id in tested}):
+        own = {id for id in tested if known[id] == language}
+        alone = {model: one.only(own) for model, one in clips.items()}
+        said = {row: [take for take in takes if take["id"] in own] for row, takes in rows.items()}
+        figures, changes = measured(alone, said, resampling)
+        found[language] = {"figures": figures, "changes": changes}
+    return found if len(found) > 1 else {}
+
+
+def sentences(changes: Mapping[str, Figures]) -> list[str]:
+    """A sentence for each difference between two models that is printed."""
+    return [
+        sentence(a, b, PRINTED[name].label, changes[f"{a}_{b}"][name])
+        for a, b in PAIRS
+        for name in BOUNDED
+        if name in changes[f"{a}_{b}"]
+    ]
 
 
 def voice(model: str, points: Figures) -> Figures:

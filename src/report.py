@@ -19,7 +19,7 @@ def main() -> None:
     page.write(results, root, OUT)
     page.write_picture(results, PICTURE)
     page.write_run(root)
-    print(f"{OUT}/index.html and {OUT}/report.md; `python -m voicetune verdict` prints their first lines")
+    print(f"{OUT}/index.html and {OUT}/report.md; `voicetune verdict` prints their first lines")
 
 
 if __name__ == "__main__":

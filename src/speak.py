@@ -25,7 +25,7 @@ def main() -> None:
     codes = data.codes
     model = Path("models") / name
     voice = Voice(model, choose_device(settings.device))
-    chosen = takes.sentences(codes.test, settings.seed, settings.speak.sentences)
+    chosen = takes.spoken(codes, settings.seed, settings.speak.sentences)
     known = references.best(voice.model, data, codes.speakers)
     speakers = {who: one.speaker for who, one in known.items()}
     said = speaking.speak(voice, codes, speakers, chosen, settings.decoding, settings.seed, settings.speak.takes)

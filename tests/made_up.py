@@ -58,6 +58,7 @@ def results(root: Path) -> Path:
         root / "metrics/compare/changes.json",
         {pair: {"mel_ce": change(-0.1, 0.02), "cer": change(0.1, 0.3)} for pair in pairs},
     )
+    write(root / "metrics/compare/languages.json", {})
     for stage, before, values in (("train_phase1", 0, (2.5, 2.2, 2.1)), ("train_phase2", 24, (2.1, 2.05, 2.0))):
         curve = root / f"metrics/{stage}/plots/metrics/validation/mel_ce.tsv"
         curve.parent.mkdir(parents=True)

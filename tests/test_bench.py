@@ -43,6 +43,7 @@ TINY = {
         '"cuts_inside_a_word": 0',
     ),
     "memory.py": ("{made}/models/base --codes {made}/data/codes --batch 2 --steps 2", "LoRA, checkpointing"),
+    "new_languages.py": ("cuts --out {out}", '"merges": "marked", "tokens": 300, "en": 0'),
     "quality_control.py": ("detect --out {out}/quality --seeds 1", '"not spoiled"'),
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
     "real_voice.py": ("{made}/prompts --out {out}/real --only-make", "minutes in one m4a file"),

@@ -1,5 +1,7 @@
 """A training that begins in one place and ends in another gives the same bits."""
 
+import errno
+import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from voicetune.data.dataset import Dataset
 from voicetune.errors import UserError
 from voicetune.training import carrying, loop, manifest, phase, state_folders
 from voicetune.training.attempts import Attempts
+from voicetune.training.carrying import Carried
 
 
 class Cut(Attempts):
@@ -71,7 +74,7 @@ def test_only_whole_states_are_carried(begun, tmp_path):
     steps = [step for step, _ in manifest.find(folder)]
     newest = folder / manifest.state_name(steps[0])
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert list(carrying.carry(source, tmp_path / "store")) == [f"{folder.name}  step {steps[1]}"]
+    assert list(carrying.carry(source, tmp_path / "store")) == [Carried(folder.name, steps[1])]
     copy = tmp_path / "store" / folder.name
     assert [step for step, _ in manifest.find(copy)] == [steps[1]]
     before = sorted(path.name for path in copy.iterdir())
@@ -86,8 +89,79 @@ def test_a_state_in_use_is_not_replaced(begun, tmp_path):
     list(carrying.carry(source, tmp_path / "store"))
     for _, path in manifest.find(folder):
         path.unlink()
-    with state_folders.locked(folder), pytest.raises(UserError, match=r"^another training"):
-        list(carrying.carry(tmp_path / "store", source))
+    with state_folders.locked(folder):
+        (found,) = carrying.carry(tmp_path / "store", source)
+    assert (found.name, found.step) == (folder.name, None)
+    assert found.fault.startswith("another training (process ")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_carried_state_that_was_damaged_is_carried_again(begun, tmp_path):
+    source, store = begun / "state", tmp_path / "store"
+    (first,) = carrying.carry(source, store)
+    copy = store / first.name
+    (copy / manifest.state_name(first.step)).write_bytes(b"cut off")
+    (copy / f"step-{first.step + 90}.json").write_text("{}")
+    assert list(carrying.carry(source, store)) == [first]
+    assert list(carrying.carry(source, store)) == []
+    assert [step for step, _ in manifest.find(copy)] == [first.step]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_one_state_that_cannot_be_carried_does_not_keep_back_the_others(begun, tmp_path, monkeypatch):
+    source, store = begun / "state", tmp_path / "store"
+    folder = next(source.iterdir())
+    other = shutil.copytree(folder, folder.with_name(f"train_phase2-{'0' * 16}"))
+    with state_folders.locked(store / folder.name):
+        found = {one.name: one for one in carrying.carry(source, store)}
+    assert found[folder.name].fault
+    assert found[other.name].step == 5
+    with monkeypatch.context() as patch:
+        patch.setattr(state_folders, "find", broken)
+        (lost,) = carrying.carry(source, store)
+    assert "cannot be read: Stale file handle" in lost.fault
+
+
+def broken(root: Path) -> list:
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_vanishes_while_it_is_carried_is_passed_over(begun, tmp_path, monkeypatch):
+    source, store = begun / "state", tmp_path / "store"
+    folder = next(source.iterdir())
+    steps = [step for step, _ in manifest.find(folder)]
+
+    def remove_first(path: Path) -> manifest.Manifest | None:
+        (folder / manifest.state_name(steps[0])).unlink(missing_ok=True)  # as its training would
+        return read(path)
+
+    read = manifest.read
+    monkeypatch.setattr(manifest, "read", remove_first)
+    assert list(carrying.carry(source, store)) == [Carried(folder.name, steps[1])]
+    shutil.rmtree(source)
+    assert list(carrying.carry(source, store)) == []
+
+
+def test_a_manifest_names_nothing_but_a_state(tmp_path):
+    entry = {"bytes": 1, "sha256": "0"}
+    named = {"step-5.pt": entry, "best-4.pt": entry}
+    path = tmp_path / "step-5.json"
+    for name, whole in (({}, True), ({"lock": entry}, False), ({"../x": entry}, False)):
+        path.write_text(json.dumps({"step": 5, "best_step": 4, "files": named | name}))
+        assert (manifest.read(path) is not None) is whole
+
+
+def test_carrying_again_and_again_waits_for_the_first_state(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def interrupt(seconds: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(carrying.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        call("states", "--to", "store", "--every", "60")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from voicetune.__main__ import parser
+from voicetune.errors import UserError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -53,8 +56,54 @@ for name in commands.choices:
     with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         top.parse_args([name, "--help"])
     assert said.getvalue().startswith(f"usage: voicetune {{name}} "), said.getvalue()
-print(len(commands.choices), {slow} & set(sys.modules))
+print("say" in commands.choices, {slow} & set(sys.modules))
 """
     status, said, error = call(tmp_path, "-c", code)
     assert status == 0, error
-    assert said == "18 set()\n"
+    assert said == "True set()\n"
+
+
+def test_every_command_and_argument_is_explained():
+    (commands,) = (one for one in parser()._actions if one.choices)
+    lines = [(one.dest, one.help) for one in commands._choices_actions]
+    lines += [(f"{name} {one.dest}", one.help) for name, own in commands.choices.items() for one in own._actions]
+    assert [what for what, told in lines if not told] == []
+
+
+NO_VOICE = "models/voice does not exist yet; `dvc repro` makes it, or `dvc pull` fetches it from a remote."
+SENTENCES = {
+    "say Hello.": NO_VOICE,
+    "say --script lines.txt": NO_VOICE,
+    "serve": NO_VOICE,
+    "export given": NO_VOICE,
+    "say Hello. --model nowhere": "the folder nowhere does not exist; correct its name, or make it: `dvc repro`, ",
+    "say Hello. --voice bela": "there is no kept voice 'bela'; no voice is kept here yet (`voicetune keep NAME` keeps",
+    "say Hello. --format mp3": "--format is for the files of a --script; the format of one text is the ending of --out",
+    "states --every 5": "--every copies again and again, so it needs --to or --from, which say where.",
+    "states --every 5 --remove all": "--every copies again and again, so it needs --to or --from, which say where.",
+}
+
+
+@pytest.mark.parametrize("arguments", SENTENCES)
+def test_what_a_newcomer_may_try_is_answered_with_the_remedy(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+
+    def run() -> None:
+        given = parser().parse_args(arguments.split())
+        given.run(given)
+
+    with pytest.raises(UserError) as told:
+        run()
+    assert str(told.value).startswith(SENTENCES[arguments])
+
+
+def test_a_word_is_no_language(capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["say", "Hello.", "--language", "english"])
+    assert "argument --language: 'english' is no language; write a language's code of two or" in capsys.readouterr().err
+
+
+def test_states_are_not_removed_and_copied_at_once(capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["states", "--remove", "all", "--to", "store"])
+    assert "--to: not allowed with argument --remove" in capsys.readouterr().err

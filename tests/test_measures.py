@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from voicetune import entry
+from voicetune.data import clip
+from voicetune.data.clip import Clip
 from voicetune.data.espeak import SAMPLE_RATE, speak
 from voicetune.errors import UserError
 from voicetune.measures import bounds, clip_table, pairs, table
@@ -275,6 +277,8 @@ NATS = {  # per audio token of each clip. Phase 1 is lower on every clip; phase 
 def write_tables(folder: Path, **settings) -> None:
     """Write the results of `evaluate` and `ceiling`, the models, and params.yaml."""
     write_takes(folder)
+    tested = [Clip(f"c{i}", f"c{i}.flac", "a text", "en", "anna", "one", 1.0, "test") for i in range(len(TOKENS))]
+    clip.write(folder / "data/quality/clips.csv", tested)
     whole = yaml.safe_load((SRC.parent / "params.yaml").read_text(encoding="utf-8"))
     (folder / "params.yaml").write_text(yaml.safe_dump({**whole, **SETTINGS, **settings}))
     for model, nats in NATS.items():

@@ -59,7 +59,7 @@ def test_phase_2_uses_the_learning_rate_at_the_top_and_phase_1_its_own(tmp_path)
         ("  test: 0.1 ", "  test: 0 ", ["prepare.test", "0", "greater than 0"]),
         ("  epochs: ", "  epochs: many # ", ["train_phase1.epochs", "many", "integer"]),
         ("publish: phase2", "publish: phase3", ["publish", "phase3", "'phase1' or 'phase2'"]),
-        ("    language: en\n    consent", "    language: xx\n    consent", ["language", "xx", "'hu'"]),
+        ("    language: en\n    consent", "    language: English\n    consent", ["language", "English", "en or ro"]),
         ("\n    reader: ljspeech", "\n    reader: mp3", ["prepare.sources.0.reader", "mp3", "ljspeech, espeak"]),
         ("data/raw/host", "lists/host", ["'host'", "'lists/host'", "data/raw/<name>"]),
         ("data/raw/host", "data/raw/../../host", ["'host'", "DVC would not see"]),

@@ -197,6 +197,29 @@ def test_run_py_runs_what_make_runs(tmp_path):
     assert (place / "called").read_text() == "-m pytest -q -n 2 --dist loadfile\n"
 
 
+def test_the_torch_without_cuda_is_a_choice_that_is_kept(tmp_path, monkeypatch):
+    place = fake_project(tmp_path)
+    shutil.copy(ROOT / "requirements.lock", place)
+    (place / ".venv/.ready").unlink()
+    monkeypatch.setenv("TORCH", "cpu")
+    assert call(place, "setup").returncode == 0
+    told = (place / "called").read_text()
+    assert f"--extra-index-url {run_script.CPU_TORCH} -r {place}/.venv/requirements-cpu.txt" in told
+    before, kept = (ROOT / "requirements.lock").read_text(), (place / ".venv/requirements-cpu.txt").read_text()
+    gone = {line.split("==")[0] for line in set(before.splitlines()) - set(kept.splitlines())}
+    assert {"triton", "nvidia-cublas", "nvidia-nccl-cu13"} <= gone
+    assert gone.isdisjoint({"torch", "nvidia-ml-py", "torchaudio"})
+    (place / "called").unlink()
+    monkeypatch.delenv("TORCH")
+    assert call(place, "setup").returncode == 0
+    assert not (place / "called").exists(), "it is ready"
+    monkeypatch.setenv("TORCH", "cuda")
+    found = call(place, "setup")
+    assert (found.returncode, found.stderr.split(";")[0]) == (1, ".venv has torch for cpu")
+    monkeypatch.setenv("TORCH", "gpu")
+    assert "should be cpu or cuda" in call(place, "setup").stderr
+
+
 def test_run_py_ends_with_the_status_of_what_failed(tmp_path):
     place = fake_project(tmp_path, status=7)
     assert call(place, "repro").returncode == 7

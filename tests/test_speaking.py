@@ -471,13 +471,28 @@ def test_a_table_sets_voice_language_and_speed_of_each_line(tmp_path):
         ("0001.mp3", Line("Hello there.", "hu", 1.5), "anna"),
         ("0002.mp3", Line("Yes, of course.", "hu", 0.8), "bela"),
     ]
-    assert set(faults) == {3, 4}
-    assert "0.5 to 2" in faults[3]
+    assert set(faults) == {4, 5}, "as an editor numbers the lines: the header is the first"
+    assert "0.5 to 2" in faults[4]
     path = tmp_path / "lines.txt"
     path.write_text("One.\n\n  Two.  \n")
     takes, faults = script.read(path, Line("", "en"), None, "wav")
-    assert [(t.number, t.line.text) for t in takes] == [(1, "One."), (2, "Two.")]
+    assert [(t.number, t.file, t.line.text) for t in takes] == [(1, "0001.wav", "One."), (3, "0002.wav", "Two.")]
     assert not faults
+
+
+def test_a_fault_has_the_line_at_which_its_row_begins_in_the_file(tmp_path):
+    path = tmp_path / "lines.csv"
+    path.write_text('text,language\r\n\r\n"Two\r\nlines.",en\r\n"Two\nmore.",english\r\nHello.,EN\r\n', newline="")
+    takes, faults = script.read(path, Line("", "en"), None, "wav")
+    assert [(t.number, t.file, t.line.text) for t in takes] == [(3, "0001.wav", "Two\nlines.")]
+    assert set(faults) == {5, 7}
+    assert faults[5].startswith("'english' is no language; write a language's code of two or three small letters")
+
+
+def test_a_language_that_the_model_lacks_is_named_with_those_it_speaks(voice, speaker, tmp_path):
+    takes = [script.ScriptLine(7, "0001.wav", Line("Guten Abend.", "de"), None)]
+    made = script.make(voice, takes, lambda _name: speaker[0], tmp_path, MANNER)
+    assert made.faults == {7: f"the model {voice.path} does not speak 'de'; it speaks en."}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from voicetune.errors import UserError
 from voicetune.sweep import command, guard, running, searching, trials, values
 from voicetune.sweep.trials import Trial
 from voicetune.sweep.values import Choices, Range
+from voicetune.training import state_folders
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("this_code")
@@ -45,6 +46,10 @@ def test_lists_and_ranges():
         (["lr=1e-4;x"], "'lr=1e-4;x' has a value that is no plain number or word"),
         (["lr=1e-4,"], "'lr=1e-4,' has a value that is no plain number or word"),
         (["lr=1e-4,1e-4"], "'lr=1e-4,1e-4' has a value twice"),
+        (["lr=1e-4,1e-04"], "'lr=1e-4,1e-04' has a value twice"),
+        (["seed=0x10"], "'seed=0x10' has a value that is no plain number or word"),
+        (["seed=010"], "'seed=010' has a value that is no plain number or word"),
+        (["seed=1_000"], "'seed=1_000' has a value that is no plain number or word"),
         (["lr=1e-4", "lr=2e-4"], "lr is given twice"),
         (["lr=2e-4..1e-4"], "'2e-4..1e-4' is no range: the first number has to be the lower one"),
         (["lr=log:0..1e-4"], "'log:0..1e-4' is no range"),
@@ -96,9 +101,43 @@ def test_a_sweep_goes_on_only_with_what_it_was_begun_with(tmp_path):
     told = r"^the sweep 'rates' was begun with seed 1, and not with 2; go on with that, choose another name, or remove"
     with pytest.raises(UserError, match=told):
         trials.begin(tmp_path / "rates", plan | {"seed": 2})
-    (tmp_path / "rates/plan.json").write_text("[")
-    with pytest.raises(UserError, match="is damaged"):
-        trials.begin(tmp_path / "rates", plan)
+    for damaged in ("[", "[" * 100_000):
+        (tmp_path / "rates/plan.json").write_text(damaged)
+        with pytest.raises(UserError, match="is damaged"):
+            trials.begin(tmp_path / "rates", plan)
+
+
+@pytest.fixture
+def rates(tmp_path, monkeypatch) -> command.Sweep:
+    """A sweep in a folder of its own, whose trials end at once."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.setattr(trials, "head", lambda: "0" * 40)
+    monkeypatch.setattr(running, "run", lambda order: trial(order.number, [(0, 5.0), (4, 4.0)], **order.values))
+    return command.Sweep("rates", [Choices("lr", ("1e-4", "2e-4"))], None, 1, "train_phase1", False, 1, 1)
+
+
+def test_trials_that_were_not_planned_do_not_count(rates, capsys):
+    rates.folder.mkdir(parents=True)
+    strange = [Trial(1, {}, "done", [(0, 1.0)], 1.0), trial(2, [(0, 1.0)], lr="5"), trial(7, [(0, 1.0)])]
+    for one in strange:
+        trials.add(rates.folder, one)
+    command.run(rates)
+    assert "best: rates-001, mel CE 4.0000" in capsys.readouterr().out
+
+
+def test_two_sweeps_of_one_name_do_not_run_at_once(rates):
+    with state_folders.locked(rates.folder), pytest.raises(UserError, match=r"another training .* uses sweeps/rates"):
+        command.run(rates)
+
+
+@pytest.mark.parametrize("name", trials.FILES)
+def test_a_sweep_writes_through_no_link(rates, name, tmp_path):
+    rates.folder.mkdir(parents=True)
+    (rates.folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"sweeps/rates/{name} leads through a link"):
+        command.run(rates)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @needs_optuna
@@ -138,7 +177,9 @@ def test_without_optuna_a_range_is_refused(monkeypatch):
 def test_a_range_needs_a_number_of_trials(monkeypatch):
     monkeypatch.chdir(ROOT)
     given = command_line.parser().parse_args(["sweep", "rates", "-S", "lr=1e-5..1e-3"])
-    with pytest.raises(UserError, match=r"^a range has no end; say with --trials"):
+    with pytest.raises(
+        UserError, match=r"^a range such as lr=1e-5\.\.1e-3 needs --trials N, .* because it has no last value\.$"
+    ):
         given.run(given)
 
 

@@ -116,7 +116,7 @@ def test_what_is_published_speaks_from_the_command_line(project):
     assert rate == 22050
     assert np.abs(sound).max() > 0.01
     arguments = command_line.parser().parse_args(["say", "Guten Abend.", "--language", "de"])
-    with pytest.raises(UserError, match="has de, which this model does not know"):
+    with pytest.raises(UserError, match=r"models/voice does not speak 'de'; it speaks en\.$"):
         arguments.run(arguments)
     arguments = command_line.parser().parse_args(["export", "given", "--consent", "she agreed"])
     arguments.run(arguments)

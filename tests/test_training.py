@@ -39,7 +39,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.params.training import Phase, TrainStage
 from voicetune.speech.say import say
 from voicetune.speech.voice import Line, Voice
-from voicetune.training import batches, checkpoint, durable, gather, loop, optimization, phase, state_folders
+from voicetune.training import batches, checkpoint, devices, durable, gather, loop, optimization, phase, state_folders
 from voicetune.training.checkpoint import State
 from voicetune.training.job import Job
 from voicetune.training.step import drawn_of_step, recipe_of
@@ -432,6 +432,13 @@ def test_a_judges_score_chooses_the_best_model_instead_of_the_mel_ce(made_up, tm
     assert run.best_mel_ce == curve.of("validation/mel_ce")[1] > min(curve.of("validation/mel_ce"))
     after_two, _, _ = train(made_up, phase_with(max_steps=6, eval_every=2), tmp_path / "plain")
     assert any(not torch.equal(best[name], after_two[name]) for name in best), "not those of the lowest mel CE"
+
+
+@pytest.mark.parametrize(("capability", "told"), [("AVX2", True), ("AVX512", False)])
+def test_a_cpu_without_bfloat16_is_told_so(capability, told, monkeypatch, capsys):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    devices.fabric_for(settings_with(precision="bf16-mixed"))
+    assert ("no instructions for bfloat16" in capsys.readouterr().out) is told
 
 
 def test_evaluations_in_training_equal_those_of_stage_evaluate(made_up, tmp_path):

@@ -301,6 +301,12 @@ def test_commands_speak_with_a_kept_voice(project):
     assert _named("anna") == ("anna", Path("voices/anna"))
     assert _named("show=voices/anna") == ("show", Path("voices/anna"))
     assert _named("./anna") == (None, Path("anna"))
+    assert "there is no kept voice 'bela'; the kept voices are anna (`voicetune voices` lists" in sentence(
+        _named, "bela"
+    )
+    assert _named("models") == (None, Path("models"))
+    for empty in ("=voices/anna", "anna=", ""):
+        assert sentence(_named, empty).startswith(f"--voice is '{empty}', but should be a kept voice, FOLDER or")
 
 
 def test_an_archive_takes_no_recordings_of_another_voice(project, dataset, monkeypatch):

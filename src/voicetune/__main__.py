@@ -1,6 +1,7 @@
-"""The command line: `python -m voicetune say "..." --out x.wav`, and the other commands.
+"""The command line: `voicetune say "..." --out x.wav`, and the other commands.
 
-Where the package is installed, `voicetune say ...` is the same (pyproject.toml, `[project.scripts]`).
+`python -m voicetune say ...` is the same. Messages and pages say `voicetune`, which the set-up installs
+(pyproject.toml, `[project.scripts]`).
 """
 
 import argparse
@@ -8,6 +9,7 @@ import argparse
 from voicetune import entry
 from voicetune.commands import (
     export,
+    extend,
     forget,
     listen,
     results,
@@ -21,13 +23,15 @@ from voicetune.commands import (
     watermark,
 )
 
-COMMANDS = (say, watermark, serve, export, voices, states, listen, runs, space, forget, results, sweep)
+COMMANDS = (say, watermark, serve, export, extend, voices, states, listen, runs, space, forget, results, sweep)
 """In the order of `--help`."""
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="voicetune", description="Speak with a fine-tuned voice; check, list and remove what a project holds."
+        prog="voicetune",
+        description="Speak with a fine-tuned voice, and manage the project that it is made in.",
+        epilog="`voicetune COMMAND --help` explains a command, and README.md the project.",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for one in COMMANDS:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicetune import files
 from voicetune.errors import UserError
+from voicetune.params.languages import CHARACTERS
 
 if TYPE_CHECKING:
     from voicetune import model
@@ -43,6 +44,7 @@ PARTS = {
     "speaking": ("open_speech",),
     "export": ("CARD", "export"),
     "hub": ("downloads",),
+    "languages": ("extend",),
 }
 """The modules of a package and what each must have, see `model.py`. Each has a function of the same name below."""
 
@@ -97,6 +99,15 @@ def export(folder: Path) -> "model.Export":
 
 def hub() -> "list[model.Hub]":
     return [_part(family, "hub") for family in TABLE.values()]
+
+
+def languages(folder: Path) -> "model.Languages":
+    return _part(of(folder), "languages")
+
+
+def most_characters(language: str) -> int:
+    """The most characters of a text that any model can speak in this language."""
+    return max(one.CHARACTERS.get(language, 0) for one in limits()) or CHARACTERS
 
 
 def _part(family: Family, name: str) -> Any:

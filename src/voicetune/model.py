@@ -269,6 +269,16 @@ class Encoder(Protocol):
         """Encode one clip. samples: its recording, (samples,)."""
 
 
+@dataclass(frozen=True)
+class Added:
+    """What was added with a language. new_letters: that the vocabulary lacked. letters, merges, tokens: how many."""
+
+    new_letters: list[str]
+    letters: int
+    merges: int
+    tokens: int
+
+
 # The modules of a package
 
 
@@ -368,3 +378,10 @@ class Export(Protocol):
 class Hub(Protocol):
     def downloads(self) -> list[tuple[str, Path, str]]:
         """What was downloaded outside the project: a name for people, its folder, and the command that removes it."""
+
+
+class Languages(Protocol):
+    def extend(
+        self, base: Path, out: Path, language: str, texts: Sequence[str], tokens: int, near: str | None, /
+    ) -> Added:
+        """Copy a model folder to a new one that also knows another language. Optional: only `extend` calls it."""

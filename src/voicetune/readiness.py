@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from voicetune import families, files, space
 from voicetune.data.readers.long import DETECTED, LongSource
 from voicetune.errors import UserError, quoted
 from voicetune.measures import catalogue, choosing
 from voicetune.params import reading
+from voicetune.params.languages import LANGUAGES
 from voicetune.params.shared import BUNDLE, TINY
 from voicetune.params.training import PHASES, Phase
 from voicetune.params.whole import Params
@@ -36,6 +37,10 @@ _SPARE_BYTES = 500_000_000  # for clips, samples and figures made later
 
 class _Bundle(Record):
     languages: list[str]
+
+
+class _Folder(_Bundle):
+    languages: list[str] = Field(default=[])
 
 
 def ask(phase: str) -> Callable[[], None]:
@@ -124,20 +129,25 @@ def _made_base() -> str | None:
 
 
 def _check_languages(params: Params) -> None:
-    """Check the languages before anything runs, if the base is the embedded one. Others are checked when opened."""
-    facts, again = BUNDLE / "bundle.json", f"restore it with `git checkout {BUNDLE}`"
-    if params.base != TINY or not facts.is_file():
+    """Check the languages before anything runs. Only those of the embedded base and of a folder are known here."""
+    facts, again, shape = BUNDLE / "bundle.json", f"restore it with `git checkout {BUNDLE}`", _Bundle
+    if params.base != TINY:
+        facts, again, shape = Path(params.base) / "config.json", "take the file that belongs to the model", _Folder
+    if not files.is_file(facts):
         return
     try:
-        known = _Bundle.model_validate_json(files.read_text(facts, again)).languages
+        known = shape.model_validate_json(files.read_text(facts, again)).languages
     except ValidationError as error:
         raise UserError(f"{facts} {describe_fault(error)}; {again}.") from None
+    if params.base != TINY:
+        known = [*known, *LANGUAGES]  # whether a folder speaks these is checked when it is opened
     wanted = {f"prepare.sources ({source.name})": source.language for source in params.prepare.sources}
     for key, language in {**wanted, "synthesize.language": params.synthesize.language}.items():
         if language not in known:
             raise UserError(
                 f"{key} is '{language}', but the {params.base} base speaks {' and '.join(known)} only; correct the"
-                " language, or take another base: presets/xtts_v2.yaml."
+                " language, take another base (presets/xtts_v2.yaml), or add the language to it"
+                " (docs/new-languages.md)."
             )
 
 

@@ -23,17 +23,23 @@ class Agreed(reading.Section):
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("export", help="copy a model folder with licence and consent, to give it away")
-    command.add_argument("out", type=Path, help="a folder to be made; or a .zip file, as other programs load it")
+    command.add_argument("out", type=Path, help="a folder to be made, or a .zip file, which other programs load")
     options.add_model(command)
-    command.add_argument("--consent", help="who agreed, when, and to what, if params.yaml does not say it")
-    command.add_argument("--half", action="store_true", help="weights in half precision: half the size")
-    command.add_argument("--safetensors", action="store_true", help="the weights as safetensors, too")
-    command.add_argument("--reference", type=Path, help="ref.wav of a .zip (the clips that the voice was taken from)")
+    command.add_argument(
+        "--consent", metavar="TEXT", help="who agreed, when, and to what, if params.yaml does not say it"
+    )
+    command.add_argument("--half", action="store_true", help="store the weights in half precision: half the size")
+    command.add_argument("--safetensors", action="store_true", help="add the weights as safetensors, too")
+    command.add_argument(
+        "--reference", type=Path, metavar="FILE",
+        help="a recording of the speaker for the .zip, as ref.wav (default: the clips that the voice was taken from)",
+    )  # fmt: skip
     command.set_defaults(run=export)
 
 
 def export(arguments: argparse.Namespace) -> None:
     """Copy a model folder so that it can be given away."""
+    options.check_model(arguments.model)
     export = families.export(arguments.model)
     given = reading.check(Agreed, {"consent": arguments.consent}, options.COMMAND_LINE).consent
     facts = families.folder(arguments.model).read_facts(arguments.model)

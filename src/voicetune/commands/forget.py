@@ -8,7 +8,7 @@ from voicetune.params import whole
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("forget", help="list or remove a speaker's recordings and all that was made of them")
-    command.add_argument("speaker", help="as params.yaml or a list of recordings names the speaker")
+    command.add_argument("speaker", help="the name of the speaker in params.yaml, or in a list of recordings")
     command.add_argument("--yes", action="store_true", help="remove it; without this it is only listed")
     command.set_defaults(run=forget)
 

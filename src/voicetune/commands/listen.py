@@ -8,8 +8,20 @@ from voicetune.params import whole
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("listen", help="build the blind listening page, or read what its listeners saved")
-    command.add_argument("results", type=Path, nargs="*", metavar="results.json", help="files saved by the page")
-    command.add_argument("--sentences", type=int, default=8, help="how many, each in 3 pairs and 4 ratings (8)")
+    command.add_argument(
+        "results",
+        type=Path,
+        nargs="*",
+        metavar="results.json",
+        help="the files that listeners saved; without them the page is built",
+    )
+    command.add_argument(
+        "--sentences",
+        type=int,
+        default=8,
+        metavar="N",
+        help="how many sentences the page has, each in 3 pairs and 4 ratings (default: 8)",
+    )
     command.add_argument("--no-open", action="store_true", help="do not open the page in the browser")
     command.set_defaults(run=listen)
 

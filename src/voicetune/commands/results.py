@@ -6,15 +6,20 @@ from pathlib import Path
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser(
-        "verdict", help="is the published voice understood, is it the speaker, was it worth it?"
+        "verdict", help="say whether the voice is understood, is the speaker's, and was worth the training"
     )
     command.set_defaults(run=verdict)
-    command = commands.add_parser("compare", help="the results of several revisions on one page")
+    command = commands.add_parser("compare", help="put the results of several commits or experiments on one page")
     command.add_argument(
-        "revisions", nargs="+", metavar="REV", help="a commit, branch or tag, an experiment's name, or `workspace`"
+        "revisions",
+        nargs="+",
+        metavar="REV",
+        help="a commit, a branch, a tag, an experiment's name, or `workspace` for the folder as it is now",
     )
-    command.add_argument("--out", type=Path, default=Path("compared"), help="a folder to be made (compared)")
-    command.add_argument("--fetch", action="store_true", help="get from a remote what DVC's cache lacks")
+    command.add_argument(
+        "--out", type=Path, default=Path("compared"), metavar="FOLDER", help="a folder to be made (default: compared)"
+    )
+    command.add_argument("--fetch", action="store_true", help="fetch from a remote what DVC's cache lacks")
     command.set_defaults(run=compare)
 
 

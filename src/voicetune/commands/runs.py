@@ -12,18 +12,31 @@ from voicetune.params.training import PHASES
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("check", help="check params.yaml")
-    command.add_argument("params", type=Path, nargs="?", default=Path("params.yaml"))
+    command = commands.add_parser("check", help="check params.yaml for faults")
+    command.add_argument(
+        "params",
+        type=Path,
+        nargs="?",
+        default=Path("params.yaml"),
+        metavar="FILE",
+        help="the file (default: params.yaml)",
+    )
     command.set_defaults(run=check)
     command = commands.add_parser("doctor", help="say what the machine and the project lack for a run")
     command.set_defaults(run=doctor)
-    command = commands.add_parser("ready", help="check and fetch what a run will need (each phase does so by itself)")
-    command.add_argument("phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from here on ({PHASES[0]})")
+    command = commands.add_parser(
+        "ready", help="check and fetch what the trainings will need (each training does so itself)"
+    )
+    command.add_argument(
+        "phase", choices=PHASES, nargs="?", default=PHASES[0], help=f"from this one on (default: {PHASES[0]})"
+    )
     command.set_defaults(run=ready)
-    command = commands.add_parser("deps", help="print the files that each stage runs (dvc.yaml lists them)")
-    command.add_argument("--write", action="store_true", help="bring dvc.yaml up to date")
+    command = commands.add_parser("deps", help="print which files each stage runs; for those who change the code")
+    command.add_argument("--write", action="store_true", help="write them into dvc.yaml")
     command.set_defaults(run=deps)
-    command = commands.add_parser("explain", help="why results here may differ in their bytes: machine and packages")
+    command = commands.add_parser(
+        "explain", help="say why results here may have other bytes than those in git: the machine, the packages"
+    )
     command.set_defaults(run=explain)
 
 

@@ -12,7 +12,6 @@ from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import Synthesize
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from voicetune.speech.checking import Checks
     from voicetune.speech.say import Said
     from voicetune.speech.voice import Voice
+
+FORMATS = ("wav", "flac", "mp3", "ogg")
 
 
 class CommandLine(reading.Section):
@@ -30,22 +31,41 @@ class CommandLine(reading.Section):
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("say", help="speak a text into a sound file, or a script's lines into a folder")
-    command.add_argument("text", nargs="?")
-    command.add_argument("--script", type=Path, help=".txt, a line each; or .csv or .tsv: text, voice, language, speed")
+    command.add_argument("text", nargs="?", help="what to say; or give a --script")
     command.add_argument(
-        "--out", type=Path, help="a .wav, .flac, .mp3 or .ogg file (said.wav), or a script's folder (said)"
-    )
-    command.add_argument("--format", choices=("wav", "flac", "mp3", "ogg"), default="wav", help="of a script's files")
+        "--script", type=Path, metavar="FILE",
+        help="a .txt with a text on each line; or a .csv or .tsv with the column text and, if wanted, voice, language"
+        " and speed",
+    )  # fmt: skip
+    command.add_argument(
+        "--out", type=Path, metavar="PATH",
+        help="a file that ends in .wav, .flac, .mp3 or .ogg (default: said.wav); with --script, a folder (default:"
+        " said)",
+    )  # fmt: skip
+    command.add_argument("--format", choices=FORMATS, help=f"what the files of a --script are (default: {FORMATS[0]})")
     options.add_model(command)
-    command.add_argument("--speaker", help="one of the folder's speakers; not needed if it has one")
-    command.add_argument("--reference", type=Path, help="a recording whose voice is taken instead")
-    command.add_argument("--language", choices=sorted(LANGUAGES), help="(the one the voice was trained in)")
-    command.add_argument("--speed", type=float, default=1.0, help="0.5 to 2; the pitch stays")
-    command.add_argument("--loudness", type=float, default=-23.0, help="LUFS (-23)")
-    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--speaker", metavar="NAME", help="who speaks; needed if the model has several speakers")
+    command.add_argument("--reference", type=Path, metavar="FILE", help="speak in the voice of this recording instead")
+    command.add_argument(
+        "--language", type=options.language, metavar="CODE",
+        help="of the text, such as en (default: the one that the voice was trained in)",
+    )  # fmt: skip
+    command.add_argument(
+        "--speed", type=float, default=1.0, help="0.5 to 2: half or twice as fast; the pitch stays (default: 1)"
+    )
+    command.add_argument(
+        "--loudness", type=float, default=-23.0, metavar="LUFS", help="of the sound, in LUFS (default: -23)"
+    )
+    command.add_argument("--seed", type=int, default=1, help="another seed speaks the text in another way (default: 1)")
     options.add_checks(command)
-    command.add_argument("--temperature", type=float, help="0 is greedy (the voice's own)")
-    command.add_argument("--repetition-penalty", type=float, help="(the voice's own)")
+    command.add_argument(
+        "--temperature", type=float, metavar="T",
+        help="0 to 2: how much is left to chance; 0 is nothing (default: the voice's own)",
+    )  # fmt: skip
+    command.add_argument(
+        "--repetition-penalty", type=float, metavar="P",
+        help="1 to 20: how much sounds that were just made are avoided; 1 is not at all (default: the voice's own)",
+    )  # fmt: skip
     options.add_device(command)
     options.add_watermark(command)
     command.set_defaults(run=say)
@@ -55,6 +75,11 @@ def say(arguments: argparse.Namespace) -> None:
     """Speak a line, or the lines of a script, with a model folder."""
     if (arguments.text is None) == (arguments.script is None):
         raise UserError("give either a text to say or a --script.")
+    if arguments.format and not arguments.script:
+        raise UserError(
+            "--format is for the files of a --script; the format of one text is the ending of --out, such as"
+            f" --out said.{arguments.format}."
+        )
     given = {name: getattr(arguments, name) for name in ("speed", "loudness", "tries")}
     reading.check(CommandLine, {"seed": arguments.seed}, options.COMMAND_LINE)
     rest = {"lines": ["-"], "language": "en", "format": "wav", "check_words": False, "watermark": arguments.watermark}
@@ -87,12 +112,15 @@ def _say_line(arguments: argparse.Namespace) -> None:
     _check_text(arguments.text)
     format = formats.format_of(out)
     formats.check_place(out)
+    options.check_model(arguments.model)
     from voicetune.speech import say as speech
+    from voicetune.speech.language_check import check_language
     from voicetune.speech.voice import Line, Voice
 
     voice = Voice(arguments.model, choose_device(arguments.device))
     speaker = _speakers(arguments, voice)(arguments.speaker)
     line = Line(arguments.text, arguments.language or voice.language, arguments.speed)
+    check_language(voice, line.language)
     decoding, checks = _decoding(arguments, voice), options.read_checks(arguments)
     (said,) = speech.say(
         voice, [line], [speaker], decoding, arguments.seed, arguments.loudness, checks, arguments.watermark
@@ -111,9 +139,12 @@ def _say_script(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("said")
     if files.is_file(out):
         raise UserError(f"{out} is a file, but --script needs a folder as --out; choose another name.")
+    options.check_model(arguments.model)
     language = arguments.language or language_of(arguments.model)
     name = reference.name_of(arguments.reference) if arguments.reference else arguments.speaker
-    takes, faults = script.read(arguments.script, Line("", language, arguments.speed), name, arguments.format)
+    takes, faults = script.read(
+        arguments.script, Line("", language, arguments.speed), name, arguments.format or FORMATS[0]
+    )
     voice = Voice(arguments.model, choose_device(arguments.device))
     code = closure.sha256(script.__name__, closure.SRC)
     decoding, checks = _decoding(arguments, voice), options.read_checks(arguments)

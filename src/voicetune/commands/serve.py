@@ -1,6 +1,7 @@
 """The command `serve`: voices over HTTP."""
 
 import argparse
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -26,25 +27,31 @@ class Serving(reading.Section):
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("serve", help="speak what programs ask for over HTTP, in the form of OpenAI's API")
+    command = commands.add_parser("serve", help="speak for other programs, over HTTP, in the form of OpenAI's API")
     command.add_argument(
         "--voice", action="append", metavar="NAME",
-        help="a kept voice; or a model folder, FOLDER or NAME=FOLDER; several times (models/voice)",
+        help="a kept voice (`voicetune voices` lists them); or a model's folder: FOLDER, or NAME=FOLDER to give its"
+        " voice this name; can be given several times (default: models/voice)",
     )  # fmt: skip
-    command.add_argument("--host", default="127.0.0.1", help="whose address is listened on (127.0.0.1)")
-    command.add_argument("--port", type=int, default=8020)
+    command.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="where to listen; 0.0.0.0 lets other machines ask, too (default: 127.0.0.1, this machine only)",
+    )  # fmt: skip
+    command.add_argument("--port", type=int, default=8020, help="0 takes one that is free (default: 8020)")
     command.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
-        help="a host name under which a proxy asks for a service without a key; several times (docs/serving.md)",
+        help="a host name under which a proxy asks for a service that has no key (docs/serving.md); can be given"
+        " several times",
     )  # fmt: skip
     options.add_checks(command)
     options.add_device(command)
-    command.add_argument("--limit-characters", type=int, default=4096, help="of a text (4096)")
-    command.add_argument("--limit-client", type=int, default=16, help="texts of one client that wait (16)")
-    command.add_argument("--limit-waiting", type=int, default=128, help="texts that wait in all (128)")
-    command.add_argument("--limit-connections", type=int, default=200, help="connections that are open (200)")
-    command.add_argument("--limit-seconds", type=float, default=60, help="that a part may take, with waiting (60)")
-    command.add_argument("--limit-drain", type=float, default=30, help="seconds for what has begun, at the end (30)")
+    limit = partial(command.add_argument, metavar="N")
+    limit("--limit-characters", type=int, default=4096, help="refuse a text of more characters (default: 4096)")
+    limit("--limit-client", type=int, default=16, help="how many texts of one client may wait (default: 16)")
+    limit("--limit-waiting", type=int, default=128, help="how many texts may wait in all (default: 128)")
+    limit("--limit-connections", type=int, default=200, help="how many connections may be open (default: 200)")
+    limit("--limit-seconds", type=float, default=60, help="most seconds for a part, with waiting (default: 60)")
+    limit("--limit-drain", type=float, default=30, help="seconds to finish what has begun, when stopped (default: 30)")
     options.add_watermark(command)
     command.set_defaults(run=serve)
 
@@ -53,6 +60,8 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serve voices over HTTP."""
     given = {name: getattr(arguments, name) for name in Serving.model_fields}
     reading.check(Serving, given, options.COMMAND_LINE)
+    if not arguments.voice:
+        options.check_model(options.VOICE)
     from voicetune.service import command  # torch and a web server: not needed for --help
     from voicetune.service.queue import Limits
 

@@ -5,9 +5,15 @@ from pathlib import Path
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("space", help="show what takes how much of the disk, or remove what can be had again")
-    command.add_argument("--clean", choices=("made", "states", "cache"), help="remove this, rather than show")
-    command.add_argument("--yes", action="store_true", help="do not ask")
+    command = commands.add_parser(
+        "space", help="show what takes how much of the disk, or remove what can be made again"
+    )
+    command.add_argument(
+        "--clean", choices=("made", "states", "cache"),
+        help="remove what the pipeline can make again (made), the states of unfinished trainings (states), or what"
+        " DVC's cache has and this folder does not name (cache)",
+    )  # fmt: skip
+    command.add_argument("--yes", action="store_true", help="remove it without asking")
     command.set_defaults(run=show_or_clean)
 
 

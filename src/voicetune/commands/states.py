@@ -1,19 +1,25 @@
 """The command `states`: the states of unfinished trainings."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from voicetune.errors import UserError
+from voicetune.errors import UserError, shown
 from voicetune.training import state_folders
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("states", help="list, remove or carry the states of unfinished trainings")
-    command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these, or `all`")
-    place = command.add_mutually_exclusive_group()
-    place.add_argument("--to", type=Path, metavar="FOLDER", help="copy the newest state of each training there")
-    place.add_argument("--from", type=Path, metavar="FOLDER", dest="from_", help="copy the states of that folder here")
-    command.add_argument("--every", type=int, metavar="SECONDS", help="do so again and again, until stopped")
+    command = commands.add_parser(
+        "states",
+        help="list the states that unfinished trainings go on from, remove them, or copy them to or from a folder",
+    )
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these states; `all` is all")
+    which.add_argument("--to", type=Path, metavar="FOLDER", help="copy the newest state of each training to a folder")
+    which.add_argument("--from", type=Path, metavar="FOLDER", dest="from_", help="copy the states of a folder here")
+    command.add_argument(
+        "--every", type=int, metavar="SECONDS", help="with --to or --from: copy again and again, until it is stopped"
+    )
     command.set_defaults(run=list_or_remove)
 
 
@@ -22,11 +28,13 @@ def list_or_remove(arguments: argparse.Namespace) -> None:
     here = state_folders.root(Path.cwd())
     if arguments.to or arguments.from_:
         return _carry(here, arguments)
+    if arguments.every is not None:
+        raise UserError("--every copies again and again, so it needs --to or --from, which say where.")
     known = {one.folder.name: one for one in state_folders.find(here)}
     chosen = list(known) if arguments.remove == ["all"] else arguments.remove
     for name in chosen:
         if name not in known:
-            raise UserError(f"there is no state '{name}'; `python -m voicetune states` lists what there is.")
+            raise UserError(f"there is no state '{name}'; `voicetune states` lists what there is.")
     state_folders.check_unused([known[name] for name in chosen])
     for name in chosen:
         state_folders.remove(known[name].folder)
@@ -44,12 +52,18 @@ def _carry(here: Path, arguments: argparse.Namespace) -> None:
     from voicetune.training import carrying
 
     source, target = (here, arguments.to) if arguments.to else (arguments.from_, here)
+    if arguments.from_ and not source.is_dir():
+        raise UserError(f"{source} is no folder with states; correct its path.")
     if source.resolve() == target.resolve():
         raise UserError(f"{target} is where the states are; name another folder.")
     if arguments.every is not None and arguments.every < 1:
         raise UserError(f"--every is {arguments.every}, but should be a whole number of seconds, at least 1.")
-    lines = carrying.carry(source, target)
-    if arguments.every:
-        lines = carrying.repeat(source, target, arguments.every)
-    for line in lines:
-        print(f"{line}  carried to {target}", flush=True)
+    again, every, faults = arguments.every is not None, arguments.every, 0
+    for one in carrying.repeat(source, target, every) if again else carrying.carry(source, target):
+        if one.fault:
+            faults += 1
+            print(shown(f"warning: {one.name} was not carried: {one.fault}"), file=sys.stderr, flush=True)
+        else:
+            print(shown(f"{one.name}  step {one.step}  carried to {target}"), flush=True)
+    if faults:
+        raise UserError("not every state was carried; see the warnings, and run this again.")

@@ -24,17 +24,36 @@ class Sweeping(reading.Section):
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("sweep", help="train with many values of some parameters, each a DVC experiment")
-    command.add_argument("name", help="of the sweep; its experiments are NAME-001 and so on")
+    command.add_argument("name", help="name of the sweep; its experiments are called NAME-001 and so on")
     command.add_argument(
         "-S", "--set", action="append", required=True, metavar="KEY=VALUES",
-        help="lr=1e-4,2e-4 (a list), lr=1e-5..1e-3 (a range) or lr=log:1e-5..1e-3; several times",
+        help="a parameter and what is tried: lr=1e-4,2e-4 (a list), lr=1e-5..1e-3 (a range, with --trials) or"
+        " lr=log:1e-5..1e-3 (a range whose powers of ten are tried equally often); can be given several times",
     )  # fmt: skip
-    command.add_argument("--trials", type=int, help="so many, chosen by TPE (every combination of the lists)")
-    command.add_argument("--prune", action="store_true", help="give up trials whose mel CE is worse than the median")
-    command.add_argument("--parallel", type=int, default=1, help="trials at the same time (1)")
-    command.add_argument("--threads", type=int, help="of the CPU for each trial (its share of the cores)")
-    command.add_argument("--target", choices=SWEPT, default="train_phase2", help="the last stage (train_phase2)")
-    command.add_argument("--seed", type=int, default=1, help="of what TPE proposes (1)")
+    command.add_argument(
+        "--trials",
+        type=int,
+        metavar="N",
+        help="train N times, with values that Optuna's TPE chooses (default: every combination of the lists)",
+    )
+    command.add_argument(
+        "--prune",
+        action="store_true",
+        help="stop a trial early if its mel CE is worse than the median of the others",
+    )
+    command.add_argument(
+        "--parallel", type=int, default=1, metavar="N", help="how many trials run at the same time (default: 1)"
+    )
+    command.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of each trial (default: its share of the cores)"
+    )
+    command.add_argument(
+        "--target",
+        choices=SWEPT,
+        default="train_phase2",
+        help="the last stage that each trial runs (default: train_phase2)",
+    )
+    command.add_argument("--seed", type=int, default=1, help="another seed makes TPE choose other values (default: 1)")
     command.set_defaults(run=sweep)
 
 
@@ -45,8 +64,12 @@ def sweep(arguments: argparse.Namespace) -> None:
     from voicetune.sweep import command, values  # Optuna: not needed for --help
 
     spaces = values.parse(arguments.set)
-    if arguments.trials is None and any(isinstance(space, values.Range) for space in spaces):
-        raise UserError("a range has no end; say with --trials how many values are tried.")
+    ranges = [text for text, space in zip(arguments.set, spaces, strict=True) if isinstance(space, values.Range)]
+    if ranges and arguments.trials is None:
+        raise UserError(
+            f"a range such as {ranges[0]} needs --trials N, which says how many values are tried, because it has no"
+            " last value."
+        )
     command.run(
         command.Sweep(
             arguments.name, spaces, arguments.trials, arguments.seed, arguments.target, arguments.prune,

@@ -8,7 +8,7 @@ from voicetune.kept import voices
 
 def add(commands: "argparse._SubParsersAction") -> None:
     command = commands.add_parser("keep", help="keep the published voice under a name, before another one is made")
-    command.add_argument("name", help="of the voice: letters, digits, hyphens and underscores")
+    command.add_argument("name", help="name of the voice: letters A to Z, digits, hyphens and underscores")
     command.set_defaults(run=keep)
     command = commands.add_parser("voices", help="list the published voice and the kept ones, or remove some of those")
     command.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these kept voices")

@@ -7,8 +7,8 @@ from voicetune.errors import shown
 
 
 def add(commands: "argparse._SubParsersAction") -> None:
-    command = commands.add_parser("watermark", help="say whether sound files bear the watermark of synthetic speech")
-    command.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    command = commands.add_parser("watermark", help="say whether sound files have the watermark of synthetic speech")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="sound files")
     command.set_defaults(run=find_watermark)
 
 

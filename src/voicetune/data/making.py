@@ -33,7 +33,7 @@ def make(utterance: Utterance, folder: Path, prepare: Prepare) -> Made | LeftOut
         UserError: espeak-ng lacks the voice, which is not a fault of this one clip.
     """
     leave_out = partial(LeftOut, utterance.id, utterance.source)
-    limit = max(one.CHARACTERS.get(utterance.language, 0) for one in families.limits())  # what no model can speak
+    limit = families.most_characters(utterance.language)
     if not utterance.text:
         return leave_out(utterance.fault or "empty text")
     if len(utterance.text) > limit:

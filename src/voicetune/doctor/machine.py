@@ -19,7 +19,8 @@ from typing import NamedTuple
 OK, WARNING, MISSING = "ok", "warning", "missing"
 _VERSIONS = ((3, 11), (3, 13))
 _SETUP_GB = 7.0  # README.md
-# GB of disk for the whole run, of memory, and of a card's memory: README.md, docs/gpu.md
+# GB of disk for the whole run, of memory, and of a card's memory: README.md, docs/gpu.md. After the default run, data,
+# models, metrics and DVC's cache have 1.0 GB (`du`); states of trainings and room to spare come to that.
 _NEEDS = {"tiny": (3.0, 3.0, 0.0), "xtts_v2": (40.0, 12.0, 12.0)}
 _WRITTEN = (".", "data", "metrics", "models", "state", ".dvc", ".dvc/cache", ".dvc/tmp")
 _AGREED = "COQUI_TOS_AGREED"
@@ -96,13 +97,14 @@ def _setup(root: Path) -> Finding:
 
 def _disk(root: Path, settings: Settings) -> Finding:
     free = shutil.disk_usage(root).free / 1e9
-    begun = (root / "models/base").is_dir()  # then `readiness.check_room` knows the sizes
-    needed = (0.0 if is_set_up(root) else _SETUP_GB) + (0.0 if begun else _NEEDS.get(settings.base, (0.0,))[0])
-    who = "the run needs" if is_set_up(root) else "set-up and run need"
-    told = f"disk: {free:.1f} GB are free, and {who} about {needed:.0f} GB"
-    if free < needed:
+    needed = {} if is_set_up(root) else {"the set-up": _SETUP_GB}
+    if settings.base in _NEEDS and not (root / "models/base").is_dir():  # else `readiness.check_room` knows the sizes
+        needed["the run"] = _NEEDS[settings.base][0]
+    told = " and ".join(f"{what} needs about {size:.0f} GB" for what, size in needed.items())
+    told = f"disk: {free:.1f} GB are free" + (f"; {told}" if told else "")
+    if free < sum(needed.values()):
         return Finding(MISSING, f"{told}; make room, or work on another disk")
-    return Finding(OK, told if needed else f"disk: {free:.1f} GB are free")
+    return Finding(OK, told)
 
 
 def _memory(settings: Settings) -> Finding:

@@ -77,8 +77,9 @@ def find(name: str) -> Path:
                 f"{folder} has no {FACTS}, so `voicetune keep` did not make it; speak with it by --model {folder}, or"
                 " move it away."
             )
-        known = f"the kept voices are {', '.join(names())}" if names() else "none is kept (`voicetune keep NAME`)"
-        raise UserError(f"there is no voice '{name}'; {known}.")
+        known = f"the kept voices are {', '.join(names())} (`voicetune voices` lists them)"
+        none = "no voice is kept here yet (`voicetune keep NAME` keeps the published one)"
+        raise UserError(f"there is no kept voice '{name}'; {known if names() else none}.")
     if not folder.is_dir():
         raise UserError(f"{folder} is not here; run `dvc checkout {pointer(name)}`, or `dvc pull` if that fails.")
     read(folder)

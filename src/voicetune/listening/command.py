@@ -26,7 +26,7 @@ def build(sentences: int, settings: Params, open_it: bool) -> None:
     size = built.path.stat().st_size / 1e6
     print(
         f"{built.path}: {built.comparisons} comparisons and {built.ratings} ratings, about {built.minutes} min, "
-        f"{size:.1f} MB; then: python -m voicetune listen <the saved file>"
+        f"{size:.1f} MB; then: voicetune listen <the saved file>"
     )
     if built.quieter:
         print(f"{built.quieter} sounds are quieter than the others: more gain would clip their peaks")

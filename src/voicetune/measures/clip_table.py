@@ -1,7 +1,7 @@
 """The table of one model's cross entropies, one row per test clip; stage compare uses it to compare models."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -63,6 +63,13 @@ class ClipTable:
     def mean(self, kind: str) -> float:
         """Nats per token over all clips; kind: `mel` or `text`."""
         return float(self.columns[f"{kind}_nats"].sum() / self.columns[f"{kind}_tokens"].sum())
+
+    def only(self, ids: Collection[str]) -> "ClipTable":
+        """The rows of these clips."""
+        kept = np.array([id in ids for id in self.ids], bool)
+        return ClipTable(
+            [id for id in self.ids if id in ids], {name: values[kept] for name, values in self.columns.items()}
+        )
 
 
 def write(path: Path, ids: Sequence[str], columns: Mapping[str, np.ndarray]) -> None:

@@ -109,6 +109,15 @@ Changes = create_model("Changes", __base__=Record, **_PAIRS)
 """metrics/compare/changes.json."""
 
 
+class _Language(Record):
+    figures: dict[str, dict[str, Number]]
+    changes: dict[str, dict[str, _Change]]
+
+
+Languages = dict[str, _Language]
+"""metrics/compare/languages.json: the figures and the paired differences of each language; empty if there is one."""
+
+
 class _Clips(Record):
     clips: Count
 

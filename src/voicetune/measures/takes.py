@@ -71,6 +71,13 @@ def sentences(clips: np.ndarray, seed: int, count: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, 4]).permutation(clips)[:count])
 
 
+def spoken(codes: Codes, seed: int, count: int) -> np.ndarray:
+    """Draw the test clips that are spoken, `count` of each language, as positions; see `sentences`."""
+    languages = {codes.clips[i].language for i in codes.test}
+    of_each = ([i for i in codes.test if codes.clips[i].language == one] for one in sorted(languages))
+    return np.sort(np.concatenate([sentences(np.array(clips, np.int64), seed, count) for clips in of_each]))
+
+
 def recorded(data: Dataset, chosen: np.ndarray) -> list[Take]:
     """The sentences as they were recorded, at 22,050 Hz."""
     return [Take(clip, 0, data.sound(clip)[0]) for clip in (data.codes.clips[i] for i in chosen)]

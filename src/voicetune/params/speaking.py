@@ -14,7 +14,9 @@ Tries = Annotated[int, Field(ge=1, le=50, examples=[4])]
 
 
 class Speak(Section):
-    sentences: int = Field(ge=0, le=1000, examples=[8], description="test sentences that each model speaks")
+    sentences: int = Field(
+        ge=0, le=1000, examples=[8], description="test sentences of each language that each model speaks"
+    )
     takes: int = Field(ge=1, le=100, examples=[3], description="of each sentence, each drawn anew")
 
 

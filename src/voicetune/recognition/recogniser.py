@@ -38,7 +38,7 @@ class Recogniser:
         device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one, which it cannot if it is `mps`.
 
     Raises:
-        UserError: the model cannot be found or downloaded, or is English-only while `language` is not English; or
+        UserError: the model cannot be found or downloaded, or does not know the language; or
             `device` is `cuda` and CTranslate2 cannot use it.
     """
 
@@ -69,6 +69,11 @@ def open_model(asr: str, language: str, device: str, key: str = "asr", workers: 
     model = load(asr, device, key, workers)
     if not model.model.is_multilingual and language != "en":
         raise _english_only(asr, language, key)
+    if language not in model.supported_languages:
+        raise UserError(
+            f"{key} is '{asr}', and Whisper does not know the language '{language}'; remove intelligibility and"
+            " robustness from evaluate.measures, and set synthesize.check_words to false."
+        )
     return model
 
 

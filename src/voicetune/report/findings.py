@@ -75,6 +75,32 @@ def find(phases: Sequence[PhaseCurves], pair: Pair | None = None, clips: int = 0
     return found if pair is None else [*found, *_disagreement(pair)]
 
 
+def of_languages(languages: Mapping[str, Mapping[str, Any]], published: str) -> list[Finding]:
+    """Say of each language whether the published model predicts its test clips better or worse than the base did.
+
+    Args:
+        languages: as in metrics/compare/languages.json; empty if there is one language.
+        published: `base`, `phase1` or `phase2`.
+    """
+    return [
+        _of_language(language, found["changes"][f"base_{published}"]["mel_ce"])
+        for language, found in languages.items()
+        if published != "base"
+    ]
+
+
+def _of_language(language: str, change: Mapping[str, Any]) -> Finding:
+    figures = (
+        f"from {change['from']:.3f} to {change['to']:.3f} ({change['difference']:+.3f}, 95 % interval "
+        f"{change['low']:+.3f} to {change['high']:+.3f})"
+    )
+    if change["excludes_zero"] and change["difference"] > 0:
+        remedy = "If the base spoke it well, it is being forgotten: train with more clips of it, too."
+        return Finding("forgotten", f"In the language {language}, the mel CE rose {figures}. {remedy}", True)
+    certain = "" if change["excludes_zero"] else ", which is not different from zero"
+    return Finding("language", f"In the language {language}, the mel CE went {figures}{certain}.")
+
+
 def _gains(phase: PhaseCurves) -> Iterator[Finding]:
     if phase.start is None:
         yield Finding(

@@ -22,7 +22,7 @@ from voicetune.report.findings import PhaseCurves, Point
 from voicetune.report.verdict import COMPARE
 from voicetune.shapes import Number, read_json
 
-LISTEN = "make it again with `python -m voicetune listen`, or restore it with `git checkout`"
+LISTEN = "make it again with `voicetune listen`, or restore it with `git checkout`"
 _CURVE = TypeAdapter(list[tuple[Number, Number]])
 PHASES = {f"train_{phase}": LABELS[phase] for phase in ("phase1", "phase2")}
 
@@ -31,7 +31,8 @@ PHASES = {f"train_{phase}": LABELS[phase] for phase in ("phase1", "phase2")}
 class Results:
     """All results of a repository.
 
-    figures, takes: by row of ROWS; takes are the measured ones. parameters: params.yaml without the keys that no result
+    figures, takes: by row of ROWS; takes are the measured ones. languages: the figures and paired differences of each
+    language; empty if the test clips are in one. parameters: params.yaml without the keys that no result
     depends on. pairs: the paired differences, as stage compare writes them. listening: None if nobody has listened yet.
     """
 
@@ -40,6 +41,7 @@ class Results:
     figures: dict[str, dict[str, Any]]
     takes: dict[str, list[Row]]
     pairs: dict[str, Any]
+    languages: dict[str, Any]
     phases: list[PhaseCurves]
     prepared: dict[str, Any]
     clips: list[Clip]
@@ -63,6 +65,7 @@ def read(root: Path) -> Results:
         figures=read_json(metrics / "compare" / "figures.json", results.Figures, COMPARE),
         takes=takes,
         pairs=read_json(metrics / "compare" / "changes.json", results.Changes, COMPARE),
+        languages=read_json(metrics / "compare" / "languages.json", results.Languages, COMPARE),
         phases=[_with_settings(read_phase(metrics / stage), getattr(settings, stage)) for stage in PHASES],
         prepared=read_json(metrics / "prepare.json", results.Prepared, "make it again with `dvc repro -s -f prepare`"),
         clips=clip.read(root / "data/quality/clips.csv"),

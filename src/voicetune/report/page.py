@@ -4,7 +4,7 @@ import base64
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,16 @@ def _common(results: Results) -> dict[str, Any]:
     return {
         "verdict": verdict.judge(results.settings.publish, results.figures, results.pairs),
         "summary": summary(results),
-        "findings": findings.find(results.phases, results.pairs["phase1_phase2"], clips),
+        "findings": [
+            *findings.find(results.phases, results.pairs["phase1_phase2"], clips),
+            *findings.of_languages(results.languages, results.settings.publish),
+        ],
         "rows": [LABELS[row] for row in _COLUMNS],
         "voiced_by_base": results.figures["codec"].get("voiced_by_base"),
         "table": _table(results),
         "floor": results.figures["recordings"].get("secs_floor"),
-        "changes": _changes(results),
+        "changes": _changes(results.pairs),
+        "languages": _languages(results),
         "clips": clips,
         "takes": results.figures["base"].get("takes", 0),
         "spoken": results.figures["base"].get("sentences", 0),
@@ -136,15 +140,33 @@ def _beside(results: Results, name: str, digits: int) -> str:
 
 
 def _table(results: Results) -> list[tuple[Figure, list[str]]]:
-    rows = [(one, [format_figure(results.figures[row], one.name, one.digits) for row in _COLUMNS]) for one in FIGURES]
+    return _rows_of(results.figures, FIGURES)
+
+
+def _rows_of(figures: Mapping[str, Any], shown: Sequence[Figure]) -> list[tuple[Figure, list[str]]]:
+    rows = [(one, [format_figure(figures[row], one.name, one.digits) for row in _COLUMNS]) for one in shown]
     return [(figure, cells) for figure, cells in rows if any(cells)]
 
 
-def _changes(results: Results) -> list[dict[str, str]]:
+def _languages(results: Results) -> list[dict[str, Any]]:
+    """List the main figures and differences of each language; none if there is one language."""
+    main = [figure for figure in FIGURES if figure.metric]
+    return [
+        {
+            "language": language,
+            "clips": found["figures"]["base"]["clips"],
+            "table": _rows_of(found["figures"], main),
+            "changes": _changes(found["changes"]),
+        }
+        for language, found in results.languages.items()
+    ]
+
+
+def _changes(pairs: Mapping[str, Any]) -> list[dict[str, str]]:
     """List one entry for each pair and figure: the change, its interval, and whether it is certain and good."""
     entries = []
     for first, second in PAIRS:
-        changes = results.pairs[f"{first}_{second}"]
+        changes = pairs[f"{first}_{second}"]
         for figure in FIGURES:
             if not figure.metric or (change := changes.get(figure.name)) is None:
                 continue

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from voicetune.errors import UserError, shown
+from voicetune.errors import UserError, quoted, shown
 from voicetune.kept import voices as kept_voices
 from voicetune.service import app
 from voicetune.service.connections import Connection
@@ -124,10 +124,20 @@ def read_keys(text: str) -> list[str]:
 
 
 def _named(given: str) -> tuple[str | None, Path]:
-    if given in kept_voices.names():
-        return given, kept_voices.find(given)
+    """The name and the folder of a voice as --voice gives it.
+
+    Raises:
+        UserError: a part of NAME=FOLDER is empty, or a plain name is neither a kept voice nor a folder.
+    """
     name, equals, folder = given.partition("=")
-    return (name, Path(folder)) if equals else (None, Path(given))
+    if not name or (equals and not folder):
+        raise UserError(f"--voice is {quoted(given)}, but should be a kept voice, FOLDER or NAME=FOLDER.")
+    if equals:
+        return name, Path(folder)
+    is_path = os.path.dirname(given) or os.path.exists(given)
+    if given in kept_voices.names() or not is_path:
+        return given, kept_voices.find(given)
+    return None, Path(given)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -26,12 +26,13 @@ from voicetune import families, files, terminal
 from voicetune.data import formats
 from voicetune.errors import UserError, shown
 from voicetune.model import Speaker
+from voicetune.params import languages
 from voicetune.params.decoding import Decoding
-from voicetune.params.languages import LANGUAGES
 from voicetune.params.speaking import SPEEDS
 from voicetune.shapes import Number, Record, parse
 from voicetune.speech import watermark
 from voicetune.speech.checking import Checks
+from voicetune.speech.language_check import check_language
 from voicetune.speech.say import parts, say
 from voicetune.speech.voice import Line, Voice
 
@@ -52,7 +53,7 @@ class _Row(Record):
 
 @dataclass(frozen=True)
 class ScriptLine:
-    """A line and the file that it is spoken into. number: the line's number, from 1. speaker: a name."""
+    """A line and the file that it is spoken into. number: of the line in the script's file. speaker: a name."""
 
     number: int
     file: str
@@ -103,7 +104,8 @@ class Made:
 def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[list[ScriptLine], dict[int, str]]:
     """Read the lines of a script: a .txt with a line each, or a .csv or .tsv with a header, see COLUMNS.
 
-    Lines are numbered from 1. Empty lines are not counted.
+    The sound files are numbered from 1, without the header and empty lines. Faults have the number that the line has in
+    the file, as an editor shows it; a row whose cells have line ends has the number of its first line.
 
     Args:
         usual: its language and speed are the defaults of the script's lines.
@@ -119,10 +121,10 @@ def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[lis
     text = files.read_text(path, "give a script that exists")
     rows = _rows(path, text)
     takes, faults = [], {}
-    for number, row in enumerate(rows, start=1):
+    for place, (number, row) in enumerate(rows, start=1):
         try:
             line = _line(row, usual)
-            takes.append(ScriptLine(number, f"{number:04d}.{format}", line, row.get("voice") or speaker))
+            takes.append(ScriptLine(number, f"{place:04d}.{format}", line, row.get("voice") or speaker))
         except UserError as error:
             faults[number] = str(error)
     if not rows:
@@ -130,26 +132,36 @@ def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[lis
     return takes, faults
 
 
-def _rows(path: Path, text: str) -> list[dict[str | None, Any]]:
+def _rows(path: Path, text: str) -> list[tuple[int, dict[str | None, Any]]]:
+    """The rows that are not empty, each with the number of its first line in the file."""
     if path.suffix.lower() == ".txt":
-        return [{"text": line.strip()} for line in text.splitlines() if line.strip()]
+        lines = enumerate(text.splitlines(), start=1)
+        return [(number, {"text": line.strip()}) for number, line in lines if line.strip()]
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"{path} should end in .txt, .csv or .tsv.")
     delimiter = "," if path.suffix.lower() == ".csv" else "\t"
     # not splitlines(), which also splits at characters that a text may contain, such as U+2028
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    found, begins = [], 1
     try:
-        header, *rows = [row for row in reader if row]
-    except ValueError:
-        return []
+        for row in reader:
+            if row:
+                found.append((begins, row))
+            begins = reader.line_num + 1
     except csv.Error as error:
         kind = path.suffix[1:].upper()
-        raise UserError(f"{path}, line {reader.line_num} is not {kind} ({error}); correct its quotes.") from None
+        raise UserError(f"{path}, line {begins} is not {kind} ({error}); correct its quotes.") from None
+    if not found:
+        return []
+    (_, header), *rows = found
     names = [name.strip().lower() for name in header]
     if "text" not in names or not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
         raise UserError(f"{path} begins with '{delimiter.join(header)}'; its columns are text and, if wanted, "
                         f"{', '.join(COLUMNS[1:])}.")  # fmt: skip
-    return [dict(zip(names, row, strict=False)) | ({None: row} if len(row) > len(names) else {}) for row in rows]
+    return [
+        (number, dict(zip(names, row, strict=False)) | ({None: row} if len(row) > len(names) else {}))
+        for number, row in rows
+    ]
 
 
 def _line(row: dict[str | None, Any], usual: Line) -> Line:
@@ -159,8 +171,8 @@ def _line(row: dict[str | None, Any], usual: Line) -> Line:
     if not cells.get("text"):
         raise UserError("it has no text; write one, or remove the line.")
     language = cells.get("language") or usual.language
-    if language not in LANGUAGES:
-        raise UserError(f"'{language}' is no language of XTTS; take one of {', '.join(sorted(LANGUAGES))}.")
+    if not languages.is_code(language):
+        raise UserError(f"'{language}' is no language; write {languages.RULE}.")
     return Line(cells["text"], language, _speed(cells.get("speed") or str(usual.speed)))
 
 
@@ -226,6 +238,7 @@ def _plan(voice: Voice, takes: list[ScriptLine], speaker: Callable[[str | None],
             who = speaker(take.speaker)
             row = wanted.row(take, who)
             if row["key"] not in kept:
+                check_language(voice, take.line.language)
                 parts(voice, take.line)
                 todo.append((take, who, row))
                 continue

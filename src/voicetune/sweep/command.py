@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from voicetune import engine, terminal
+from voicetune import engine, files, terminal
 from voicetune.device import choose_device
 from voicetune.errors import UserError, shown
 from voicetune.params import reading, whole
@@ -22,6 +22,7 @@ from voicetune.params.unlisted import Unlisted
 from voicetune.sweep import running, searching, trials, values
 from voicetune.sweep.running import Order
 from voicetune.sweep.trials import Trial
+from voicetune.training import state_folders
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,25 @@ def run(sweep: Sweep) -> None:
     """
     if sweep.prune or sweep.count is not None:
         searching.optuna()
-    trials.begin(sweep.folder, sweep.plan())
-    (sweep.folder / trials.STOP).unlink(missing_ok=True)
     settings = reading.load(Unlisted)
     gpus = int(choose_device(whole.load().device) == "cuda")
-    ended = trials.read(sweep.folder)
-    with engine.calling(running.run, settings, cores=sweep.threads, gpus=gpus) as call:
-        found, stopped = _run_all(sweep, ended, call)
+    for name in trials.FILES:
+        files.check_own(sweep.folder / name)
+    with state_folders.locked(sweep.folder):
+        trials.begin(sweep.folder, sweep.plan())
+        (sweep.folder / trials.STOP).unlink(missing_ok=True)
+        ended = [trial for trial in trials.read(sweep.folder) if _is_planned(sweep, trial)]
+        with engine.calling(running.run, settings, cores=sweep.threads, gpus=gpus) as call:
+            found, stopped = _run_all(sweep, ended, call)
     _tell_end(sweep, found, stopped)
+
+
+def _is_planned(sweep: Sweep, trial: Trial) -> bool:
+    """Whether a trial that was written down is one of this sweep's. The file may have been edited or damaged."""
+    if sweep.count is not None:
+        return trial.number >= 1 and set(trial.values) == {space.name for space in sweep.spaces}
+    every = values.grid(sweep.spaces)
+    return 1 <= trial.number <= len(every) and trial.values == every[trial.number - 1]
 
 
 def _run_all(sweep: Sweep, ended: list[Trial], call: Callable[[Order], Trial]) -> tuple[list[Trial], bool]:
@@ -195,7 +207,7 @@ def _tell_end(sweep: Sweep, found: Sequence[Trial], stopped: bool) -> None:
     if failed := sorted(trial.number for trial in found if trial.ended == "failed"):
         name = trials.name_of(sweep.name, failed[0])
         raise UserError(
-            f"{len(failed)} of {len(found)} trials failed; {sweep.folder / 'logs' / name}.log says why."
+            f"{len(failed)} of {len(found)} trials failed; {sweep.folder / trials.LOGS / name}.log says why."
             " The same command tries them again."
         )
 

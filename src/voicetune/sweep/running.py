@@ -45,7 +45,7 @@ def run(order: Order) -> Trial:
         how it ended; `failed` with the reason `stopped` if the sweep was stopped.
     """
     began, folder = time.time(), trials.ROOT / order.sweep
-    log = folder / "logs" / f"{order.name}.log"
+    log = folder / trials.LOGS / f"{order.name}.log"
     if commit := trials.find_experiment(order.name):  # it ended, but nobody wrote that down
         trials.check_values(commit, order.name, order.values)
         return Trial(order.number, order.values, "done", read_curve(order), 0.0)

@@ -14,7 +14,7 @@ from voicetune.git import git
 from voicetune.params import whole
 
 ROOT = Path("sweeps")
-PLAN, JOURNAL, STOP = "plan.json", "trials.jsonl", "stop"
+PLAN, JOURNAL, STOP, LOGS = FILES = "plan.json", "trials.jsonl", "stop", "logs"
 Curve = list[tuple[int, float]]
 
 
@@ -52,12 +52,12 @@ def begin(folder: Path, plan: dict[str, Any]) -> None:
     path = folder / PLAN
     if not path.exists():
         with files.writing(folder):
-            (folder / "logs").mkdir(parents=True, exist_ok=True)
+            (folder / LOGS).mkdir(parents=True, exist_ok=True)
         files.put(path, (json.dumps(plan, indent=2) + "\n").encode())
         return
     try:
         before = json.loads(files.read_text(path, "choose another name for the sweep"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is damaged; choose another name for the sweep, or remove {folder}.") from None
     for key, value in plan.items():
         if not isinstance(before, dict) or before.get(key) != value:

@@ -70,9 +70,9 @@ def _parse(text: str) -> Space:
     if found := _RANGE.fullmatch(given):
         return _range(name, given, found)
     values = tuple(given.split(","))
-    if not all(_VALUE.fullmatch(value) for value in values):
+    if not all(_VALUE.fullmatch(value) and not _is_odd(value) for value in values):
         raise UserError(f"'{text}' has a value that is no plain number or word; {_FORM}.")
-    if len(set(values)) < len(values):
+    if len({_number(value) if _is_number(value) else value for value in values}) < len(values):
         raise UserError(f"'{text}' has a value twice; take one of them out.")
     return Choices(name, values)
 
@@ -111,7 +111,12 @@ def check(values: dict[str, str], params: Path = reading.PATH) -> None:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
+    return re.fullmatch(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text) is not None
+
+
+def _is_odd(text: str) -> bool:
+    """Whether YAML reads something else here than a plain number, a word, true, false or null: 0x10, 1_000, a date."""
+    return not _is_number(text) and not isinstance(yaml.safe_load(text), str | bool | None)
 
 
 def _number(text: str) -> float | int:

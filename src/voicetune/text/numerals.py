@@ -3,7 +3,7 @@
 import re
 from itertools import groupby
 
-from num2words import num2words
+from num2words import CONVERTER_CLASSES, num2words
 from TTS.tts.layers.xtts.tokenizer import _ordinal_re, expand_numbers_multilingual
 
 # The errors of num2words, and of the stock cleaners that call it, for a number that they cannot spell.
@@ -34,13 +34,18 @@ _CHINESE = "零一二三四五六七八九"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
+def can_spell(language: str) -> bool:
+    """Whether numbers can be spelt in the language. Of a code that it lacks, num2words would take the first letters."""
+    return language in CONVERTER_CLASSES or language in ("hi", "zh")
+
+
 def cardinal(digits: str, language: str) -> str:
     """Spell a whole number; digit by digit if it begins with 0 or cannot be spelt as a number.
 
     Args:
         digits: ASCII digits only.
     """
-    if len(digits) > 1 and digits.startswith("0"):
+    if (len(digits) > 1 and digits.startswith("0")) or not can_spell(language):
         return one_by_one(digits, language)
     try:
         if language == "hi":
@@ -51,7 +56,12 @@ def cardinal(digits: str, language: str) -> str:
 
 
 def one_by_one(digits: str, language: str) -> str:
-    """Spell each digit by itself, with spaces between them except in Chinese and Japanese."""
+    """Spell each digit by itself, with spaces between them except in Chinese and Japanese.
+
+    In a language without number words here, the digits stay.
+    """
+    if not can_spell(language):
+        return " ".join(digits)
     if language in ("zh", "ja"):
         return "".join(_CHINESE[int(digit)] for digit in digits)
     words = {
@@ -77,6 +87,8 @@ def ordinal(digits: str, language: str) -> str:
     """Spell an ordinal, or the cardinal if num2words has no ordinal."""
     if language == "cs":
         return czech_ordinal(int(digits), genitive=False)
+    if not can_spell(language):
+        return cardinal(digits, language)
     try:
         return num2words(int(digits), lang=language, ordinal=True)
     except FAILS:

@@ -12,7 +12,7 @@ from TTS.tts.layers.xtts import tokenizer as stock
 from TTS.tts.layers.xtts import zh_num2words
 
 from voicetune.errors import UserError
-from voicetune.text.numerals import FAILS, by_hand, cardinal, czech_ordinal, no_digits, one_by_one
+from voicetune.text.numerals import FAILS, by_hand, can_spell, cardinal, czech_ordinal, no_digits, one_by_one
 from voicetune.text.ordinals import GERMAN_OPENER
 from voicetune.text.written_numbers import STOPPED, joined, readable
 
@@ -49,9 +49,11 @@ def spell_out(text: str, language: str) -> str:
     Applying it to its own result changes nothing.
 
     Args:
-        language: XTTS's code, such as `hu`, with or without a region.
+        language: XTTS's code, such as `hu`, with or without a region; or another language's, see `_in_other_language`.
     """
     language, written = language.split("-")[0], text.lower()
+    if language not in _EURO:
+        return _in_other_language(text, language)
     text = joined(plain_digits(unicodedata.normalize("NFC", text).strip()), language)
     text = _LONG.sub(lambda run: f"{one_by_one(re.sub('[.,]', '', run.group()), language)} ", text)
     text = readable(text, language)
@@ -65,6 +67,21 @@ def spell_out(text: str, language: str) -> str:
         text = text.replace(" sterling", "")  # num2words adds it to every £
     text = text.replace(_MARK, "").replace("€", f" {_EURO[language]} ")
     return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def _in_other_language(text: str, language: str) -> str:
+    """Write a text of a language that the stock cleaners do not know: small letters, and each whole number in words.
+
+    Numbers stay if num2words does not know the language. "12,5" is read as two numbers, and signs such as % stay.
+    """
+    text = plain_digits(unicodedata.normalize("NFC", text)).replace('"', "")
+    text = re.sub(r"\d+", lambda found: cardinal(found.group(), language), text)
+    return unicodedata.normalize("NFC", " ".join(text.lower().split()))
+
+
+def can_spell_numbers(language: str) -> bool:
+    """Whether `spell_out` writes the numbers of this language in words."""
+    return can_spell(language.split("-")[0])
 
 
 def romanise(text: str, language: str) -> str:

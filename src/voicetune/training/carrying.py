@@ -1,84 +1,114 @@
 """Carry the states of unfinished trainings to a folder, and from it to another machine, where the trainings go on."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from voicetune import files
 from voicetune.errors import UserError
-from voicetune.training import manifest, state_folders
+from voicetune.training import durable, manifest, state_folders
 
 _OTHERS = ("failures.jsonl",)  # how earlier processes failed, which a phase's facts list
 
 
-def carry(source: Path, target: Path) -> Iterator[str]:
-    """Copy the newest intact state of each training from one folder of states to another; yield a line for each.
+@dataclass(frozen=True)
+class Carried:
+    """What became of a training's state. fault: why it was not carried, or empty. step: which state it was."""
+
+    name: str
+    step: int | None
+    fault: str = ""
+
+
+def carry(source: Path, target: Path) -> Iterator[Carried]:
+    """Copy the newest intact state of each training from one folder of states to another.
 
     A training may write to the source meanwhile. A copied state counts only when all of it is there, because its
-    manifest is copied last. A state that the target already has, or a newer one, is left as it is.
+    manifest is copied last. If the target already has that state, or a newer one, nothing is copied or yielded. A state
+    that cannot be copied is yielded with its fault, and the others are copied all the same.
 
-    Raises:
-        UserError: there is no such folder, or the target cannot be written, or a training uses the state there.
+    Args:
+        source: the folder; if it is missing, there is nothing to copy.
     """
-    if not source.is_dir():
-        raise UserError(f"{source} is no folder with states; correct its path.")
-    for one in state_folders.find(source):
-        place = target / one.folder.name
-        had = _newest(place)
-        if had >= _newest(one.folder):
-            continue
-        with state_folders.locked(place):
-            step = _copy(one.folder, place)
-        if step is not None and step != had:
-            yield f"{one.folder.name}  step {step}"
+    try:
+        found = state_folders.find(source)
+    except OSError as error:
+        yield Carried(str(source), None, files.refused(source, error, "read"))
+        return
+    for one in found:
+        try:
+            step = _carry_one(one.folder, target / one.folder.name)
+        except UserError as error:
+            yield Carried(one.folder.name, None, str(error))
+        except OSError as error:  # the source may lie on a network that has just failed
+            yield Carried(one.folder.name, None, files.refused(one.folder, error, "read"))
+        else:
+            if step is not None:
+                yield Carried(one.folder.name, step)
 
 
-def repeat(source: Path, target: Path, seconds: int) -> Iterator[str]:
+def repeat(source: Path, target: Path, seconds: int) -> Iterator[Carried]:
     """Carry again and again, until the process is stopped."""
     while True:
         yield from carry(source, target)
         time.sleep(seconds)
 
 
-def _newest(folder: Path) -> int:
-    """The step of a folder's newest manifest; -1 if there is none."""
-    return next((step for step, _ in manifest.find(folder)), -1) if folder.is_dir() else -1
-
-
-def _copy(folder: Path, place: Path) -> int | None:
-    """Copy the newest state that is intact, and remove older ones from the place; returns its step."""
-    for step, path in manifest.find(folder):
-        found = manifest.read(path)
-        if found is None:
-            continue
-        with files.writing(place):
-            if not all(_copy_file(folder / name, place / name, entry) for name, entry in found.files.items()):
-                continue  # damaged, or the training has just removed it because a newer one is there
-            for name in _OTHERS:
-                if files.is_file(folder / name):
-                    (place / name).unlink(missing_ok=True)  # if it is a link, writing would follow it
-                    shutil.copyfile(folder / name, place / name)
-            part = files.beside(place / path.name)
-            part.unlink(missing_ok=True)
-            shutil.copyfile(path, part)
-            os.replace(part, place / path.name)
-        _remove_others(place, {path.name, *found.files})
-        return step
+def _carry_one(folder: Path, place: Path) -> int | None:
+    """Copy the newest intact state if the place has no such one; returns its step, or None if nothing was copied."""
+    had = _newest(place)
+    if had >= _newest(folder):
+        return None
+    with state_folders.locked(place):
+        for step, path in manifest.find(folder):
+            if step <= had:
+                return None
+            found = manifest.read(path)
+            if found is not None and _copy(folder, place, found):
+                _remove_others(place, {path.name, *found.files})
+                return step
     return None
 
 
+def _newest(folder: Path) -> int:
+    """The step of the newest state whose files are there in their full size; -1 if there is none."""
+    for step, path in manifest.find(folder):
+        found = manifest.read(path)
+        if found is not None and all(manifest.is_whole(folder / name, one) for name, one in found.files.items()):
+            return step
+    return -1
+
+
+def _copy(folder: Path, place: Path, found: manifest.Manifest) -> bool:
+    """Copy a state's files, then its manifest; False if one is damaged, or has just been removed."""
+    if not all(_copy_file(folder / name, place / name, entry) for name, entry in found.files.items()):
+        return False
+    for name in _OTHERS:
+        if files.is_file(folder / name):
+            with files.writing(place):
+                (place / name).unlink(missing_ok=True)  # if it is a link, writing would follow it
+                shutil.copyfile(folder / name, place / name)
+    with files.writing(place):
+        manifest.write(place, found.step, found.best_step, found.model_dump()["files"])
+    return True
+
+
 def _copy_file(source: Path, target: Path, entry: manifest.Entry) -> bool:
-    """Copy a file and compare the copy with its entry; False if the source is not there."""
-    if not manifest.is_intact(target, entry):
-        target.unlink(missing_ok=True)  # if it is a link, writing would follow it
-        try:
-            shutil.copyfile(source, target)
-        except FileNotFoundError:
-            return False
-    return manifest.is_intact(target, entry)
+    """Copy a file, unless it is there already, and compare the copy with its entry."""
+    if manifest.is_intact(target, entry):
+        return True
+    if not manifest.is_whole(source, entry):
+        return False
+    try:
+        given = source.open("rb")
+    except FileNotFoundError:  # its training has just removed it
+        return False
+    with given, files.writing(target), durable.replacing(target) as file:
+        shutil.copyfileobj(given, file, 1 << 20)
+    return file.entry() == entry.model_dump()
 
 
 def _remove_others(place: Path, kept: set[str]) -> None:

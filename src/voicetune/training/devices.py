@@ -30,6 +30,8 @@ def fabric_for(settings: TrainStage) -> Fabric:
     if accelerator == "mps" and precision != "32-true":
         print(f"precision: a GPU of Apple trains in 32-true here, and not in {precision}")
         precision = "32-true"
+    if accelerator == "cpu" and precision == "bf16-mixed" and not has_fast_bfloat16():
+        print("precision: this CPU has no instructions for bfloat16; precision: 32-true in params.yaml is faster here")
     ranks = settings.devices * settings.num_nodes
     if ranks > 1 and settings.strategy == "fsdp" and phase.precision == "16-mixed":
         raise UserError("strategy: fsdp does not train in 16-mixed; set precision to bf16-mixed or 32-true.")
@@ -44,6 +46,11 @@ def fabric_for(settings: TrainStage) -> Fabric:
     )  # fmt: skip
     fabric.launch()
     return fabric
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether torch has fast products in bfloat16 on this CPU. With AVX2 and no AVX-512, it has none."""
+    return torch.backends.cpu.get_cpu_capability() != "AVX2"
 
 
 def _strategy(name: str, ranks: int) -> Strategy:

@@ -27,8 +27,8 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _names_both(self):
-        if not {state_name(self.step), best_name(self.best_step)} <= set(self.files):
-            raise ValueError("should name the state and its best weights")
+        if {state_name(self.step), best_name(self.best_step)} != set(self.files):
+            raise ValueError("should name the state and its best weights, and nothing else")
         return self
 
 
@@ -41,8 +41,11 @@ def best_name(step: int) -> str:
 
 
 def find(folder: Path) -> list[tuple[int, Path]]:
-    """List the steps and paths of a folder's manifests, the newest first. They may be damaged."""
-    matches = ((path, re.fullmatch(r"step-(\d{1,12})\.json", path.name)) for path in folder.iterdir())
+    """List the steps and paths of a folder's manifests, the newest first. They may be damaged. No folder has none."""
+    try:
+        matches = [(path, re.fullmatch(r"step-(\d{1,12})\.json", path.name)) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
     return sorted(((int(match[1]), path) for path, match in matches if match), reverse=True)
 
 
@@ -60,9 +63,17 @@ def write(folder: Path, step: int, best_step: int, entries: dict[str, Any]) -> N
         file.write(json.dumps({"step": step, "best_step": best_step, "files": entries}).encode())
 
 
+def is_whole(path: Path, entry: Entry) -> bool:
+    """Whether a file has the size of its entry."""
+    try:
+        return files.is_file(path) and path.stat().st_size == entry.bytes
+    except FileNotFoundError:  # its training has just removed it
+        return False
+
+
 def is_intact(path: Path, entry: Entry) -> bool:
     """Whether a file has the size and the SHA-256 of its entry."""
-    if not files.is_file(path) or path.stat().st_size != entry.bytes:
+    if not is_whole(path, entry):
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256

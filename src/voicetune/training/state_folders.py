@@ -95,12 +95,20 @@ def find(root: Path) -> list[StateFolder]:
     folders = [
         path for path in root.glob("*") if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     ]
-    return sorted((_look(path) for path in folders), key=lambda one: one.days)
+    return sorted((one for one in map(_look, folders) if one), key=lambda one: one.days)
 
 
-def _look(folder: Path) -> StateFolder:
-    stats = [path.lstat() for path in folder.iterdir()]
-    newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
+def _look(folder: Path) -> StateFolder | None:
+    """Look into a state folder; None if it has just been removed."""
+    stats = []
+    try:
+        here = folder.stat().st_mtime
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):  # the training that runs there removes old files
+                stats.append(path.lstat())
+    except FileNotFoundError:
+        return None
+    newest = max((stat.st_mtime for stat in stats), default=here)
     days = max(0.0, time.time() - newest) / 86400
     step = next((step for step, _ in manifest.find(folder)), None)
     return StateFolder(folder, step, sum(stat.st_size for stat in stats), days, _is_used(folder))

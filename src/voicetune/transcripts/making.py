@@ -211,7 +211,7 @@ def _phrases(path: Path, transcript: str | None, place: Path, parts: list[Part],
 
 def _lengths(work: _Work) -> tuple[float, float, int]:
     """The fewest and the most seconds of a clip, and the most characters."""
-    characters = max(one.CHARACTERS.get(work.source.language, 0) for one in families.limits())
+    characters = families.most_characters(work.source.language)
     return work.prepare.min_seconds, work.prepare.max_seconds - _MARGINS, characters
 
 

@@ -16,7 +16,32 @@ from voicetune.model import Gift
 
 _UNTRAINED = """
 Its HiFi-GAN is not trained, so the stock client above loads the model, but makes loud noise with it. voicetune makes
-sound from the same codes in another way: `python -m voicetune say "..." --model FOLDER`.
+sound from the same codes in another way: `voicetune say "..." --model FOLDER`.
+"""
+READ_ADDED = """\
+cleaned = tokenizer.preprocess_text
+ids = tokenizer.tokenizer.get_vocab()
+names = {place: name for name, place in ids.items()}
+
+
+def preprocess_text(text, language):
+    try:
+        text = cleaned(text, language)
+    except NotImplementedError:  # the stock client does not know the language: numbers have to be in words
+        text = " ".join(text.lower().split())
+    mark = names.get(ids.get(f"[{language}]", -2) + 1, "")
+    return "".join(c + mark if c + mark in ids else c for c in text)
+
+
+tokenizer.preprocess_text = preprocess_text
+"""
+"""Makes the stock client's `tokenizer` read a language that was added (`vocabulary`), and the others as before."""
+_ADDED = f"""
+Its language was added to the base, and the stock client reads it only after these lines:
+
+```python
+tokenizer = tts.synthesizer.tts_model.tokenizer
+{READ_ADDED}```
 """
 _USE = """
 ## What it is for
@@ -27,11 +52,12 @@ synthetic.
 """
 
 
-def make(name: str, facts: dict[str, Any], speakers: list[str], gift: Gift) -> str:
+def make(name: str, facts: dict[str, Any], speakers: list[str], gift: Gift, added: bool = False) -> str:
     """The model card in Markdown.
 
     Args:
         facts: the content of voicetune.json.
+        added: whether the voice's language was added to the base.
     """
     trained: dict[str, Any] = facts.get("facts", {})
     hashes = {key: value for key, value in trained.items() if key.endswith("_sha256")}
@@ -41,6 +67,7 @@ def make(name: str, facts: dict[str, Any], speakers: list[str], gift: Gift) -> s
     licence = facts.get("licence", "see LICENSE.txt")
     said = [_literal(one) for one in gift.consents or [UNSIGNED]]
     agreed = said[0] if len(said) == 1 else "".join(f"\n- {one}" for one in said)
+    reads = _ADDED if added else ""
     untrained = "" if facts.get("vocoder") == "hifigan" else _UNTRAINED
     tables = _table("What was measured", gift.measured) + _table("How it was trained", minutes | figures | hashes)
     return f"""\
@@ -59,7 +86,7 @@ folder = "."  # where this file and model.pth are
 tts = TTS(model_path=folder, config_path=folder + "/config.json")
 tts.tts_to_file("...", speaker={(speakers or ["..."])[0]!r}, language="{language}", file_path="said.wav")
 ```
-{untrained}{_USE}{tables}"""
+{reads}{untrained}{_USE}{tables}"""
 
 
 def _origin(facts: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voicetune.errors import UserError
-from voicetune.xtts.limits import CHARACTERS
+from voicetune.params import languages as codes
 
 AGAIN = "fetch or make it again"
 BANDS = 80  # of a mel spectrogram
@@ -226,8 +226,8 @@ def check_facts(path: Path, found: Any) -> dict[str, Any]:
     for name in _TEXTS:
         if name in found and not _is_line(found[name]):
             _refuse_value(path, name, found[name], "a text of one line")
-    if found.get("language", "en") not in list(CHARACTERS):
-        _refuse_value(path, "language", found["language"], f"one of {', '.join(CHARACTERS)}")
+    if not codes.is_code(found.get("language", "en")):
+        _refuse_value(path, "language", found["language"], codes.RULE)
     facts = found.get("facts", {})
     if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
         raise UserError(f"{path}: 'facts' may hold only names with numbers or short texts; {AGAIN}.")

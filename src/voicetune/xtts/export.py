@@ -15,7 +15,7 @@ from voicetune.data import formats
 from voicetune.errors import UserError
 from voicetune.model import Gift
 from voicetune.shapes import read_json
-from voicetune.xtts import card, folder, tensors
+from voicetune.xtts import card, folder, tensors, vocabulary
 
 CARD = "README.md"
 _UNKNOWN_LICENCE = """\
@@ -67,7 +67,9 @@ def _write(model: Path, part: Path, out: Path, gift: Gift) -> None:
                 save_file({name: one.contiguous().clone() for name, one in values.items()}, part / "model.safetensors")
     else:
         copies.copy(weights, part / "model.pth")
-    text = card.make(out.stem, folder.read_facts(model), sorted(folder.speakers(model)), gift)
+    facts, tokenizer = folder.read_facts(model), folder.open_tokenizer(model).stock.tokenizer
+    added = bool(vocabulary.mark_of(tokenizer, vocabulary.tag_of(facts.get("language", "en"))))
+    text = card.make(out.stem, facts, sorted(folder.speakers(model)), gift, added)
     with copies.written(out):
         if not (part / folder.LICENCE).is_file():
             (part / folder.LICENCE).write_text(_UNKNOWN_LICENCE, encoding="utf-8", newline="\n")

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from TTS.tts.layers.xtts.tokenizer import _abbreviations
 
 from voicetune.model import Speaker
+from voicetune.params import languages
 from voicetune.params.decoding import Decoding
 from voicetune.xtts import chunks, codec, folder
 from voicetune.xtts.decode import decode, decode_live
@@ -55,7 +56,7 @@ class Speech(Model):
         return self.tokenizer.encode(text, language)
 
     def characters(self, language: str) -> int:
-        return CHARACTERS[language]  # it knows all languages of params.yaml
+        return CHARACTERS.get(language, languages.CHARACTERS)
 
     def abbreviations(self, language: str) -> Sequence[Pattern[str]]:
         return abbreviations(language)

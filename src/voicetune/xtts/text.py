@@ -1,6 +1,7 @@
 """Converts text to tokens with XTTS's own vocabulary (`TTS.tts.layers.xtts.tokenizer.VoiceBpeTokenizer`).
 
-`spelling.spell_out` and `romanise` prepare the text, then the stock tokenizer splits it into tokens.
+`spelling.spell_out` and `romanise` prepare the text, then the stock tokenizer splits it into tokens. In a language that
+was added to the vocabulary, each letter is written with the language's mark (see `vocabulary`).
 """
 
 import unicodedata
@@ -10,7 +11,8 @@ import numpy as np
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
 from voicetune.errors import UserError
-from voicetune.text.spelling import romanise, spell_out
+from voicetune.text.spelling import Unreadable, can_spell_numbers, romanise, spell_out
+from voicetune.xtts import vocabulary
 
 # Replacements for signs. A sign is replaced only if the vocabulary lacks it.
 _PLAIN: dict[str, str] = {
@@ -49,12 +51,19 @@ class Tokenizer:
 
     def encode(self, text: str, language: str) -> np.ndarray:
         """Convert text to tokens, with the language tag first: (t,) int32. Unknown characters become [UNK]."""
-        written = _tag(language) + self.written(text, language)
-        return np.array(self.stock.tokenizer.encode(written.replace(" ", "[SPACE]")).ids, np.int32)
+        tag, tokenizer = _tag(language), self.stock.tokenizer
+        written = vocabulary.write_marks(self.written(text, language), vocabulary.mark_of(tokenizer, tag), tokenizer)
+        return np.array(tokenizer.encode(tag + written.replace(" ", "[SPACE]")).ids, np.int32)
 
     def written(self, text: str, language: str) -> str:
-        """The text as the model reads it: spelt out, romanised, with plain signs where the vocabulary lacks one."""
+        """The text as the model reads it: spelt out, romanised, with plain signs where the vocabulary lacks one.
+
+        Raises:
+            Unreadable: it has a number, and no one here can spell numbers in the language.
+        """
         spelt = romanise(spell_out(text, language), language)
+        if not can_spell_numbers(language) and any(map(str.isdecimal, spelt)):
+            raise Unreadable(f"the text '{text[:60]}' has a number, which '{language}' needs in words; write it so.")
         signs = {ord(c): plain for c, plain in _PLAIN.items() if c in spelt and self._lacks(c)}
         return " ".join(spelt.translate(signs).split())
 
@@ -72,8 +81,7 @@ class Tokenizer:
 
 
 def _tag(language: str) -> str:
-    plain = language.split("-")[0]  # without the region
-    return "[zh-cn]" if plain == "zh" else f"[{plain}]"
+    return vocabulary.tag_of(language.split("-")[0])  # without the region
 
 
 def _unreadable_in_japanese(text: str) -> list[str]:

@@ -4,24 +4,28 @@ Stage transcribe opens the recordings. This reader reads its table.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from voicetune.data import cut
 from voicetune.data.readers.source import Source, fault_of, utterance
 from voicetune.data.utterance import Segment, Utterance
-from voicetune.params.languages import Language
+from voicetune.params import languages
 
 DETECTED = "auto"
 """The `language` of a source whose recordings may be in any language. Stage transcribe detects that of each."""
+
+
+def _language(given: str) -> str:
+    return given if given == DETECTED else languages.checked(given)
 
 
 class LongSource(Source):
     """A folder of long recordings, each with its transcript (.txt, .srt or .vtt) beside it, or with none."""
 
     reader: Literal["long"]
-    language: Literal[Language, "auto"] = Field(examples=["en"])  # type: ignore[assignment] # auto: of each recording
+    language: Annotated[str, AfterValidator(_language)] = Field(examples=["en"])  # or auto: that of each recording
     keep_speaker: str | None = None  # optional: a recording of the one speaker to keep, in the source's folder
 
 
