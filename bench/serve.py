@@ -3,6 +3,8 @@
     python bench/serve.py                     # models/voice, which `make repro` made: 50 clients, 500 requests
     python bench/serve.py --waiting 16        # few may wait, so many are refused and come again
     python bench/serve.py --kill              # the service is killed under load, and started again
+    python bench/serve.py --stock             # the stock client behind the same web server, too: serve_stock.py
+    python bench/serve.py --requests 1000 --memory 100 300 600 1000    # its memory after so many answers
     python bench/serve.py --clients 1 --requests 10 --join 10     # long texts, nothing to batch with
 
 Each client sends one request after the other. If it is refused (429, 503, 504), it waits as long as `Retry-After` says
@@ -32,6 +34,7 @@ from voicetune import entry
 from voicetune.errors import UserError
 
 LINES = Path(__file__).with_name("lines.txt")
+STOCK = Path(__file__).with_name("serve_stock.py")
 TEXTS = 40
 BYTES_PER_SECOND = 48_000  # of PCM
 REFUSED = (429, 503, 504)
@@ -57,17 +60,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--join", type=int, default=1, help="so many lines are one text (1)")
     parser.add_argument("--tries", type=int, default=4)
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--stock", action="store_true", help="measure the stock client's service, too")
+    parser.add_argument("--memory", type=int, nargs="+", default=[], help="measure the memory after so many answers")
     return parser.parse_args()
 
 
-def start(model: Path, port: int, given: argparse.Namespace, temporary: str) -> tuple[subprocess.Popen, int]:
-    """Start the service, and wait until it listens: the process and its port."""
-    command = [sys.executable, "-m", "voicetune", "serve", "--voice", str(model), "--port", str(port)]
-    limits = ["--limit-waiting", str(given.waiting), "--tries", str(given.tries)]
+def start(side: str, port: int, given: argparse.Namespace, temporary: str) -> tuple[subprocess.Popen, int]:
+    """Start our service or the stock one, and wait until it listens: the process and its port."""
+    ours = ["-m", "voicetune", "serve", "--voice", str(given.model)]
+    ours += ["--limit-waiting", str(given.waiting), "--tries", str(given.tries)]
+    command = [sys.executable, *(ours if side == "ours" else [str(STOCK), str(given.model)]), "--port", str(port)]
     log = Path(temporary).with_suffix(".log")
     environment = {**os.environ, "TMPDIR": temporary, "VOICETUNE_API_KEY": ""}
     with log.open("w") as out:
-        process = subprocess.Popen([*command, *limits], stderr=out, stdout=out, env=environment)
+        process = subprocess.Popen(command, stderr=out, stdout=out, env=environment)
     for _ in range(600):
         if found := re.search(r"http://127.0.0.1:(\d+) serves", log.read_text()):
             return process, int(found[1])
@@ -126,18 +132,38 @@ def percentile(values: list[float], share: float) -> float:
     return round(sorted(values)[min(len(values) - 1, int(share * len(values)))], 3)
 
 
-def measure(given: argparse.Namespace, texts: list[str], temporary: str) -> dict[str, Any]:
-    process, port = start(given.model, 0, given, temporary)
+async def watch(process: int, seen: Seen, after: list[int]) -> dict[int, int]:
+    """The resident memory of a process in MiB after so many answers."""
+    found = {}
+    for count in after:
+        while seen.statuses[200] < count:
+            await asyncio.sleep(0.05)
+        found[count] = memory_of(process)
+    return found
+
+
+def memory_of(process: int) -> int:
+    return round(psutil.Process(process).memory_info().rss / 2**20)
+
+
+def measure(side: str, given: argparse.Namespace, texts: list[str], temporary: str) -> dict[str, Any]:
+    process, port = start(side, 0, given, temporary)
     url, seen = f"http://127.0.0.1:{port}", Seen()
     try:
         warm = argparse.Namespace(clients=8, requests=16, kill=False)
         asyncio.run(load(url, warm, texts, Seen()))
         before = counted(url)
-        memory = [psutil.Process(process.pid).memory_info().rss]
+        memory = {0: memory_of(process.pid)}
         begun = time.perf_counter()
-        ended = asyncio.run(load(url, given, texts, seen))
+
+        async def watched() -> Counter:
+            watching = asyncio.create_task(watch(process.pid, seen, given.memory or [given.requests]))
+            ended = await load(url, given, texts, seen)
+            memory.update(await asyncio.wait_for(watching, 1))
+            return ended
+
+        ended = asyncio.run(watched())
         took = time.perf_counter() - begun
-        memory.append(psutil.Process(process.pid).memory_info().rss)
         told = counted(url) - before
     finally:
         process.terminate()
@@ -148,12 +174,12 @@ def measure(given: argparse.Namespace, texts: list[str], temporary: str) -> dict
     if unequal:
         raise UserError(f"{len(unequal)} texts have several sounds with one seed: {unequal[:3]}")
     return {
-        "clients": given.clients, "requests": given.requests, "texts": len(texts), "tries": given.tries,
-        "waiting": given.waiting, "statuses": dict(seen.statuses), "seconds": round(took, 1),
+        "side": side, "statuses": dict(seen.statuses), "clients": given.clients, "texts": len(texts),
+        "tries": given.tries, "waiting": given.waiting, "seconds": round(took, 1),
         "requests_per_second": round(given.requests / took, 2), "sound_per_second": round(seen.seconds / took, 2),
         "first_p50": percentile(seen.first, 0.5), "first_p95": percentile(seen.first, 0.95),
         "whole_p50": percentile(seen.whole, 0.5), "whole_p95": percentile(seen.whole, 0.95),
-        "memory_mib": [round(one / 2**20) for one in memory],
+        "memory_mib": memory,
     }  # fmt: skip
 
 
@@ -165,7 +191,7 @@ def counted(url: str) -> Counter:
 
 def kill(given: argparse.Namespace, texts: list[str], temporary: str) -> dict[str, Any]:
     """Kill the service in the middle of the load, and start it again at the same port."""
-    process, port = start(given.model, 0, given, temporary)
+    process, port = start("ours", 0, given, temporary)
     url, seen = f"http://127.0.0.1:{port}", Seen()
 
     async def killed() -> Counter:
@@ -178,7 +204,7 @@ def kill(given: argparse.Namespace, texts: list[str], temporary: str) -> dict[st
     ended = asyncio.run(killed())
     process.wait()
     left = sorted(path.name for path in Path(temporary).rglob("*") if path.is_file())
-    process, _ = start(given.model, port, given, temporary)
+    process, _ = start("ours", port, given, temporary)
     again = Seen()
     asyncio.run(load(url, argparse.Namespace(clients=8, requests=TEXTS, kill=False), texts, again))
     process.terminate()
@@ -196,7 +222,10 @@ def main() -> None:
     joined = [" ".join(lines[i : i + given.join]) for i in range(0, len(lines), given.join)]
     texts = joined[:: max(1, len(joined) // TEXTS)]
     with tempfile.TemporaryDirectory() as temporary:
-        print(json.dumps((kill if given.kill else measure)(given, texts, temporary)), flush=True)
+        if given.kill:
+            print(json.dumps(kill(given, texts, temporary)))
+        for side in () if given.kill else ("ours", "stock") if given.stock else ("ours",):
+            print(json.dumps(measure(side, given, texts, temporary)), flush=True)
         Path(temporary).with_suffix(".log").unlink()
 
 

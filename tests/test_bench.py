@@ -24,6 +24,7 @@ BENCH = ROOT / "bench"
 INSIDE = {  # scripts that another script runs
     "versus_stock_sides.py": "versus_stock.py",
     "hashed_steps.py": "compare_losses.py",
+    "serve_stock.py": "serve.py",
 }
 # For each script: its arguments ({made} is a folder of tiny data and models, {out} an empty folder), and some output.
 TINY = {
@@ -47,7 +48,10 @@ TINY = {
     "pretraining.py": ("{made}/models/base {made}/lj --tested 2 --shortest 0.2 --lines 1", "| lj | "),
     "real_voice.py": ("{made}/prompts --out {out}/real --only-make", "minutes in one m4a file"),
     "safe_speech.py": ("{made}/models/voice --first 3 --tries 2", '"checked by the recogniser too"'),
-    "serve.py": ("{made}/models/voice --clients 2 --requests 3 --tries 1", '"statuses": {"200": 3}'),
+    "serve.py": (
+        "{made}/models/voice --clients 2 --requests 3 --tries 1 --stock",
+        '"side": "stock", "statuses": {"200": 3}',
+    ),
     "size.py": ("{out}/size --clips 6 --base {made}/models/base", '{"stage": "encode", "clips": 6,'),
     "speaking.py": ("{made}/models/voice --lines 2 --limit 12 --repeats 1", "the same of both sides"),
     "stages.py": ("--run {made}/run", "| report |"),

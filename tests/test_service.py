@@ -642,9 +642,24 @@ def test_sigterm_lets_what_has_begun_end_and_exits_with_0(published):
         process.kill()
 
 
+def test_what_is_not_spoken_in_time_at_the_end_is_cut_and_it_still_exits_with_0(published):
+    process, url = start(published, "--limit-drain", "1", VOICETUNE_API_KEY="")
+    try:
+        body = {"voice": "anna", "input": "9" * 4000, "response_format": "pcm"}
+        with httpx.stream("POST", f"{url}/v1/audio/speech", json=body, timeout=60) as answer:
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(httpx.RemoteProtocolError):
+                answer.read()
+        assert process.wait(20) == 0, "".join(process.said)
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--allow-host", "a/b"], "allow_host"),
+        (["--limit-connections", "0"], "limit_connections"),
         (["--port", "70000"], "port"),
         (["--limit-characters", "0"], "limit_characters"),
         (["--voice", "/nowhere"], "/nowhere does not exist"),

@@ -16,6 +16,7 @@ class Serving(reading.Section):
     """Arguments of `serve`."""
 
     port: Annotated[int, Field(ge=0, le=65535, examples=[8020])]
+    allow_host: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", examples=["voice.example.org"])]]
     tries: Tries
     limit_characters: Annotated[int, Field(ge=1, le=1_000_000, examples=[4096])]
     limit_client: Annotated[int, Field(ge=1, le=100_000, examples=[16])]

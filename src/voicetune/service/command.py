@@ -63,7 +63,7 @@ def run(
     marked: bool,
     hosts: Sequence[str],
 ) -> None:
-    """Serve until a signal comes, then speak what has begun, for at most `drain` seconds.
+    """Serve until a signal comes, then speak what has begun, for at most `drain` seconds, and end the process.
 
     Args:
         folders: each NAME=FOLDER, FOLDER, or the name of a kept voice.
@@ -96,6 +96,8 @@ def run(
     finally:
         voices.stop()
         queue.stop(seconds=5)
+    sys.stderr.flush()
+    os._exit(0)  # what still computes in a thread would make torch abort a normal exit
 
 
 def configure(application: FastAPI, limits: Limits, drain: float) -> uvicorn.Config:

@@ -17,8 +17,8 @@ import numpy as np
 from voicetune import families
 from voicetune.errors import UserError, shown
 from voicetune.model import Speaker
+from voicetune.service import sounds
 from voicetune.service.refusals import Refusal
-from voicetune.service.sounds import RATE
 from voicetune.speech import drawing, say
 from voicetune.speech.checking import Checker, Checks
 from voicetune.speech.drawing import Drawn
@@ -46,7 +46,9 @@ class Opened:
         if not self.speakers:
             raise UserError(f"{folder} has no speakers; serve a published folder, such as models/voice.")
         self._checker = Checker(self.voice, checks, [self.language])
-        self.draw([Line("Ok.", self.language)], [next(iter(self.speakers.values()))], [1])  # loads what is loaded late
+        # What is loaded late is loaded now, so that no client waits for it.
+        self.draw([Line("Ok.", self.language)], [next(iter(self.speakers.values()))], [1])
+        sounds.finish(np.ones(self.rate, np.float32), self.rate)
 
     def about(self) -> dict[str, str]:
         """What clients may know of the model."""
@@ -64,7 +66,7 @@ class Opened:
     @property
     def streams(self) -> bool:
         """Whether `stream` can be used. It does not resample, so the model's rate must be the service's."""
-        return self.voice.model.streams and self.rate == RATE
+        return self.voice.model.streams and self.rate == sounds.RATE
 
     def stream(self, line: Line, speaker: Speaker, seed: int) -> Iterator[np.ndarray]:
         """Speak a part and yield its sound while its codes are drawn, without any check, see `Voice.stream`."""
