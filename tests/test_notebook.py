@@ -186,7 +186,7 @@ def run_cells(folder: Path, sources: list[str]) -> str:
     manager.kernel_spec  # noqa: B018 - the kernel of this Python is looked for, and replaced in the next line
     manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     client = nbclient.NotebookClient(
-        nbformat.v4.new_notebook(cells=cells), km=manager, timeout=900, resources={"metadata": {"path": str(folder)}}
+        nbformat.v4.new_notebook(cells=cells), km=manager, timeout=7200, resources={"metadata": {"path": str(folder)}}
     )
     notebook = client.execute()
     return "".join(output.get("text", "") for one in notebook.cells for output in one.get("outputs", []))
