@@ -364,7 +364,7 @@ TABLE: dict[str, tuple[Spoil, str, str, tuple[str, ...]]] = {
     "no vocoder": (text("voicetune.json", "{}"), "voicetune.json", f": 'vocoder' is null, .*; {TAKE}", ALL),
     "another vocoder": (fact(vocoder="wavenet"), "voicetune.json", f": 'vocoder' is 'wavenet', .*; {TAKE}", ALL),
     "a vocoder is a list": (fact(vocoder=[]), "voicetune.json", f": 'vocoder' is a list, .*; {TAKE}", ALL),
-    "no such language": (fact(language="tlh"), "voicetune.json", f": 'language' is 'tlh', .*; {TAKE}", ALL),
+    "no such language": (fact(language="klingon"), "voicetune.json", f": 'language' is 'klingon', .*; {TAKE}", ALL),
     "a language is a list": (fact(language=["en"]), "voicetune.json", f": 'language' is a list, .*; {TAKE}", ALL),
     "a licence of two lines": (fact(licence="a\nb"), "voicetune.json", f": 'licence' is .*; {TAKE}", ALL),
     "facts of a phase in a list": (fact(facts=[1]), "voicetune.json", f": 'facts' may hold only .*; {NEW}", ALL),

@@ -39,6 +39,6 @@ def test_links_lead_to_files_and_headings(name):
 def test_packages_are_installed_beside_the_pinned_ones():
     """`-c requirements.lock` keeps every pinned package at its version (docs/remotes.md says what happens without)."""
     pages = [name for name in LISTED if name.startswith(("README", "docs/"))]
-    commands = [line for name in pages for line in re.findall(r"pip install [^`\n]*", text_of(name))]
+    commands = [line for name in pages for line in re.findall(r"(?<!uv )pip install [^`\n]*", text_of(name))]
     refused = [line for line in commands if not line.startswith("pip install -c requirements.lock ")]
     assert refused == ["pip install 'dvc[s3]'", "pip install '.[s3]'"], "what docs/remotes.md advises against"

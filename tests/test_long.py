@@ -601,7 +601,7 @@ def test_an_english_recogniser_detects_no_language(project):
     Path("pretrain/bundle").mkdir(parents=True)
     shutil.copy(ROOT / "pretrain/bundle/bundle.json", "pretrain/bundle")
     wanted = (
-        "prepare.sources (talks) is 'auto', but the tiny base speaks en only; correct the language, or take another"
+        "prepare.sources (talks) is 'auto', but the tiny base speaks en only; correct the language, take another"
     )
     assert wanted in error_of(lambda: readiness.check_params(whole.load()))
     set_params(reader="texts", language="auto")

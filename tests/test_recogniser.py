@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from voicetune.errors import UserError
+from voicetune.params.languages import LANGUAGES
 from voicetune.recognition import recogniser
 from voicetune.recognition.recogniser import Recogniser
 
@@ -25,6 +26,7 @@ def loaded(monkeypatch, tmp_path):
         def __init__(self, where: str, **asked):
             made.asked.append(asked)
             self.on_gpu, self.model = asked["device"] == "cuda", SimpleNamespace(is_multilingual=True)
+            self.supported_languages = list(LANGUAGES)
 
         def transcribe(self, samples: np.ndarray, language: str, **_):
             if self.on_gpu and made.fails:
