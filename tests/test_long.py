@@ -600,9 +600,7 @@ def test_an_english_recogniser_detects_no_language(project):
     readiness.check_params(whole.load())
     Path("pretrain/bundle").mkdir(parents=True)
     shutil.copy(ROOT / "pretrain/bundle/bundle.json", "pretrain/bundle")
-    wanted = (
-        "prepare.sources (talks) is 'auto', but the tiny base speaks en only; correct the language, take another"
-    )
+    wanted = "prepare.sources (talks) is 'auto', but the tiny base speaks en only; correct the language, take another"
     assert wanted in error_of(lambda: readiness.check_params(whole.load()))
     set_params(reader="texts", language="auto")
     assert "'prepare.sources.0.language' is 'auto', but should be: a language's code" in error_of(whole.load)

@@ -114,12 +114,12 @@ def test_a_head_of_many_headers_is_refused(url):
     assert httpx.get(f"{url}/healthz").status_code == 200
 
 
-def test_what_a_client_sends_cannot_control_the_terminal_that_shows_the_log(monkeypatch):
+def test_what_a_client_sends_cannot_control_the_terminal_that_shows_the_log(monkeypatch, caplog):
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     handler.setFormatter(command.Shown("%(levelname)s: %(message)s"))
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
-    monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
+    caplog.set_level(logging.INFO)  # and not by monkeypatch: loggers remember what an earlier level let through
     tones = Tones()
     tones.parts = lambda line: (_ for _ in ()).throw(ValueError("a\nINFO: forged\x1b[31m"))
     with server(voices_of(anna=tones)) as (url, _):
