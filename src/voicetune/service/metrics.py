@@ -1,13 +1,17 @@
 """What the service measures of itself, for Prometheus."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voicetune.service.refusals import Refusal
 from voicetune.speech.drawing import Drawn
 
 SPEECH = "/v1/audio/speech"
+_LOG = logging.getLogger(__name__)
 _SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 
 
@@ -67,8 +71,13 @@ class Counted:
 
         try:
             await self.app(scope, receive, noted)
-        except Exception:
-            whole = whole or status == 500  # the outermost handler answers
-            raise
+        except asyncio.CancelledError:  # by the server, which would write it into the log as an error of the service
+            _LOG.warning("a text was cut, because the service ends")
+        except Exception as error:
+            if not isinstance(error.__cause__, Refusal):
+                whole = whole or status == 500  # the outermost handler answers
+                raise
+            # Starlette cannot send a refusal after the beginning of an answer
+            _LOG.warning("a text was cut after its beginning was sent: %s", error.__cause__)
         finally:
             self.metrics.answers.labels(status if whole else "incomplete").inc()
