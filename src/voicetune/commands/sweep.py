@@ -34,7 +34,7 @@ def add(commands: "argparse._SubParsersAction") -> None:
         "--trials",
         type=int,
         metavar="N",
-        help="train N times, with values that Optuna's TPE chooses (default: every combination of the lists)",
+        help="train N times; a search (Optuna's TPE) chooses the values (default: every combination of the lists)",
     )
     command.add_argument(
         "--prune",
@@ -53,7 +53,9 @@ def add(commands: "argparse._SubParsersAction") -> None:
         default="train_phase2",
         help="the last stage that each trial runs (default: train_phase2)",
     )
-    command.add_argument("--seed", type=int, default=1, help="another seed makes TPE choose other values (default: 1)")
+    command.add_argument(
+        "--seed", type=int, default=1, help="another seed makes the search choose other values (default: 1)"
+    )
     command.set_defaults(run=sweep)
 
 
