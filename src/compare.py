@@ -90,14 +90,17 @@ def by_language(
     tested = clips[MODELS[0]].ids
     if strange := [id for id in tested if id not in known]:
         raise UserError(f"{CLIPS} has no clip {strange[0]}, which was measured; run `dvc repro -s -f evaluate`.")
+    languages = sorted({known[id] for id in tested})
+    if len(languages) == 1:
+        return {}  # it would be measured twice
     found = {}
-    for language in sorted({known[id] for id in tested}):
+    for language in languages:
         own = {id for id in tested if known[id] == language}
         alone = {model: one.only(own) for model, one in clips.items()}
         said = {row: [take for take in takes if take["id"] in own] for row, takes in rows.items()}
         figures, changes = measured(alone, said, resampling)
         found[language] = {"figures": figures, "changes": changes}
-    return found if len(found) > 1 else {}
+    return found
 
 
 def sentences(changes: Mapping[str, Figures]) -> list[str]:

@@ -667,7 +667,7 @@ def test_what_is_not_spoken_in_time_at_the_end_is_cut_and_it_still_exits_with_0(
         (["--port", "70000"], "port"),
         (["--limit-characters", "0"], "limit_characters"),
         (["--voice", "/nowhere"], "/nowhere does not exist"),
-        (["--host", "256.0.0.1", "--port", "0"], "cannot be listened on"),
+        (["--host", "256.0.0.1", "--port", "0", "--voice", "/nowhere"], "cannot be listened on"),
     ],
 )
 def test_wrong_arguments_end_it_with_one_sentence(arguments, said, monkeypatch, capsys):

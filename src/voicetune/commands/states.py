@@ -58,8 +58,8 @@ def _carry(here: Path, arguments: argparse.Namespace) -> None:
         raise UserError(f"{target} is where the states are; name another folder.")
     if arguments.every is not None and arguments.every < 1:
         raise UserError(f"--every is {arguments.every}, but should be a whole number of seconds, at least 1.")
-    again, every, faults = arguments.every is not None, arguments.every, 0
-    for one in carrying.repeat(source, target, every) if again else carrying.carry(source, target):
+    every, faults = arguments.every, 0
+    for one in carrying.repeat(source, target, every) if every else carrying.carry(source, target):
         if one.fault:
             faults += 1
             print(shown(f"warning: {one.name} was not carried: {one.fault}"), file=sys.stderr, flush=True)

@@ -50,12 +50,11 @@ def extend(base: Path, out: Path, language: str, texts: Sequence[str], tokens: i
             f"the texts in '{language}' give {len(learnt.merges)} new tokens, not {tokens}; ask for at most so many, or"
             " give more texts (--texts)."
         )
-    xtts = folder.open_xtts(base)
-    checks.check_finite(weights_of, xtts.state_dict())
+    weights = folder.open_xtts(base).state_dict()
+    checks.check_finite(weights_of, weights)
     content: dict[str, Any] = json.loads((base / "vocab.json").read_text(encoding="utf-8"))
     said = vocabulary.extend(content, language, learnt)
     pieces = [_pieces(text, words) if text else near_tags for text in said.values()]
-    weights = xtts.state_dict()
     grown = {name: torch.cat([weights[name], _means(weights[name], pieces)]) for name in _ROWS}
     with copies.whole(out, out.with_name(f".{out.name}.voicetune-part")) as part:
         for name in (*SHARED, SPEAKERS, FACTS, LICENCE):
@@ -75,7 +74,7 @@ def extend(base: Path, out: Path, language: str, texts: Sequence[str], tokens: i
 
 def _near_tags(base: Path, near: str | None, words: Tokenizer, languages: Sequence[str]) -> list[int]:
     """The ids of the tags whose mean the new tag begins as."""
-    tags = {one: words.stock.tokenizer.token_to_id(f"[{one}]") for one in languages}
+    tags = {one: words.stock.tokenizer.token_to_id(vocabulary.tag_of(one)) for one in languages}
     known = {one: place for one, place in tags.items() if place is not None}
     if near is not None and near not in known:
         raise UserError(f"{base} has no language '{near}' to take the new tag from; it has {', '.join(sorted(known))}.")
