@@ -164,6 +164,17 @@ def test_carrying_again_and_again_waits_for_the_first_state(tmp_path, monkeypatc
     assert capsys.readouterr() == ("", "")
 
 
+def test_it_says_why_nothing_was_carried(begun, tmp_path, monkeypatch, capsys):
+    store, here = tmp_path / "store", tmp_path / "state"
+    monkeypatch.chdir(tmp_path)
+    call("states", "--to", str(store))
+    assert capsys.readouterr().out == f"{here} has no state to carry\n"
+    call("states", "--from", str(begun / "state"))
+    assert capsys.readouterr().out.endswith(f"carried to {here}\n")
+    call("states", "--from", str(begun / "state"))
+    assert capsys.readouterr().out == f"{here} has every state of {begun / 'state'} already\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

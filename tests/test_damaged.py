@@ -126,6 +126,7 @@ def test_verdict_reports_damaged_figures(results, capsys):
         assert all(name in one for one in told if one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["compare/figures.json", "compare/changes.json", "prepare.json", "listening.json"])
 def test_report_reports_damaged_figures(results, capsys, name):
     path = Path("metrics") / name
@@ -136,6 +137,7 @@ def test_report_reports_damaged_figures(results, capsys, name):
 CURVE = "metrics/train_phase2/plots/metrics/validation/mel_ce.tsv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["data/quality/clips.csv", "metrics/evaluate/phase2/takes.csv", CURVE])
 def test_report_reports_damaged_tables(results, capsys, name):
     path = Path(name)
@@ -144,6 +146,7 @@ def test_report_reports_damaged_tables(results, capsys, name):
     assert sum(map(bool, told)) > len(told) / 3
 
 
+@pytest.mark.slow
 def test_compare_reports_damaged_figures(tmp_path, capsys, monkeypatch):
     write_tables(tmp_path, compare={"bootstrap": 100})
     monkeypatch.chdir(tmp_path)

@@ -177,6 +177,7 @@ def quiet_at(talk: Talk, seconds: float) -> bool:
     return float(np.sqrt(np.mean(np.square(around)))) < 0.02 * float(np.abs(talk.samples).max())
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(project, talk, recognised_seconds, monkeypatch):
     monkeypatch.setattr(recognition, "_PART", 15)
     soundfile.write(FOLDER / "talk.wav", talk.samples, RATE)

@@ -138,6 +138,7 @@ def test_xtts_api_server(unpacked):
     check_sound(torch.cat(list(model.inference_stream(TEXT, "en", **voice, **settings, stream_chunk_size=100))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("needed", "more"),
     [

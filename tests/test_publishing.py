@@ -135,6 +135,7 @@ def test_a_published_base_has_the_speakers_of_the_dataset_only(repository):
     assert len(folder.speakers(Path("models/base"))) == 59
 
 
+@pytest.mark.slow
 def test_a_published_base_is_synthesized_only_in_the_voice_of_the_dataset(repository, asked):
     write_params(publish="base")
     publish.main()

@@ -94,6 +94,7 @@ def test_an_experiment_in_a_temporary_folder_has_the_recordings(own, pulled):
         assert {out["path"]: out.get("nfiles") for out in outs}["data/clips"] == len(TEXTS) + 2, "clips and two tables"
 
 
+@pytest.mark.slow
 def test_prepare_does_not_depend_on_the_readme_beside_the_recordings(own):
     folder, _ = own
     page = folder / "data/raw/README.md"

@@ -644,6 +644,7 @@ def test_sigterm_lets_what_has_begun_end_and_exits_with_0(published):
         process.kill()
 
 
+@pytest.mark.slow
 def test_what_is_not_spoken_in_time_at_the_end_is_cut_and_it_still_exits_with_0(published):
     process, url = start(published, "--limit-drain", "1", VOICETUNE_API_KEY="")
     try:

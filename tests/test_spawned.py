@@ -50,6 +50,7 @@ def train(place: Path, base: Path, dataset: Path) -> None:
     Path("restarts.json").write_text(json.dumps(restarts))
 
 
+@pytest.mark.slow
 def test_a_training_whose_processes_die_ends_in_the_same_bits(small_base, dataset, tmp_path, monkeypatch):
     (tmp_path / "spawned").mkdir()
     assert spawned.run(partial(train, tmp_path / "spawned", small_base, dataset), restarts=3) is None
@@ -86,6 +87,7 @@ def test_a_user_error_ends_it_without_a_restart():
     assert spawned.run(refuse, restarts=3) == "data/codes is damaged; run `dvc repro encode`."
 
 
+@pytest.mark.slow
 def test_restarts_are_counted(tmp_path, capfd):
     with pytest.raises(UserError) as caught:
         spawned.run(partial(fail_and_count, tmp_path), restarts=1)
@@ -119,6 +121,7 @@ def test_a_signal_ends_it_with_one_sentence(tmp_path):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_the_training_ends_when_the_process_of_the_stage_is_killed(tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]\n"

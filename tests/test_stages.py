@@ -61,6 +61,7 @@ def test_dvc_reruns_exactly_the_stages_whose_code_changed(repository):
     assert found >= SPEAKING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bundle.json", "dvae.safetensors", "gpt.safetensors", "vocab.json"])
 def test_a_changed_byte_of_the_bundle_changes_stage_base(repository, name):
     path = f"pretrain/bundle/{name}"

@@ -272,6 +272,7 @@ def unspoilt(measurer, dataset) -> dict[str, float]:
     return heard_of(measurer, dataset, lambda sound: sound)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SABOTAGE)
 def test_damaged_speech_is_detected_by_its_measure(measurer, dataset, unspoilt, name):
     spoil, measure, change = SABOTAGE[name]

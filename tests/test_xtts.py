@@ -737,6 +737,7 @@ def test_the_chunks_of_a_sound_joined_are_the_whole(hifigan, codes, speed):
         assert torch.equal(next(first), pieces[0]), "it needs no later codes"
 
 
+@pytest.mark.slow
 def test_sound_that_is_streamed_is_the_sound_of_the_codes(bundle_base, greedy_gpt, latents):
     """This includes a line that stops by itself, and one that does not."""
     voice = Voice(bundle_base)

@@ -58,12 +58,17 @@ def _carry(here: Path, arguments: argparse.Namespace) -> None:
         raise UserError(f"{target} is where the states are; name another folder.")
     if arguments.every is not None and arguments.every < 1:
         raise UserError(f"--every is {arguments.every}, but should be a whole number of seconds, at least 1.")
-    every, faults = arguments.every, 0
+    every, seen, faults = arguments.every, 0, 0
     for one in carrying.repeat(source, target, every) if every else carrying.carry(source, target):
+        seen += 1
         if one.fault:
             faults += 1
             print(shown(f"warning: {one.name} was not carried: {one.fault}"), file=sys.stderr, flush=True)
         else:
             print(shown(f"{one.name}  step {one.step}  carried to {target}"), flush=True)
+    if not seen:
+        there = state_folders.find(source)
+        said = f"{target} has every state of {source} already" if there else f"{source} has no state to carry"
+        print(shown(said))
     if faults:
         raise UserError("not every state was carried; see the warnings, and run this again.")
