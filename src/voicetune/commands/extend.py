@@ -47,6 +47,8 @@ def extend(arguments: argparse.Namespace) -> None:
     language, tokens, out = arguments.language, arguments.tokens, arguments.out
     if not 0 <= tokens <= _MOST:
         raise UserError(f"--tokens is {tokens}, but should be 0 to {_MOST}; 2000 did better than 5000 for others.")
+    if out.resolve().is_relative_to(Path("models").resolve()):
+        raise UserError(f"{out} is in models/, which `make clean` removes; choose a folder elsewhere.")
     texts = [text for path in arguments.texts for text in _lines(path)] if arguments.texts else _of_clips(language)
     family = families.languages(arguments.base)
     added = family.extend(arguments.base, out, language, texts, tokens, arguments.near)

@@ -39,6 +39,9 @@ _JAPANESE = {
 }
 
 
+_DOTLESS = ("az", "crh", "tt")  # the small letter of I is ı, and that of İ is i
+
+
 class Unreadable(UserError):
     """A text that neither the stock cleaners nor this package can spell out."""
 
@@ -76,6 +79,8 @@ def _in_other_language(text: str, language: str) -> str:
     """
     text = plain_digits(unicodedata.normalize("NFC", text)).replace('"', "")
     text = re.sub(r"\d+", lambda found: cardinal(found.group(), language), text)
+    if language in _DOTLESS:
+        text = text.replace("I", "ı").replace("İ", "i")
     return unicodedata.normalize("NFC", " ".join(text.lower().split()))
 
 

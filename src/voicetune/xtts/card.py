@@ -13,24 +13,28 @@ import yaml
 
 from voicetune.data.consent import UNSIGNED
 from voicetune.model import Gift
+from voicetune.xtts import vocabulary
 
 _UNTRAINED = """
 Its HiFi-GAN is not trained, so the stock client above loads the model, but makes loud noise with it. voicetune makes
 sound from the same codes in another way: `voicetune say "..." --model FOLDER`.
 """
-READ_ADDED = """\
+READ_ADDED = f"""\
+import unicodedata
+
 cleaned = tokenizer.preprocess_text
 ids = tokenizer.tokenizer.get_vocab()
-names = {place: name for name, place in ids.items()}
+names = {{place: name for name, place in ids.items()}}
+marks = list("{vocabulary.MARKS.encode("unicode_escape").decode()}")
 
 
 def preprocess_text(text, language):
     try:
         text = cleaned(text, language)
-    except NotImplementedError:  # the stock client does not know the language: numbers have to be in words
-        text = " ".join(text.lower().split())
-    mark = names.get(ids.get(f"[{language}]", -2) + 1, "")
-    return "".join(c + mark if c + mark in ids else c for c in text)
+    except NotImplementedError:  # the stock client does not know the language: numbers and signs have to be in words
+        text = " ".join(unicodedata.normalize("NFC", text).lower().split())
+    mark = names.get(ids.get("[zh-cn]" if language == "zh" else f"[{{language}}]", -2) + 1)
+    return "".join(c + mark if c + mark in ids else c for c in text) if mark in marks else text
 
 
 tokenizer.preprocess_text = preprocess_text

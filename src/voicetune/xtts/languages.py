@@ -41,7 +41,8 @@ def extend(base: Path, out: Path, language: str, texts: Sequence[str], tokens: i
     weights_of = weights_file(base)
     words, settings = folder.open_tokenizer(base), folder.open_config(base)
     tag = vocabulary.tag_of(language)
-    if words.stock.tokenizer.token_to_id(tag) is not None:
+    spoken = [one for one in settings.languages if vocabulary.tag_of(one) == tag]
+    if spoken and words.stock.tokenizer.token_to_id(tag) is not None:
         raise UserError(f"{base} has the language '{language}' already ({tag} in vocab.json); train it as it is.")
     near_tags = _near_tags(base, near, words, settings.languages)
     learnt = vocabulary.learn([words.written(text, language) for text in texts], tokens)
@@ -64,17 +65,17 @@ def extend(base: Path, out: Path, language: str, texts: Sequence[str], tokens: i
         with copies.written(out):
             text = json.dumps(content, indent=2, ensure_ascii=False)
             (part / "vocab.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-            settings.languages = [*settings.languages, language]
+            settings.languages = [*settings.languages, *([] if spoken else [language])]
             settings.model_args.gpt_number_text_tokens = len(words) + len(said)
             settings.save_json(str(part / "config.json"))
         folder.open_xtts(part)  # every part fits the others
     letters = [token for token, text in said.items() if token == text and token]
-    return Added(letters, len(learnt.letters), len(learnt.merges), len(said))
+    return Added(letters, len(said) - 2 - len(letters) - len(learnt.merges), len(learnt.merges), len(said))
 
 
 def _near_tags(base: Path, near: str | None, words: Tokenizer, languages: Sequence[str]) -> list[int]:
     """The ids of the tags whose mean the new tag begins as."""
-    tags = {one: words.stock.tokenizer.token_to_id(vocabulary.tag_of(one)) for one in languages}
+    tags = {one.split("-")[0]: words.stock.tokenizer.token_to_id(vocabulary.tag_of(one)) for one in languages}
     known = {one: place for one, place in tags.items() if place is not None}
     if near is not None and near not in known:
         raise UserError(f"{base} has no language '{near}' to take the new tag from; it has {', '.join(sorted(known))}.")

@@ -49,7 +49,7 @@ def mark_of(tokenizer: Tokenizer, tag: str) -> str:
 
 
 def write_marks(text: str, mark: str, tokenizer: Tokenizer) -> str:
-    """Put the mark behind each character that has a token with it. A letter that no text had stays without it."""
+    """Put the mark behind each character that has a token with it, which is each letter of the language's script."""
     return "".join(c + mark if tokenizer.token_to_id(c + mark) is not None else c for c in text) if mark else text
 
 
@@ -68,6 +68,9 @@ def learn(texts: Iterable[str], most: int) -> Learnt:
 def extend(vocab: dict[str, Any], language: str, learnt: Learnt) -> dict[str, str]:
     """Add a language to the content of a vocab.json, with the next free ids.
 
+    Every letter of the old vocabulary in a script of the new language gets a mark too. Without one, an old merge would
+    join it to the letter behind it (q and u of "quiz"), and leave the mark of that letter alone.
+
     Args:
         vocab: is changed.
 
@@ -84,8 +87,11 @@ def extend(vocab: dict[str, Any], language: str, learnt: Learnt) -> dict[str, st
     if not mark:
         raise UserError(f"{len(MARKS)} languages were added to this vocabulary, and there is room for no more of them.")
     tag = tag_of(language)
+    _retire(vocab, tag)
+    scripts = {_script(letter) for letter in learnt.letters}
+    others = [one for one in known if len(one) == 1 and one.isalpha() and _script(one) in scripts]
     bare = [letter for letter in learnt.letters if letter not in known]
-    merges = [(letter, mark) for letter in learnt.letters]
+    merges = [(letter, mark) for letter in sorted({*learnt.letters, *others})]
     merges += [(_marked(a, mark), _marked(b, mark)) for a, b in learnt.merges]
     said = {tag: "", mark: "", **{letter: letter for letter in bare}}
     said |= {a + b: (a + b).replace(mark, "") for a, b in merges}
@@ -98,6 +104,21 @@ def extend(vocab: dict[str, Any], language: str, learnt: Learnt) -> dict[str, st
          "special": True}
     )  # fmt: skip
     return said
+
+
+def _retire(vocab: dict[str, Any], tag: str) -> None:
+    """Give another name to a tag that the vocabulary has, but the model does not speak: its row is not trained."""
+    known, unused = vocab["model"]["vocab"], f"[unused {tag[1:]}"
+    if tag in known:
+        known[unused] = known.pop(tag)
+    for token in vocab["added_tokens"]:
+        if token["content"] == tag:
+            token["content"] = unused
+
+
+def _script(letter: str) -> str:
+    """The script of a letter, as the first word of its name says it: LATIN, CYRILLIC, CJK."""
+    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def base_letter(letter: str) -> str:
