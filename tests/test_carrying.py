@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -141,6 +142,34 @@ def test_what_vanishes_while_it_is_carried_is_passed_over(begun, tmp_path, monke
     assert list(carrying.carry(source, store)) == [Carried(folder.name, steps[1])]
     shutil.rmtree(source)
     assert list(carrying.carry(source, store)) == []
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_whose_states_are_all_damaged_is_named(begun, tmp_path):
+    source, store = begun / "state", tmp_path / "store"
+    folder = next(source.iterdir())
+    for path in folder.glob("step-*.pt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    (lost,) = carrying.carry(source, store)
+    assert lost.step is None
+    assert lost.fault.startswith(f"{folder} has no state that is intact")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_newest_state_is_the_newest_there_and_a_training_keeps_its_own(begun, tmp_path):
+    source, store = begun / "state", tmp_path / "store"
+    newest = next(source.iterdir())
+    for number in range(9):
+        older = shutil.copytree(newest, newest.with_name(f"train_phase2-{number:016d}"))
+        for path in older.iterdir():
+            os.utime(path, times=(1e9 + number, 1e9 + number))
+    assert len(list(carrying.carry(source, store))) == 10
+    assert state_folders.find(store)[0].folder.name == newest.name
+    own = state_folders.find(store)[-1].folder
+    with state_folders.locked(own):
+        state_folders.tidy(store)
+        assert own.exists()
+    assert len(state_folders.find(store)) == 9
 
 
 def test_a_manifest_names_nothing_but_a_state(tmp_path):

@@ -195,8 +195,50 @@ def test_the_reason_of_a_failure_is_the_log_s(tmp_path):
     log = tmp_path / "log"
     log.write_text("x\nerror: data/raw/anna is missing; put it there.\nERROR: failed to reproduce 'prepare'\n")
     assert running.last_error(log, 1) == "data/raw/anna is missing; put it there."
+    begin = log.stat().st_size
+    with log.open("a") as file:
+        file.write("Traceback (most recent call last):\nValueError: nothing\n")
+    assert running.last_error(log, 1, begin) == "ValueError: nothing", "an earlier attempt's error is not this one's"
     log.write_text("")
     assert running.last_error(log, 3) == "exit status 3"
+
+
+def test_a_curve_counts_only_while_its_phase_trains(tmp_path, monkeypatch):
+    """Before it, the temporary workspace has the curve of HEAD, which DVC checked out there."""
+    path = tmp_path / running.curve_file("train_phase2")
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tmel_ce\n0\t9.0\n")
+    (tmp_path / "train.py").write_text("import time; time.sleep(2)\n")
+    code = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]])"
+    monkeypatch.setattr(running, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(guard, "find_place", lambda pid: tmp_path)
+    done = tuple(trial(number, [(0, 1.0), (4, 1.0)]) for number in range(4))
+    judged = []
+    monkeypatch.setattr(searching, "is_hopeless", lambda done, curve: judged.append(curve))
+    order = running.Order("rates", 5, {}, "train_phase2", 1, done)
+    for phase, seen in (("train_phase1", []), ("train_phase2", [(0, 9.0)])):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "train.py"), phase])
+        assert running._watch(process, order, tmp_path) == ("done", seen)
+    assert judged == [[(0, 9.0)]]
+
+
+def test_a_plan_tells_ranges_apart():
+    told = [command._told(values._parse(text)) for text in ("seed=1..3", "seed=1.0..3.0", "seed=1000000..1000001")]
+    assert told == ["seed=1..3", "seed=1.0..3.0", "seed=1000000..1000001"]
+
+
+def test_a_trial_that_fails_in_an_unknown_way_does_not_end_the_others(rates, monkeypatch, capsys):
+    def fail_first(order: running.Order) -> Trial:
+        if order.number == 1:
+            raise RuntimeError("of another program")
+        return trial(order.number, [(0, 5.0)], **order.values)
+
+    monkeypatch.setattr(running, "run", fail_first)
+    with pytest.raises(UserError, match="1 of 2 trials failed"):
+        command.run(rates)
+    said = capsys.readouterr().out
+    assert "rates-001 (lr=1e-4) failed: RuntimeError: of another program" in said
+    assert "rates-002 (lr=2e-4) done" in said
 
 
 def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path):
@@ -319,6 +361,7 @@ def test_a_search_with_pruning(begun, tmp_path):
 @pytest.mark.ray
 def test_eight_trials_on_two_ray_workers_equal_eight_one_after_the_other(begun, tmp_path):
     """A worker is killed in the middle, and its trial goes on in another one."""
+    pytest.importorskip("ray", reason="ray is not installed; `make test-ray` installs it")
     grid = ("-S", "train_phase1.lr=1e-4,2e-4,3e-4,4e-4", "-S", "train_phase1.warmup_steps=0,2")
     usual, ray = copied(begun, tmp_path / "usual"), copied(begun, tmp_path / "ray")
     swept(usual, "rates", *grid)
@@ -342,9 +385,9 @@ def test_the_targets_are_stages():
 def test_an_experiment_of_an_earlier_sweep_is_not_taken_for_a_new_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(tmp_path, "git", "init", "-q")
-    (tmp_path / "params.yaml").write_text("lr: 1e-04\ntrain_phase1: {lr: 2.0e-4}\n")
+    (tmp_path / "params.yaml").write_text("lr: 1e-04\nloud: true\nasr: null\ntrain_phase1: {lr: 2.0e-4}\n")
     commit(tmp_path, "an experiment")
-    trials.check_values("HEAD", "rates-001", {"lr": "1e-4", "train_phase1.lr": "0.0002"})
+    trials.check_values("HEAD", "rates-001", {"lr": "1e-4", "train_phase1.lr": "0.0002", "loud": "true", "asr": "null"})
     with pytest.raises(UserError, match=r"^the experiment rates-001 has lr 1e-04 and not 3e-4, so it is of an earlier"):
         trials.check_values("HEAD", "rates-001", {"lr": "3e-4"})
 

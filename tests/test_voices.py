@@ -187,6 +187,19 @@ def test_a_voice_that_does_not_fit_its_figures_or_parameters_is_not_kept(project
     assert voices.names() == []
 
 
+def test_a_voice_is_not_kept_while_a_run_is_half_done(project):
+    """A stage has run with new parameters, and dvc.lock has these, but models/voice is still the old one."""
+    lock = yaml.safe_load((project / "dvc.lock").read_text())
+    out = {"path": "models/phase2", "md5": "1" * 32}
+    lock["stages"]["train_phase2"]["outs"] = [out]
+    lock["stages"]["publish"]["deps"] = [out, {"path": "src/publish.py", "md5": "3" * 32}]
+    (project / "dvc.lock").write_text(yaml.safe_dump(lock))
+    keeping.keep("anna")
+    lock["stages"]["train_phase2"]["outs"] = [out | {"md5": "2" * 32}]
+    (project / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert sentence(keeping.keep, "bela") == "models/phase2 was made anew after stage publish ran; run `dvc repro`."
+
+
 def test_parameters_that_do_not_change_the_voice_may_have_changed(project):
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace("jobs: 0", "jobs: 1"))
@@ -277,6 +290,22 @@ def test_removing_one_voice_leaves_the_other_and_the_cache_keeps_what_it_needs(p
     assert WEIGHTS not in objects
     keeping.remove("bela")
     assert not (project / "voices").exists()
+
+
+def test_a_wrong_name_among_others_removes_nothing(project):
+    keeping.keep("anna")
+    given = command.parser().parse_args(["voices", "--remove", "anna", "typo"])
+    assert "typo" in sentence(given.run, given)
+    assert voices.names() == ["anna"]
+
+
+def test_a_link_to_nothing_hides_no_other_voice(project):
+    keeping.keep("anna")
+    (project / "voices/anna/vocab.json").unlink()
+    (project / "voices/anna/vocab.json").symlink_to(project / "nowhere")
+    shown, faults = table.make()
+    assert shown.row_count == 1, "the published voice"
+    assert ["anna" in fault and "cannot be read" in fault for fault in faults] == [True]
 
 
 def test_a_damaged_kept_voice_is_one_sentence_and_hides_no_other(project):

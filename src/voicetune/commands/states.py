@@ -38,6 +38,8 @@ def list_or_remove(arguments: argparse.Namespace) -> None:
     state_folders.check_unused([known[name] for name in chosen])
     for name in chosen:
         state_folders.remove(known[name].folder)
+        if known[name].folder.exists():
+            raise UserError(f"{known[name].folder} could not be removed; see who owns its files.")
         print(f"removed {name}")
     for name, one in known.items():
         if name not in chosen:
@@ -67,7 +69,7 @@ def _carry(here: Path, arguments: argparse.Namespace) -> None:
         else:
             print(shown(f"{one.name}  step {one.step}  carried to {target}"), flush=True)
     if not seen:
-        there = state_folders.find(source)
+        there = any(one.step is not None for one in state_folders.find(source))
         said = f"{target} has every state of {source} already" if there else f"{source} has no state to carry"
         print(shown(said))
     if faults:

@@ -30,6 +30,8 @@ def list_or_remove(arguments: argparse.Namespace) -> None:
     from voicetune.kept import keeping, table  # rich tables: not needed for --help
 
     for name in arguments.remove:
+        keeping.check_kept(name)
+    for name in arguments.remove:
         keeping.remove(name)
         print(f"removed {name}; DVC's cache has it until `make clean-cache`")
     if not arguments.remove:

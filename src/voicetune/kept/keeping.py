@@ -1,6 +1,7 @@
 """Keeps the published voice under a name, and removes one.
 
-DVC's lock is held meanwhile. So two of these commands, or one of them and a command of DVC, do not disturb each other.
+DVC's lock is held meanwhile, so two of these commands do not disturb each other. DVC gives its lock up while a stage's
+command runs; `keep` then finds that dvc.lock does not fit the voice.
 """
 
 import datetime
@@ -66,13 +67,22 @@ def remove(name: str) -> None:
     Raises:
         UserError: there is no such voice; another command of DVC runs here; or a file cannot be removed.
     """
+    check_kept(name)
+    with _locked() as repo:
+        _remove(repo, name)
+
+
+def check_kept(name: str) -> None:
+    """Require a kept voice of this name.
+
+    Raises:
+        UserError: there is none.
+    """
     voices.check_name(name)
     space.check_root(Path.cwd())
     files.check_own(voices.FOLDER)
     if name not in voices.names():
         voices.find(name)  # which says why
-    with _locked() as repo:
-        _remove(repo, name)
 
 
 @contextmanager
@@ -112,11 +122,16 @@ def _check_params() -> None:
     """Check that params.yaml is the one that made the voice, as dvc.lock has it.
 
     Raises:
-        UserError: a value has changed since.
+        UserError: a value has changed since, or a stage has run and those after it have not.
     """
     now = reading.read_yaml(reading.PATH)
     stages = reading.read_yaml(_LOCK).get("stages")
-    for stage, made in stages.items() if isinstance(stages, dict) else ():
+    stages = stages if isinstance(stages, dict) else {}
+    made_of = {out["path"]: out.get("md5") for made in stages.values() for out in made.get("outs", ())}
+    for stage, made in stages.items():
+        for one in made.get("deps", ()) if stage not in _AFTER else ():
+            if made_of.get(one["path"], one.get("md5")) != one.get("md5"):
+                raise UserError(f"{one['path']} was made anew after stage {stage} ran; run `dvc repro`.")
         params = made.get("params", {}).get(str(reading.PATH), {}) if stage not in _AFTER else {}
         for key, value in params.items():
             if whole.find(now, key) != value:

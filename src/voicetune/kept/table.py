@@ -57,6 +57,8 @@ def make() -> tuple[Table, list[str]]:
                 shown_.add_row(*_cells(name))
         except UserError as error:
             faults.append(str(error))
+        except OSError as error:  # such as a link into DVC's cache, of which the cache lacks the file
+            faults.append(files.refused(error.filename or name, error, "read"))
     return shown_, faults
 
 

@@ -45,7 +45,8 @@ class Sweep:
     def plan(self) -> dict[str, object]:
         """What must stay the same while the sweep goes on. The number of trials may grow."""
         return {
-            "values": [_told(space) for space in self.spaces], "seed": self.seed, "target": self.target,
+            "values": [_told(space) for space in self.spaces], "mode": "grid" if self.count is None else "search",
+            "seed": self.seed, "target": self.target,
             "prune": self.prune, "threads": self.threads, "commit": trials.head(),
         }  # fmt: skip
 
@@ -53,7 +54,8 @@ class Sweep:
 def _told(space: values.Space) -> str:
     if isinstance(space, values.Choices):
         return f"{space.name}={','.join(space.values)}"
-    return f"{space.name}={'log:' if space.log else ''}{space.low:g}..{space.high:g}"
+    low, high = (int(end) if space.whole else end for end in (space.low, space.high))
+    return f"{space.name}={'log:' if space.log else ''}{low!r}..{high!r}"
 
 
 def run(sweep: Sweep) -> None:
@@ -117,7 +119,10 @@ def _result(future: "Future[Trial]", order: Order) -> Trial:
     try:
         return future.result()
     except UserError as error:
-        return Trial(order.number, order.values, "failed", [], 0.0, str(error))
+        why = str(error)
+    except Exception as error:  # one trial does not end the others
+        why = f"{type(error).__name__}: {error}"
+    return Trial(order.number, order.values, "failed", [], 0.0, why)
 
 
 def _orders(sweep: Sweep, found: list[Trial]) -> Iterator[Order]:

@@ -70,5 +70,22 @@ def find_place(pid: int) -> Path | None:
     return None
 
 
+def find_training(pid: int, phase: str = "") -> list[psutil.Process]:
+    """The processes below another one that run train.py, with this phase if one is given."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    found = []
+    for one in children:
+        try:
+            parts = one.cmdline()
+        except psutil.Error:
+            continue
+        if any(part.endswith("train.py") for part in parts) and (not phase or phase in parts):
+            found.append(one)
+    return found
+
+
 if __name__ == "__main__":
     sys.exit(main())

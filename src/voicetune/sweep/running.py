@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -51,8 +52,9 @@ def run(order: Order) -> Trial:
         return Trial(order.number, order.values, "done", read_curve(order), 0.0)
     for _ in range(_TRIES):
         with log.open("a", encoding="utf-8", newline="\n") as file:
+            before = file.tell()
             ended, curve, status = _run_once(order, file)
-        why = last_error(log, status) if status else ""
+        why = last_error(log, status, before) if status else ""
         if ended != "done" or _BUSY not in why:
             break
         time.sleep(random.uniform(1, 5))  # what was trained is not lost: DVC's run cache or the state has it
@@ -76,7 +78,8 @@ def _run_once(order: Order, log: IO[str]) -> tuple[str, Curve, int]:
     try:
         ended, curve = _watch(process, order, trials.ROOT / order.sweep)
     finally:
-        guard.end(process.pid)
+        if process.poll() is None:  # the number of a process that has ended may be another one's by now
+            guard.end(process.pid)
     return ended, curve, process.returncode
 
 
@@ -94,7 +97,9 @@ def _watch(process: subprocess.Popen, order: Order, folder: Path) -> tuple[str, 
         if (folder / trials.STOP).exists():
             _stop(process)
             return STOPPED, curve
-        before, curve = curve, (_read(place / curve_file(order.target)) if place else []) or curve
+        before = curve
+        if place and guard.find_training(process.pid, phase_of(order.target)):  # before it, the curve is HEAD's
+            curve = _read(place / curve_file(order.target)) or curve
         if order.done is not None and curve != before and searching.is_hopeless(order.done, curve):
             guard.end(process.pid)
             return "pruned", curve
@@ -103,12 +108,9 @@ def _watch(process: subprocess.Popen, order: Order, folder: Path) -> tuple[str, 
 
 def _stop(process: subprocess.Popen) -> None:
     """Ask the training to stop, so that it writes its state; kill it if it does not."""
-    for one in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if any(part.endswith("train.py") for part in one.cmdline()):
-                one.terminate()
-        except psutil.Error:
-            continue
+    for one in guard.find_training(process.pid):
+        with suppress(psutil.Error):
+            one.terminate()
     try:
         process.wait(_PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -117,8 +119,12 @@ def _stop(process: subprocess.Popen) -> None:
 
 def curve_file(target: str) -> Path:
     """Where the phase that a target trains last writes its validation mel CE."""
-    phase = target if target == "train_phase1" else "train_phase2"
-    return Path("metrics", phase, "plots/metrics/validation/mel_ce.tsv")
+    return Path("metrics", phase_of(target), "plots/metrics/validation/mel_ce.tsv")
+
+
+def phase_of(target: str) -> str:
+    """The phase that a target trains last."""
+    return target if target == "train_phase1" else "train_phase2"
 
 
 def read_curve(order: Order) -> Curve:
@@ -141,8 +147,9 @@ def _points(text: str) -> Curve:
     return [(int(row["step"]), float(row["mel_ce"])) for row in csv.DictReader(text.splitlines(), delimiter="\t")]
 
 
-def last_error(log: Path, status: int) -> str:
-    """The last line of a log that names an error, or its last line."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+def last_error(log: Path, status: int, begin: int = 0) -> str:
+    """The last line of a log that names an error, or its last line. begin: the byte from which it is read."""
+    text = log.read_bytes()[begin:].decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     named = [line for line in lines if line.lower().startswith("error:") and "failed to reproduce" not in line]
     return (named or lines or [f"exit status {status}"])[-1].removeprefix("error: ")[:300]

@@ -121,18 +121,18 @@ def check_values(commit: str, name: str, values: dict[str, str]) -> None:
     found: Any = yaml.safe_load(_git("show", f"{commit}:params.yaml"))
     for key, value in values.items():
         one = whole.find(found, key)
-        if not _is_same(str(one), value):
+        if not _is_same(one, value):
             raise UserError(
                 f"the experiment {name} has {key} {one} and not {value}, so it is of an earlier sweep; remove it with"
                 f" `dvc exp remove {name}`, or choose another name."
             )
 
 
-def _is_same(one: str, other: str) -> bool:
+def _is_same(one: Any, written: str) -> bool:
     try:
-        return float(one) == float(other)
-    except ValueError:
-        return one == other
+        return float(one) == float(written)
+    except (TypeError, ValueError):
+        return one in (written, yaml.safe_load(written))
 
 
 def _git(*arguments: str) -> str:

@@ -38,7 +38,7 @@ def carry(source: Path, target: Path) -> Iterator[Carried]:
     except OSError as error:
         yield Carried(str(source), None, files.refused(source, error, "read"))
         return
-    for one in found:
+    for one in reversed(found):  # the newest last, so that it is the newest there, too
         try:
             step = _carry_one(one.folder, target / one.folder.name)
         except UserError as error:
@@ -58,18 +58,24 @@ def repeat(source: Path, target: Path, seconds: int) -> Iterator[Carried]:
 
 
 def _carry_one(folder: Path, place: Path) -> int | None:
-    """Copy the newest intact state if the place has no such one; returns its step, or None if nothing was copied."""
-    had = _newest(place)
-    if had >= _newest(folder):
+    """Copy the newest intact state if the place has no such one; returns its step, or None if nothing was copied.
+
+    Raises:
+        UserError: it has states, and none is intact.
+    """
+    known, had = manifest.find(folder), _newest(place)
+    if not known or had >= known[0][0]:
         return None
     with state_folders.locked(place):
-        for step, path in manifest.find(folder):
+        for step, path in known:
             if step <= had:
                 return None
             found = manifest.read(path)
             if found is not None and _copy(folder, place, found):
                 _remove_others(place, {path.name, *found.files})
                 return step
+    if manifest.find(folder) == known:  # else its training has just removed them
+        raise UserError(f"{folder} has no state that is intact; train on from an older copy, or anew.")
     return None
 
 
@@ -87,7 +93,7 @@ def _copy(folder: Path, place: Path, found: manifest.Manifest) -> bool:
     if not all(_copy_file(folder / name, place / name, entry) for name, entry in found.files.items()):
         return False
     for name in _OTHERS:
-        if files.is_file(folder / name):
+        if files.is_file(folder / name) and not (folder / name).is_symlink():
             with files.writing(place):
                 (place / name).unlink(missing_ok=True)  # if it is a link, writing would follow it
                 shutil.copyfile(folder / name, place / name)

@@ -94,9 +94,9 @@ def _begin_attempt(place: Path, fabric: Fabric) -> Iterator[Attempts]:
         UserError: see `state_folders.locked` and `Attempts.check`.
     """
     is_first = fabric.is_global_zero
-    if is_first:
-        state_folders.tidy(place.parent)
     with state_folders.locked(place) if is_first else nullcontext():
+        if is_first:
+            state_folders.tidy(place.parent)  # not before the lock, or it could remove the state that is used now
         attempts = Attempts(place, agent.attempt(), is_first)
         if is_first:
             attempts.begin()
