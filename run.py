@@ -43,7 +43,7 @@ def setup() -> None:
     if torch not in ("cuda", "cpu"):
         sys.exit(f"TORCH is '{torch}', but should be cpu or cuda (the default); correct it")
     if made_with and torch != made_with:
-        sys.exit(f".venv has torch for {made_with}; remove it with `make clean-venv`, then run this again")
+        sys.exit(f".venv has torch for {made_with}; delete the folder .venv, then run this again")
     if READY.exists() and all(READY.stat().st_mtime >= (ROOT / name).stat().st_mtime for name in FROM):
         return
     if not VERSIONS[0] <= sys.version_info[:2] <= VERSIONS[1]:

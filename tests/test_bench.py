@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from test_measures import write_tables
 
 from voicetune import families
 from voicetune.data import espeak
@@ -37,6 +38,7 @@ TINY = {
     "chaos.py": ("--times 2 --steps 40 --base {made}/models/base --data {made}/data", '"out/best_model.pth": true'),
     "checkpoint.py": ("--gb 0.001 --folder {out}", "state and best"),
     "compare_losses.py": ("HEAD HEAD --steps 2", "no number differs"),
+    "few_clips.py": ("--folder {made}/figures/metrics/evaluate --clips 31 2 --subsets 3", "| 2 | 0."),
     "half_precision.py": ("{made}/models/voice --first 3", '"same codes"'),
     "long.py": (
         "{made}/prompts --asr tiny.en --minutes 1 --repeat 2 --spread 2 --out {out}/long",
@@ -85,7 +87,7 @@ def test_every_script_has_a_tiny_size():
 
 @pytest.fixture(scope="module")
 def made(small_base, dataset, tmp_path_factory) -> Path:
-    """Small results of `make repro`: data (choice, clips, codes), models/base, models/voice, and a stage's seconds."""
+    """Small results of `make repro`: data (choice, clips, codes), models, a stage's seconds, and figures."""
     place = tmp_path_factory.mktemp("made")
     shutil.copytree(dataset, place / "data")
     (place / "models").mkdir()
@@ -108,6 +110,7 @@ def made(small_base, dataset, tmp_path_factory) -> Path:
     (place / "run").mkdir()
     (place / "run" / "report.json").write_text(json.dumps({"seconds": 9.5}))
     write_prompts(place / "prompts")
+    write_tables(place / "figures")
     return place
 
 

@@ -27,6 +27,6 @@ def test_the_device(monkeypatch, wanted, devices, chosen):
 @pytest.mark.parametrize(("wanted", "name"), [("cuda", "CUDA device"), ("mps", "GPU of Apple")])
 def test_a_device_that_is_not_there_is_refused(monkeypatch, wanted, name):
     there_are(monkeypatch, ())
-    told = f"^device is {wanted}, but no {name} is found here; set device: auto in params.yaml.$"
+    told = f"^device is {wanted}, but no {name} is found here; choose auto.$"
     with pytest.raises(UserError, match=told):
         choose_device(wanted)

@@ -15,7 +15,7 @@ def choose_device(wanted: str) -> str:
 
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted in found and not found[wanted]:
-        raise UserError(f"device is {wanted}, but no {_NAMES[wanted]} is found here; set device: auto in params.yaml.")
+        raise UserError(f"device is {wanted}, but no {_NAMES[wanted]} is found here; choose auto.")
     if wanted == "auto":
         return next((name for name, there in found.items() if there), "cpu")
     return wanted

@@ -39,7 +39,7 @@ class Phase(Section):
     lora_alpha: float = Field(gt=0, examples=[16.0], description="the adapters' gain is lora_alpha / lora_rank")
     activation_checkpointing: bool = Field(examples=[False])
     optimizer: Literal["adamw", "adamw8bit"] = Field(examples=["adamw"])
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(examples=["bf16-mixed"])
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(examples=["32-true"])
     eval_every: int = Field(ge=1, le=_MOST_STEPS, examples=[24])
     log_every: int = Field(ge=1, le=_MOST_STEPS, examples=[10])
     target_mel_ce: float | None = Field(gt=0)

@@ -88,7 +88,12 @@ def run(
     voices.watch()
     any_name = not is_loopback(host) and not hosts
     application = app.create(voices, queue, keys, marked, any_name, hosts)
-    _LOG.info("http://%s:%d serves %s", host, listening.getsockname()[1], ", ".join(voices.all()))
+    _LOG.info(
+        "http://%s:%d serves %s",
+        f"[{host}]" if ":" in host else host,
+        listening.getsockname()[1],
+        ", ".join(voices.all()),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again when it has ended
     try:
@@ -105,7 +110,7 @@ def configure(application: FastAPI, limits: Limits, drain: float) -> uvicorn.Con
     connection: Any = partial(Connection, limits)
     return uvicorn.Config(
         application, http=connection, ws="none", timeout_graceful_shutdown=max(1, round(drain)), server_header=False,
-        log_config=None,
+        log_config=None, timeout_keep_alive=round(limits.sending),
     )  # fmt: skip
 
 

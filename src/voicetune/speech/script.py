@@ -94,10 +94,10 @@ class Made:
 
     def checked(self) -> str:
         """What the checks found, in a few words."""
-        again = sum(bool(row["found"]) for row in self.rows)
+        found = sum(bool(row["found"]) for row in self.rows)
         left = sum(bool(row["left"]) for row in self.rows)
         return (
-            f"{again} were drawn again, {left} have faults left ({MANIFEST})" if again else "the checks found no fault"
+            f"{found} had faults at first, {left} have some left ({MANIFEST})" if found else "the checks found no fault"
         )
 
 
