@@ -37,6 +37,10 @@ class Tones:
     def about(self) -> dict[str, str]:
         return {"language": "en", "vocoder": "tones", "licence": "none"}
 
+    def check_language(self, language: str) -> None:
+        if language != "en":
+            raise UserError(f"the model tones does not speak '{language}'; it speaks en.")
+
     def parts(self, line: Line) -> list[Part]:
         if fault := words.fault_of(line.text):
             raise UserError(f"there is nothing to say ({fault}); give a text with words.")

@@ -309,6 +309,7 @@ def test_speed_and_seed_change_the_sound_and_other_fields_do_not(url):
         ({"speed": "1"}, 400, "invalid_request", "speed is refused"),
         ({"seed": -1}, 400, "invalid_request", "seed is refused"),
         ({"language": "klingon"}, 400, "invalid_request", "language is refused"),
+        ({"language": "de"}, 400, "language_not_spoken", "does not speak 'de'"),
         ({"stream_format": "sse"}, 400, "unsupported", "only audio"),
     ],
 )  # fmt: skip
@@ -541,6 +542,8 @@ def test_equal_seeds_give_equal_bytes_alone_and_under_load(published):
 
 def test_voices_have_the_names_of_their_speakers_or_those_that_are_given(published):
     voices = open_voices(("show", published))
+    with pytest.raises(UserError, match="does not speak 'de'; it speaks en"):
+        next(iter(voices.all().values())).opened.check_language("de")
     assert list(voices.all()) == ["show-anna", "show-bela"]
     with pytest.raises(UserError, match="two voices have the name 'anna'"):
         Voices([(None, published), (None, published)], "cpu", Checks(1))

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from voicetune import pages
+from voicetune.errors import UserError
 from voicetune.service import forms, refusals, sounds
 from voicetune.service.forms import Refused, SpeechRequest
 from voicetune.service.hosts import HostCheck
@@ -154,13 +155,18 @@ class _Service:
         """The line to speak.
 
         Raises:
-            Refusal: the text is too long.
+            Refusal: the text is too long, or the voice does not speak the language.
         """
         most = self.queue.limits.characters
         if len(asked.input) > most:
             sentence = f"the text has {len(asked.input)} characters, and {most} are allowed; send it in pieces."
             raise Refusal(413, sentence, "text_too_long", param="input")
-        return Line(asked.input, asked.language or served.opened.language, asked.speed)
+        language = asked.language or served.opened.language
+        try:
+            served.opened.check_language(language)
+        except UserError as error:
+            raise Refusal(400, str(error), "language_not_spoken", param="language") from None
+        return Line(asked.input, language, asked.speed)
 
     async def list_voices(self) -> dict[str, Any]:
         """The voices that are served."""

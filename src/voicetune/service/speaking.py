@@ -17,7 +17,6 @@ from voicetune.service.refusals import Refusal
 from voicetune.service.voices import Served
 from voicetune.speech import say
 from voicetune.speech.drawing import Drawn
-from voicetune.speech.language_check import check_language
 from voicetune.speech.parts import Part
 from voicetune.speech.voice import Line
 
@@ -72,11 +71,6 @@ class Spoken:
         Raises:
             Refusal: the text cannot be spoken.
         """
-        served, language = self._job.served, self._line.language
-        try:
-            check_language(served.voice, language)
-        except UserError as error:
-            raise Refusal(400, str(error), "language_not_spoken", param="language") from None
         try:
             self._parts = await splitting.split(self._job.client, self._job.served, self._line)
         except UserError as error:

@@ -22,6 +22,7 @@ from voicetune.service.refusals import Refusal
 from voicetune.speech import drawing, say
 from voicetune.speech.checking import Checker, Checks
 from voicetune.speech.drawing import Drawn
+from voicetune.speech.language_check import check_language
 from voicetune.speech.parts import Part
 from voicetune.speech.voice import Line, Voice
 
@@ -54,6 +55,10 @@ class Opened:
         """What clients may know of the model."""
         licence = str(self.voice.facts.get("licence", ""))
         return {"language": self.language, "vocoder": self.voice.model.vocoder, "licence": licence}
+
+    def check_language(self, language: str) -> None:
+        """Raises UserError: see `language_check.check_language`."""
+        check_language(self.voice, language)
 
     def parts(self, line: Line) -> list[Part]:
         """The parts that a line is spoken in, see `speech.say.parts`. The first one of a long line is short."""
