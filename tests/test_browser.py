@@ -688,16 +688,21 @@ def test_the_page_of_revisions_fits_its_width_and_has_enough_contrast(chromium, 
 def test_the_sounds_of_a_line_are_played_by_keys(visit, revisions_page):
     tab = visit(revisions_page)
     playing = "() => [...document.querySelectorAll('audio')].map((a, i) => a.paused ? -1 : i).filter((i) => i >= 0)"
+
+    def wait_for(which: int) -> None:
+        """Wait until this sound alone plays: it begins when the browser has read it."""
+        tab.wait_for_function(f"() => JSON.stringify(({playing})()) === '[{which}]'")
+
     tab.eval_on_selector_all("audio", "all => all.forEach((one) => { one.loop = true; })")
     press(tab, "2")
-    assert tab.evaluate(playing) == [1]
+    wait_for(1)
     press(tab, "1")
-    assert tab.evaluate(playing) == [0], "one sound at a time"
+    wait_for(0)  # one sound at a time
     press(tab, "j", "2")
-    assert tab.evaluate(playing) == [13], "the second revision's sound of the second line"
+    wait_for(13)  # the second revision's sound of the second line
     assert tab.evaluate("document.activeElement.tagName") == "ARTICLE"
     press(tab, "2", "k", "j", "j", "3")
-    assert tab.evaluate(playing) == [14]
+    wait_for(14)
     tab.wait_for_function("() => document.querySelectorAll('audio')[14].currentTime > 0.05")
     assert tab.locator("audio").nth(14).evaluate("a => a.duration") == pytest.approx(0.5, abs=0.01)
 
