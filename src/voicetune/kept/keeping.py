@@ -129,10 +129,12 @@ def _check_params() -> None:
     stages = stages if isinstance(stages, dict) else {}
     made_of = {out["path"]: out.get("md5") for made in stages.values() for out in made.get("outs", ())}
     for stage, made in stages.items():
-        for one in made.get("deps", ()) if stage not in _AFTER else ():
+        if stage in _AFTER:
+            continue
+        for one in made.get("deps", ()):
             if made_of.get(one["path"], one.get("md5")) != one.get("md5"):
                 raise UserError(f"{one['path']} was made anew after stage {stage} ran; run `dvc repro`.")
-        params = made.get("params", {}).get(str(reading.PATH), {}) if stage not in _AFTER else {}
+        params = made.get("params", {}).get(str(reading.PATH), {})
         for key, value in params.items():
             if whole.find(now, key) != value:
                 raise UserError(

@@ -132,7 +132,7 @@ def _orders(sweep: Sweep, found: list[Trial]) -> Iterator[Order]:
     for number in range(1, (len(every) if every is not None else sweep.count or 0) + 1):
         if number in known:
             continue
-        done = [trial for trial in found if trial.ended != "failed"]
+        done = [trial for trial in found if trial.ended != "failed" and trial.curve]  # a curve may be empty
         chosen = every[number - 1] if every is not None else searching.suggest(sweep.spaces, done, number, sweep.seed)
         yield Order(
             sweep.name, number, chosen, sweep.target, sweep.threads, tuple(done) if sweep.prune else None

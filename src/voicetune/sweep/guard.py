@@ -56,11 +56,7 @@ def end(pid: int) -> None:
 
 def find_place(pid: int) -> Path | None:
     """The temporary workspace of a running experiment: where the stage's process works."""
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return None
-    for one in children:
+    for one in _children(pid):
         try:
             place = Path(one.cwd())
         except psutil.Error:
@@ -72,12 +68,8 @@ def find_place(pid: int) -> Path | None:
 
 def find_training(pid: int, phase: str = "") -> list[psutil.Process]:
     """The processes below another one that run train.py, with this phase if one is given."""
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
     found = []
-    for one in children:
+    for one in _children(pid):
         try:
             parts = one.cmdline()
         except psutil.Error:
@@ -85,6 +77,14 @@ def find_training(pid: int, phase: str = "") -> list[psutil.Process]:
         if any(part.endswith("train.py") for part in parts) and (not phase or phase in parts):
             found.append(one)
     return found
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    """All processes below another one; none if it has ended."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ def is_hopeless(done: Sequence[Trial], curve: Curve) -> bool:
 
     Source: Optuna, MedianPruner. Of each curve's first third nothing is judged.
     """
-    done = [trial for trial in done if trial.curve]
     if len(done) < _COMPARED or not curve:
         return False
     warm = max(step for trial in done for step, _ in trial.curve) // 3
@@ -50,9 +49,7 @@ def suggest(spaces: Sequence[Space], done: Sequence[Trial], number: int, seed: i
     """
     library = optuna()
     study = library.create_study(sampler=library.samplers.TPESampler(seed=seed * 1_000_003 + number))
-    study.add_trials(
-        [_finished(library, trial, spaces) for trial in sorted(done, key=lambda one: one.number) if trial.curve]
-    )
+    study.add_trials([_finished(library, trial, spaces) for trial in sorted(done, key=lambda one: one.number)])
     chosen = study.ask({space.name: _distribution(library, space) for space in spaces}).params
     return {
         space.name: chosen[space.name] if isinstance(space, Choices) else write(chosen[space.name], space)
