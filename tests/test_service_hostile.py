@@ -146,6 +146,13 @@ def test_a_key_of_other_bytes_is_wrong():
             assert answer.status_code == 401
 
 
+def test_without_a_key_no_body_is_read():
+    with server(voices_of(anna=Tones()), keys=[KEY]) as (url, _), dial(url) as line:
+        line.sendall(SPEECH_HEAD + b"Content-Length: 1000\r\n\r\n{")  # the other 999 bytes never come
+        assert line.recv(65_536).startswith(b"HTTP/1.1 401")
+        assert ask(url, "", {}).status_code == 401, "and no field of it is looked at"
+
+
 # Web pages of other sites
 
 
@@ -328,3 +335,14 @@ def test_texts_that_are_being_split_count_and_do_not_hinder_other_clients():
         assert ask(url, "Hello.", {"X-Forwarded-For": "192.0.2.2"}).status_code == 200
         tones.may.set()
         assert sorted(one.result().status_code for one in texts) == [200] * 3 + [429] * 3
+
+
+def test_a_text_that_is_being_split_for_too_long_is_refused():
+    tones = SlowToSplit()
+    with server(voices_of(anna=tones), Limits(seconds=0.5)) as (url, queue):
+        answer = ask(url, "Number 9.")
+        tones.may.set()
+        assert (answer.status_code, answer.headers["Retry-After"]) == (504, "1")
+        assert "within 0.5 seconds" in answer.json()["error"]["message"]
+        assert not queue._waiting
+        assert ask(url, "Number 8.").status_code == 200

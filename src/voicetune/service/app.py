@@ -1,23 +1,22 @@
 """The addresses of the service, see docs/serving.md."""
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from voicetune import pages
 from voicetune.errors import UserError
 from voicetune.service import forms, refusals, sounds
 from voicetune.service.forms import Refused, SpeechRequest
 from voicetune.service.hosts import HostCheck
+from voicetune.service.keys import KeyCheck
 from voicetune.service.metrics import SPEECH, Counted, Metrics
 from voicetune.service.queue import Queue
 from voicetune.service.refusals import Refusal
@@ -33,7 +32,7 @@ _PAGE_HEADERS = {
 }
 _ESCAPED = 12  # bytes that JSON takes for a character, at most
 _OTHER_FIELDS = 65_536  # bytes
-_BEARER = HTTPBearer(auto_error=False)
+_BEARER = HTTPBearer(auto_error=False)  # for the schema; `KeyCheck` looks at the key
 
 
 def create(
@@ -53,11 +52,12 @@ def create(
         title="voicetune", version=version("voicetune"), docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.add_middleware(refusals.BodyLimit, most=most, seconds=queue.limits.sending)
+    app.add_middleware(KeyCheck, keys=keys)
     if not keys:
         app.add_middleware(HostCheck, any_name=any_name, allowed=hosts)
     app.add_middleware(Counted, metrics=service.metrics)
     refusals.handle_all(app)
-    known: dict[str, Any] = {"dependencies": [Depends(service.identify)]}
+    known: dict[str, Any] = {"dependencies": [Depends(_BEARER)]}
     sound = {media: {"schema": {"type": "string", "format": "binary"}} for media, _, _ in sounds.FORMATS.values()}
     app.add_api_route(
         SPEECH, service.speech, methods=["POST"], response_class=StreamingResponse,
@@ -80,25 +80,8 @@ class _Service:
         self.voices, self.queue, self._marked, self._splitting = voices, queue, marked, Splitting()
         self.metrics = Metrics(queue.waiting)
         queue.seen = self.metrics.see
-        self._keys = [_digest(key) for key in keys]
         shown = {"key": bool(keys), "characters": queue.limits.characters}
         self._page = pages.render(_TEMPLATES, "page", known=shown)
-
-    async def identify(
-        self, request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
-    ) -> None:
-        """Note who asks: the key, or the address if no key is needed.
-
-        Raises:
-            Refusal: the key is missing or wrong.
-        """
-        given = _digest(sent.credentials if sent else "")
-        same = [hmac.compare_digest(given, key) for key in self._keys]  # all of them, so that the time says nothing
-        if self._keys and not any(same):
-            sentence = "the API key is missing or wrong; send it as `Authorization: Bearer KEY`."
-            raise Refusal(401, sentence, "invalid_api_key")
-        address = request.client.host if request.client else ""
-        request.state.client = f"key {same.index(True)}" if self._keys else address
 
     async def speech(self, asked: SpeechRequest, request: Request) -> Response:
         """Speak a text. Each part is checked before it is sent."""
@@ -192,8 +175,3 @@ class _Service:
 
 def _refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Refused} for status in statuses}
-
-
-def _digest(key: str) -> bytes:
-    """Keys of any length become bytes of one length, so that comparing them takes the same time."""
-    return hashlib.sha256(key.encode()).digest()

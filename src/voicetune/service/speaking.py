@@ -69,10 +69,13 @@ class Spoken:
         """Split the text, and let its parts be spoken: how many there are.
 
         Raises:
-            Refusal: the text cannot be spoken.
+            Refusal: the text cannot be spoken, or splitting it took too long.
         """
         try:
-            self._parts = await splitting.split(self._job.client, self._job.served, self._line)
+            async with asyncio.timeout(self._queue.limits.seconds):
+                self._parts = await splitting.split(self._job.client, self._job.served, self._line)
+        except TimeoutError:
+            raise self._too_late() from None
         except UserError as error:
             raise Refusal(400, str(error), "cannot_be_spoken", param="input") from None
         self._queue.begin(self._job, [say.of_part(part, self._line) for part in self._parts])
@@ -106,15 +109,18 @@ class Spoken:
         return piece
 
     async def _wait(self) -> Any:
-        seconds = self._queue.limits.seconds
         try:
-            one = await asyncio.wait_for(self._came.get(), seconds)
+            one = await asyncio.wait_for(self._came.get(), self._queue.limits.seconds)
         except TimeoutError:
-            sentence = f"no sound was made within {seconds:g} seconds; try again when fewer texts wait."
-            raise Refusal(504, sentence, "timeout", retry_after=seconds) from None
+            raise self._too_late() from None
         if isinstance(one, Exception):
             raise RuntimeError("a part could not be spoken") from one
         return one
+
+    def _too_late(self) -> Refusal:
+        seconds = self._queue.limits.seconds
+        sentence = f"no sound was made within {seconds:g} seconds; try again when fewer texts wait."
+        return Refusal(504, sentence, "timeout", retry_after=seconds)
 
     def whole(self, drawn: Sequence[Drawn], format: str) -> bytes:
         """Encode all parts as one file."""
