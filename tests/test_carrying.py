@@ -46,6 +46,7 @@ def begun(small_base, dataset, tmp_path, monkeypatch) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_training_goes_on_elsewhere_in_the_same_bits(begun, small_base, dataset, tmp_path, monkeypatch, capsys):
     store = tmp_path / "store"

@@ -228,6 +228,7 @@ def test_a_full_disk_is_reported_before_anything_is_fetched(hub, tmp_path):
     assert hub.asked == []
 
 
+@pytest.mark.slow
 def test_a_base_from_the_hub_has_the_stock_layout_and_its_licence(hub, bundle_base, tmp_path):
     """Run stage base's code for `base: xtts_v2`. The files of the tiny model replace the published ones."""
     names = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth")

@@ -53,6 +53,7 @@ def test_the_script_has_dates_numbers_and_abbreviations():
         assert any(re.search(pattern, text) for text in texts), pattern
 
 
+@pytest.mark.slow
 def test_prepare_keeps_every_clip_and_names_the_one_that_is_too_long(repository):
     assert json.loads((repository / "metrics/prepare.json").read_text())["clips"] == CLIPS
     with (repository / "data/clips/left_out.csv").open(encoding="utf-8", newline="") as file:
@@ -61,6 +62,7 @@ def test_prepare_keeps_every_clip_and_names_the_one_that_is_too_long(repository)
     assert "at most 224 in 'hu'" in left["reason"]
 
 
+@pytest.mark.slow
 def test_every_text_passes_the_tokenizer(repository, words):
     clips = clip.read(repository / "data/clips/clips.csv")
     assert [fault for c in clips if (fault := encoding.find_fault(c, words))] == []

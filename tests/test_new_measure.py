@@ -39,6 +39,7 @@ TOY = example_of_docs('"""Loudness')
 LEVELS = {"recordings": 0.5, "codec": 0.4, "base": 0.1, "phase1": 0.2, "phase2": 0.3}
 
 
+@pytest.mark.slow
 def test_a_new_measure_is_one_file(tmp_path):
     source = tmp_path / "src"
     shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))

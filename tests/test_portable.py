@@ -197,6 +197,7 @@ def test_run_py_runs_what_make_runs(tmp_path):
     assert (place / "called").read_text() == "-m pytest -q -n 2 --dist loadfile\n"
 
 
+@pytest.mark.slow
 def test_the_torch_without_cuda_is_a_choice_that_is_kept(tmp_path, monkeypatch):
     place = fake_project(tmp_path)
     shutil.copy(ROOT / "requirements.lock", place)

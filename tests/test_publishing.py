@@ -188,6 +188,7 @@ def test_say_uses_the_language_of_the_folder(repository, asked):
     assert asked[0][0][0].language == "hu"
 
 
+@pytest.mark.slow
 def test_stage_synthesize_uses_the_decoding_of_the_folder(repository, asked):
     publish.main()
     write_params(decoding={**DECODING, "temperature": 0.1})

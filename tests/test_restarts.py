@@ -150,6 +150,7 @@ def test_a_step_that_fails_twice_ends_the_training(trained, tmp_path):
     assert trained().facts["steps"] == 8  # when the user starts it again, the step is tried again
 
 
+@pytest.mark.slow
 def test_the_training_gives_up_after_its_last_restart(trained):
     ever = {(attempt, 0): (2 + attempt % 2, kill) for attempt in range(9)}
     with pytest.raises(UserError, match=r"given up after SIGKILL ended the training; run the same command"):

@@ -554,6 +554,7 @@ def test_a_folder_that_is_not_published_is_refused(bundle_base):
         Voices([(None, bundle_base)], "cpu", Checks(1))
 
 
+@pytest.mark.slow
 def test_a_new_version_is_swapped_in_while_requests_run_and_a_broken_one_is_not(published, tmp_path, caplog):
     folder = Path(shutil.copytree(published, tmp_path / "voice"))
     voices = open_voices((None, folder))
@@ -630,6 +631,7 @@ def start(folder: Path, *more: str, **environment: str) -> tuple[subprocess.Pope
     raise AssertionError("".join(said))
 
 
+@pytest.mark.slow
 def test_sigterm_lets_what_has_begun_end_and_exits_with_0(published):
     process, url = start(published, "--host", "0.0.0.0", "--tries", "1", VOICETUNE_API_KEY="")
     try:

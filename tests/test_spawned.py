@@ -83,6 +83,7 @@ def sleep(place: Path) -> None:
     time.sleep(60)
 
 
+@pytest.mark.slow
 def test_a_user_error_ends_it_without_a_restart():
     assert spawned.run(refuse, restarts=3) == "data/codes is damaged; run `dvc repro encode`."
 
@@ -97,6 +98,7 @@ def test_restarts_are_counted(tmp_path, capfd):
     assert (tmp_path / "runs").read_text() == "xx"
 
 
+@pytest.mark.slow
 def test_the_work_is_rank_0_of_1(tmp_path):
     spawned.run(partial(write_environment, tmp_path), restarts=0)
     assert (tmp_path / "environment").read_text() == "0 1 0"
@@ -138,6 +140,7 @@ def test_the_training_ends_when_the_process_of_the_stage_is_killed(tmp_path):
     child.wait(timeout=10)
 
 
+@pytest.mark.slow
 def test_the_agent_spawns_where_it_cannot_fork(tmp_path, monkeypatch):
     monkeypatch.setattr(agent, "can_fork", lambda: False)
     agent.run(partial(write_environment, tmp_path), 1, 1, 0, 0)

@@ -212,6 +212,7 @@ def test_a_faster_line_is_shorter_at_the_same_pitch(voice, speaker):
     assert centres[1] == pytest.approx(centres[0], rel=0.25)  # playing faster would make it 1.6 times as high
 
 
+@pytest.mark.slow
 def test_a_long_text_is_spoken_completely(voice, speaker):
     """The text has ten sentences, and the model can speak about three at once."""
     text = "Here comes the next question, and it is worth two hundred points. " * 10

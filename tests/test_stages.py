@@ -44,6 +44,7 @@ def seen(folder: Path, name: str, old: str | bytes, new: str | bytes) -> set[str
         return {stage for stage, names in touched(folder).items() if name in names}
 
 
+@pytest.mark.slow
 def test_dvc_reruns_exactly_the_stages_whose_code_changed(repository):
     """DVC once missed some of these changes, and ran too many stages for the others."""
     code = "src/voicetune"
@@ -68,6 +69,7 @@ def test_a_changed_byte_of_the_bundle_changes_stage_base(repository, name):
     assert seen(repository, path, (repository / path).read_bytes()[-8:], bytes(8)) == {"base"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "stages"),
     [
@@ -113,6 +115,7 @@ def test_one_more_transcript_changes_stage_prepare(repository):
         assert {stage for stage, names in touched(repository).items() if "data/scripts" in names} == {"prepare"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/xtts_v2.yaml"])
 def test_dvc_resolves_the_pipeline_with_every_preset(tmp_path, preset):
     folder = clone(tmp_path, (ROOT / preset).read_text(encoding="utf-8"))

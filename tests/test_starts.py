@@ -84,6 +84,7 @@ def check(out: Path, bundle_base: Path, trained: bool = True) -> None:
     assert "original_model_files" not in (out / "config.json").read_text()  # no path of the other machine
 
 
+@pytest.mark.slow
 def test_a_training_folder_of_the_stock_trainer_is_a_base(run, bundle_base, tmp_path):
     assert sorted(p.name for p in run.iterdir()) == [
         *("best_model.pth", "best_model_1901.pth", "checkpoint_1500.pth", "config.json"),

@@ -196,6 +196,7 @@ def test_the_training_loss_equals_the_golden_values(made_up, tmp_path):
     assert curve.of("train/mel_ce") == pytest.approx(GOLDEN, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_gradient_has_the_same_bits_every_time(made_up):
     """It uses two threads, bf16, a width at which torch splits the work, and one reference for all rows."""
     settings = phase_with(batch_size=12, shared_reference=True)
@@ -300,6 +301,7 @@ def test_half_precision_gives_nearly_the_losses_of_fp32(made_up, tmp_path):
     assert curve.of("validation/mel_ce")[-1] < curve.of("validation/mel_ce")[0] - 0.5
 
 
+@pytest.mark.slow
 def test_a_step_whose_gradients_overflow_is_skipped(made_up, tmp_path, saved_at_every_step):
     """This also holds after a kill, because the state includes the loss scale."""
     settings = phase_with(precision="16-mixed", max_steps=10, eval_every=1)

@@ -668,6 +668,7 @@ def test_a_batch_of_lines_gives_the_codes_of_each_alone(greedy_gpt, latents, tex
     assert [t.tolist() for t in together] == [a.tolist() for a in alone]
 
 
+@pytest.mark.slow
 def test_the_hifigan_gives_the_waveform_of_the_stock_client(bundle_base, greedy_gpt, latents):
     """This includes a line that stops by itself: the stock client makes sound of the STOP too."""
     voice = Voice(bundle_base)
