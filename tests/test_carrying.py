@@ -37,6 +37,7 @@ def begun(small_base, dataset, tmp_path, monkeypatch) -> Path:
     """A folder in which a training was cut off."""
     place = tmp_path / "first"
     place.mkdir()
+    (place / "params.yaml").touch()
     monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
     monkeypatch.chdir(place)
     with monkeypatch.context() as patch:
@@ -54,6 +55,7 @@ def test_a_training_goes_on_elsewhere_in_the_same_bits(begun, small_base, datase
     shutil.rmtree(begun)
     for name in ("second", "usual"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "params.yaml").touch()
     monkeypatch.chdir(tmp_path / "second")
     call("states", "--from", str(store))
     said = capsys.readouterr().out
@@ -184,6 +186,7 @@ def test_a_manifest_names_nothing_but_a_state(tmp_path):
 
 def test_carrying_again_and_again_waits_for_the_first_state(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    Path("params.yaml").touch()
 
     def interrupt(seconds: int) -> None:
         raise KeyboardInterrupt
@@ -197,6 +200,7 @@ def test_carrying_again_and_again_waits_for_the_first_state(tmp_path, monkeypatc
 def test_it_says_why_nothing_was_carried(begun, tmp_path, monkeypatch, capsys):
     store, here = tmp_path / "store", tmp_path / "state"
     monkeypatch.chdir(tmp_path)
+    Path("params.yaml").touch()
     call("states", "--to", str(store))
     assert capsys.readouterr().out == f"{here} has no state to carry\n"
     call("states", "--from", str(begun / "state"))
@@ -216,5 +220,6 @@ def test_it_says_why_nothing_was_carried(begun, tmp_path, monkeypatch, capsys):
 def test_what_cannot_be_carried(arguments, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "state").mkdir()
+    Path("params.yaml").touch()
     with pytest.raises(UserError, match=told):
         call("states", *arguments)

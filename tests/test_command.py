@@ -79,6 +79,8 @@ SENTENCES = {
     "say Hello. --model nowhere": "the folder nowhere does not exist; correct its name, or make it: `dvc repro`, ",
     "say Hello. --voice bela": "there is no kept voice 'bela'; no voice is kept here yet (`voicetune keep NAME` keeps",
     "say Hello. --format mp3": "--format is for the files of a --script; the format of one text is the ending of --out",
+    "states": "params.yaml is missing; run this in the repository's folder.",
+    "states --from .": "params.yaml is missing; run this in the repository's folder.",
     "states --every 5": "--every copies again and again, so it needs --to or --from, which say where.",
     "states --every 5 --remove all": "--every copies again and again, so it needs --to or --from, which say where.",
 }

@@ -289,6 +289,12 @@ def test_the_command_reads_texts_or_the_training_clips(bundle_base, tmp_path, mo
 def test_numbers_are_spelt_where_num2words_knows_the_language():
     assert spell_out("Am 21 de MERE, 3 pere și „5”.", "ro") == "am douăzeci și unu de mere, trei pere și „cinci”."
     assert spell_out("Bună\n  seara", "ro") == "bună seara"
+
+
+def test_serbian_numbers_have_the_alphabet_of_the_text():
+    assert spell_out("Imam 21.", "sr") == "imam dvadeset jedan."
+    assert spell_out("Имам 21, па 50 и 1001.", "sr") == "имам двадесет један, па педесет и једна хиљада један."
+    assert spell_out("7 љубави", "sr") == "седам љубави"
     assert spell_out("IŞIQ İdman", "az") == "ışıq idman"
     once = spell_out("Tjugo ÄPPLEN, 100 päron.", "sv")
     assert spell_out(once, "sv") == once == "tjugo äpplen, etthundra päron."

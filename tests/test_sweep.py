@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -124,6 +125,15 @@ def test_trials_that_were_not_planned_do_not_count(rates, capsys):
         trials.add(rates.folder, one)
     command.run(rates)
     assert "best: rates-001, mel CE 4.0000" in capsys.readouterr().out
+
+
+def test_a_search_cannot_have_fewer_trials_than_it_has(rates, monkeypatch):
+    monkeypatch.setattr(searching, "optuna", lambda: None)
+    rates.folder.mkdir(parents=True)
+    for number in (1, 2, 3):
+        trials.add(rates.folder, trial(number, [(0, 1.0)], lr="1e-4"))
+    with pytest.raises(UserError, match=r"^sweep rates has trial 3 already, and --trials is 2; give 3 or more, or "):
+        command.run(replace(rates, count=2))
 
 
 def test_two_sweeps_of_one_name_do_not_run_at_once(rates):

@@ -913,6 +913,7 @@ def test_states_are_listed_and_removed_by_a_command(tmp_path, monkeypatch, capsy
         return capsys.readouterr().out.splitlines()
 
     monkeypatch.chdir(tmp_path)
+    Path("params.yaml").touch()
     listed = voicetune()
     assert sorted(line.split()[0] for line in listed) == [
         "train_phase1-aaaaaaaaaaaaaaaa",

@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from voicetune import files
 from voicetune.errors import UserError, shown
+from voicetune.params import reading
 from voicetune.training import state_folders
 
 
@@ -25,11 +27,12 @@ def add(commands: "argparse._SubParsersAction") -> None:
 
 def list_or_remove(arguments: argparse.Namespace) -> None:
     """List the states of unfinished trainings, remove some, or carry them to another machine."""
+    if arguments.every is not None and not (arguments.to or arguments.from_):
+        raise UserError("--every copies again and again, so it needs --to or --from, which say where.")
+    files.need(reading.PATH, "run this in the repository's folder")
     here = state_folders.root(Path.cwd())
     if arguments.to or arguments.from_:
         return _carry(here, arguments)
-    if arguments.every is not None:
-        raise UserError("--every copies again and again, so it needs --to or --from, which say where.")
     known = {one.folder.name: one for one in state_folders.find(here)}
     chosen = list(known) if arguments.remove == ["all"] else arguments.remove
     for name in chosen:

@@ -74,9 +74,20 @@ def run(sweep: Sweep) -> None:
         trials.begin(sweep.folder, sweep.plan())
         (sweep.folder / trials.STOP).unlink(missing_ok=True)
         ended = [trial for trial in trials.read(sweep.folder) if _is_planned(sweep, trial)]
+        _check_count(sweep, ended)
         with engine.calling(running.run, settings, cores=sweep.threads, gpus=gpus) as call:
             found, stopped = _run_all(sweep, ended, call)
     _tell_end(sweep, found, stopped)
+
+
+def _check_count(sweep: Sweep, ended: Sequence[Trial]) -> None:
+    """Raise UserError: a search is to have fewer trials than it has already."""
+    most = max((trial.number for trial in ended), default=0)
+    if sweep.count is not None and most > sweep.count:
+        raise UserError(
+            f"sweep {sweep.name} has trial {most} already, and --trials is {sweep.count}; give {most} or more, or"
+            " another name."
+        )
 
 
 def _is_planned(sweep: Sweep, trial: Trial) -> bool:

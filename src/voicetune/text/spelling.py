@@ -40,6 +40,9 @@ _JAPANESE = {
 
 
 _DOTLESS = ("az", "crh", "tt")  # the small letter of I is ı, and that of İ is i
+_SERBIAN = {"lj": "љ", "nj": "њ", "dž": "џ"} | dict(
+    zip("abvgdđežzijklmnoprstćufhcčš", "абвгдђежзијклмнопрстћуфхцчш", strict=True)
+)  # Vuk Karadžić's alphabet and Gaj's; the pairs of letters come first
 
 
 class Unreadable(UserError):
@@ -76,12 +79,19 @@ def _in_other_language(text: str, language: str) -> str:
     """Write a text of a language that the stock cleaners do not know: small letters, and each whole number in words.
 
     Numbers stay if num2words does not know the language. "12,5" is read as two numbers, and signs such as % stay.
+    Serbian is written in two alphabets. Its numbers get the one of the text.
     """
     text = plain_digits(unicodedata.normalize("NFC", text)).replace('"', "")
-    text = re.sub(r"\d+", lambda found: cardinal(found.group(), language), text)
+    cyrillic = language == "sr" and re.search("[А-џ]", text)
+    text = re.sub(r"\d+", lambda found: _in_alphabet(cardinal(found.group(), language), bool(cyrillic)), text)
     if language in _DOTLESS:
         text = text.replace("I", "ı").replace("İ", "i")
     return unicodedata.normalize("NFC", " ".join(text.lower().split()))
+
+
+def _in_alphabet(words: str, cyrillic: bool) -> str:
+    """num2words writes Serbian in Latin letters."""
+    return re.sub("|".join(_SERBIAN), lambda found: _SERBIAN[found.group()], words) if cyrillic else words
 
 
 def can_spell_numbers(language: str) -> bool:
