@@ -89,7 +89,7 @@ bench: $(READY) ## our training and speaking beside the stock ones (after `make 
 compare-losses: $(READY) ## does code A train in the same numbers as code B? (A=HEAD, B=the working tree)
 	@$(BIN)/python bench/compare_losses.py "$(or $(A),HEAD)" $(if $(B),"$(B)")
 
-real-voice: $(READY) ## a real person's voice, from Debian's Asterisk prompts (PACKAGES=files; an hour; docs/real-voice.md)
+real-voice: $(READY) ## a real person's voice, from Debian's Asterisk prompts (PACKAGES=files; one to two hours; docs/real-voice.md)
 	$(BIN)/python bench/real_voice.py $(PACKAGES)
 
 lint: $(READY) ## style and types

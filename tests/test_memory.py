@@ -108,7 +108,7 @@ def test_checkpointing_keeps_fewer_values_and_changes_no_gradient(batch):
 def test_8_bit_adam_without_its_package_is_one_sentence(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("bitsandbytes")] or ["bitsandbytes"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UserError, match=r"optimizer: adamw8bit does not run on cpu .*pip install bitsandbytes"):
+    with pytest.raises(UserError, match=r"optimizer: adamw8bit does not run on cpu .*pip install -c .* bits"):
         optimization.optimizer_for(TrainingLoss(small_gpt()), phase_with(optimizer="adamw8bit"))
 
 

@@ -84,7 +84,7 @@ def test_a_missing_base_is_refused_unless_a_remote_may_have_brought_what_was_mad
 
 def test_missing_bitsandbytes_is_reported_before_any_phase_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(readiness.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"train_phase2.optimizer is adamw8bit, but .*pip install bitsandbytes"):
+    with pytest.raises(UserError, match=r"train_phase2.optimizer is adamw8bit, but .*pip install -c .* bits"):
         readiness.check_params(params(tmp_path, train_phase2={"optimizer": "adamw8bit"}))
     readiness.check_params(params(tmp_path))
 

@@ -39,7 +39,7 @@ def spoken() -> np.ndarray:
 def test_without_the_package_one_sentence_says_how_to_install_it(missing, tmp_path):
     for line in ("watermark x.wav", "say Hello. --watermark", "serve --voice x --watermark"):
         given = command.parser().parse_args(line.split())
-        with pytest.raises(UserError, match=r"needs the package resemble-perth, .* run `pip install resemble-perth"):
+        with pytest.raises(UserError, match=r"needs the package resemble-perth, .* run `pip install -c .* resemble"):
             given.run(given)
 
 

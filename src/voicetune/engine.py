@@ -136,7 +136,9 @@ def _imported(address: str | None) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("engine is ray, which is not installed; run `pip install ray`, or set engine: local.") from None
+        raise UserError(
+            "engine is ray, which is not installed; run `pip install -c requirements.lock ray`, or set engine: local."
+        ) from None
     return ray
 
 

@@ -93,13 +93,13 @@ def check_params(params: Params) -> None:
     for name in PHASES:
         if getattr(params, name).optimizer == "adamw8bit" and importlib.util.find_spec("bitsandbytes") is None:
             raise UserError(
-                f"{name}.optimizer is adamw8bit, but bitsandbytes is not installed; run `pip install bitsandbytes`, or"
-                " set it to adamw in params.yaml."
+                f"{name}.optimizer is adamw8bit, but bitsandbytes is not installed; run"
+                " `pip install -c requirements.lock bitsandbytes`, or set it to adamw in params.yaml."
             )
     if params.synthesize.watermark and importlib.util.find_spec("perth") is None:
         raise UserError(
-            "synthesize.watermark is true, but resemble-perth is not installed; run `pip install resemble-perth==1.0.1"
-            ' "setuptools<82"`, or set it to false in params.yaml.'
+            "synthesize.watermark is true, but resemble-perth is not installed; run"
+            " `pip install -c requirements.lock resemble-perth==1.0.1`, or set it to false in params.yaml."
         )
 
 

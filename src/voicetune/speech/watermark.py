@@ -21,8 +21,8 @@ _RATE = 32_000  # Hz, what the networks learned
 _HOP = 320  # samples between two frames of its spectrogram
 _MARGIN = 5 * _HOP  # zeros after a sound, because half a window of the spectrogram must fit into it
 _MISSING = (
-    "a watermark needs the package resemble-perth, which is not installed; run `pip install resemble-perth==1.0.1"
-    ' "setuptools<82"`.'
+    "a watermark needs the package resemble-perth, which is not installed; run"
+    " `pip install -c requirements.lock resemble-perth==1.0.1`."
 )
 
 

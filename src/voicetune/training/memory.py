@@ -100,7 +100,7 @@ def adam8bit(
     except Exception as error:  # ImportError, or an error of its compiled library, which depends on version and device
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"optimizer: adamw8bit does not run on {device} ({reason}); run `pip install bitsandbytes`"
-            " (0.50 or later without a GPU), use a GPU, or set optimizer: adamw."
+            f"optimizer: adamw8bit does not run on {device} ({reason}); run `pip install -c"
+            " requirements.lock bitsandbytes` (0.50 or later without a GPU), use a GPU, or set optimizer: adamw."
         ) from None
     return AdamW8bit(groups, lr=lr, betas=betas, eps=eps)
