@@ -7,6 +7,7 @@ the smaller one that knows no CUDA.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,12 @@ def environment() -> dict[str, str]:
 
 def run(*command: str | Path) -> None:
     """Run a command in the repository; if it fails, end with its status."""
-    status = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment(), check=False).returncode
+    # Ctrl-C reaches the command, too. `subprocess.run` would kill it a moment later, before it has saved its state.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        status = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment(), check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
     if status:
         sys.exit(status)
 

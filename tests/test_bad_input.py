@@ -293,7 +293,7 @@ RECORDINGS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a playlist": ("a.m4a", playlist, "undecodable: anna/wavs/a.m4a cannot be decoded"),
     "no samples": ("a.wav", lambda p: wav(p, np.zeros(0)), "undecodable: anna/wavs/a.wav holds no samples"),
     "not a number": ("a.wav", lambda p: soundfile.write(p, np.full(9, np.nan), RATE, subtype="FLOAT"), "not numbers"),
-    "a pipe": ("a.wav", os.mkfifo, "no plain file: anna/wavs/a.wav is a folder, a pipe or a device"),
+    "a pipe": ("a.wav", lambda p: os.mkfifo(p), "no plain file: anna/wavs/a.wav is a folder, a pipe or a device"),
     "a folder": ("a.wav", Path.mkdir, "no plain file: anna/wavs/a.wav is a folder"),
     "a link out of the source": ("a.wav", link_out, "link: anna/wavs/a.wav leads out of anna; put the"),
     "a link to nothing": ("a.wav", lambda p: p.symlink_to("gone"), "missing recording: anna/wavs/a.wav"),
@@ -532,7 +532,7 @@ SAY: dict[str, tuple[Callable[[], object], str]] = {
     "a reference of 0.01 s": (reference(lambda p: wav(p, speech(0.01))), "--reference needs 0.5 s, better 6"),
     "a silent reference": (reference(lambda p: wav(p, np.zeros(RATE))), "r.wav is silent; give a recording of the"),
     "a reference of noise": (reference(noise), "r.wav is noise and no speech; give a recording of the speaker"),
-    "a reference that is a pipe": (reference(os.mkfifo), "r.wav is a pipe or a device, but should be a plain file"),
+    "a reference that is a pipe": (reference(lambda p: os.mkfifo(p)), "r.wav is a pipe or a device, but"),
     "no reference": (reference(lambda p: None), "r.wav is missing; add the recording, or correct what names it"),
 }  # fmt: skip
 

@@ -9,7 +9,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import zipfile
@@ -446,7 +445,7 @@ def test_a_bad_model_is_one_sentence_and_changes_no_file(name, place, tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["config.json", "vocab.json"])
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
 def test_a_pipe_device_or_folder_in_place_of_a_json_file_is_refused(name, make, place):
     no_plain(name, make)(place)
     with pytest.raises(UserError, match=rf"{name} is a (pipe or a device|folder), but should be .*; {NEW}"):
@@ -572,6 +571,8 @@ def test_a_configuration_cannot_make_the_base_read_other_files(key, place, tmp_p
 @contextmanager
 def no_file_bigger_than(size: int) -> Iterator[None]:
     """Make writing more raise an error, in Python and in torch's own writer, as on a full disk."""
+    import resource  # Windows has none
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,32 @@ def begun(small_base, dataset, tmp_path, monkeypatch) -> Path:
         with pytest.raises(KeyboardInterrupt):
             train(place, small_base, dataset)
     return place
+
+
+class Stopped(Attempts):
+    """Sends a signal before the last step."""
+
+    def at(self, step: int) -> None:
+        super().at(step)
+        if step == EXACT["max_steps"] - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_signal_in_the_last_step_loses_nothing(small_base, dataset, tmp_path, monkeypatch):
+    """A stage that was stopped gives DVC nothing, so the state has to stay until the stage has ended well."""
+    for name in ("stopped", "usual"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        if name == "stopped":
+            with monkeypatch.context() as patch:
+                patch.setattr(phase, "Attempts", Stopped)
+                with pytest.raises(UserError, match=r"stopped by SIGTERM at step 8 of 8"):
+                    train(tmp_path / name, small_base, dataset)
+            assert not (tmp_path / name / "out").exists()
+    usual = train(tmp_path / "usual", small_base, dataset)
+    monkeypatch.chdir(tmp_path / "stopped")
+    assert train(tmp_path / "stopped", small_base, dataset) == usual
 
 
 @pytest.mark.slow

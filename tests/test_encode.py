@@ -1,6 +1,5 @@
 """Stage encode: which clips it leaves out, what must remain, a full disk, and damaged codes."""
 
-import resource
 import shutil
 import sys
 import tracemalloc
@@ -73,6 +72,8 @@ def test_a_text_that_cannot_be_spelt_out_is_left_out(encode, monkeypatch, capsys
 
 
 def test_a_full_disk_is_one_sentence(encode):
+    import resource  # Windows has none
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:

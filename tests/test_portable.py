@@ -7,8 +7,10 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,12 +20,13 @@ from test_restarts import EXACT
 from test_training import BY_MEL_CE, Curve, bytes_of, settings_with
 
 import run as run_script
-from voicetune import copies, files
+from voicetune import copies, files, moving, outputs
 from voicetune.data import audio
 from voicetune.data.dataset import Dataset
 from voicetune.data.readers import lists, read
 from voicetune.data.readers.ljspeech import LJSpeechSource
 from voicetune.errors import UserError
+from voicetune.forget import command as forgetting
 from voicetune.training import durable, phase, state_folders
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +58,8 @@ def like_windows(monkeypatch):
             for path in paths:
                 if held := open_below(path):
                     raise PermissionError(errno.EACCES, f"open: {held}", str(path))
+                if os.path.isfile(path) and not os.lstat(path).st_mode & 0o200 and do.__name__ in ("unlink", "remove"):
+                    raise PermissionError(errno.EACCES, "it is read-only", str(path))
             return do(*paths, **more)
 
         return act
@@ -73,7 +78,8 @@ def like_windows(monkeypatch):
         return open_any(path, *more, **named)
 
     monkeypatch.setattr(os, "open", refuse_folders)
-    monkeypatch.setattr(durable, "sys", SimpleNamespace(platform="win32"))
+    for module in (durable, moving):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(platform="win32", version_info=sys.version_info))
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="open files are found in /proc")
@@ -101,6 +107,46 @@ def test_a_phase_trains_publishes_and_removes_its_state(small_base, dataset, tmp
     request.getfixturevalue("like_windows")
     assert train(tmp_path / "windows") == usual
     assert list((tmp_path / "windows/state").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="open files are found in /proc")
+def test_read_only_files_are_removed(tmp_path, monkeypatch, like_windows):
+    """DVC makes the objects of its cache read-only, and so are files that are hard links to them."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(path: str) -> Path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("secret")
+        Path(path).chmod(0o444)
+        return Path(path)
+
+    with pytest.raises(PermissionError):
+        make("cache/ab/cd").unlink()
+    forgetting._remove_path(Path("cache/ab/cd"))
+    assert not Path("cache/ab").exists()
+    for remove in (forgetting._remove_path, copies.remove):
+        make("voice/deep/model.pth")
+        remove(Path("voice"))
+        assert not list(tmp_path.rglob("model.pth"))
+    make("out/deep/model.pth")
+    outputs.make_empty(Path("out"))
+    assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="open files are found in /proc")
+def test_what_another_program_reads_is_renamed_later_and_removed_later(tmp_path, monkeypatch, like_windows):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("weights")
+    waits = []
+    reader = old.open(encoding="utf-8")
+    monkeypatch.setattr(moving.time, "sleep", lambda seconds: waits.append(seconds) or len(waits) < 3 or reader.close())
+    moving.rename(old, new)
+    assert (waits, new.read_text()) == ([0.05, 0.1, 0.2], "weights")
+    with new.open(encoding="utf-8"):
+        moving.drop(new)
+        assert new.exists()
+    moving.drop(new)
+    assert not new.exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="open files are found in /proc")
@@ -225,6 +271,21 @@ def test_run_py_ends_with_the_status_of_what_failed(tmp_path):
     place = fake_project(tmp_path, status=7)
     assert call(place, "repro").returncode == 7
     assert (place / "called").read_text() == "-m voicetune check\n"
+
+
+def test_after_ctrl_c_run_py_waits_for_its_command(tmp_path):
+    place = fake_project(tmp_path)
+    python = place / ".venv/bin/python"
+    trap = 'trap "" INT'
+    python.write_text(f'#!/bin/sh\n{trap}\necho > "{place}/began"\nsleep 2\necho > "{place}/ended"\nexit 3\n')
+    process = subprocess.Popen([sys.executable, str(place / "run.py"), "repro"], stderr=subprocess.PIPE, text=True)
+    for _ in range(100):
+        if (place / "began").exists():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(timeout=20)[1], process.returncode) == ("", 3)
+    assert (place / "ended").exists()
 
 
 def test_run_py_says_what_it_can_do(tmp_path):

@@ -123,6 +123,22 @@ def test_a_signal_ends_it_with_one_sentence(tmp_path):
     assert multiprocessing.active_children() == []
 
 
+def be_deaf(place: Path) -> None:
+    """Do not stop, as a training that has taken its last step."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (place / "began").write_text("now")
+    time.sleep(1)
+
+
+def test_a_signal_after_the_last_step_changes_nothing(tmp_path):
+    def stop() -> None:
+        wait_for(tmp_path / "began")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    assert spawned.run(partial(be_deaf, tmp_path), restarts=3) is None
+
+
 @pytest.mark.slow
 def test_the_training_ends_when_the_process_of_the_stage_is_killed(tmp_path):
     code = (

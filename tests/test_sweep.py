@@ -252,7 +252,7 @@ def test_a_trial_that_fails_in_an_unknown_way_does_not_end_the_others(rates, mon
 
 
 def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path):
-    code = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]])"
+    code = "import os, subprocess, sys; subprocess.run([sys.executable, sys.argv[1], str(os.getpid()), *sys.argv[2:]])"
     sleeper = f"import os, time; open({str(tmp_path / 'began')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     parent = subprocess.Popen([sys.executable, "-c", code, guard.__file__, sys.executable, "-c", sleeper])
     for _ in range(200):

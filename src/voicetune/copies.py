@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from voicetune import files
+from voicetune import files, moving
 from voicetune.errors import UserError
 
 
@@ -92,8 +92,8 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
         yield part
         with written(out):
             if out.is_symlink() or out.is_dir():  # a file stays, and the next line refuses it
-                out.rename(earlier)
-            part.rename(out)
+                moving.rename(out, earlier)
+            moving.rename(part, out)
     except _NotWritten as error:  # name `out` in the message, as the user does not know `part`
         raise _NotWritten(out, error.reason) from None
     finally:
@@ -104,7 +104,7 @@ def whole(out: Path, part: Path) -> Iterator[Path]:
 
 def _put_back(earlier: Path, out: Path) -> None:
     if os.path.lexists(earlier) and not os.path.lexists(out):
-        earlier.rename(out)
+        moving.rename(earlier, out)
 
 
 def remove(path: Path) -> None:
@@ -113,4 +113,4 @@ def remove(path: Path) -> None:
         path.unlink()
     else:
         with suppress(ValueError):  # a NUL in the name, from Python 3.13 on
-            shutil.rmtree(path, ignore_errors=True)
+            moving.remove_tree(path, quietly=True)

@@ -33,6 +33,7 @@ R = TypeVar("R")
 _CACHE = Path(".cache")
 _LONGEST_SOCKET = 107  # bytes that the path of a Unix socket may have
 _SOCKET = "/ray-12345678/r/session_2026-11-28_07-25-07_123456_1234567/sockets/plasma_store"  # the longest of Ray's
+_MOST = 61 if sys.platform == "win32" else 1024  # processes; Windows waits for no more at once
 _RETRIES = 3  # times that an item is given to another worker because its worker was killed
 _WAITING = 16  # items a core that Ray has at once: enough to keep it busy, and few enough for the memory
 _STORE = 100 * 2**20  # bytes of shared memory for the results of a local cluster; a clip's are 100 kB
@@ -60,7 +61,7 @@ def map_all(
 
 
 def _map_here(work: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
-    processes = min(processes or os.cpu_count() or 1, len(items))
+    processes = min(processes or os.cpu_count() or 1, len(items), _MOST)
     if processes <= 1:
         yield from map(work, items)
         return

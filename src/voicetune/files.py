@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from voicetune import moving
 from voicetune.errors import UserError
 
 _BLOB = re.compile(r"/blobs/([0-9a-f]{40}|[0-9a-f]{64})$")  # git's SHA-1, or SHA-256
+_HELD = (32, 33)  # Windows: the file is open elsewhere, or a part of it is locked
 _LARGEST = 64 * 2**20  # bytes of a text; a metadata.csv of 100,000 lines takes a tenth of that
 _WRITING = {
     errno.ENOSPC: "the disk is full; free some space (`make space` shows what takes it) and run the same command again",
@@ -158,7 +160,7 @@ def put_all(contents: Mapping[Path, bytes]) -> None:
                 beside(path).write_bytes(data)
         for path in contents:
             with writing(path):
-                os.replace(beside(path), path)
+                moving.rename(beside(path), path)
     except BaseException:
         for path in contents:
             with suppress(OSError):
@@ -189,6 +191,8 @@ def check_own(path: Path) -> None:
 def refused(path: Path | str | None, error: OSError, done: str) -> str:
     """Return the sentence for a file that cannot be read or written; `done` is that word."""
     why = _WRITING.get(error.errno or 0, f"{error.strerror or error}; correct that and run the same command again")
+    if getattr(error, "winerror", None) in _HELD:
+        why = "another program has it open; close that, and run the same command again"
     return f"{'a file' if path is None else path} cannot be {done}: {why}."
 
 

@@ -1,11 +1,10 @@
 """Write what a stage gives: an empty folder for results, and figures as JSON."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from voicetune import files
+from voicetune import files, moving
 
 
 def make_empty(folder: Path) -> Path:
@@ -17,7 +16,7 @@ def make_empty(folder: Path) -> Path:
     files.check_own(folder)
     with files.writing(folder):
         if folder.exists():
-            shutil.rmtree(folder)
+            moving.remove_tree(folder)
         folder.mkdir(parents=True)
     return folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from voicetune import families
+from voicetune import families, moving
 from voicetune.errors import UserError, quoted
 from voicetune.files import is_file
 from voicetune.training import state_folders
@@ -127,7 +127,7 @@ def remove_made(root: Path) -> tuple[int, int]:
     for path in files:
         size = path.lstat().st_size
         try:
-            path.unlink()
+            moving.unlink(path)
         except OSError as error:
             raise UserError(f"{path} cannot be removed ({error.strerror}); check its owner and permissions.") from None
         freed += size

@@ -8,9 +8,10 @@ from the clock. So this module loads the library, seeds it and unloads it again 
 
 import _ctypes
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import espeakng_loader
 import numpy as np
@@ -57,7 +58,7 @@ def _load() -> Iterator[ctypes.CDLL]:
         UserError: it cannot be started.
     """
     lib = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate_hz = lib.espeak_Initialize(_RETRIEVAL, _BUFFER_MS, str(espeakng_loader.get_data_path()).encode(), _DONT_EXIT)
+    rate_hz = lib.espeak_Initialize(_RETRIEVAL, _BUFFER_MS, _data_path().encode(), _DONT_EXIT)
     if rate_hz != SAMPLE_RATE:
         raise UserError(f"espeak-ng did not start (it answered {rate_hz}); install espeakng-loader again.")
     try:
@@ -66,6 +67,15 @@ def _load() -> Iterator[ctypes.CDLL]:
     finally:
         lib.espeak_Terminate()
         _unload(lib)
+
+
+def _data_path() -> str:
+    """The folder of espeak-ng's data. On Windows it is relative: espeak-ng may not know the letters of a whole path."""
+    path = str(espeakng_loader.get_data_path())
+    if sys.platform == "win32":
+        with suppress(ValueError):  # it is on another disk
+            return os.path.relpath(path)
+    return path
 
 
 def speak_timed(text: str, voice: str, rate: int = 175, pitch: int = 50) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -1,7 +1,6 @@
 """The command `forget`: shows what a project has of a speaker, removes it, and says what lies elsewhere."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from voicetune import files, space
+from voicetune import files, moving, space
 from voicetune.data import decisions
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, shown
@@ -108,7 +107,7 @@ def _remove(found: Plan, root: Path) -> None:
 
 def _remove_path(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
+        moving.unlink(path)
         with suppress(OSError):  # it has other files
             path.parent.rmdir()
         return
@@ -118,7 +117,7 @@ def _remove_path(path: Path) -> None:
         REMOVED.mkdir(parents=True, exist_ok=True)
         with suppress(OSError):  # the folder is on another disk
             gone = path.rename(REMOVED / path.as_posix().replace("/", "-"))
-    shutil.rmtree(gone)
+    moving.remove_tree(gone)
 
 
 def _remove_rows(ids: set[str]) -> None:

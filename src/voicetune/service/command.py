@@ -105,12 +105,16 @@ def run(
     os._exit(0)  # what still computes in a thread would make torch abort a normal exit
 
 
+# Windows' own loop does not tell how much of an answer a client has taken, which `Connection` looks at.
+_LOOP = "asyncio:SelectorEventLoop" if sys.platform == "win32" else "auto"
+
+
 def configure(application: FastAPI, limits: Limits, drain: float) -> uvicorn.Config:
     """The settings of the web server. drain: seconds for what has begun when a signal comes."""
     connection: Any = partial(Connection, limits)
     return uvicorn.Config(
         application, http=connection, ws="none", timeout_graceful_shutdown=max(1, round(drain)), server_header=False,
-        log_config=None, timeout_keep_alive=round(limits.sending),
+        log_config=None, timeout_keep_alive=round(limits.sending), loop=_LOOP,
     )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from voicetune import families, files, terminal
+from voicetune import families, files, moving, terminal
 from voicetune.data import formats
 from voicetune.errors import UserError, shown
 from voicetune.model import Speaker
@@ -261,7 +260,7 @@ def _go_on(out: Path, before: dict[str, dict[str, Any]]) -> None:
         part = files.beside(out / name)
         with files.writing(part):
             if _is_that(part, row):
-                os.replace(part, out / name)
+                moving.rename(part, out / name)
             part.unlink(missing_ok=True)
     if (out / JOURNAL).exists():
         _record(out, before, Made())
@@ -293,7 +292,7 @@ def _move(moved: list[tuple[Path, Path]], record: Callable[[], None]) -> None:
     if moved:
         record()
     for part, new in beside:
-        os.replace(part, new)
+        moving.rename(part, new)
 
 
 class _Wanted:

@@ -1,12 +1,11 @@
 """Run a command, and end it with all its children when the process that asked for it has died.
 
-Usage: python guard.py COMMAND...
+Usage: python guard.py PID COMMAND..., with the number of the process that asks.
 
 A worker that is killed leaves its children alive, and DVC leaves the training alive. That training would hold its
 state, so the trial could not go on elsewhere.
 """
 
-import os
 import shutil
 import signal
 import subprocess
@@ -22,19 +21,25 @@ _LOOK_SECONDS = 0.3
 
 
 def main() -> int:
-    parent = os.getppid()
+    parent = int(sys.argv[1])
+    born = _born(parent)
     # The terminal sends Ctrl-C to the whole group. The training answers it; this process waits until all have ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    process = subprocess.Popen(sys.argv[1:])
+    process = subprocess.Popen(sys.argv[2:])
     while process.poll() is None:
-        if not _is_there(parent):
+        if born is None or _born(parent) != born:
             end(process.pid)
         time.sleep(_LOOK_SECONDS)
     return process.returncode
 
 
-def _is_there(parent: int) -> bool:
-    return os.getppid() == parent if hasattr(os, "getpgid") else psutil.pid_exists(parent)
+def _born(pid: int) -> float | None:
+    """When a process began, which tells it from a later one with its number; None if it has ended."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def end(pid: int) -> None:

@@ -72,7 +72,7 @@ def _run_once(order: Order, log: IO[str]) -> tuple[str, Curve, int]:
     log.write(f"\n{' '.join(_command(order)[2:])}\n")
     log.flush()
     process = subprocess.Popen(
-        [sys.executable, guard.__file__, *_command(order)], stdout=log, stderr=subprocess.STDOUT,
+        [sys.executable, guard.__file__, str(os.getpid()), *_command(order)], stdout=log, stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": str(order.threads)},
     )  # fmt: skip
     try:
@@ -107,8 +107,11 @@ def _watch(process: subprocess.Popen, order: Order, folder: Path) -> tuple[str, 
 
 
 def _stop(process: subprocess.Popen) -> None:
-    """Ask the training to stop, so that it writes its state; kill it if it does not."""
-    for one in guard.find_training(process.pid):
+    """Ask the training to stop, so that it writes its state; kill it if it does not.
+
+    On Windows nobody can be asked so. There, Ctrl-C reaches the training by itself.
+    """
+    for one in guard.find_training(process.pid) if sys.platform != "win32" else ():
         with suppress(psutil.Error):
             one.terminate()
     try:

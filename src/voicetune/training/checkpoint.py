@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor
 
+from voicetune import moving
 from voicetune.errors import UserError
 from voicetune.training import durable, manifest
 
@@ -139,10 +140,10 @@ class State:
         keep, gone = found[:_KEPT], found[_KEPT:]
         named = {name for path in keep if (one := manifest.read(path)) for name in one.files}
         for path in gone:
-            path.unlink()
+            moving.drop(path)
         for path in self.folder.glob("*.pt"):
             if path.name not in named:
-                path.unlink()
+                moving.drop(path)
 
     def _check_room(self, one: int) -> None:
         """Check the free space: before the first state for all that will lie here at once, later for one write."""

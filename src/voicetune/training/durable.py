@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voicetune import moving
+
 
 class Hashing:
     """Write to a file and hash the data on the way, so that the file need not be read again."""
@@ -40,7 +42,7 @@ def replacing(path: Path) -> Iterator[Hashing]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    os.replace(beside, path)
+    moving.rename(beside, path)
     _sync_folder(path.parent)
 
 

@@ -56,7 +56,7 @@ def train(job: Job) -> tuple[dict[str, Tensor], Progress]:
             training.evaluate_if_due(state_too=to_stop or to_save)
             if to_save:
                 last_save = time.monotonic()
-            if to_stop and not run.ended:
+            if to_stop:  # also after the last step: what is published must not be reported as stopped
                 raise Stopped(
                     f"stopped by {caught[0] if caught else 'a signal'} at step {run.step} of {training.steps}"
                 )

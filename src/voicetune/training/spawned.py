@@ -46,21 +46,22 @@ def _run_once(work: Work, launch: str, count: int) -> tuple[str | None, str]:
     process = context.Process(target=_process, args=(work, there, launch, count))
     process.start()
     there.close()
+    told = sys.platform == "win32"  # a console sends Ctrl-C to both processes; nothing else can be sent there
     try:
         with signals.caught() as names:
             while process.is_alive():
                 process.join(_LOOK_SECONDS)
-                # A console sends Ctrl-C to both processes. Elsewhere the child has to be told; on Windows it cannot be.
-                if names and sys.platform != "win32":
-                    process.terminate()
+                if names and not told:
+                    process.terminate()  # once: after the last step, a second one would kill it
+                    told = True
     finally:
         process.kill()
         process.join()
+    kind, text = _receive(here)
+    if process.exitcode == 0 and kind != "failed":  # also if a signal came too late to stop it
+        return text, ""
     if names:
         raise signals.stopped(names[0])
-    kind, text = _receive(here)
-    if process.exitcode == 0 and kind != "failed":
-        return text, ""
     return None, f"the training failed: {text}" if text else f"exit status {process.exitcode} ended the training"
 
 

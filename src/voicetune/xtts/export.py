@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from voicetune import copies
+from voicetune import copies, moving
 from voicetune.data import formats
 from voicetune.errors import UserError
 from voicetune.model import Gift
@@ -106,6 +106,6 @@ def _pack(whole: Path, out: Path, gift: Gift) -> None:
                 with archive.open(entry, "w", force_zip64=True) as file:
                     file.write(sounds[name] if name in sounds else (whole / name).read_bytes())
         with copies.written(out):
-            part.rename(out)
+            moving.rename(part, out)
     finally:
         part.unlink(missing_ok=True)
