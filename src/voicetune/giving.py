@@ -54,8 +54,8 @@ def reference(model: Path) -> tuple[np.ndarray, int]:
         UserError: voicetune.json names none, or the clips are not here, or data/ has those of another voice.
     """
     facts = families.folder(model).read_facts(model)
-    known = facts.get("references")
-    if not isinstance(known, dict) or not known:
+    ids = _references(facts.get("references"))
+    if not ids:
         raise UserError(f"{model} names no recordings of its speaker; give one as --reference.")
     data = Dataset(Path("data"))
     clips, taken = {clip.id: clip for clip in data.codes.clips}, []
@@ -64,7 +64,7 @@ def reference(model: Path) -> tuple[np.ndarray, int]:
             f"data/ has other clips now than those that {model} learned from; give a recording of its speaker as"
             " --reference."
         )
-    for id in known[sorted(known)[0]]["clips"]:
+    for id in ids:
         if id not in clips:
             raise UserError(f"this project has no clip '{id}', which {model} took its voice from; give --reference.")
         samples, rate = data.sound(clips[id])
@@ -72,3 +72,10 @@ def reference(model: Path) -> tuple[np.ndarray, int]:
         if sum(map(len, taken)) >= _SECONDS * rate:
             break
     return np.concatenate(taken), rate
+
+
+def _references(known: Any) -> list[str]:
+    """The clips of the first speaker; none if voicetune.json, which somebody else may have written, names none."""
+    first = known[min(known)] if isinstance(known, dict) and known else None
+    clips = first.get("clips") if isinstance(first, dict) else None
+    return [str(one) for one in clips] if isinstance(clips, list) else []

@@ -82,4 +82,7 @@ def remove_tree(folder: Path, quietly: bool = False) -> None:
             if not quietly:
                 raise
 
-    shutil.rmtree(folder, **{"onexc" if sys.version_info >= (3, 12) else "onerror": again})
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(folder, onexc=again)
+    else:
+        shutil.rmtree(folder, onerror=again)

@@ -51,6 +51,7 @@ def keep(name: str) -> Path:
     with _locked() as repo:
         _check_free(name)
         _check_params()
+        _check_results(repo)
         with copies.whole(out, out.with_name(f".{name}.part")) as part:
             _fill(part)
         try:
@@ -141,6 +142,18 @@ def _check_params() -> None:
                     f"{reading.PATH} has another '{key}' than the one that made models/voice; run `dvc repro`, or"
                     f" restore it with `git restore {reading.PATH}`."
                 )
+
+
+def _check_results(repo: "Repo") -> None:
+    """Check that the voice and its figures are those of dvc.lock. After `git checkout` alone they are another commit's.
+
+    Raises:
+        UserError: they are not.
+    """
+    for path in (PUBLISHED, giving.MEASURED.parent):
+        for out in repo.index.outs:
+            if out.fs_path == str(path.absolute()) and "modified" in out.status().values():
+                raise UserError(f"{path} is not what dvc.lock names; run `dvc checkout {path}`, or `dvc repro`.")
 
 
 def _fill(part: Path) -> None:

@@ -41,15 +41,16 @@ class Recogniser:
             faster-whisper downloads.
         language: XTTS's code, such as `en` or `hu`.
         device: `cpu`, `cuda`, or `auto`: a GPU if CTranslate2 can use one, which it cannot if it is `mps`.
+        key: the setting that `asr` comes from, for messages.
 
     Raises:
         UserError: the model cannot be found or downloaded, or does not know the language; or
             `device` is `cuda` and CTranslate2 cannot use it.
     """
 
-    def __init__(self, asr: str, language: str, device: str):
+    def __init__(self, asr: str, language: str, device: str, key: str = "asr"):
         self.asr, self.language = asr, language
-        self._model = open_model(asr, language, device)
+        self._model = open_model(asr, language, device, key)
 
     def transcribe(self, samples: np.ndarray, rate: int) -> str:
         """Transcribe a sound; "" if it is shorter than 0.1 s.
@@ -75,11 +76,18 @@ def open_model(asr: str, language: str, device: str, key: str = "asr", workers: 
     if not model.model.is_multilingual and language != "en":
         raise _english_only(asr, language, key)
     if language not in model.supported_languages:
-        raise UserError(
-            f"{key} is '{asr}', and Whisper does not know the language '{language}'; remove intelligibility and"
-            " robustness from evaluate.measures, and set synthesize.check_words to false."
+        remedy = (
+            f"leave {key} out"
+            if _is_argument(key)
+            else "remove intelligibility and robustness from evaluate.measures, and set synthesize.check_words to false"
         )
+        raise UserError(f"{key} is '{asr}', and Whisper does not know the language '{language}'; {remedy}.")
     return model
+
+
+def _is_argument(key: str) -> bool:
+    """Whether a setting is an argument of a command, and not a key of params.yaml."""
+    return key.startswith("--")
 
 
 def refuse_english_only(asr: str, language: str, key: str = "asr") -> None:
@@ -104,16 +112,18 @@ def weights(asr: str, key: str = "asr") -> Path:
 
 
 def _no_model(asr: str, where: object, reason: str, key: str) -> UserError:
+    change = f"give {key}" if _is_argument(key) else "set it in params.yaml to"
     return UserError(
-        f"{key} is '{asr}', but the folder {where} holds no model that can be read ({reason}); set it in params.yaml to"
+        f"{key} is '{asr}', but the folder {where} holds no model that can be read ({reason}); {change}"
         f" {_PACKAGED}, to a folder with a CTranslate2 Whisper model, or to a name that faster-whisper knows."
     )
 
 
 def _english_only(asr: str, language: str, key: str) -> UserError:
+    change = f"give {key}" if _is_argument(key) else f"set {key} in params.yaml to"
     return UserError(
-        f"{key} is '{asr}', which reads English only, but the language is '{language}'; "
-        f"set {key} in params.yaml to a multilingual model, such as small."
+        f"{key} is '{asr}', which reads English only, but the language is '{language}'; {change} a multilingual model,"
+        " such as small."
     )
 
 
@@ -219,8 +229,9 @@ def _fetched(asr: str, key: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     if "/" not in asr and asr not in available_models():
+        change = f"give {key}" if _is_argument(key) else "set it in params.yaml to"
         raise UserError(
-            f"{key} is '{asr}', which is no folder here and no name that faster-whisper knows; set it in params.yaml to"
+            f"{key} is '{asr}', which is no folder here and no name that faster-whisper knows; {change}"
             f" a folder with a CTranslate2 Whisper model, or to one of {', '.join(available_models())}."
         )
     try:

@@ -28,6 +28,7 @@ from voicetune.speech.voice import Line, Voice
 
 _LOG = logging.getLogger(__name__)
 _EVERY = 2.0  # seconds between two looks at the folders
+_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0  # seconds before a version that could not be opened is tried again
 Version = tuple[tuple[str, int, int, int], ...]
 
 
@@ -103,6 +104,7 @@ class Voices:
         self._versions = [_version(folder) for _, folder in folders]
         self._opened = [Opened(folder, device, checks) for _, folder in folders]
         self._served = self._named(self._opened)
+        self._failed = _Failed()
         self._stopped = threading.Event()
 
     def all(self) -> Mapping[str, Served]:
@@ -126,10 +128,14 @@ class Voices:
         self._stopped.set()
 
     def renew(self) -> None:
-        """Open the folders that changed. What cannot be opened stays as it was, until it changes again."""
+        """Open the folders that changed.
+
+        What is damaged stays as it was, until it changes again. If another error came, such as that of a full GPU, it
+        is tried again, after a pause that doubles each time.
+        """
         for place, (_, folder) in enumerate(self._folders):
             version = _version(folder)
-            if not version or version == self._versions[place]:
+            if not version or version == self._versions[place] or not self._failed.may_try(version):
                 continue
             time.sleep(_EVERY / 10)
             if version != _version(folder):
@@ -144,10 +150,13 @@ class Voices:
                 _LOG.info("%s: the new version speaks now", shown(folder))
             except UserError as error:
                 _LOG.error("the new version is not taken, the old one goes on speaking: %s", shown(error))
-            except Exception as error:  # a damaged file can raise anything
+            except Exception as error:  # a damaged file can raise anything, and so can a GPU without memory
+                self._versions[place] = ()
+                seconds = self._failed.wait(version)
                 _LOG.error(
-                    "%s: the new version is damaged (%s), the old one goes on speaking", folder, shown(repr(error))
-                )
+                    "%s: the new version cannot be opened (%s); the old one goes on speaking, and it is tried again in"
+                    " %d s", shown(folder), shown(repr(error)), seconds,
+                )  # fmt: skip
 
     def _watch(self) -> None:
         while not self._stopped.wait(_EVERY):
@@ -164,6 +173,22 @@ class Voices:
                     )
                 served[full] = Served(full, one, latents)
         return served
+
+
+class _Failed:
+    """When a version that could not be opened may be tried again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Version, tuple[float, float]] = {}  # the pause in seconds, and when it ends
+
+    def may_try(self, version: Version) -> bool:
+        return time.monotonic() >= self._known.get(version, (0.0, 0.0))[1]
+
+    def wait(self, version: Version) -> float:
+        """Begin the pause of a version; returns its seconds."""
+        seconds = min(2 * self._known.get(version, (_PAUSE / 2, 0.0))[0], _LONGEST_PAUSE)
+        self._known[version] = seconds, time.monotonic() + seconds
+        return seconds
 
 
 def _version(folder: Path) -> Version:

@@ -63,7 +63,7 @@ class Checker:
         known = sorted(set(languages)) if checks.asr else []
         for language in known:
             recogniser.refuse_english_only(str(checks.asr), language, checks.key)
-        self._readers = {one: Recogniser(str(checks.asr), one, voice.device.type) for one in known}
+        self._readers = {one: Recogniser(str(checks.asr), one, voice.device.type, checks.key) for one in known}
 
     def check(self, codes: Tensor, sound: np.ndarray, line: Line) -> Checked:
         """Check the sound of a part, (samples,), and the audio codes it was made of, (codes,)."""

@@ -1,7 +1,7 @@
 """Speak lines of any length: in parts that the model can speak, each checked, joined with pauses, at one loudness."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -43,6 +43,9 @@ class Said:
 def parts(voice: Voice, line: Line, soon: bool = False) -> list[Part]:
     """Split a line into parts that are each spoken at once, see `split_text`.
 
+    A part without a word, such as a line of asterisks between paragraphs, is left out: a model could say anything for
+    it. The pause after it stays.
+
     Raises:
         UserError: the line is empty, or has characters that the vocabulary lacks.
     """
@@ -51,11 +54,21 @@ def parts(voice: Voice, line: Line, soon: bool = False) -> list[Part]:
     model, language = voice.model, line.language
     limit, abbreviations = model.characters(language), model.abbreviations(language)
     found = split_text(line.text, limit, lambda text: voice.takes(text, language), abbreviations, soon)
-    if not found:
-        raise UserError("there is nothing to say; give a text.")
+    found = _spoken(found)
     for part in found:
         voice.tokens(of_part(part, line))
     return found
+
+
+def _spoken(found: Sequence[Part]) -> list[Part]:
+    """The parts that have words. The last one before others takes over the break after these."""
+    spoken: list[Part] = []
+    for part in found:
+        if not words.fault_of(part.text):
+            spoken.append(part)
+        elif spoken:
+            spoken[-1] = replace(spoken[-1], ends_at=part.ends_at)
+    return spoken
 
 
 def of_part(part: Part, line: Line) -> Line:

@@ -14,11 +14,13 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from filelock import FileLock, Timeout
 from pydantic import Field
 
 from voicetune import families, files, moving, terminal
@@ -37,6 +39,8 @@ from voicetune.speech.voice import Line, Voice
 
 MANIFEST = "manifest.json"
 JOURNAL = "manifest.jsonl"
+LOCK = ".lock"
+_LOCK_SECONDS = 1.0  # a run that was just killed may still hold the lock
 COLUMNS = ("text", "voice", "language", "speed")
 _MADE = re.compile(rf"[^/\\\x00-\x1f]+\.(?:{'|'.join(formats.FORMATS)})")  # the files that a manifest may name
 
@@ -123,7 +127,7 @@ def read(path: Path, usual: Line, speaker: str | None, format: str) -> tuple[lis
     for place, (number, row) in enumerate(rows, start=1):
         try:
             line = _line(row, usual)
-            takes.append(ScriptLine(number, f"{place:04d}.{format}", line, row.get("voice") or speaker))
+            takes.append(ScriptLine(number, f"{place:04d}.{format}", line, (row.get("voice") or "").strip() or speaker))
         except UserError as error:
             faults[number] = str(error)
     if not rows:
@@ -204,6 +208,36 @@ def make(
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
     formats.check_place(out / MANIFEST)
+    with _alone(out):
+        return _make(voice, takes, speaker, out, manner)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Lock the folder, because two runs would mix their files.
+
+    Raises:
+        UserError: another run makes a script there.
+    """
+    lock = FileLock(out / LOCK, timeout=_LOCK_SECONDS)
+    try:
+        files.check_no_folder(out / LOCK)
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another `say --script` writes into {out}; wait for it, or give another --out.") from None
+    except OSError as error:
+        raise UserError(files.refused(out / LOCK, error, "written")) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # on Windows, filelock itself removes it
+            (out / LOCK).unlink()  # while it is held, or it could be another run's
+        lock.release()
+
+
+def _make(
+    voice: Voice, takes: list[ScriptLine], speaker: Callable[[str | None], Speaker], out: Path, manner: Manner
+) -> Made:
     before = _manifest(out)
     for take in takes:
         if take.file not in before and (out / take.file).exists():
@@ -299,6 +333,7 @@ class _Wanted:
     """Builds the manifest row of a take with its key. The file's seconds and hash are still None."""
 
     def __init__(self, voice: Voice, manner: Manner):
+        self.voice = voice
         self.model, self.manner = shown(voice.path.name), manner  # shown(): a folder's name need not be UTF-8
         hashes = [files.sha256(path) for path in families.layout(voice.path).files(voice.path)]
         self.weights = hashes[0]
@@ -307,7 +342,8 @@ class _Wanted:
     def row(self, take: ScriptLine, speaker: Speaker) -> dict[str, Any]:
         line, manner = take.line, self.manner
         latents = [hashlib.sha256(speaker[name].numpy().tobytes()).hexdigest() for name in sorted(speaker)]
-        decoding, checks = manner.decoding.model_dump(), [manner.checks.tries, manner.checks.asr]
+        pace = self.voice.pace(line.language).model_dump()  # it decides which draw is taken
+        decoding, checks = manner.decoding.model_dump(), [manner.checks.tries, manner.checks.asr, pace]
         marked = {"watermark": watermark.NAME} if manner.watermark else {}
         says = [line.text, line.language, line.speed, decoding, manner.seed, manner.loudness, checks, *marked.values()]
         key = json.dumps([self.ground, latents, says, formats.format_of(Path(take.file))], sort_keys=True)

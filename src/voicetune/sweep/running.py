@@ -49,6 +49,7 @@ def run(order: Order) -> Trial:
     log = folder / trials.LOGS / f"{order.name}.log"
     if commit := trials.find_experiment(order.name):  # it ended, but nobody wrote that down
         trials.check_values(commit, order.name, order.values)
+        trials.check_alone(commit, order.name, order.values)
         return Trial(order.number, order.values, "done", read_curve(order), 0.0)
     for _ in range(_TRIES):
         with log.open("a", encoding="utf-8", newline="\n") as file:
@@ -59,7 +60,8 @@ def run(order: Order) -> Trial:
             break
         time.sleep(random.uniform(1, 5))  # what was trained is not lost: DVC's run cache or the state has it
     seconds = round(time.time() - began, 1)
-    if ended == "done" and not status and trials.find_experiment(order.name):
+    if ended == "done" and not status and (commit := trials.find_experiment(order.name)):
+        trials.check_alone(commit, order.name, order.values)
         return Trial(order.number, order.values, "done", read_curve(order), seconds)
     if ended == "pruned":
         return Trial(order.number, order.values, "pruned", curve, seconds)

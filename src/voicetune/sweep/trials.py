@@ -15,6 +15,7 @@ from voicetune.params import whole
 
 ROOT = Path("sweeps")
 PLAN, JOURNAL, STOP, LOGS = FILES = "plan.json", "trials.jsonl", "stop", "logs"
+_RESULTS = ("params.yaml", "dvc.lock", "machine.json", "metrics/")  # of a run, in git
 Curve = list[tuple[int, float]]
 
 
@@ -126,6 +127,36 @@ def check_values(commit: str, name: str, values: dict[str, str]) -> None:
                 f"the experiment {name} has {key} {one} and not {value}, so it is of an earlier sweep; remove it with"
                 f" `dvc exp remove {name}`, or choose another name."
             )
+
+
+def check_alone(commit: str, name: str, values: dict[str, str]) -> None:
+    """Check that an experiment differs from HEAD in its values and its results alone.
+
+    `dvc exp run` takes along what was edited since: code, other parameters, recordings.
+
+    Raises:
+        UserError: it differs in more.
+    """
+    changed = [one for one in _git("diff", "--name-only", "HEAD", commit).splitlines() if not one.startswith(_RESULTS)]
+    before, after = (_flat(yaml.safe_load(_git("show", f"{one}:params.yaml"))) for one in ("HEAD", commit))
+    for key in sorted(before.keys() | after.keys()):
+        swept = any(key == one or key.startswith(f"{one}.") for one in values)
+        if not swept and before.get(key) != after.get(key):
+            changed.append(f"params.yaml ({key})")
+    if changed:
+        raise UserError(
+            f"the experiment {name} also has changes in {', '.join(changed[:3])}, made while the sweep ran; restore"
+            f" them, and remove it with `dvc exp remove {name}`."
+        )
+
+
+def _flat(found: Any, above: str = "") -> dict[str, Any]:
+    """The values of nested mappings, by their keys with dots."""
+    if not isinstance(found, dict):
+        return {above: found}
+    return {
+        key: value for name, one in found.items() for key, value in _flat(one, f"{above}.{name}".strip(".")).items()
+    }
 
 
 def _is_same(one: Any, written: str) -> bool:

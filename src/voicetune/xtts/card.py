@@ -78,10 +78,10 @@ def make(name: str, facts: dict[str, Any], speakers: list[str], gift: Gift, adde
 {_metadata(facts, language)}
 # {name}
 
-A voice for XTTS v2's classes, fine-tuned with voicetune. Origin: {_plain(_origin(facts))}.
-Licence: {_plain(licence)}; its text is in LICENSE.txt and has to be handed on with every copy.
+A voice for XTTS v2's classes, fine-tuned with voicetune. Origin: {_literal(_origin(facts))}.
+Licence: {_literal(licence)}; its text is in LICENSE.txt and has to be handed on with every copy.
 
-Speaker: {_plain(", ".join(speakers)) or "none saved"}
+Speaker: {_literal(", ".join(speakers)) or "none saved"}
 Consent: {agreed}
 
 ```python
@@ -115,7 +115,7 @@ def _table(title: str, rows: Mapping[str, Any]) -> str:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else _plain(json.dumps(value, ensure_ascii=False).strip('"'))
+    return f"{value:.4f}" if isinstance(value, float) else _literal(json.dumps(value, ensure_ascii=False).strip('"'))
 
 
 def _literal(text: str) -> str:

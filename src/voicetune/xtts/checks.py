@@ -231,6 +231,8 @@ def check_facts(path: Path, found: Any) -> dict[str, Any]:
     facts = found.get("facts", {})
     if not isinstance(facts, dict) or not all(_is_line(name) and _is_fact(value) for name, value in facts.items()):
         raise UserError(f"{path}: 'facts' may hold only names with numbers or short texts; {AGAIN}.")
+    if isinstance(facts.get("clip_seconds", 0.0), bool) or not isinstance(facts.get("clip_seconds", 0.0), int | float):
+        _refuse_value(path, "clip_seconds", facts["clip_seconds"], "a number")
     return found
 
 
