@@ -754,9 +754,12 @@ def test_an_export_into_an_existing_folder_is_refused(place, tmp_path, monkeypat
 
 
 def test_a_card_escapes_html_and_quotes():
-    said = card.make("voice", {"licence": "<script>"}, ['a"; os.system("id") #'], Gift(["<b>yes</b>"]))
+    facts = {"licence": "<script> [free](http://evil.example)", "facts": {"base": "[x](y) | z"}}
+    said = card.make("voice", facts, ['a"; os.system("id") #'], Gift(["<b>yes</b>"]))
     assert "<script>" not in said
     assert "<b>" not in said
+    assert r"\[free\](http" in said
+    assert r"| base | [x]\(y) \| z |" in said
     line = next(line for line in said.splitlines() if line.startswith("tts.tts_to_file("))
     compile(line, "card", "exec")
     assert 'speaker=\'a"; os.system("id") #\'' in line

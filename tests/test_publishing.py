@@ -263,6 +263,11 @@ def test_a_zip_has_the_files_that_other_programs_load_and_the_same_bytes_each_ti
     with pytest.raises(UserError, match=r"one\.zip exists already"):
         zipped("one.zip")
     (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "references": {SPEAKER: {"clips": ["gone"]}}}))
+    for damaged in ([], {SPEAKER: []}, {SPEAKER: {"clips": []}}):
+        (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "references": damaged}))
+        with pytest.raises(UserError, match="models/voice names no recordings of its speaker; give one as --reference"):
+            zipped("two.zip")
+    (VOICE / folder.FACTS).write_text(json.dumps({**said_of(VOICE), "references": {SPEAKER: {"clips": ["gone"]}}}))
     with pytest.raises(
         UserError, match="this project has no clip 'gone', which models/voice took its voice from; give --reference"
     ):

@@ -105,3 +105,12 @@ def test_a_folder_without_a_model_and_an_unknown_name_give_different_errors(tmp_
         Recogniser(str(tmp_path), "hu", "cpu")
     with pytest.raises(UserError, match=r"asr is 'smal', which is no folder .* params.yaml to .* one of .*\bsmall\b"):
         Recogniser("smal", "hu", "cpu")
+
+
+def test_a_message_names_the_argument_that_chose_the_recogniser():
+    with pytest.raises(
+        UserError, match=r"^--asr is 'tiny.en', which reads English only, .*; give --asr a multilingual"
+    ):
+        Recogniser("tiny.en", "hu", "cpu", "--asr")
+    with pytest.raises(UserError, match=r"^--asr is 'no-such', which is no folder here .*; give --asr a folder with"):
+        Recogniser("no-such", "en", "cpu", "--asr")

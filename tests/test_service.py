@@ -29,6 +29,7 @@ from served import LETTER, Tones, ask, server, voices_of, wait_until
 
 from voicetune.errors import UserError
 from voicetune.service import command, hosts, sounds
+from voicetune.service import voices as voices_module
 from voicetune.service.queue import Job, Limits, Queue
 from voicetune.service.refusals import Refusal
 from voicetune.service.voices import Opened, Served, Voices
@@ -594,6 +595,31 @@ def test_a_new_version_is_swapped_in_while_requests_run_and_a_broken_one_is_not(
         assert [one.result().status_code for one in running] == [200] * 4
     assert list(voices.all()) == ["anna", "carl"]
     assert before != after, "anna has bela's voice now"
+
+
+def test_a_version_that_could_not_be_opened_for_a_moment_is_tried_again(tmp_path, monkeypatch, caplog):
+    told = []
+
+    def open_any(*_):
+        told.append("tried")
+        if len(told) in (2, 3):
+            raise RuntimeError("CUDA out of memory")
+        return Tones()
+
+    monkeypatch.setattr(Tones, "speakers", {"anna": {}}, raising=False)
+    monkeypatch.setattr(voices_module, "Opened", open_any)
+    monkeypatch.setattr(voices_module, "_EVERY", 0)
+    monkeypatch.setattr(voices_module, "_version", lambda folder: ((folder.read_text(), 0, 0, 0),))
+    monkeypatch.setattr(voices_module.time, "monotonic", lambda: now[0])
+    now, folder = [0.0], tmp_path / "voice"
+    folder.write_text("old")
+    voices = Voices([("anna", folder)], "cpu", Checks())
+    old = voices.find("anna").opened
+    folder.write_text("new")
+    for now[0] in (0, 30, 61, 120, 182):
+        voices.renew()
+    assert (len(told), voices.find("anna").opened is old) == (4, False)
+    assert [record.getMessage().partition("again in ")[2] for record in caplog.records][:2] == ["60 s", "120 s"]
 
 
 # The command

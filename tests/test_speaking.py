@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 
 from voicetune import __main__ as command
 from voicetune import closure, files
@@ -26,6 +27,7 @@ from voicetune.params.decoding import Decoding
 from voicetune.speech import say as speech
 from voicetune.speech import script
 from voicetune.speech.checking import Checks
+from voicetune.speech.pace import Pace
 from voicetune.speech.parts import split_text
 from voicetune.speech.timing import timed
 from voicetune.speech.voice import Line, Voice
@@ -283,6 +285,33 @@ def make(voice, speaker, out: Path, *texts: str, names: tuple[str, ...] = (), ma
 
 def contents(out: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(out.iterdir())}
+
+
+def test_two_runs_do_not_mix_their_files_in_one_folder(voice, speaker, tmp_path):
+    with FileLock(tmp_path / script.LOCK), pytest.raises(UserError, match=r"^another `say --script` writes into "):
+        make(voice, speaker, tmp_path, *LINES)
+    assert make(voice, speaker, tmp_path, *LINES).anew == 3
+
+
+def test_an_empty_cell_takes_the_default_speaker(tmp_path):
+    (tmp_path / "a.csv").write_text("text, voice\nHello., anna\nGood evening.,  \n")
+    takes, faults = script.read(tmp_path / "a.csv", Line("", "en"), "bela", "wav")
+    assert ([take.speaker for take in takes], faults) == (["anna", "bela"], {})
+
+
+def test_a_part_without_a_word_is_not_spoken(voice):
+    text = "***\n\nThe first part ends here.\n\n---\n\nThe second begins.\n\n* * *"
+    found = speech.parts(voice, Line(text, "en"))
+    assert [(part.text, part.ends_at) for part in found] == [
+        ("The first part ends here.", "paragraph"), ("The second begins.", "paragraph"),
+    ]  # fmt: skip
+
+
+def test_another_pace_makes_a_script_again(voice, speaker, tmp_path, monkeypatch):
+    """The pace decides which draw is taken."""
+    make(voice, speaker, tmp_path, *LINES)
+    monkeypatch.setattr(voice, "pace", lambda _: Pace(begin=0.5, letter=0.5))
+    assert make(voice, speaker, tmp_path, *LINES).anew == 3
 
 
 def test_a_second_run_makes_only_what_changed(voice, speaker, tmp_path):

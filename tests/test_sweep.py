@@ -402,6 +402,30 @@ def test_an_experiment_of_an_earlier_sweep_is_not_taken_for_a_new_one(tmp_path, 
         trials.check_values("HEAD", "rates-001", {"lr": "3e-4"})
 
 
+def test_an_experiment_that_took_along_an_edit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
+    first = "lr: 1e-04\ntrain_phase1: {lr: 2.0e-4, epochs: 3}\n"
+    for name, text in (("params.yaml", first), ("code.py", ""), ("dvc.lock", "")):
+        (tmp_path / name).write_text(text)
+    commit(tmp_path, "the beginning")
+
+    def experiment(**changes: str) -> str:
+        for name, text in changes.items():
+            (tmp_path / name.replace("_", ".")).write_text(text)
+        commit(tmp_path, "an experiment")
+        made = run(tmp_path, "git", "rev-parse", "HEAD").strip()
+        run(tmp_path, "git", "reset", "-q", "--hard", "HEAD~1")
+        return made
+
+    values = {"train_phase1.lr": "5e-4"}
+    made = experiment(params_yaml=first.replace("2.0e-4", "5e-4"), dvc_lock="x")
+    trials.check_alone(made, "rates-001", values)
+    made = experiment(params_yaml=first.replace("2.0e-4, epochs: 3", "5e-4, epochs: 9"), code_py="print()")
+    with pytest.raises(UserError, match=r"rates-001 also has changes in code.py, params.yaml \(train_phase1.epochs\)"):
+        trials.check_alone(made, "rates-001", values)
+
+
 def test_a_reason_with_markup_or_escapes_is_shown_as_it_is():
     sweep = command.Sweep("rates", [Choices("lr", ("1e-4",))], None, 1, "train_phase1", False, 1, 1)
     odd = Trial(1, {"lr": "1e-4"}, "failed", [], 1.0, "boom [/work] \x1b[31m")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -185,6 +186,15 @@ def test_a_voice_that_does_not_fit_its_figures_or_parameters_is_not_kept(project
     assert said in sentence(keeping.keep, "anna")
     assert below(project / "voices") == set()
     assert voices.names() == []
+
+
+@pytest.mark.parametrize("name", ["models/voice", "metrics/compare"])
+def test_a_voice_of_another_commit_is_not_kept(project, monkeypatch, name):
+    """`git checkout` brings another dvc.lock, and leaves the voice and its figures as they are."""
+    out = SimpleNamespace(fs_path=str(project / name), status=lambda: {name: "modified"})
+    monkeypatch.setattr("dvc.repo.Repo.index", SimpleNamespace(outs=[out]))
+    assert sentence(keeping.keep, "anna").startswith(f"{name} is not what dvc.lock names; run `dvc checkout {name}`, ")
+    assert not (project / "voices/anna").exists()
 
 
 def test_a_voice_is_not_kept_while_a_run_is_half_done(project):

@@ -115,7 +115,10 @@ def _table(title: str, rows: Mapping[str, Any]) -> str:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else _literal(json.dumps(value, ensure_ascii=False).strip('"'))
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    text = _plain(json.dumps(value, ensure_ascii=False).strip('"'))
+    return text.replace("](", "]\\(").replace("|", "\\|")  # no link and no further cell; an interval stays readable
 
 
 def _literal(text: str) -> str:
