@@ -364,6 +364,7 @@ def test_voices_models_health_and_page(url):
     known = httpx.get(f"{url}/v1/voices").json()
     assert known["voices"][0] == {"id": "anna", "name": "anna", **Tones().about()}
     assert httpx.get(f"{url}/v1/audio/voices").json() == known
+    assert httpx.get(f"{url}/v1/audio/models").json()["models"] == httpx.get(f"{url}/v1/models").json()["data"]
     assert httpx.get(f"{url}/v1/models").json()["data"][0]["object"] == "model"
     assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
     page = httpx.get(url)
@@ -394,7 +395,7 @@ def test_with_keys_only_those_who_have_one_are_served():
             {"Authorization": f"Basic {KEY}"},
         ):
             assert fault(ask(url, "Hello.", headers))[:2] == (401, "invalid_api_key")
-            for address in ("/v1/voices", "/v1/audio/voices", "/v1/models", "/metrics"):
+            for address in ("/v1/voices", "/v1/audio/voices", "/v1/audio/models", "/v1/models", "/metrics"):
                 assert httpx.get(url + address, headers=headers).status_code == 401
         assert ask(url, "Hello.", {"Authorization": f"Bearer {KEY}"}).status_code == 200
         assert httpx.get(f"{url}/healthz").status_code == 200

@@ -65,6 +65,7 @@ def create(
     )  # fmt: skip
     app.add_api_route("/v1/voices", service.list_voices, responses=_refused(401), **known)
     app.add_api_route("/v1/audio/voices", service.list_voices, include_in_schema=False, **known)  # Open WebUI asks here
+    app.add_api_route("/v1/audio/models", service.list_audio_models, include_in_schema=False, **known)  # and here
     app.add_api_route("/v1/models", service.list_models, responses=_refused(401), **known)
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     app.add_api_route(
@@ -158,6 +159,10 @@ class _Service:
     async def list_models(self) -> dict[str, Any]:
         """One model, for programs that ask."""
         return forms.models()
+
+    async def list_audio_models(self) -> dict[str, Any]:
+        """The same model as Open WebUI reads it."""
+        return {"models": forms.models()["data"]}
 
     async def health(self) -> dict[str, str]:
         """Whether the service takes requests."""
