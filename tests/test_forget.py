@@ -18,7 +18,7 @@ from test_pipeline import ENVIRONMENT, ROOT, clone, commit, copy_settings, run, 
 from voicetune.data import espeak
 from voicetune.data.readers.vctk import VCTKSource
 from voicetune.errors import UserError
-from voicetune.forget import command, plan, recordings
+from voicetune.forget import command, history, plan, recordings
 
 SENTENCES = (
     "Good evening and welcome.", "Which river flows through Budapest?", "That is the correct answer.",
@@ -372,6 +372,40 @@ def test_recordings_in_git_are_named_with_the_command_that_removes_them(project,
     told = " ".join(capsys.readouterr().out.split())
     assert "git's history has 8 files of these recordings, such as data/raw/anna/wavs/a0.wav" in told
     assert "git filter-repo --invert-paths --paths-from-file forgotten/anna/paths.txt" in told
+
+
+def test_the_paths_in_git_are_those_of_the_speaker_and_one_call_lists_them(project, monkeypatch):
+    """A name with brackets would be a pattern that fits names of others."""
+    folder = project / "data/raw/both"
+    run(project, "git", "add", "-f", "data/raw/both")
+    commit(project, "before a recording is renamed")
+    (folder / "b7.wav").rename(folder / "b[0-7].wav")
+    table = folder / "metadata.csv"
+    table.write_text(table.read_text().replace("b7.wav", "b[0-7].wav"))
+    run(project, "git", "add", "-f", "data/raw/both", "data/raw/anna/wavs")
+    commit(project, "recordings in git")
+    calls, git = [], history.git
+
+    def counted(root: Path, *arguments: str) -> bytes:
+        calls.append(arguments)
+        return git(root, *arguments)
+
+    monkeypatch.setattr(history, "git", counted)
+    found = plan.make(project, "anna", sources())
+    names = [f"anna/wavs/a{i}.wav" for i in range(8)] + ["both/b6.wav", "both/b[0-7].wav"]
+    assert found.committed == [f"data/raw/{name}" for name in names]
+    assert len([one for one in calls if "--name-only" in one and "log" in one]) == 1
+
+
+def test_decisions_about_a_source_with_a_longer_name_stay(project):
+    """The source `anna-old` is of Bela. `anna-b0` is a clip of Bela, as data/clips says."""
+    shutil.copytree(project / "data/raw/anna", project / "data/raw/anna-old")
+    old = {**SOURCES[0], "name": "anna-old", "path": "data/raw/anna-old", "speaker": "bela"}
+    (project / "params.yaml").write_text(settings([*SOURCES, old]))
+    clips(project, {"anna-a1": "anna", "anna-b0": "bela"})
+    rows = "anna-a9,reject,\nanna-old-a1,reject,\nanna-b0,accept,\nanna-a1,accept,\n"
+    (project / "data/decisions.csv").write_text(f"id,decision,text\n{rows}")
+    assert plan.make(project, "anna", sources()).decisions == ["anna-a9", "anna-a1"]
 
 
 def test_a_training_that_runs_is_not_disturbed(project):

@@ -68,10 +68,17 @@ def experiments(root: Path) -> list[tuple[str, list[Record]]]:
     return found
 
 
-def committed_below(root: Path, path: str) -> list[str]:
-    """The paths of the files below a path that any commit of git has."""
-    listed = git(root, "log", "--all", "-m", "--name-only", "--diff-filter=AM", "--format=", "-z", "--", path)
-    return sorted({name.decode("utf-8", "replace").strip("\n") for name in listed.split(b"\0")} - {""})
+def committed_below(root: Path, folders: list[str]) -> list[bytes]:
+    """The paths of the files below these folders that any commit of git has.
+
+    One call of git lists them all, because git reads its whole history in each call. The folders are taken as they
+    are written: a name may have the characters * and [.
+    """
+    if not folders:
+        return []
+    log = ("log", "--all", "-m", "--name-only", "--no-renames", "--diff-filter=AM", "--format=", "-z")
+    listed = git(root, "--literal-pathspecs", *log, "--", *folders)
+    return sorted({name.strip(b"\n") for name in listed.split(b"\0")} - {b""})
 
 
 def outs_of(root: Path, pointer: Path) -> set[str]:

@@ -1,5 +1,6 @@
 """Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
 
+import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -75,7 +76,7 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     past = history.read(root, store.runs)
     every = [*sources, *_earlier(past, sources)]
     found = recordings.find(speaker, every)
-    ids = _ids(speaker, found)
+    ids, others = _ids(speaker, found)
     _check_known(speaker, found, past, store, ids)
     results = cache.tainted(speaker, past, store, [folder.as_posix() for folder in found.folders])
     sounds = [*_sounds(found.folders), *(path for path in found.files if lists.is_sound(path))]
@@ -86,7 +87,7 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     groups, by_hand = _inside([*made, *_copies(store, objects, runs, bool(results)), *_recordings(found)], root)
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
-        _decided(ids, found, every), _committed(root, found), _only_of(speaker, found, sources),
+        _decided(ids, others, found, every), _committed(root, found, every), _only_of(speaker, found, sources),
         [*found.by_hand, *by_hand, *_unseen(root, store)],
         sum(one.endswith(".dir") and one not in store.objects for one in results),
     )  # fmt: skip
@@ -147,11 +148,12 @@ def _earlier(past: History, sources: list[Source]) -> Iterator[Source]:
             yield source
 
 
-def _ids(speaker: str, found: Found) -> set[str]:
-    """The ids of the speaker's clips in data/clips and data/codes."""
+def _ids(speaker: str, found: Found) -> tuple[set[str], set[str]]:
+    """The ids of the speaker's clips in data/clips and data/codes, and those of everybody else's."""
     tables = [cache.speakers_of(path.read_bytes()) for path in _CLIPS if files.is_file(path)]
     found.speakers.update(name for table in tables for name in table)
-    return {id for table in tables for id in table.get(speaker, ())}
+    ids = {id for table in tables for id in table.get(speaker, ())}
+    return ids, {id for table in tables for whose in table.values() for id in whose} - ids
 
 
 def _check_known(speaker: str, found: Found, past: History, store: Cache, ids: set[str]) -> None:
@@ -254,18 +256,31 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
     return [name for name, records in found if any(results & set(one.outs.values()) for one in records)]
 
 
-def _decided(ids: set[str], found: Found, sources: list[Source]) -> list[str]:
+def _decided(ids: set[str], others: set[str], found: Found, sources: list[Source]) -> list[str]:
     """The ids of decisions about the speaker's clips, and about all clips of sources that only this speaker has.
 
-    A rejected clip is no clip of data/clips, so its source's name tells whose it is.
+    A rejected clip is no clip of data/clips, so its source's name tells whose it is. If the names of several sources
+    fit, such as `anna` and `anna-old`, it is the longest.
+
+    Args:
+        others: the ids of everybody else's clips.
     """
-    own = tuple(f"{one.name}-" for one in sources if Path(one.path) in found.folders)
-    return [id for id in decisions.read_project() if id in ids or (own and id.startswith(own))]
+    names = {one.name for one in sources}
+    own = {one.name for one in sources if Path(one.path) in found.folders}
+
+    def is_own(id: str) -> bool:
+        fitting = [name for name in names if id.startswith(f"{name}-")]
+        return id not in others and max(fitting, key=len, default="") in own
+
+    return [id for id in decisions.read_project() if id in ids or is_own(id)]
 
 
-def _committed(root: Path, found: Found) -> list[str]:
-    below = [path for folder in found.folders for path in history.committed_below(root, folder.as_posix())]
-    return below + [path for one in found.files for path in history.committed_below(root, one.as_posix())]
+def _committed(root: Path, found: Found, sources: list[Source]) -> list[str]:
+    """The paths of the recordings that any commit of git has."""
+    folders, recorded = ([os.fsencode(one.as_posix()) for one in paths] for paths in (found.folders, found.files))
+    named, below = {*folders, *recorded}, tuple(folder + b"/" for folder in folders)
+    every = history.committed_below(root, sorted({Path(one.path).as_posix() for one in sources})) if named else []
+    return [path.decode("utf-8", "replace") for path in every if path in named or path.startswith(below)]
 
 
 def _inside(groups: list[Group], root: Path) -> tuple[list[Group], list[str]]:
