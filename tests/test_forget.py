@@ -16,6 +16,8 @@ import yaml
 from test_pipeline import ENVIRONMENT, ROOT, clone, commit, copy_settings, run, stages_run
 
 from voicetune.data import espeak
+from voicetune.data.readers.audiofolder import AudioFolderSource
+from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.vctk import VCTKSource
 from voicetune.errors import UserError
 from voicetune.forget import command, history, plan, recordings
@@ -363,6 +365,66 @@ def test_texts_and_microphones_in_other_folders_belong_to_a_recording(tmp_path, 
         *(folder / f"txt/anna/{name}.txt" for name in ("anna_1", "same")),
     }
     assert found.speakers == {"anna", "bela"}
+
+
+def shows(*listed: str, unlisted: tuple[str, ...] = ()) -> AudioFolderSource:
+    """A source of recordings with one text each. A folder names the speaker; unlisted ones are in no row."""
+    folder = Path("data/raw/show")
+    for name in (*listed, *unlisted):
+        record(folder / name, "Yes.", "en-us")
+        (folder / name).with_suffix(".txt").write_text("Yes.")
+    rows = "".join(f"{name},Yes.,{'anna' if 'anna' in name else 'bela'}\n" for name in listed)
+    (folder / "metadata.csv").write_text("file_name,text,speaker\n" + rows)
+    return AudioFolderSource(name="s", reader="audiofolder", path=str(folder), speaker="x", language="en")
+
+
+def found_of_anna(source: AudioFolderSource) -> tuple[set[str], str]:
+    """Which files of a source are removed, and the sentences about the others."""
+    found = recordings.find("anna", [source])
+    return {path.relative_to(source.path).as_posix() for path in found.files}, " ".join(found.by_hand)
+
+
+def test_an_unlisted_sound_in_another_folder_stays_though_it_has_the_name_of_a_listed_one(tmp_path, monkeypatch):
+    """Bela's first recording has no row yet, and it has the number of Anna's first one."""
+    monkeypatch.chdir(tmp_path)
+    unlisted = ("bela/001.wav", "anna/001.flac", "anna/notes.wav")
+    files, told = found_of_anna(shows("anna/001.wav", "anna/002.wav", "bela/003.wav", unlisted=unlisted))
+    of_anna = {f"anna/{name}" for name in ("001.wav", "001.flac", "001.txt", "002.wav", "002.txt")}
+    assert files == of_anna | {"anna/notes.wav", "anna/notes.txt"}
+    assert "may be of this speaker: data/raw/show/bela/001.txt, data/raw/show/bela/001.wav; listen to them" in told
+
+
+def test_unlisted_sounds_in_a_folder_with_the_name_of_the_speaker_stay_if_others_are_there_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = shows("anna/001.wav", "anna/by_bela/1.wav", unlisted=("anna/002.wav", "bela/anna/3.wav"))
+    table = Path(source.path, "metadata.csv")
+    table.write_text(table.read_text().replace("by_bela/1.wav,Yes.,anna", "by_bela/1.wav,Yes.,bela"))
+    files, told = found_of_anna(source)
+    assert files == {"anna/001.wav", "anna/001.txt"}
+    maybe = [f"data/raw/show/{name}" for name in ("anna/002.txt", "anna/002.wav", "bela/anna/3.txt", "bela/anna/3.wav")]
+    assert f"they may be of this speaker: {', '.join(maybe)}; listen" in told
+
+
+def test_two_microphones_are_one_speaker_only_in_the_folders_of_vctk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files, _ = found_of_anna(shows("talk/anna_mic1.wav", "talk/x_mic3.wav", unlisted=("talk/anna_mic2.wav",)))
+    assert files == {"talk/anna_mic1.wav", "talk/anna_mic1.txt"}
+
+
+def test_long_recordings_in_a_folder_of_others_are_named(project):
+    long = {**SOURCES[0], "reader": "long", "path": "data/raw/both"}
+    (project / "params.yaml").write_text(settings([long, SOURCES[1]]))
+    (project / "data/raw/both/metadata.csv").write_text("file_name,text,speaker\nb0.wav,Yes.,bela\n")
+    assert any("data/raw/both has long recordings" in one for one in recordings.find("anna", sources()).by_hand)
+
+
+def test_long_recordings_of_others_are_no_other_format_of_a_recording(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = shows("anna/1.wav", "bela/2.wav", unlisted=("films/anna/1.wav",))
+    long = LongSource(name="l", reader="long", path="data/raw/show/films", speaker="bela", language="en")
+    found = recordings.find("anna", [source, long])
+    assert {path.name for path in found.files} == {"1.wav", "1.txt"}
+    assert {path.parent for path in found.files} == {Path("data/raw/show/anna")}
 
 
 def test_recordings_in_git_are_named_with_the_command_that_removes_them(project, capsys):
