@@ -60,6 +60,8 @@ SOURCES = [
     {"name": "both", "reader": "audiofolder", "path": "data/raw/both", "speaker": "bela", "language": "en"},
 ]
 
+WHO = ("anna", "bela")
+
 
 def settings(sources: list[dict]) -> str:
     known = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -292,6 +294,49 @@ def test_exports_and_decisions_about_rejected_clips_go_and_those_of_others_stay(
     told = " ".join(capsys.readouterr().out.split())
     assert "sounds that `say` wrote elsewhere than into `said`" in told
     assert "if `prepare.sources` has no other speaker, add one first" in told
+
+
+def test_earlier_recordings_go_from_the_cache_if_dvc_has_a_folder_above_them(project):
+    """A recording of Bela, which lay in Anna's folder once, stays."""
+    above = project / "data/raw/2024"
+    sentences = {"old": "Good bye.", "new": "Good evening.", "of_bela": "Good night."}
+    for name in ("old", "of_bela"):
+        record(above / f"anna/wavs/{name}.wav", sentences[name], "en-us+f3")
+    pieces = pieces_of([above / "anna/wavs/old.wav"])
+    of_bela = pieces_of([above / "anna/wavs/of_bela.wav"])
+    (above / "anna/metadata.csv").write_text("old|These are the words of long ago.\n")
+    pointer = project / "data/raw/2024.dvc"
+    pointer.write_text(yaml.safe_dump({"outs": [{"md5": cached(project, "data/raw/2024"), "path": "2024"}]}))
+    commit(project, "old recordings")
+    (above / "bela/wavs").mkdir(parents=True)
+    (above / "anna/wavs/of_bela.wav").rename(above / "bela/wavs/of_bela.wav")
+    (above / "anna/wavs/old.wav").unlink()
+    record(above / "anna/wavs/new.wav", sentences["new"], "en-us+f3")
+    for who, name in (("anna", "new"), ("bela", "of_bela")):
+        (above / who / "metadata.csv").write_text(f"{name}|{sentences[name]}\n")
+    pointer.write_text(yaml.safe_dump({"outs": [{"md5": cached(project, "data/raw/2024"), "path": "2024"}]}))
+    commit(project, "new recordings")
+    pieces |= pieces_of([above / "anna/wavs/new.wav"])
+    later = [{**SOURCES[0], "name": f"{who}-2024", "path": f"data/raw/2024/{who}", "speaker": who} for who in WHO]
+    (project / "params.yaml").write_text(settings([*SOURCES, *later]))
+    command.run(project, "anna", sources(), yes=True)
+    assert holding(project, pieces | {b"words of long ago"}) == []
+    assert len(holding(project, of_bela)) == 2, "in data/raw and in the cache"
+
+
+def test_a_recording_that_others_list_too_stays_in_the_cache(project):
+    """The recording b7 of Anna is one of Bela in another source."""
+    (project / "data/raw/bela/wavs").mkdir(parents=True)
+    shutil.copyfile(project / "data/raw/both/b7.wav", project / "data/raw/bela/wavs/1.wav")
+    (project / "data/raw/bela/metadata.csv").write_text("1|Thank you.\n")
+    outs = [{"md5": cached(project, "data/raw/bela"), "path": "bela"}]
+    (project / "data/raw/bela.dvc").write_text(yaml.safe_dump({"outs": outs}))
+    bela = {**SOURCES[0], "name": "bela", "path": "data/raw/bela", "speaker": "bela"}
+    (project / "params.yaml").write_text(settings([*SOURCES, bela]))
+    pieces = pieces_of([project / "data/raw/both/b7.wav"])
+    command.run(project, "anna", sources(), yes=True)
+    assert not (project / "data/raw/both/b7.wav").exists()
+    assert len(holding(project, pieces)) == 2, "in data/raw/bela and in the cache"
 
 
 @pytest.mark.parametrize("killed", range(0, 32, 4))

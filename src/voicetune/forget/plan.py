@@ -16,7 +16,7 @@ from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, quoted
 from voicetune.forget import cache, history, recordings
-from voicetune.forget.cache import Cache
+from voicetune.forget.cache import Cache, Own
 from voicetune.forget.history import History
 from voicetune.forget.recordings import Found
 from voicetune.kept import voices
@@ -78,9 +78,9 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     found = recordings.find(speaker, every)
     ids, others = _ids(speaker, found)
     _check_known(speaker, found, past, store, ids)
-    results = cache.tainted(speaker, past, store, [folder.as_posix() for folder in found.folders])
-    sounds = [*_sounds(found.folders), *(path for path in found.files if lists.is_sound(path))]
-    objects, runs = cache.objects_of(results, past, store, sounds), cache.runs_of(results, store)
+    own = _own(found)
+    results = cache.tainted(speaker, past, store, own)
+    objects, runs = cache.objects_of(results, past, store, own), cache.runs_of(results, store)
     used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
     long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
     made = [*_results(root, speaker, used, long), _kept(root, speaker, results)]
@@ -242,8 +242,14 @@ def _states(root: Path) -> list[Path]:
     return [one.folder.relative_to(root) for one in states]
 
 
-def _sounds(folders: Iterable[Path]) -> list[Path]:
-    return [path for folder in folders for path in lists.walk(folder) if lists.is_sound(path) or path.suffix == ".avi"]
+def _own(found: Found) -> Own:
+    inside = [path for folder in found.folders for path in lists.walk(folder)]
+    files = [path for path in [*inside, *found.files] if recordings.is_sound(path)]
+    return Own(
+        frozenset(path.as_posix() for path in files),
+        tuple(folder.as_posix() for folder in found.folders),
+        frozenset(path.as_posix() for path in found.others),
+    )
 
 
 def _exists(paths: Iterable[Path]) -> list[Path]:

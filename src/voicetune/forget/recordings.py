@@ -26,11 +26,13 @@ class Found:
     """What a speaker has in data/raw, and who else is there.
 
     folders: nobody else is recorded there. files: sound files of the speaker in other folders, and what belongs to
-    them, see `_files_of`. speakers: everybody in the sources. by_hand: sentences about what is not removed.
+    them, see `_files_of`. others: the recordings of others, also those in which the speaker speaks too. speakers:
+    everybody in the sources. by_hand: sentences about what is not removed.
     """
 
     folders: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
     speakers: set[str] = field(default_factory=set)
     by_hand: list[str] = field(default_factory=list)
 
@@ -44,6 +46,7 @@ def find(speaker: str, sources: Sequence[Source]) -> Found:
     found.speakers |= {source.speaker for source in sources if isinstance(source, LongSource)}
     whose = _speakers_of_files([one for clips in read.values() for one in clips or ()])
     whose |= {path: {name} for path, name in _long_of_others(speaker, people) if path not in whose}
+    found.others = [path for path, names in whose.items() if names != {speaker}]
     for source in people:
         clips, folder = read[source.name], Path(source.path)
         if clips is None:
