@@ -339,6 +339,28 @@ def test_a_recording_that_others_list_too_stays_in_the_cache(project):
     assert len(holding(project, pieces)) == 2, "in data/raw/bela and in the cache"
 
 
+def test_of_a_folder_that_has_more_than_an_exported_model_only_the_model_goes(project):
+    facts = json.dumps({"references": {"anna": {}}, "consent": []})
+    model = ["config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth", "model.pth", "ref.wav"]
+    more = ["scripts/1.txt", "takes.wav"]
+    for folder, names in {"show/voice": model + more, "docs": ["README.md", "config.json"], "given": model}.items():
+        for name in ["LICENSE.txt", *names]:
+            (project / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / folder / name).write_text("{}")
+        (project / folder / "voicetune.json").write_text(facts)
+    for folder in ("show/voice", "given"):
+        (project / folder / "README.md").write_text("A voice for XTTS v2's classes, fine-tuned with voicetune.")
+    found = plan.make(project, "anna", sources())
+    command.run(project, "anna", sources(), yes=True)
+    left = {path.relative_to(project / "show/voice").as_posix() for path in (project / "show/voice").rglob("*.*")}
+    assert left == {"scripts/1.txt", "takes.wav", "LICENSE.txt"}
+    assert {path.name for path in (project / "docs").iterdir()} == {"README.md", "config.json", "LICENSE.txt"}
+    assert not (project / "given").exists()
+    told = [one for one in found.by_hand if "`voicetune export` did not write" in one]
+    assert [one.split(" has")[0] for one in told] == ["docs", "show/voice"]
+    assert "2 files or folders that `voicetune export` did not write, such as scripts" in told[1]
+
+
 @pytest.mark.parametrize("killed", range(0, 32, 4))
 def test_a_run_that_was_killed_is_finished_by_the_next(project, monkeypatch, killed):
     pieces = PIECES | voices(project)

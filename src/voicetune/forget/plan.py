@@ -1,9 +1,7 @@
 """Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
 
 import os
-import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, quoted
-from voicetune.forget import cache, history, recordings
+from voicetune.forget import cache, exports, history, recordings
 from voicetune.forget.cache import Cache, Own
 from voicetune.forget.history import History
 from voicetune.forget.recordings import Found
@@ -27,7 +25,6 @@ LISTED = Path("forgotten")  # lists of what lies elsewhere, one folder a speaker
 REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
 _CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
 _SAID = ("said", "said.wav", "said.flac", "said.mp3", "said.ogg")  # what `say` writes where nothing else is said
-_LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _BASE = "models/base"
 
 
@@ -83,28 +80,30 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     objects, runs = cache.objects_of(results, past, store, own), cache.runs_of(results, store)
     used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
     long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
-    made = [*_results(root, speaker, used, long), _kept(root, speaker, results)]
+    exported, told = exports.find(root, speaker)
+    made = [*_results(root, speaker, used, long, exported), _kept(root, speaker, results)]
     groups, by_hand = _inside([*made, *_copies(store, objects, runs, bool(results)), *_recordings(found)], root)
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
         _decided(ids, others, found, every), _committed(root, found, every), _only_of(speaker, found, sources),
-        [*found.by_hand, *by_hand, *_unseen(root, store)],
+        [*found.by_hand, *told, *by_hand, *_unseen(root, store)],
         sum(one.endswith(".dir") and one not in store.objects for one in results),
     )  # fmt: skip
 
 
-def _results(root: Path, speaker: str, used: bool, long: bool) -> list[Group]:
+def _results(root: Path, speaker: str, used: bool, long: bool, exported: list[Path]) -> list[Group]:
     """What was made of recordings.
 
     Args:
         used: the results in this folder were made of the speaker's recordings, too.
         long: the speaker has long recordings.
+        exported: see `exports.find`.
     """
     return [
         Group("what an interrupted run of this command left", _exists([REMOVED])),
         Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root, speaker) if used else []),
         Group("pages and sounds outside the pipeline", _pages() if used else []),
-        Group("models that were exported into this folder", list(_exports(root, speaker))),
+        Group("models that were exported into this folder", exported),
         Group("states of unfinished trainings, of any speaker", _states(root) if used else []),
         Group("recognised words of all long recordings", _exists([Path(".cache/transcripts")]) if long else []),
     ]
@@ -180,19 +179,6 @@ def _pages() -> list[Path]:
     return _exists([Path("listening"), *map(Path, _SAID)])
 
 
-def _exports(root: Path, speaker: str) -> Iterator[Path]:
-    """Model folders outside models/ and voices/, and .zip files of `export`, whose voicetune.json names the speaker."""
-    elsewhere = ("models", ".dvc", ".git", ".venv", "state", str(voices.FOLDER))
-    for path in sorted([*root.glob("**/voicetune.json"), *root.glob("**/*.zip")]):
-        inside = path.relative_to(root)
-        is_zip = path.suffix == ".zip"
-        if inside.parts[0] in elsewhere or (not is_zip and len(inside.parts) < 2):
-            continue
-        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, RuntimeError):
-            if speaker in cache.named_in(_zipped_facts(path) if is_zip else path.read_bytes()):
-                yield inside if is_zip else inside.parent
-
-
 def _kept(root: Path, speaker: str, results: set[str]) -> Group:
     """The kept voices of the speaker, also half written ones: folders, and the files of DVC that name them."""
     named = [
@@ -222,13 +208,6 @@ def _unseen(root: Path, store: Cache) -> list[str]:
         for name in voices.names()
         if not (voices.FOLDER / name).exists() and not _hashes(root, name) <= store.objects.keys()
     ]
-
-
-def _zipped_facts(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(families.FACTS).file_size > _LARGEST_FACTS:
-            raise ValueError
-        return archive.read(families.FACTS)
 
 
 def _states(root: Path) -> list[Path]:
