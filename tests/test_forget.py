@@ -547,6 +547,42 @@ def test_a_training_that_runs_is_not_disturbed(project):
         plan.make(project, "anna", sources())
 
 
+def test_it_removes_nothing_while_a_command_of_dvc_works(project):
+    from dvc.repo import Repo, lock_repo
+
+    before = everything(project)
+    with (
+        Repo(str(project)) as repo,
+        lock_repo(repo),
+        pytest.raises(UserError, match=r"another command of DVC works in this folder and holds \.dvc.tmp.lock; wait"),
+    ):
+        command.run(project, "anna", sources(), yes=True)
+    assert everything(project) == before
+
+
+@pytest.mark.parametrize(("place", "mode"), [("", "read"), ("", "write"), ("/exps/1/.dvc/tmp", "write")])
+def test_it_removes_nothing_while_a_stage_runs(project, place, mode):
+    """DVC gives up its lock while a stage's command runs. It leaves this file."""
+    lock = project / f".dvc/tmp{place}/rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+
+    def names(pid: int) -> None:
+        info = {"pid": pid, "cmd": "dvc repro"}
+        lock.write_text(json.dumps({"read": {}, "write": {}, mode: {"data/raw": [info] if mode == "read" else info}}))
+
+    names(os.getpid())
+    before = everything(project)
+    with pytest.raises(UserError, match=r"rwlock says that process \d+ of DVC \('dvc repro'\) works in .*; wait"):
+        command.run(project, "anna", sources(), yes=True)
+    assert everything(project) == before
+    command.run(project, "anna", sources(), yes=False)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names(ended.pid)
+    command.run(project, "anna", sources(), yes=True)
+    assert not (project / "data/raw/anna").exists()
+
+
 def test_a_speaker_of_no_source_is_refused(project):
     with pytest.raises(UserError, match=r"there is no speaker 'cili' in this project; its speakers are anna, bela\."):
         plan.make(project, "cili", sources())
