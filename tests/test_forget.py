@@ -16,9 +16,11 @@ import yaml
 from test_pipeline import ENVIRONMENT, ROOT, clone, commit, copy_settings, run, stages_run
 
 from voicetune.data import espeak
+from voicetune.data.readers.audiofolder import AudioFolderSource
+from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.vctk import VCTKSource
 from voicetune.errors import UserError
-from voicetune.forget import command, plan, recordings
+from voicetune.forget import command, history, plan, recordings
 
 SENTENCES = (
     "Good evening and welcome.", "Which river flows through Budapest?", "That is the correct answer.",
@@ -57,6 +59,8 @@ SOURCES = [
     {"name": "anna", "reader": "ljspeech", "path": "data/raw/anna", "speaker": "anna", "language": "en"},
     {"name": "both", "reader": "audiofolder", "path": "data/raw/both", "speaker": "bela", "language": "en"},
 ]
+
+WHO = ("anna", "bela")
 
 
 def settings(sources: list[dict]) -> str:
@@ -292,6 +296,71 @@ def test_exports_and_decisions_about_rejected_clips_go_and_those_of_others_stay(
     assert "if `prepare.sources` has no other speaker, add one first" in told
 
 
+def test_earlier_recordings_go_from_the_cache_if_dvc_has_a_folder_above_them(project):
+    """A recording of Bela, which lay in Anna's folder once, stays."""
+    above = project / "data/raw/2024"
+    sentences = {"old": "Good bye.", "new": "Good evening.", "of_bela": "Good night."}
+    for name in ("old", "of_bela"):
+        record(above / f"anna/wavs/{name}.wav", sentences[name], "en-us+f3")
+    pieces = pieces_of([above / "anna/wavs/old.wav"])
+    of_bela = pieces_of([above / "anna/wavs/of_bela.wav"])
+    (above / "anna/metadata.csv").write_text("old|These are the words of long ago.\n")
+    pointer = project / "data/raw/2024.dvc"
+    pointer.write_text(yaml.safe_dump({"outs": [{"md5": cached(project, "data/raw/2024"), "path": "2024"}]}))
+    commit(project, "old recordings")
+    (above / "bela/wavs").mkdir(parents=True)
+    (above / "anna/wavs/of_bela.wav").rename(above / "bela/wavs/of_bela.wav")
+    (above / "anna/wavs/old.wav").unlink()
+    record(above / "anna/wavs/new.wav", sentences["new"], "en-us+f3")
+    for who, name in (("anna", "new"), ("bela", "of_bela")):
+        (above / who / "metadata.csv").write_text(f"{name}|{sentences[name]}\n")
+    pointer.write_text(yaml.safe_dump({"outs": [{"md5": cached(project, "data/raw/2024"), "path": "2024"}]}))
+    commit(project, "new recordings")
+    pieces |= pieces_of([above / "anna/wavs/new.wav"])
+    later = [{**SOURCES[0], "name": f"{who}-2024", "path": f"data/raw/2024/{who}", "speaker": who} for who in WHO]
+    (project / "params.yaml").write_text(settings([*SOURCES, *later]))
+    command.run(project, "anna", sources(), yes=True)
+    assert holding(project, pieces | {b"words of long ago"}) == []
+    assert len(holding(project, of_bela)) == 2, "in data/raw and in the cache"
+
+
+def test_a_recording_that_others_list_too_stays_in_the_cache(project):
+    """The recording b7 of Anna is one of Bela in another source."""
+    (project / "data/raw/bela/wavs").mkdir(parents=True)
+    shutil.copyfile(project / "data/raw/both/b7.wav", project / "data/raw/bela/wavs/1.wav")
+    (project / "data/raw/bela/metadata.csv").write_text("1|Thank you.\n")
+    outs = [{"md5": cached(project, "data/raw/bela"), "path": "bela"}]
+    (project / "data/raw/bela.dvc").write_text(yaml.safe_dump({"outs": outs}))
+    bela = {**SOURCES[0], "name": "bela", "path": "data/raw/bela", "speaker": "bela"}
+    (project / "params.yaml").write_text(settings([*SOURCES, bela]))
+    pieces = pieces_of([project / "data/raw/both/b7.wav"])
+    command.run(project, "anna", sources(), yes=True)
+    assert not (project / "data/raw/both/b7.wav").exists()
+    assert len(holding(project, pieces)) == 2, "in data/raw/bela and in the cache"
+
+
+def test_of_a_folder_that_has_more_than_an_exported_model_only_the_model_goes(project):
+    facts = json.dumps({"references": {"anna": {}}, "consent": []})
+    model = ["config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth", "model.pth", "ref.wav"]
+    more = ["scripts/1.txt", "takes.wav"]
+    for folder, names in {"show/voice": model + more, "docs": ["README.md", "config.json"], "given": model}.items():
+        for name in ["LICENSE.txt", *names]:
+            (project / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / folder / name).write_text("{}")
+        (project / folder / "voicetune.json").write_text(facts)
+    for folder in ("show/voice", "given"):
+        (project / folder / "README.md").write_text("A voice for XTTS v2's classes, fine-tuned with voicetune.")
+    found = plan.make(project, "anna", sources())
+    command.run(project, "anna", sources(), yes=True)
+    left = {path.relative_to(project / "show/voice").as_posix() for path in (project / "show/voice").rglob("*.*")}
+    assert left == {"scripts/1.txt", "takes.wav", "LICENSE.txt"}
+    assert {path.name for path in (project / "docs").iterdir()} == {"README.md", "config.json", "LICENSE.txt"}
+    assert not (project / "given").exists()
+    told = [one for one in found.by_hand if "`voicetune export` did not write" in one]
+    assert [one.split(" has")[0] for one in told] == ["docs", "show/voice"]
+    assert "2 files or folders that `voicetune export` did not write, such as scripts" in told[1]
+
+
 @pytest.mark.parametrize("killed", range(0, 32, 4))
 def test_a_run_that_was_killed_is_finished_by_the_next(project, monkeypatch, killed):
     pieces = PIECES | voices(project)
@@ -365,6 +434,66 @@ def test_texts_and_microphones_in_other_folders_belong_to_a_recording(tmp_path, 
     assert found.speakers == {"anna", "bela"}
 
 
+def shows(*listed: str, unlisted: tuple[str, ...] = ()) -> AudioFolderSource:
+    """A source of recordings with one text each. A folder names the speaker; unlisted ones are in no row."""
+    folder = Path("data/raw/show")
+    for name in (*listed, *unlisted):
+        record(folder / name, "Yes.", "en-us")
+        (folder / name).with_suffix(".txt").write_text("Yes.")
+    rows = "".join(f"{name},Yes.,{'anna' if 'anna' in name else 'bela'}\n" for name in listed)
+    (folder / "metadata.csv").write_text("file_name,text,speaker\n" + rows)
+    return AudioFolderSource(name="s", reader="audiofolder", path=str(folder), speaker="x", language="en")
+
+
+def found_of_anna(source: AudioFolderSource) -> tuple[set[str], str]:
+    """Which files of a source are removed, and the sentences about the others."""
+    found = recordings.find("anna", [source])
+    return {path.relative_to(source.path).as_posix() for path in found.files}, " ".join(found.by_hand)
+
+
+def test_an_unlisted_sound_in_another_folder_stays_though_it_has_the_name_of_a_listed_one(tmp_path, monkeypatch):
+    """Bela's first recording has no row yet, and it has the number of Anna's first one."""
+    monkeypatch.chdir(tmp_path)
+    unlisted = ("bela/001.wav", "anna/001.flac", "anna/notes.wav")
+    files, told = found_of_anna(shows("anna/001.wav", "anna/002.wav", "bela/003.wav", unlisted=unlisted))
+    of_anna = {f"anna/{name}" for name in ("001.wav", "001.flac", "001.txt", "002.wav", "002.txt")}
+    assert files == of_anna | {"anna/notes.wav", "anna/notes.txt"}
+    assert "may be of this speaker: data/raw/show/bela/001.txt, data/raw/show/bela/001.wav; listen to them" in told
+
+
+def test_unlisted_sounds_in_a_folder_with_the_name_of_the_speaker_stay_if_others_are_there_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = shows("anna/001.wav", "anna/by_bela/1.wav", unlisted=("anna/002.wav", "bela/anna/3.wav"))
+    table = Path(source.path, "metadata.csv")
+    table.write_text(table.read_text().replace("by_bela/1.wav,Yes.,anna", "by_bela/1.wav,Yes.,bela"))
+    files, told = found_of_anna(source)
+    assert files == {"anna/001.wav", "anna/001.txt"}
+    maybe = [f"data/raw/show/{name}" for name in ("anna/002.txt", "anna/002.wav", "bela/anna/3.txt", "bela/anna/3.wav")]
+    assert f"they may be of this speaker: {', '.join(maybe)}; listen" in told
+
+
+def test_two_microphones_are_one_speaker_only_in_the_folders_of_vctk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files, _ = found_of_anna(shows("talk/anna_mic1.wav", "talk/x_mic3.wav", unlisted=("talk/anna_mic2.wav",)))
+    assert files == {"talk/anna_mic1.wav", "talk/anna_mic1.txt"}
+
+
+def test_long_recordings_in_a_folder_of_others_are_named(project):
+    long = {**SOURCES[0], "reader": "long", "path": "data/raw/both"}
+    (project / "params.yaml").write_text(settings([long, SOURCES[1]]))
+    (project / "data/raw/both/metadata.csv").write_text("file_name,text,speaker\nb0.wav,Yes.,bela\n")
+    assert any("data/raw/both has long recordings" in one for one in recordings.find("anna", sources()).by_hand)
+
+
+def test_long_recordings_of_others_are_no_other_format_of_a_recording(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = shows("anna/1.wav", "bela/2.wav", unlisted=("films/anna/1.wav",))
+    long = LongSource(name="l", reader="long", path="data/raw/show/films", speaker="bela", language="en")
+    found = recordings.find("anna", [source, long])
+    assert {path.name for path in found.files} == {"1.wav", "1.txt"}
+    assert {path.parent for path in found.files} == {Path("data/raw/show/anna")}
+
+
 def test_recordings_in_git_are_named_with_the_command_that_removes_them(project, capsys):
     run(project, "git", "add", "-f", "data/raw/anna/wavs")
     commit(project, "recordings in git")
@@ -372,6 +501,40 @@ def test_recordings_in_git_are_named_with_the_command_that_removes_them(project,
     told = " ".join(capsys.readouterr().out.split())
     assert "git's history has 8 files of these recordings, such as data/raw/anna/wavs/a0.wav" in told
     assert "git filter-repo --invert-paths --paths-from-file forgotten/anna/paths.txt" in told
+
+
+def test_the_paths_in_git_are_those_of_the_speaker_and_one_call_lists_them(project, monkeypatch):
+    """A name with brackets would be a pattern that fits names of others."""
+    folder = project / "data/raw/both"
+    run(project, "git", "add", "-f", "data/raw/both")
+    commit(project, "before a recording is renamed")
+    (folder / "b7.wav").rename(folder / "b[0-7].wav")
+    table = folder / "metadata.csv"
+    table.write_text(table.read_text().replace("b7.wav", "b[0-7].wav"))
+    run(project, "git", "add", "-f", "data/raw/both", "data/raw/anna/wavs")
+    commit(project, "recordings in git")
+    calls, git = [], history.git
+
+    def counted(root: Path, *arguments: str) -> bytes:
+        calls.append(arguments)
+        return git(root, *arguments)
+
+    monkeypatch.setattr(history, "git", counted)
+    found = plan.make(project, "anna", sources())
+    names = [f"anna/wavs/a{i}.wav" for i in range(8)] + ["both/b6.wav", "both/b[0-7].wav"]
+    assert found.committed == [f"data/raw/{name}" for name in names]
+    assert len([one for one in calls if "--name-only" in one and "log" in one]) == 1
+
+
+def test_decisions_about_a_source_with_a_longer_name_stay(project):
+    """The source `anna-old` is of Bela. `anna-b0` is a clip of Bela, as data/clips says."""
+    shutil.copytree(project / "data/raw/anna", project / "data/raw/anna-old")
+    old = {**SOURCES[0], "name": "anna-old", "path": "data/raw/anna-old", "speaker": "bela"}
+    (project / "params.yaml").write_text(settings([*SOURCES, old]))
+    clips(project, {"anna-a1": "anna", "anna-b0": "bela"})
+    rows = "anna-a9,reject,\nanna-old-a1,reject,\nanna-b0,accept,\nanna-a1,accept,\n"
+    (project / "data/decisions.csv").write_text(f"id,decision,text\n{rows}")
+    assert plan.make(project, "anna", sources()).decisions == ["anna-a9", "anna-a1"]
 
 
 def test_a_training_that_runs_is_not_disturbed(project):
@@ -382,6 +545,42 @@ def test_a_training_that_runs_is_not_disturbed(project):
         pytest.raises(UserError, match="is in use by a training; stop that first"),
     ):
         plan.make(project, "anna", sources())
+
+
+def test_it_removes_nothing_while_a_command_of_dvc_works(project):
+    from dvc.repo import Repo, lock_repo
+
+    before = everything(project)
+    with (
+        Repo(str(project)) as repo,
+        lock_repo(repo),
+        pytest.raises(UserError, match=r"another command of DVC works in this folder and holds \.dvc.tmp.lock; wait"),
+    ):
+        command.run(project, "anna", sources(), yes=True)
+    assert everything(project) == before
+
+
+@pytest.mark.parametrize(("place", "mode"), [("", "read"), ("", "write"), ("/exps/1/.dvc/tmp", "write")])
+def test_it_removes_nothing_while_a_stage_runs(project, place, mode):
+    """DVC gives up its lock while a stage's command runs. It leaves this file."""
+    lock = project / f".dvc/tmp{place}/rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+
+    def names(pid: int) -> None:
+        info = {"pid": pid, "cmd": "dvc repro"}
+        lock.write_text(json.dumps({"read": {}, "write": {}, mode: {"data/raw": [info] if mode == "read" else info}}))
+
+    names(os.getpid())
+    before = everything(project)
+    with pytest.raises(UserError, match=r"rwlock says that process \d+ of DVC \('dvc repro'\) works in .*; wait"):
+        command.run(project, "anna", sources(), yes=True)
+    assert everything(project) == before
+    command.run(project, "anna", sources(), yes=False)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names(ended.pid)
+    command.run(project, "anna", sources(), yes=True)
+    assert not (project / "data/raw/anna").exists()
 
 
 def test_a_speaker_of_no_source_is_refused(project):

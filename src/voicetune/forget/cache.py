@@ -5,14 +5,14 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from voicetune import families
 from voicetune.data.consent import KEY as CONSENT
-from voicetune.data.readers import lists
 from voicetune.forget.history import History, Record
+from voicetune.forget.recordings import is_sound
 
 _LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _HASH = re.compile(r"[0-9a-f]{30}(\.dir)?")
@@ -60,6 +60,20 @@ class Cache:
         return named_in(facts.read_bytes()) if facts and facts.stat().st_size <= _LARGEST_FACTS else set()
 
 
+@dataclass(frozen=True)
+class Own:
+    """Whose a path is, from the project's folder. files: sound files of the speaker. folders: nobody else is recorded
+    there. others: the recordings of others that the sources list."""
+
+    files: frozenset[str]
+    folders: tuple[str, ...]
+    others: frozenset[str]
+
+    def holds(self, path: str) -> bool:
+        """Whether a path is one of the folders, or lies in one."""
+        return path in self.folders or path.startswith(tuple(f"{folder}/" for folder in self.folders))
+
+
 def named_in(facts: bytes) -> set[str]:
     """The speakers that a voicetune.json names; empty if it is damaged."""
     try:
@@ -90,18 +104,15 @@ def speakers_of(table: bytes) -> dict[str, set[str]]:
     return found
 
 
-def tainted(speaker: str, history: History, cache: Cache, folders: Iterable[str]) -> set[str]:
+def tainted(speaker: str, history: History, cache: Cache, own: Own) -> set[str]:
     """The hashes of all results that were made of a speaker's recordings, directly or not.
 
     The results of a stage count if the stage read a source of the speaker or another such result, or if it wrote a
     table with clips of the speaker. A model folder that names the speaker counts too: it may be a kept voice.
-
-    Args:
-        folders: of data/raw, in which nobody else is recorded.
     """
     known = {hash for record in history.records for hash in record.outs.values()} | set(cache.objects)
     found = {hash for hash in known if speaker in cache.speakers(hash) or speaker in cache.voices(hash)}
-    found |= {hash for one in history.records for path, hash in one.outs.items() if path in set(folders)}
+    found |= {hash for one in history.records for path, hash in one.outs.items() if own.holds(path)}
     while True:
         more = {hash for one in history.records if _is_of(one, speaker, found) for hash in one.outs.values()} - found
         if not more:
@@ -116,30 +127,49 @@ def _is_of(record: Record, speaker: str, found: set[str]) -> bool:
     return named or not found.isdisjoint(record.deps) or not found.isdisjoint(record.outs.values())
 
 
-def objects_of(results: set[str], history: History, cache: Cache, recordings: Iterable[Path]) -> list[str]:
+def objects_of(results: set[str], history: History, cache: Cache, own: Own) -> list[str]:
     """The hashes of the objects to remove: what these results consist of, and the recordings in every version.
 
     An object that other results have too, such as a vocabulary, stays, unless it is a recording. The order is that of
     removal. The files that say whose the objects are come last, so that a second run can finish a killed one.
-
-    Args:
-        recordings: the sound files of the speaker, as paths from the project's folder.
     """
-    paths = {path.as_posix() for path in recordings}
-    sounds = {md5(Path(path)) for path in paths if Path(path).is_file()}
-    for record in history.records:
-        for folder, hash in record.outs.items():
-            if not folder.startswith("data/raw"):
-                continue
-            for name, one in (cache.listing(hash) or {"": hash}).items():
-                whole = hash in results and lists.is_sound(Path(name))
-                if whole or f"{folder}/{name}" in paths or folder in paths:
-                    sounds.add(one)
-    others = {hash for record in history.records for hash in record.outs.values()} - results
-    kept = {one for hash in others for one in cache.all_of(hash)}
-    removed = ({one for hash in results for one in cache.all_of(hash)} - kept) | sounds
+    every = set(_files(history.records, cache))
+    held = {hash for _, path, hash in every if own.holds(path)}
+    kept = {hash for out, path, hash in every if out not in results and not own.holds(path)}
+    kept |= {out for out, _, _ in every} - results
+    removed = ({one for hash in results for one in cache.all_of(hash)} | held) - kept
+    removed |= _sounds(results, every, set(_files(history.pointers, cache)), own)
     tables = {table for hash in results for name in _TELLING if (table := cache.listing(hash).get(name))}
     return sorted(removed, key=lambda one: (one.endswith(".dir"), one in tables, one))
+
+
+def _files(records: Iterable[Record], cache: Cache) -> Iterator[tuple[str, str, str]]:
+    """The hash of each result, with the path and the hash of each file in it."""
+    for out, hash in {(out, hash) for record in records for out, hash in record.outs.items()}:
+        listing = cache.listing(hash)
+        yield from ((hash, f"{out}/{name}", one) for name, one in listing.items())
+        if not listing:
+            yield hash, out, hash
+
+
+def _sounds(results: set[str], every: set[tuple[str, str, str]], now: set[tuple[str, str, str]], own: Own) -> set[str]:
+    """The hashes of the speaker's recordings: those that the sources list, and those that lie, or lay, in the speaker's
+    own folders. A hash stays if a file that is another's has it now.
+
+    Args:
+        every: see `_files`; of all versions.
+        now: of the .dvc files in this folder.
+    """
+    listed = {md5(Path(path)) for path in own.files if Path(path).is_file()}
+    listed |= {hash for _, path, hash in every if path in own.files}
+    placed = {
+        hash
+        for out, path, hash in every
+        if (own.holds(path) or (out in results and path.startswith("data/raw/"))) and is_sound(Path(path))
+    }
+    of_others = {hash for _, path, hash in now if path in own.others}
+    elsewhere = {hash for _, path, hash in now if path not in own.files and not own.holds(path)}
+    return (listed - of_others) | (placed - elsewhere)
 
 
 def runs_of(results: set[str], cache: Cache) -> list[Path]:

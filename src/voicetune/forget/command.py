@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from voicetune import files, moving, space
 from voicetune.data import decisions
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, shown
-from voicetune.forget import plan
+from voicetune.forget import alone, plan
 from voicetune.forget.plan import LISTED, REMOVED, Plan
 from voicetune.git import git
 from voicetune.terminal import console
@@ -31,13 +31,14 @@ def run(root: Path, speaker: str, sources: list[Source], yes: bool) -> None:
         yes: remove it; otherwise it is only shown.
 
     Raises:
-        UserError: see `plan.make`; or something cannot be removed. A second run goes on.
+        UserError: see `plan.make` and `alone.hold`; or something cannot be removed. A second run goes on.
     """
-    found = plan.make(root, speaker, sources)
-    console.print(_table(found, root))
-    if yes:
-        _write_lists(found)
-        _remove(found, root)
+    with alone.hold(root) if yes else nullcontext():
+        found = plan.make(root, speaker, sources)
+        console.print(_table(found, root))
+        if yes:
+            _write_lists(found)
+            _remove(found, root)
     print(shown(f"{speaker}: {'removed' if yes else 'nothing is removed; the same command with --yes removes this'}"))
     print("What is left to do:" if yes else "What is left to do then:")
     for number, sentence in enumerate(_left(found, root), start=1):

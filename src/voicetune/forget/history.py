@@ -31,11 +31,13 @@ class Record:
 
 @dataclass(frozen=True)
 class History:
-    """records: of all commits, of this folder and of the run cache. current: those of dvc.lock in this folder. sources:
-    the sections of `prepare.sources` that any params.yaml had."""
+    """records: of all commits, of this folder and of the run cache. current: those of dvc.lock in this folder.
+    pointers: those of the .dvc files in this folder. sources: the sections of `prepare.sources` that any params.yaml
+    had."""
 
     records: list[Record]
     current: list[Record]
+    pointers: list[Record]
     sources: list[dict[str, Any]]
 
 
@@ -52,10 +54,11 @@ def read(root: Path, runs: Path) -> History:
     here = [path for path in (root / "dvc.lock", root / "params.yaml", *pointers) if path.is_file()]
     texts = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in here]
     current = _records(*texts[0]) if texts and texts[0][0] == "dvc.lock" else []
+    pointed = [one for name, text in texts if name.endswith(".dvc") for one in _records(name, text)]
     texts += [("run", path.read_bytes()) for path in sorted(runs.glob("*/*/*"))]
     texts += _committed(root)
     sources = [one for name, text in texts if name == "params.yaml" for one in _sources(_load(text))]
-    return History([one for name, text in texts for one in _records(name, text)], current, sources)
+    return History([one for name, text in texts for one in _records(name, text)], current, pointed, sources)
 
 
 def experiments(root: Path) -> list[tuple[str, list[Record]]]:
@@ -68,10 +71,17 @@ def experiments(root: Path) -> list[tuple[str, list[Record]]]:
     return found
 
 
-def committed_below(root: Path, path: str) -> list[str]:
-    """The paths of the files below a path that any commit of git has."""
-    listed = git(root, "log", "--all", "-m", "--name-only", "--diff-filter=AM", "--format=", "-z", "--", path)
-    return sorted({name.decode("utf-8", "replace").strip("\n") for name in listed.split(b"\0")} - {""})
+def committed_below(root: Path, folders: list[str]) -> list[bytes]:
+    """The paths of the files below these folders that any commit of git has.
+
+    One call of git lists them all, because git reads its whole history in each call. The folders are taken as they
+    are written: a name may have the characters * and [.
+    """
+    if not folders:
+        return []
+    log = ("log", "--all", "-m", "--name-only", "--no-renames", "--diff-filter=AM", "--format=", "-z")
+    listed = git(root, "--literal-pathspecs", *log, "--", *folders)
+    return sorted({name.strip(b"\n") for name in listed.split(b"\0")} - {b""})
 
 
 def outs_of(root: Path, pointer: Path) -> set[str]:

@@ -1,8 +1,7 @@
 """Lists everything of a speaker in a project's folder, in the order in which it can be removed safely."""
 
-import zipfile
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from voicetune.data.readers import lists
 from voicetune.data.readers.long import LongSource
 from voicetune.data.readers.source import Source
 from voicetune.errors import UserError, quoted
-from voicetune.forget import cache, history, recordings
-from voicetune.forget.cache import Cache
+from voicetune.forget import cache, exports, history, recordings
+from voicetune.forget.cache import Cache, Own
 from voicetune.forget.history import History
 from voicetune.forget.recordings import Found
 from voicetune.kept import voices
@@ -26,7 +25,6 @@ LISTED = Path("forgotten")  # lists of what lies elsewhere, one folder a speaker
 REMOVED = Path(".dvc/tmp/forgotten")  # folders are moved here, and then removed
 _CLIPS = (Path("data/clips/clips.csv"), Path("data/codes/clips.csv"))
 _SAID = ("said", "said.wav", "said.flac", "said.mp3", "said.ogg")  # what `say` writes where nothing else is said
-_LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _BASE = "models/base"
 
 
@@ -75,35 +73,37 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     past = history.read(root, store.runs)
     every = [*sources, *_earlier(past, sources)]
     found = recordings.find(speaker, every)
-    ids = _ids(speaker, found)
+    ids, others = _ids(speaker, found)
     _check_known(speaker, found, past, store, ids)
-    results = cache.tainted(speaker, past, store, [folder.as_posix() for folder in found.folders])
-    sounds = [*_sounds(found.folders), *(path for path in found.files if lists.is_sound(path))]
-    objects, runs = cache.objects_of(results, past, store, sounds), cache.runs_of(results, store)
+    own = _own(found)
+    results = cache.tainted(speaker, past, store, own)
+    objects, runs = cache.objects_of(results, past, store, own), cache.runs_of(results, store)
     used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
     long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
-    made = [*_results(root, speaker, used, long), _kept(root, speaker, results)]
+    exported, told = exports.find(root, speaker)
+    made = [*_results(root, speaker, used, long, exported), _kept(root, speaker, results)]
     groups, by_hand = _inside([*made, *_copies(store, objects, runs, bool(results)), *_recordings(found)], root)
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
-        _decided(ids, found, every), _committed(root, found), _only_of(speaker, found, sources),
-        [*found.by_hand, *by_hand, *_unseen(root, store)],
+        _decided(ids, others, found, every), _committed(root, found, every), _only_of(speaker, found, sources),
+        [*found.by_hand, *told, *by_hand, *_unseen(root, store)],
         sum(one.endswith(".dir") and one not in store.objects for one in results),
     )  # fmt: skip
 
 
-def _results(root: Path, speaker: str, used: bool, long: bool) -> list[Group]:
+def _results(root: Path, speaker: str, used: bool, long: bool, exported: list[Path]) -> list[Group]:
     """What was made of recordings.
 
     Args:
         used: the results in this folder were made of the speaker's recordings, too.
         long: the speaker has long recordings.
+        exported: see `exports.find`.
     """
     return [
         Group("what an interrupted run of this command left", _exists([REMOVED])),
         Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root, speaker) if used else []),
         Group("pages and sounds outside the pipeline", _pages() if used else []),
-        Group("models that were exported into this folder", list(_exports(root, speaker))),
+        Group("models that were exported into this folder", exported),
         Group("states of unfinished trainings, of any speaker", _states(root) if used else []),
         Group("recognised words of all long recordings", _exists([Path(".cache/transcripts")]) if long else []),
     ]
@@ -147,11 +147,12 @@ def _earlier(past: History, sources: list[Source]) -> Iterator[Source]:
             yield source
 
 
-def _ids(speaker: str, found: Found) -> set[str]:
-    """The ids of the speaker's clips in data/clips and data/codes."""
+def _ids(speaker: str, found: Found) -> tuple[set[str], set[str]]:
+    """The ids of the speaker's clips in data/clips and data/codes, and those of everybody else's."""
     tables = [cache.speakers_of(path.read_bytes()) for path in _CLIPS if files.is_file(path)]
     found.speakers.update(name for table in tables for name in table)
-    return {id for table in tables for id in table.get(speaker, ())}
+    ids = {id for table in tables for id in table.get(speaker, ())}
+    return ids, {id for table in tables for whose in table.values() for id in whose} - ids
 
 
 def _check_known(speaker: str, found: Found, past: History, store: Cache, ids: set[str]) -> None:
@@ -176,19 +177,6 @@ def _made(root: Path, speaker: str) -> list[Path]:
 
 def _pages() -> list[Path]:
     return _exists([Path("listening"), *map(Path, _SAID)])
-
-
-def _exports(root: Path, speaker: str) -> Iterator[Path]:
-    """Model folders outside models/ and voices/, and .zip files of `export`, whose voicetune.json names the speaker."""
-    elsewhere = ("models", ".dvc", ".git", ".venv", "state", str(voices.FOLDER))
-    for path in sorted([*root.glob("**/voicetune.json"), *root.glob("**/*.zip")]):
-        inside = path.relative_to(root)
-        is_zip = path.suffix == ".zip"
-        if inside.parts[0] in elsewhere or (not is_zip and len(inside.parts) < 2):
-            continue
-        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, RuntimeError):
-            if speaker in cache.named_in(_zipped_facts(path) if is_zip else path.read_bytes()):
-                yield inside if is_zip else inside.parent
 
 
 def _kept(root: Path, speaker: str, results: set[str]) -> Group:
@@ -222,13 +210,6 @@ def _unseen(root: Path, store: Cache) -> list[str]:
     ]
 
 
-def _zipped_facts(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(families.FACTS).file_size > _LARGEST_FACTS:
-            raise ValueError
-        return archive.read(families.FACTS)
-
-
 def _states(root: Path) -> list[Path]:
     """The states of all trainings.
 
@@ -240,8 +221,14 @@ def _states(root: Path) -> list[Path]:
     return [one.folder.relative_to(root) for one in states]
 
 
-def _sounds(folders: Iterable[Path]) -> list[Path]:
-    return [path for folder in folders for path in lists.walk(folder) if lists.is_sound(path) or path.suffix == ".avi"]
+def _own(found: Found) -> Own:
+    inside = [path for folder in found.folders for path in lists.walk(folder)]
+    files = [path for path in [*inside, *found.files] if recordings.is_sound(path)]
+    return Own(
+        frozenset(path.as_posix() for path in files),
+        tuple(folder.as_posix() for folder in found.folders),
+        frozenset(path.as_posix() for path in found.others),
+    )
 
 
 def _exists(paths: Iterable[Path]) -> list[Path]:
@@ -254,18 +241,31 @@ def _experiments(root: Path, results: set[str]) -> list[str]:
     return [name for name, records in found if any(results & set(one.outs.values()) for one in records)]
 
 
-def _decided(ids: set[str], found: Found, sources: list[Source]) -> list[str]:
+def _decided(ids: set[str], others: set[str], found: Found, sources: list[Source]) -> list[str]:
     """The ids of decisions about the speaker's clips, and about all clips of sources that only this speaker has.
 
-    A rejected clip is no clip of data/clips, so its source's name tells whose it is.
+    A rejected clip is no clip of data/clips, so its source's name tells whose it is. If the names of several sources
+    fit, such as `anna` and `anna-old`, it is the longest.
+
+    Args:
+        others: the ids of everybody else's clips.
     """
-    own = tuple(f"{one.name}-" for one in sources if Path(one.path) in found.folders)
-    return [id for id in decisions.read_project() if id in ids or (own and id.startswith(own))]
+    names = {one.name for one in sources}
+    own = {one.name for one in sources if Path(one.path) in found.folders}
+
+    def is_own(id: str) -> bool:
+        fitting = [name for name in names if id.startswith(f"{name}-")]
+        return id not in others and max(fitting, key=len, default="") in own
+
+    return [id for id in decisions.read_project() if id in ids or is_own(id)]
 
 
-def _committed(root: Path, found: Found) -> list[str]:
-    below = [path for folder in found.folders for path in history.committed_below(root, folder.as_posix())]
-    return below + [path for one in found.files for path in history.committed_below(root, one.as_posix())]
+def _committed(root: Path, found: Found, sources: list[Source]) -> list[str]:
+    """The paths of the recordings that any commit of git has."""
+    folders, recorded = ([os.fsencode(one.as_posix()) for one in paths] for paths in (found.folders, found.files))
+    named, below = {*folders, *recorded}, tuple(folder + b"/" for folder in folders)
+    every = history.committed_below(root, sorted({Path(one.path).as_posix() for one in sources})) if named else []
+    return [path.decode("utf-8", "replace") for path in every if path in named or path.startswith(below)]
 
 
 def _inside(groups: list[Group], root: Path) -> tuple[list[Group], list[str]]:
