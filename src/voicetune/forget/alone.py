@@ -53,8 +53,8 @@ def _check_idle(root: Path) -> None:
             if psutil.pid_exists(one["pid"]):
                 what = quoted(str(one.get("cmd")), 100)
                 raise UserError(
-                    f"{path.relative_to(root)} says that process {one['pid']} of DVC ({what}) works in this folder; wait for it or stop it, and run this again; if that process is not DVC's,"
-                    " remove that file."
+                    f"{path.relative_to(root)} says that process {one['pid']} of DVC ({what}) works in this folder;"
+                    " wait for it or stop it, and run this again; if that process is not DVC's, remove that file."
                 )
 
 
