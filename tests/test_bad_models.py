@@ -693,7 +693,7 @@ def test_a_kill_while_a_folder_is_replaced_leaves_a_whole_one(tmp_path, before, 
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shutil, "rmtree", dying(rmtree))
-            patch.setattr(Path, "rename", dying(Path.rename))
+            patch.setattr(os, "replace", dying(os.replace))
             replace("new")
 
     replace("old")
@@ -715,14 +715,14 @@ def test_what_cannot_be_renamed_leaves_the_earlier_folder(tmp_path, monkeypatch)
     out, part = tmp_path / "out", tmp_path / "part"
     out.mkdir()
     (out / "kept").write_text("before")
-    rename = Path.rename
+    replace = os.replace
 
     def refuse(path: Path, target: Path):
         if path == part:
             raise PermissionError(13, "Permission denied", str(path))
-        return rename(path, target)
+        return replace(path, target)
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(UserError, match=rf"{out} cannot be written \(Permission denied"), copies.whole(out, part):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
