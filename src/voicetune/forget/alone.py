@@ -8,10 +8,9 @@ from typing import Any
 
 import psutil
 
-from voicetune import space
+from voicetune import dvc_lock, space
 from voicetune.errors import UserError, quoted
 
-_LOCK = Path(".dvc/tmp/lock")
 # Where DVC's files `rwlock` are, also those of experiments in folders of their own. They name who reads and writes
 # what, also while a stage's command runs, when DVC gives up its lock.
 _PLACES = (".dvc/tmp", ".dvc/tmp/exps", ".dvc/tmp/exps/*/.dvc/tmp", ".dvc/tmp/exps/*/*/.dvc/tmp")
@@ -24,22 +23,10 @@ def hold(root: Path) -> Iterator[None]:
     Raises:
         UserError: a command of DVC, a stage or an experiment runs here; or DVC's settings are damaged.
     """
-    from dvc.exceptions import DvcException  # a second of imports
-    from dvc.lock import LockError
-    from dvc.repo import Repo, lock_repo
-
     space.check_root(root)
-    space.dvc_cache(root)  # refuses damaged settings
-    try:
-        with Repo(str(root)) as repo, lock_repo(repo):
-            _check_idle(root)
-            yield
-    except LockError:
-        raise UserError(
-            f"another command of DVC works in this folder and holds {_LOCK}; wait for it, and run this again."
-        ) from None
-    except DvcException as error:
-        raise UserError(f"DVC fails ({quoted(str(error), 300)}); correct that, and run this again.") from None
+    with dvc_lock.hold(root):
+        _check_idle(root)
+        yield
 
 
 def _check_idle(root: Path) -> None:

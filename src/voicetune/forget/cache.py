@@ -14,7 +14,7 @@ from voicetune.data.consent import KEY as CONSENT
 from voicetune.forget.history import History, Record
 from voicetune.forget.recordings import is_sound
 
-_LARGEST_FACTS = 2**22  # bytes of a voicetune.json
+LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _HASH = re.compile(r"[0-9a-f]{30}(\.dir)?")
 TABLE = "clips.csv"  # of data/clips and data/codes
 _TELLING = (TABLE, families.FACTS)  # say whose a folder is
@@ -57,7 +57,7 @@ class Cache:
     def voices(self, hash: str) -> set[str]:
         """The speakers that a model folder learned from or speaks as; empty if it is another folder."""
         facts = self.objects.get(self.listing(hash).get(families.FACTS, ""))
-        return named_in(facts.read_bytes()) if facts and facts.stat().st_size <= _LARGEST_FACTS else set()
+        return named_in(facts.read_bytes()) if facts and facts.stat().st_size <= LARGEST_FACTS else set()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from voicetune.errors import UserError
 from voicetune.forget import cache
 from voicetune.kept import voices
 
-_LARGEST_FACTS = 2**22  # bytes of a voicetune.json
 _ELSEWHERE = ("models", ".dvc", ".git", ".venv", "state", str(voices.FOLDER))
 _WEIGHTS = ("model.pth", "best_model.pth", "model.safetensors")
 _CARD, _LICENCE, _SOUND = "README.md", "LICENSE.txt", "ref.wav"
@@ -48,7 +47,7 @@ def _names(path: Path, speaker: str) -> bool:
 
 def _zipped_facts(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(families.FACTS).file_size > _LARGEST_FACTS:
+        if archive.getinfo(families.FACTS).file_size > cache.LARGEST_FACTS:
             raise ValueError
         return archive.read(families.FACTS)
 

@@ -8,13 +8,11 @@ import datetime
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicetune import copies, families, files, giving, outputs, space
-from voicetune.errors import UserError, quoted
+from voicetune import copies, dvc_lock, families, files, giving, outputs, space
+from voicetune.errors import UserError
 from voicetune.kept import voices
 from voicetune.params import reading, whole
 from voicetune.shapes import Record, read_json
@@ -48,7 +46,7 @@ def keep(name: str) -> Path:
     space.check_root(Path.cwd())
     out = voices.FOLDER / name
     files.check_own(out)
-    with _locked() as repo:
+    with dvc_lock.hold(Path.cwd()) as repo:
         _check_free(name)
         _check_params()
         _check_results(repo)
@@ -69,7 +67,7 @@ def remove(name: str) -> None:
         UserError: there is no such voice; another command of DVC runs here; or a file cannot be removed.
     """
     check_kept(name)
-    with _locked() as repo:
+    with dvc_lock.hold(Path.cwd()) as repo:
         _remove(repo, name)
 
 
@@ -84,23 +82,6 @@ def check_kept(name: str) -> None:
     files.check_own(voices.FOLDER)
     if name not in voices.names():
         voices.find(name)  # which says why
-
-
-@contextmanager
-def _locked() -> Iterator["Repo"]:
-    """Open DVC's repository and hold its lock."""
-    from dvc.exceptions import DvcException  # a second of imports
-    from dvc.lock import LockError
-    from dvc.repo import Repo, lock_repo
-
-    space.dvc_cache(Path.cwd())  # refuses damaged settings
-    try:
-        with Repo(str(Path.cwd())) as repo, lock_repo(repo):
-            yield repo
-    except LockError:
-        raise UserError("another command of DVC works in this folder; wait for it, and run this again.") from None
-    except DvcException as error:
-        raise UserError(f"DVC fails ({quoted(str(error), 300)}); correct that, and run this again.") from None
 
 
 def _give(repo: "Repo", out: Path) -> None:

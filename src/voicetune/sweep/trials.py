@@ -12,6 +12,7 @@ from voicetune import files
 from voicetune.errors import UserError
 from voicetune.git import git
 from voicetune.params import whole
+from voicetune.revisions import snapshots
 
 ROOT = Path("sweeps")
 PLAN, JOURNAL, STOP, LOGS = FILES = "plan.json", "trials.jsonl", "stop", "logs"
@@ -138,7 +139,7 @@ def check_alone(commit: str, name: str, values: dict[str, str]) -> None:
         UserError: it differs in more.
     """
     changed = [one for one in _git("diff", "--name-only", "HEAD", commit).splitlines() if not one.startswith(_RESULTS)]
-    before, after = (_flat(yaml.safe_load(_git("show", f"{one}:params.yaml"))) for one in ("HEAD", commit))
+    before, after = (snapshots.flatten(yaml.safe_load(_git("show", f"{one}:params.yaml"))) for one in ("HEAD", commit))
     for key in sorted(before.keys() | after.keys()):
         swept = any(key == one or key.startswith(f"{one}.") for one in values)
         if not swept and before.get(key) != after.get(key):
@@ -148,15 +149,6 @@ def check_alone(commit: str, name: str, values: dict[str, str]) -> None:
             f"the experiment {name} also has changes in {', '.join(changed[:3])}, made while the sweep ran; restore"
             f" them, and remove it with `dvc exp remove {name}`."
         )
-
-
-def _flat(found: Any, above: str = "") -> dict[str, Any]:
-    """The values of nested mappings, by their keys with dots."""
-    if not isinstance(found, dict):
-        return {above: found}
-    return {
-        key: value for name, one in found.items() for key, value in _flat(one, f"{above}.{name}".strip(".")).items()
-    }
 
 
 def _is_same(one: Any, written: str) -> bool:
