@@ -281,17 +281,22 @@ def test_exports_and_decisions_about_rejected_clips_go_and_those_of_others_stay(
         (project / f"given-{who}").mkdir()
         (project / f"given-{who}/voicetune.json").write_text(facts)
         with zipfile.ZipFile(project / f"{who}.zip", "w") as archive:
-            archive.writestr("voicetune.json", facts)
-            archive.writestr("ref.wav", b"sound")
+            archive.writestr(zipfile.ZipInfo("voicetune.json"), facts)  # of 1980, as `export` writes it
+            archive.writestr(zipfile.ZipInfo("ref.wav"), b"sound")
+        shutil.copyfile(project / f"{who}.zip", project / f"{who}-and-more.zip")
+        with zipfile.ZipFile(project / f"{who}-and-more.zip", "a") as archive:
+            archive.writestr("takes/1.wav", b"sound")
     (project / "notes.zip").write_bytes(b"no archive")
     rows = "both-b0,accept,\nanna-a9,reject,\nanna-a1,accept,\n"
     (project / "data/decisions.csv").write_text(f"id,decision,text\n{rows}")
     command.run(project, "anna", sources(), yes=True)
     left = {path.name for path in project.iterdir()}
-    assert {"given-bela", "bela.zip", "notes.zip"} <= left
+    assert {"given-bela", "bela.zip", "notes.zip", "anna-and-more.zip", "bela-and-more.zip"} <= left
     assert not {"given-anna", "anna.zip"} & left
     assert (project / "data/decisions.csv").read_text() == "id,decision,text\nboth-b0,accept,\n"
     told = " ".join(capsys.readouterr().out.split())
+    assert "anna-and-more.zip has a model of this speaker, and files that `voicetune export` did not write" in told
+    assert "bela-and-more.zip" not in told
     assert "sounds that `say` wrote elsewhere than into `said`" in told
     assert "if `prepare.sources` has no other speaker, add one first" in told
 

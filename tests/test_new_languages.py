@@ -29,8 +29,9 @@ from voicetune.model import Gift
 from voicetune.params import whole
 from voicetune.recognition import readings, recogniser
 from voicetune.report import findings, inputs, page
+from voicetune.speech.language_check import check_language
 from voicetune.text.spelling import Unreadable, spell_out
-from voicetune.xtts import card, encoding, export, folder, languages, vocabulary
+from voicetune.xtts import card, encoding, export, folder, languages, speaking, vocabulary
 from voicetune.xtts.text import Tokenizer
 
 TEXTS = [
@@ -222,6 +223,13 @@ def test_a_near_language_may_be_named_as_params_yaml_does(extended, tmp_path):
     words = folder.open_tokenizer(tmp_path / "near")
     rows = folder.open_xtts(tmp_path / "near").gpt.text_embedding.weight
     assert torch.equal(rows[words.special("[xy]")], rows[words.special("[zh-cn]")])
+
+
+def test_an_added_language_is_among_those_that_the_base_speaks(extended):
+    voice = SimpleNamespace(model=speaking.Speech(extended), path=extended)
+    check_language(voice, "ro")
+    with pytest.raises(UserError, match=r"does not speak 'de'; it speaks en, ro\.$"):
+        check_language(voice, "de")
 
 
 def test_bad_input_is_one_sentence(bundle_base, extended, tmp_path):

@@ -219,6 +219,10 @@ class Speech(Model, Protocol):
     @property
     def voices_latents(self) -> bool: ...
 
+    @property
+    def languages(self) -> Sequence[str]:
+        """The codes of the languages that it speaks."""
+
     def unknown_characters(self, text: str, language: str) -> list[str]:
         """The characters of a text that the vocabulary lacks, and the language's name if the model does not know it."""
 

@@ -22,6 +22,7 @@ _FEWEST_CODES, _MOST_CODES = 10, 80
 class Speech(Model):
     rate, codec_rate, most_tokens = codec.RATE, codec.RATE, 200
     needs_speaker = voices_latents = streams = False
+    languages = ("en",)
 
     def unknown_characters(self, text: str, language: str) -> list[str]:
         return [letter for letter in dict.fromkeys(text) if not letter.isascii()] + [language] * (language != "en")

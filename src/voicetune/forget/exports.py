@@ -21,7 +21,7 @@ def find(root: Path, speaker: str) -> tuple[list[Path], list[str]]:
 
     Returns:
         what is to be removed, by paths from `root`: whole folders, if they have nothing but what `export` writes, and
-            else single files; and a sentence about each folder that has other files.
+            else single files; and a sentence about each folder or .zip file that has other files.
     """
     found, told = [], []
     for path in sorted([*root.glob("**/voicetune.json"), *root.glob("**/*.zip")]):
@@ -29,7 +29,9 @@ def find(root: Path, speaker: str) -> tuple[list[Path], list[str]]:
         if inside.parts[0] in _ELSEWHERE or not _names(path, speaker):
             continue
         if path.suffix == ".zip":
-            found.append(inside)
+            others = _not_exported(path)
+            found += [] if others else [inside]
+            told += [_told_of_zip(inside, others)] if others else []
         elif len(inside.parts) > 1:
             written = list(_written(path.parent))
             others = sorted({one.name for one in path.parent.iterdir()} - {one.name for one in written} - {_LICENCE})
@@ -52,6 +54,14 @@ def _zipped_facts(path: Path) -> bytes:
         return archive.read(families.FACTS)
 
 
+def _not_exported(path: Path) -> list[str]:
+    """The entries of a .zip file that `export` cannot have written: its entries lie in no folder and have the first
+    date that a .zip can have."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    return [one.filename for one in entries if "/" in one.filename or one.date_time != zipfile.ZipInfo().date_time]
+
+
 def _written(folder: Path) -> Iterator[Path]:
     """The files of a folder that `export` writes and that are of a speaker.
 
@@ -67,6 +77,13 @@ def _written(folder: Path) -> Iterator[Path]:
         yield folder / _CARD
     yield from (folder / name for name in names if files.is_file(folder / name))
     yield folder / families.FACTS
+
+
+def _told_of_zip(path: Path, others: list[str]) -> str:
+    return (
+        f"{path} has a model of this speaker, and files that `voicetune export` did not write, such as {others[0]}:"
+        " it stays; remove it by hand, or take the model out of it"
+    )
 
 
 def _told(folder: Path, others: list[str]) -> str:

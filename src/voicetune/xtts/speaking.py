@@ -49,6 +49,11 @@ class Speech(Model):
     def voices_latents(self) -> bool:
         return self.vocoder == "hifigan"
 
+    @property
+    def languages(self) -> list[str]:
+        named = [one.split("-")[0] for one in self.xtts.config.languages]  # zh-cn is zh here
+        return [one for one in named if not self.unknown_characters("", one)]
+
     def unknown_characters(self, text: str, language: str) -> list[str]:
         return self.tokenizer.unknown_characters(text, language)
 
