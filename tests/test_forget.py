@@ -477,6 +477,15 @@ def test_unlisted_sounds_in_a_folder_with_the_name_of_the_speaker_stay_if_others
     assert f"they may be of this speaker: {', '.join(maybe)}; listen" in told
 
 
+def test_a_sound_with_a_longer_name_beside_a_recording_may_be_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = shows("talk/anna.wav", "talk/x.wav", unlisted=("talk/anna.bela.wav", "talk/anna.flac"))
+    Path(source.path, "talk/anna.en.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nYes.\n")
+    files, told = found_of_anna(source)
+    assert files == {f"talk/anna.{kind}" for kind in ("wav", "txt", "flac", "en.srt")}
+    assert "may be of this speaker: data/raw/show/talk/anna.bela.txt, data/raw/show/talk/anna.bela.wav; listen" in told
+
+
 def test_two_microphones_are_one_speaker_only_in_the_folders_of_vctk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files, _ = found_of_anna(shows("talk/anna_mic1.wav", "talk/x_mic3.wav", unlisted=("talk/anna_mic2.wav",)))

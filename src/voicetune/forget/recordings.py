@@ -130,11 +130,15 @@ def _files_of(
     others = [path for path in others if not _is_of(path, theirs)]
     named = [path for path in others if mine and speaker in path.relative_to(folder).parts[:-1]]
     own = set(_own_of(folder, speaker, named, whose, strangers))
-    sure = {path for path in others if path in own or _is_of(path, beside)}
+    close = {path for path in others if _is_of(path, beside)}
+    longer = {(one.parent, _name(one)) for one in close if is_sound(one)} - beside  # film.bela beside film.wav
+    other = {path for path in close if _is_of(path, longer)}
+    sure = own | (close - other)
     rest = [path for path in others if path not in sure]
     unsure = {_name(path) for path in rest if is_sound(path)}
     texts = {path for path in rest if not is_sound(path) and _name(path) in names - unsure}
-    left = [path for path in rest if path not in texts and (_name(path) in names or path in set(named))]
+    maybe = {*named, *other}
+    left = [path for path in rest if path not in texts and (_name(path) in names or path in maybe)]
     return sorted(alone) + [path for path in others if path in sure | texts], left
 
 
