@@ -60,6 +60,7 @@ def test_lists_and_ranges():
         (["train_phase1.nope.lr=1"], "has no value 'train_phase1.nope.lr'"),
         (["lr=2"], "with lr=2: 'lr' is 2, but should be"),
         (["lr=1e-5..2"], "with lr=2: 'lr' is 2"),
+        (["train_phase1.batch_size=7.5..32"], "with train_phase1.batch_size=7.5: "),
         (["train_phase1.optimizer=sgd"], "with train_phase1.optimizer=sgd"),
     ],
 )
@@ -95,8 +96,10 @@ def test_what_ended_is_read_again_and_a_cut_off_line_is_not(tmp_path):
     assert (done.best, trial(5, []).best) == (4.0, None)
 
 
-def test_a_sweep_goes_on_only_with_what_it_was_begun_with(tmp_path):
-    plan = {"values": ["lr=1e-4"], "seed": 1}
+def test_a_sweep_goes_on_only_with_what_it_was_begun_with(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
+    plan = {"values": ["lr=1e-4"], "seed": 1, "commit": "0" * 40}
     trials.begin(tmp_path / "rates", plan)
     trials.begin(tmp_path / "rates", plan)
     told = r"^the sweep 'rates' was begun with seed 1, and not with 2; go on with that, choose another name, or remove"
@@ -112,6 +115,7 @@ def test_a_sweep_goes_on_only_with_what_it_was_begun_with(tmp_path):
 def rates(tmp_path, monkeypatch) -> command.Sweep:
     """A sweep in a folder of its own, whose trials end at once."""
     monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.setattr(trials, "head", lambda: "0" * 40)
     monkeypatch.setattr(running, "run", lambda order: trial(order.number, [(0, 5.0), (4, 4.0)], **order.values))
@@ -176,6 +180,9 @@ def test_a_trial_is_given_up_only_above_the_median_and_after_a_third():
     assert not searching.is_hopeless(done, bad[:1])
     assert not searching.is_hopeless(done, [(0, 5.0), (4, 4.5), (8, 4.1)])
     assert not searching.is_hopeless(done[:3], bad)
+    phase2 = [replace(one, curve=[(one.number + step, value) for step, value in one.curve]) for one in done]
+    later = [(step + 42, value) for step, value in bad]
+    assert [searching.is_hopeless(phase2, later[:n]) for n in (1, 2, 3)] == [False, True, True]
 
 
 def test_without_optuna_a_range_is_refused(monkeypatch):
@@ -225,16 +232,17 @@ def test_a_curve_counts_only_while_its_phase_trains(tmp_path, monkeypatch):
     done = tuple(trial(number, [(0, 1.0), (4, 1.0)]) for number in range(4))
     judged = []
     monkeypatch.setattr(searching, "is_hopeless", lambda done, curve: judged.append(curve))
-    order = running.Order("rates", 5, {}, "train_phase2", 1, done)
+    order = running.Order("rates", 5, {}, "0" * 40, "train_phase2", 1, done)
     for phase, seen in (("train_phase1", []), ("train_phase2", [(0, 9.0)])):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "train.py"), phase])
-        assert running._watch(process, order, tmp_path) == ("done", seen)
+        assert running._watch(process, order) == ("done", seen)
     assert judged == [[(0, 9.0)]]
 
 
 def test_a_plan_tells_ranges_apart():
-    told = [command._told(values._parse(text)) for text in ("seed=1..3", "seed=1.0..3.0", "seed=1000000..1000001")]
-    assert told == ["seed=1..3", "seed=1.0..3.0", "seed=1000000..1000001"]
+    texts = ("seed=1000000..1000001", "train_phase1.weight_decay=0..1", "lr=log:1e-5..1e-3")
+    told = [command._told(space) for space in values.parse(texts, ROOT / "params.yaml")]
+    assert told == ["seed=1000000..1000001", "train_phase1.weight_decay=0.0..1.0", "lr=log:1e-05..0.001"]
 
 
 def test_a_trial_that_fails_in_an_unknown_way_does_not_end_the_others(rates, monkeypatch, capsys):
@@ -420,10 +428,91 @@ def test_an_experiment_that_took_along_an_edit_is_refused(tmp_path, monkeypatch)
 
     values = {"train_phase1.lr": "5e-4"}
     made = experiment(params_yaml=first.replace("2.0e-4", "5e-4"), dvc_lock="x")
-    trials.check_alone(made, "rates-001", values)
+    begun = run(tmp_path, "git", "rev-parse", "HEAD").strip()
+    trials.check_alone(made, begun, "rates-001", values)
     made = experiment(params_yaml=first.replace("2.0e-4, epochs: 3", "5e-4, epochs: 9"), code_py="print()")
     with pytest.raises(UserError, match=r"rates-001 also has changes in code.py, params.yaml \(train_phase1.epochs\)"):
-        trials.check_alone(made, "rates-001", values)
+        trials.check_alone(made, begun, "rates-001", values)
+
+
+@pytest.fixture
+def experiments(tmp_path, monkeypatch) -> str:
+    """A repository of DVC whose stage copies params.yaml; its commit."""
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, sys.executable, "-m", "dvc", "init", "-q")
+    stage = {"cmd": "cat params.yaml > out", "params": ["lr"], "outs": ["out"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train_phase1": stage}}))
+    (tmp_path / "params.yaml").write_text("lr: 0.1\n")
+    (tmp_path / ".gitignore").write_text("/out\n/sweeps\n")
+    commit(tmp_path, "the beginning")
+    return run(tmp_path, "git", "rev-parse", "HEAD").strip()
+
+
+def test_a_trial_runs_no_experiment_of_others(experiments, tmp_path, monkeypatch):
+    """Another process has put its experiment into DVC's queue, and has not begun it. The first try finds DVC busy."""
+    other = "tempdir_queue.put(params={'params.yaml': ['lr=9']}, name='other')"
+    run(tmp_path, sys.executable, "-c", f"from dvc.repo import Repo; Repo().experiments.{other}")
+    (tmp_path / "sweeps/rates/logs").mkdir(parents=True)
+    monkeypatch.setattr(running, "read_curve", lambda commit, target: [(0, 1.0)])
+    monkeypatch.setattr(running.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.2)))
+    tried, run_once = [], running._run_once
+
+    def run_busy_once(order, log, began):
+        tried.append(order)
+        if len(tried) > 1:
+            return run_once(order, log, began)
+        log.write("error: another training (process 7) uses state/train_phase1-0; wait for it.\n")
+        return "done", [], 1
+
+    monkeypatch.setattr(running, "_run_once", run_busy_once)
+    order = running.Order("rates", 1, {"lr": "0.2"}, experiments, "train_phase1", 1, None)
+    ended = running.run(order)
+    assert (ended.ended, ended.curve, len(tried)) == ("done", [(0, 1.0)], 2)
+    assert trials.find_experiment("rates-001", experiments)
+    assert trials.find_experiment("other", experiments) is None
+    assert "lr: 0.2" in run(tmp_path, "git", "show", f"{trials.find_experiment('rates-001', experiments)}:params.yaml")
+    with pytest.raises(UserError, match=r"^1 experiments of an earlier sweep 'rates' are left; remove them with"):
+        trials.begin(tmp_path / "sweeps/rates", {"commit": experiments})
+    trials.begin(tmp_path / "sweeps/rate", {"commit": experiments})
+
+
+def test_a_trial_begins_only_at_the_commit_of_its_sweep(experiments, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "_LOOKS", 2)
+    trials.check_start(experiments)
+    (tmp_path / "params.yaml").write_text("lr: 0.3\n")
+    with pytest.raises(UserError, match=r"^a sweep starts from a commit, but params.yaml differ"):
+        trials.check_start(experiments)
+    commit(tmp_path, "another rate")
+    with pytest.raises(UserError, match=rf"^the sweep began from commit {experiments[:10]}, and HEAD is "):
+        trials.check_start(experiments)
+
+
+def test_a_trial_that_was_stopped_goes_on_with_what_was_proposed(rates, monkeypatch):
+    monkeypatch.setattr(searching, "optuna", lambda: None)
+    monkeypatch.setattr(searching, "suggest", lambda spaces, done, number, seed: {"lr": f"{len(done)}e-4"})
+    begun = []
+    monkeypatch.setattr(running, "run", lambda order: begun.append(order.values) or 1 / 0)
+    with pytest.raises(UserError, match="2 of 2 trials failed"):
+        command.run(replace(rates, count=2))
+    with (rates.folder / trials.PROPOSED).open("a") as file:
+        file.write("[3, {")
+    trials.add(rates.folder, trial(1, [(0, 1.0)], lr="0e-4"))
+    with pytest.raises(UserError, match="1 of 2 trials failed"):
+        command.run(replace(rates, count=2))
+    assert begun == [{"lr": "0e-4"}] * 3, "the second trial is proposed once, though the first one is done now"
+
+
+def test_an_error_of_the_sweep_stops_its_trials(rates, monkeypatch):
+    monkeypatch.setattr(trials, "add", lambda folder, one: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        command.run(rates)
+    assert (rates.folder / trials.STOP).exists()
+
+
+@needs_optuna
+def test_any_seed_of_params_yaml_seeds_the_search():
+    assert searching.suggest([Choices("lr", ("1", "2"))], [], 20, 2**31 - 1)["lr"] in ("1", "2")
 
 
 def test_a_reason_with_markup_or_escapes_is_shown_as_it_is():

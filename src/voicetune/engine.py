@@ -85,7 +85,7 @@ def _start_worker() -> None:
 def _map_on_ray(work: Callable[[T], R], items: Sequence[T], settings: Unlisted, gpus: int) -> Iterator[R]:
     ray = _imported(settings.ray_address)
     with _cluster(ray, settings), _marker() as marker:
-        most = _WAITING * _cores(ray, gpus)
+        most = _WAITING * _cores(ray, 1, gpus)
         task = _remote(ray, work, marker, 1, gpus)
         waiting: deque[Any] = deque()
         for item in items:
@@ -112,8 +112,7 @@ def calling(work: Callable[[T], R], settings: Unlisted, *, cores: int = 1, gpus:
         return
     ray = _imported(settings.ray_address)
     with _cluster(ray, settings), _marker() as marker:
-        if _cores(ray, gpus) < cores:
-            raise UserError(f"each item needs {cores} cores, but no Ray worker has so many; {_DOCS}.")
+        _cores(ray, cores, gpus)
         task = _remote(ray, work, marker, cores, gpus)
         yield lambda item: _result(ray, task.remote(pickle.dumps(item)))
 
@@ -190,17 +189,21 @@ def _marker() -> Iterator[Path]:
         yield Path(file.name)
 
 
-def _cores(ray: Any, gpus: int) -> int:
-    """Cores of the cluster.
+def _cores(ray: Any, cores: int, gpus: int) -> int:
+    """The cores of the cluster.
 
     Raises:
-        UserError: it has none, or no GPU where one is needed, so nothing would ever be done.
+        UserError: none of its machines has so many cores and GPUs as an item needs, so nothing would ever be done.
     """
     there = ray.cluster_resources()
-    if there.get("GPU", 0) < gpus:
+    if gpus and not there.get("GPU"):
         raise UserError(f"the Ray cluster has no GPU, but device is cuda; set device: cpu, or {_DOCS}.")
     if there.get("CPU", 0) < 1:
         raise UserError(f"the Ray cluster has no worker; start one with `ray start --address`, {_DOCS}.")
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(one.get("CPU", 0) >= cores and one.get("GPU", 0) >= gpus for one in machines):
+        needs = f"{cores} cores" + (f" and {gpus} GPUs" if gpus else "")
+        raise UserError(f"each item needs {needs}, but no Ray worker has so many; {_DOCS}.")
     return int(there["CPU"])
 
 

@@ -5,8 +5,9 @@ import signal
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +67,18 @@ def run(sweep: Sweep) -> None:
     """
     if sweep.prune or sweep.count is not None:
         searching.optuna()
-    settings = reading.load(Unlisted)
-    gpus = int(choose_device(whole.load().device) == "cuda")
+    unlisted, settings = reading.load(Unlisted), whole.load()
+    gpus = settings.devices if choose_device(settings.device) == "cuda" else 0
     for name in trials.FILES:
         files.check_own(sweep.folder / name)
     with state_folders.locked(sweep.folder):
-        trials.begin(sweep.folder, sweep.plan())
+        plan = sweep.plan()
+        trials.begin(sweep.folder, plan)
         (sweep.folder / trials.STOP).unlink(missing_ok=True)
         ended = [trial for trial in trials.read(sweep.folder) if _is_planned(sweep, trial)]
         _check_count(sweep, ended)
-        with engine.calling(running.run, settings, cores=sweep.threads, gpus=gpus) as call:
-            found, stopped = _run_all(sweep, ended, call)
+        with engine.calling(running.run, unlisted, cores=sweep.threads, gpus=gpus) as call:
+            found, stopped = _run_all(sweep, str(plan["commit"]), ended, call)
     _tell_end(sweep, found, stopped)
 
 
@@ -98,11 +100,11 @@ def _is_planned(sweep: Sweep, trial: Trial) -> bool:
     return 1 <= trial.number <= len(every) and trial.values == every[trial.number - 1]
 
 
-def _run_all(sweep: Sweep, ended: list[Trial], call: Callable[[Order], Trial]) -> tuple[list[Trial], bool]:
+def _run_all(sweep: Sweep, commit: str, ended: list[Trial], call: Callable[[Order], Trial]) -> tuple[list[Trial], bool]:
     """Run what is left, `parallel` trials at a time; returns all trials, and whether a signal stopped the sweep."""
     found, stopped = list(ended), False
     waiting: dict[Future[Trial], Order] = {}
-    orders = _orders(sweep, found)
+    orders = _orders(sweep, commit, found)
     stop = _Stop(sweep.folder / trials.STOP)
     with ThreadPoolExecutor(sweep.parallel) as pool, _live() as show, stop:
         show(_table(sweep, found, []))
@@ -136,22 +138,35 @@ def _result(future: "Future[Trial]", order: Order) -> Trial:
     return Trial(order.number, order.values, "failed", [], 0.0, why)
 
 
-def _orders(sweep: Sweep, found: list[Trial]) -> Iterator[Order]:
+def _orders(sweep: Sweep, commit: str, found: list[Trial]) -> Iterator[Order]:
     """The trials that are left. What a search proposes depends on those in `found`, which grows meanwhile."""
+    propose = partial(_propose, sweep, trials.read_proposed(sweep.folder))
     known = {trial.number for trial in found if trial.ended != "failed"}
     every = values.grid(sweep.spaces) if sweep.count is None else None
     for number in range(1, (len(every) if every is not None else sweep.count or 0) + 1):
         if number in known:
             continue
         done = [trial for trial in found if trial.ended != "failed" and trial.curve]  # a curve may be empty
-        chosen = every[number - 1] if every is not None else searching.suggest(sweep.spaces, done, number, sweep.seed)
+        chosen = every[number - 1] if every is not None else propose(number, done)
         yield Order(
-            sweep.name, number, chosen, sweep.target, sweep.threads, tuple(done) if sweep.prune else None
+            sweep.name, number, chosen, commit, sweep.target, sweep.threads, tuple(done) if sweep.prune else None
         )  # fmt: skip
 
 
+def _propose(sweep: Sweep, before: dict[int, dict[str, str]], number: int, done: Sequence[Trial]) -> dict[str, str]:
+    """The values of a search's trial: what was proposed before it was stopped or failed, or a new proposal."""
+    chosen = before.get(number)
+    if chosen is None or set(chosen) != {space.name for space in sweep.spaces}:
+        chosen = searching.suggest(sweep.spaces, done, number, sweep.seed)
+        trials.add_proposed(sweep.folder, number, chosen)
+    return chosen
+
+
 class _Stop:
-    """Ctrl-C and SIGTERM write the file that tells every trial, here and on other machines, to stop."""
+    """Ctrl-C and SIGTERM write the file that tells every trial, here and on other machines, to stop.
+
+    So does an error of the sweep itself, such as a full disk: nobody would write down how the trials end.
+    """
 
     def __init__(self, path: Path):
         self.path, self.asked = path, False
@@ -165,7 +180,10 @@ class _Stop:
         self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind:
+            with suppress(OSError):
+                self.path.touch()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

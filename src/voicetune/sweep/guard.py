@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,6 +27,9 @@ def main() -> int:
     born = _born(parent)
     # The terminal sends Ctrl-C to the whole group. The training answers it; this process waits until all have ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):  # sent to the whole group, too; what is to end is decided by the process above
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: None)  # unlike SIG_IGN, the children do not inherit it
     process = subprocess.Popen(sys.argv[2:])
     while process.poll() is None:
         if born is None or _born(parent) != born:
@@ -42,12 +47,16 @@ def _born(pid: int) -> float | None:
         return None
 
 
-def end(pid: int) -> None:
-    """Kill a process and all its children, and remove the temporary workspace that they work in."""
+def end(pid: int) -> set[int]:
+    """Kill a process and all its children, and remove the temporary workspace that they work in.
+
+    Returns:
+        the numbers of the processes.
+    """
     try:
         all_of_it = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
-        return
+        return set()
     place = find_place(pid)
     for one in all_of_it:
         try:
@@ -57,6 +66,7 @@ def end(pid: int) -> None:
     psutil.wait_procs(all_of_it, timeout=10)
     if place:
         shutil.rmtree(place, ignore_errors=True)
+    return {one.pid for one in all_of_it}
 
 
 def find_place(pid: int) -> Path | None:
@@ -73,15 +83,23 @@ def find_place(pid: int) -> Path | None:
 
 def find_training(pid: int, phase: str = "") -> list[psutil.Process]:
     """The processes below another one that run train.py, with this phase if one is given."""
-    found = []
+    return [
+        one
+        for one, parts in _commands(pid)
+        if any(part.endswith("train.py") for part in parts) and (not phase or phase in parts)
+    ]
+
+
+def has_stage(pid: int) -> bool:
+    """Whether one of the processes below another one runs the file of a stage, as dvc.yaml names it."""
+    return any(part.startswith("src/") and part.endswith(".py") for _, parts in _commands(pid) for part in parts)
+
+
+def _commands(pid: int) -> Iterator[tuple[psutil.Process, list[str]]]:
+    """The processes below another one, with the parts of their commands."""
     for one in _children(pid):
-        try:
-            parts = one.cmdline()
-        except psutil.Error:
-            continue
-        if any(part.endswith("train.py") for part in parts) and (not phase or phase in parts):
-            found.append(one)
-    return found
+        with suppress(psutil.Error):
+            yield one, one.cmdline()
 
 
 def _children(pid: int) -> list[psutil.Process]:

@@ -1,6 +1,7 @@
 """What Optuna decides: which values are tried next, and which trial is given up. Optuna is an optional package."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from voicetune.errors import UserError
@@ -27,10 +28,12 @@ def optuna() -> Any:
 def is_hopeless(done: Sequence[Trial], curve: Curve) -> bool:
     """Whether a trial is given up: its best mel CE so far is above the median of the others at the same step.
 
-    Source: Optuna, MedianPruner. Of each curve's first third nothing is judged.
+    Steps are counted from each curve's first one, because phase 2's curve begins where phase 1 ended. Source: Optuna,
+    MedianPruner. Of each curve's first third nothing is judged.
     """
     if len(done) < _COMPARED or not curve:
         return False
+    done, curve = [replace(trial, curve=_from_zero(trial.curve)) for trial in done], _from_zero(curve)
     warm = max(step for trial in done for step, _ in trial.curve) // 3
     library = optuna()
     study = library.create_study(pruner=library.pruners.MedianPruner(_COMPARED, n_warmup_steps=warm))
@@ -41,6 +44,10 @@ def is_hopeless(done: Sequence[Trial], curve: Curve) -> bool:
     return trial.should_prune()
 
 
+def _from_zero(curve: Curve) -> Curve:
+    return [(step - curve[0][0], value) for step, value in curve]
+
+
 def suggest(spaces: Sequence[Space], done: Sequence[Trial], number: int, seed: int) -> dict[str, str]:
     """The values of a trial: what TPE proposes after the trials that have ended.
 
@@ -48,7 +55,7 @@ def suggest(spaces: Sequence[Space], done: Sequence[Trial], number: int, seed: i
     Source: Bergstra et al., Algorithms for hyper-parameter optimization, 2011, as Optuna has it.
     """
     library = optuna()
-    study = library.create_study(sampler=library.samplers.TPESampler(seed=seed * 1_000_003 + number))
+    study = library.create_study(sampler=library.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32))
     study.add_trials([_finished(library, trial, spaces) for trial in sorted(done, key=lambda one: one.number)])
     chosen = study.ask({space.name: _distribution(library, space) for space in spaces}).params
     return {

@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def parse(texts: Sequence[str], params: Path = reading.PATH) -> list[Space]:
     names = [space.name for space in spaces]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{twice} is given twice; put all its values into one list.")
+    spaces = [replace(one, whole=_is_whole(one, params)) if isinstance(one, Range) else one for one in spaces]
     for space in spaces:
         ends = space.values if isinstance(space, Choices) else [write(end, space) for end in (space.low, space.high)]
         for value in ends:
@@ -85,8 +86,19 @@ def _range(name: str, given: str, found: re.Match[str]) -> Range:
         raise UserError(f"'{given}' is no range of numbers; {_FORM}.") from None
     if not low < high or not math.isfinite(high - low) or (log and low <= 0):
         raise UserError(f"'{given}' is no range: the first number has to be the lower one, and above 0 for log:.")
-    whole = all(re.fullmatch(r"[+-]?\d+", one) for one in (found["low"], found["high"]))
-    return Range(name, low, high, log, whole)
+    return Range(name, low, high, log, whole=False)
+
+
+def _is_whole(space: Range, params: Path) -> bool:
+    """Whether the parameter has to be a whole number: params.yaml refuses one in the middle that is none."""
+    if not (space.low.is_integer() and space.high.is_integer()):
+        return False
+    middle = (space.low + space.high) / 2
+    try:
+        check({space.name: str(middle + 0.25 * middle.is_integer())}, params)
+    except UserError:
+        return True
+    return False
 
 
 def write(value: float, space: Range) -> str:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ _NAME = re.compile(r"train_phase[12]-[0-9a-f]{16}")  # the name of a state folde
 _LOCK, _HOLDER = "lock", "process"  # Windows lets nobody read a locked file, so the number has a file of its own
 _LOCK_SECONDS = 1.0  # a process that was just killed may still hold the lock
 _DAYS, _COUNT = 30, 8  # `tidy` removes unused states after so many days, and all but so many
+_NEW_DAYS = 1  # those of a sweep that was stopped just now may be many
 
 
 def root(workspace: Path) -> Path:
@@ -138,12 +139,38 @@ def check_unused(states: Sequence[StateFolder]) -> None:
 
 
 def tidy(root: Path) -> None:
-    """Remove the unused states that were last written more than _DAYS ago, and all but the newest _COUNT of them."""
+    """Remove the unused states that were last written more than _DAYS ago, and all but the newest _COUNT of them.
+
+    Those of the last day stay.
+    """
     unused = [one for one in find(root) if not one.used]
     for number, one in enumerate(unused):
-        if one.days > _DAYS or number >= _COUNT:
-            print(f"removing the saved state {one.folder.name}, last used {one.days:.0f} days ago")
-            remove(one.folder)
+        if (one.days > _DAYS or number >= _COUNT) and one.days > _NEW_DAYS and _remove_unused(one.folder):
+            print(f"removed the saved state {one.folder.name}, last used {one.days:.0f} days ago")
+
+
+def remove_of(root: Path, processes: Collection[int], since: float) -> None:
+    """Remove the states of trainings that were killed and are not to go on.
+
+    Args:
+        processes: the numbers of processes of this machine, which have ended.
+        since: seconds since the epoch. An older state is that of an earlier process with the same number.
+    """
+    for one in find(root):
+        holder = one.folder / _HOLDER
+        with suppress(OSError, ValueError):
+            if holder.stat().st_mtime >= since and int(holder.read_text(encoding="ascii")) in processes:
+                _remove_unused(one.folder)
+
+
+def _remove_unused(folder: Path) -> bool:
+    """Remove a state unless a training uses it, and let none begin to use it meanwhile. Returns whether it is gone."""
+    try:
+        with locked(folder):
+            remove(folder)
+    except UserError:
+        return False
+    return True
 
 
 def remove(folder: Path) -> None:
