@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -193,13 +194,17 @@ def test_the_newest_state_is_the_newest_there_and_a_training_keeps_its_own(begun
         older = shutil.copytree(newest, newest.with_name(f"train_phase2-{number:016d}"))
         for path in older.iterdir():
             os.utime(path, times=(1e9 + number, 1e9 + number))
+    own_training = store / f"train_phase1-{'f' * 16}"
+    own_training.mkdir(parents=True)
+    (own_training / "step-1.json").write_text("{}")
+    os.utime(own_training / "step-1.json", times=(time.time() - 3 * 86400,) * 2)
     assert len(list(carrying.carry(source, store))) == 10
-    assert state_folders.find(store)[0].folder.name == newest.name
+    assert [one.folder.name for one in state_folders.find(store)[:2]] == [newest.name, own_training.name]
     own = state_folders.find(store)[-1].folder
     with state_folders.locked(own):
         state_folders.tidy(store)
         assert own.exists()
-    assert len(state_folders.find(store)) == 9
+    assert {one.folder for one in state_folders.find(store)} == {own, own_training, store / newest.name}
 
 
 def test_a_manifest_names_nothing_but_a_state(tmp_path):

@@ -945,6 +945,26 @@ def test_old_states_are_removed_unless_they_are_in_use(tmp_path):
     assert left == [*range(8), 11]
 
 
+def test_the_states_of_the_last_day_stay(tmp_path):
+    """A sweep that was stopped has as many as it trained at once."""
+    for number in range(12):
+        (tmp_path / f"train_phase1-{number:016d}").mkdir()
+    state_folders.tidy(tmp_path)
+    assert len(state_folders.find(tmp_path)) == 12
+
+
+def test_the_state_of_a_training_that_was_killed_for_good_is_removed(tmp_path):
+    names = [f"train_phase1-{number:016d}" for number in range(4)]
+    for name, process in zip(names, (11, 11, 12, 11), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "process").write_text(str(process))
+    os.utime(tmp_path / names[1] / "process", (time.time() - 3600,) * 2)  # of an earlier process with this number
+    with state_folders.locked(tmp_path / names[3]):
+        (tmp_path / names[3] / "process").write_text("11")
+        state_folders.remove_of(tmp_path, {11}, time.time() - 60)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[1:]
+
+
 def test_other_folders_and_links_are_not_states(tmp_path):
     """`state` may be a link to a disk with other folders. A link inside it is not a state."""
     for name in ("photos", "train_phase1-old", "train_phase1-0123456789abcdef"):

@@ -150,8 +150,9 @@ def _left(found: Plan, root: Path) -> Iterator[str]:
     if in_git:
         yield (
             f"git's history has {len(in_git)} files of these recordings, such as {in_git[0]}: in a fresh clone, with"
-            f" git-filter-repo installed, run `git filter-repo --invert-paths --paths-from-file {paths}`, then `git"
-            " push --force --all` and `git push --force --tags`, and make all other clones anew"
+            f" git-filter-repo installed, run `git filter-repo --invert-paths --paths-from-file {root / paths}`, then"
+            " `git remote add origin ADDRESS` (git-filter-repo removes it), `git push --force --all` and `git push"
+            " --force --tags`, and make all other clones anew"
         )
     yield _GIVEN
 
@@ -162,9 +163,10 @@ def _in_remotes(paths: list[str], listed: Path, remotes: dict[str, dict[str, Any
         count = sum(Path(url, path).exists() for path in paths) if Path(url).is_absolute() else len(paths)
         has = "has" if Path(url).is_absolute() else "may have"
         yield (
-            f"the remote '{name}' ({url}) {has} {count} of these objects: after the commit, `dvc gc --workspace --cloud"
-            f" --remote {name}` removes there everything that this folder does not need; if other projects use it,"
-            f" remove only what {listed} lists, as paths below that address"
+            f"the remote '{name}' ({url}) {has} {count} of these objects: remove there what {listed} lists, as paths"
+            f" below that address. If nobody else needs that remote, `dvc gc --workspace --cloud --remote {name}` does"
+            " it, after the commit; but it also removes, there and here, the results of all other branches, tags and"
+            " experiments"
         )
 
 

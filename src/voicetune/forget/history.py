@@ -7,13 +7,47 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
 
 from voicetune.git import git
 from voicetune.kept import voices
 
 _CHANGE = re.compile(rb":\d+ \d+ ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [A-Z]\d*\t([^\0\n]+)")
 _FILES = ("dvc.lock", "params.yaml", "*.dvc")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
+_MOST_VALUES = 100_000  # of a text with anchors, with its aliases written out; DVC writes neither
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError, ArithmeticError)
+"""What `Loader` raises for a text that is no YAML, is too deep, or has a value that its tag does not fit."""
+
+
+class _Guard(Composer):
+    """Composes in Python: libyaml's composer ends the whole process at 30,000 brackets. Rejects aliases that would
+    expand into too many values, as any branch that somebody fetched may have them."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        node = super().compose_node(parent, index)
+        if parent is None and node is not None and self.anchors and _values(node, {}) > _MOST_VALUES:
+            raise yaml.YAMLError(f"unfolds into more than {_MOST_VALUES:,} values")
+        return node
+
+
+class Loader(_Guard, _FAST):
+    """Loads a file of DVC, or a params.yaml, of any commit. Raises one of UNREADABLE."""
+
+    def __init__(self, text: str | bytes):
+        _FAST.__init__(self, text)
+        self.anchors: dict[str, yaml.Node] = {}  # of Composer
+
+
+def _values(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node has with its aliases written out; infinity if it contains itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # while it is being counted; a node that contains itself gets this count
+        parts = (part for one in node.value for part in (one if isinstance(one, tuple) else (one,)))
+        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
+    return known[id(node)]
 
 
 @dataclass(frozen=True)
@@ -103,8 +137,8 @@ def _committed(root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _load(text: bytes) -> dict[str, Any]:
     try:
-        found = yaml.load(text, LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        found = yaml.load(text, Loader)
+    except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -123,7 +157,7 @@ def _records(name: str, text: bytes) -> list[Record]:
 
 def _record(stage: Any, folder: str) -> Record:
     stage = stage if isinstance(stage, dict) else {}
-    deps, outs = ([one for one in stage.get(key) or [] if isinstance(one, dict)] for key in ("deps", "outs"))
+    deps, outs = _sections(stage.get("deps")), _sections(stage.get("outs"))
     params = (stage.get("params") or {}).get("params.yaml") if isinstance(stage.get("params"), dict) else None
     return Record(
         frozenset(str(one["md5"]) for one in deps if one.get("md5")),
@@ -137,5 +171,9 @@ def _sources(params: Any) -> list[dict[str, Any]]:
     if not isinstance(params, dict):
         return []
     prepare = params.get("prepare")
-    found = params.get("prepare.sources") or (prepare.get("sources") if isinstance(prepare, dict) else None)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return _sections(params.get("prepare.sources") or (prepare.get("sources") if isinstance(prepare, dict) else None))
+
+
+def _sections(value: Any) -> list[dict[str, Any]]:
+    """The mappings in a list; none if it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -81,7 +81,9 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     used = bool(ids) or any(not results.isdisjoint(one.outs.values()) for one in past.current)
     long = any(isinstance(one, LongSource) and one.speaker == speaker for one in every)
     exported, told = exports.find(root, speaker)
-    made = [*_results(root, speaker, used, long, exported), _kept(root, speaker, results)]
+    kept = _kept(root, speaker, results)
+    here = used or bool(kept.paths) or not results.isdisjoint(store.objects)
+    made = [*_results(root, speaker, used, here, long, exported), kept]
     groups, by_hand = _inside([*made, *_copies(store, objects, runs, bool(results)), *_recordings(found)], root)
     return Plan(
         speaker, groups, _experiments(root, results), objects, [str(one.relative_to(store.folder)) for one in runs],
@@ -91,20 +93,24 @@ def make(root: Path, speaker: str, sources: list[Source]) -> Plan:
     )  # fmt: skip
 
 
-def _results(root: Path, speaker: str, used: bool, long: bool, exported: list[Path]) -> list[Group]:
+def _results(root: Path, speaker: str, used: bool, here: bool, long: bool, exported: list[Path]) -> list[Group]:
     """What was made of recordings.
 
     Args:
         used: the results in this folder were made of the speaker's recordings, too.
+        here: those, or earlier ones that this folder still has. Sounds and states do not say which they are of.
         long: the speaker has long recordings.
         exported: see `exports.find`.
     """
     return [
         Group("what an interrupted run of this command left", _exists([REMOVED])),
         Group("models, clips, figures and pages (`dvc repro` makes them again)", _made(root, speaker) if used else []),
-        Group("pages and sounds outside the pipeline", _pages() if used else []),
-        Group("models that were exported into this folder", exported),
-        Group("states of unfinished trainings, of any speaker", _states(root) if used else []),
+        Group("pages and sounds outside the pipeline, of any speaker", _pages() if here else []),
+        Group(
+            "models that were exported or fetched into this folder",
+            exported if used else [*exported, *_fetched(root, speaker)],
+        ),
+        Group("states of unfinished trainings, of any speaker", _states(root) if here else []),
         Group("recognised words of all long recordings", _exists([Path(".cache/transcripts")]) if long else []),
     ]
 
@@ -112,12 +118,17 @@ def _results(root: Path, speaker: str, used: bool, long: bool, exported: list[Pa
 def _copies(store: Cache, objects: list[str], runs: list[Path], any_result: bool) -> list[Group]:
     """What DVC keeps of recordings and results, and the page that `compare` makes of it."""
     return [
-        Group("the page of several revisions", _exists([Path("compared")]) if any_result else []),
+        Group("the page of several revisions", _compared() if any_result else []),
         Group("folders of experiments", _exists([Path(".dvc/tmp/exps")]) if any_result else []),
         Group("objects in DVC's cache", [store.objects[one] for one in objects if one in store.objects]),
         Group("unfinished copies in DVC's cache", store.strays),
         Group("entries of DVC's run cache", runs),
     ]
+
+
+def _compared() -> list[Path]:
+    """The page of `compare`, and what a killed one leaves."""
+    return _exists([Path("compared"), *sorted(Path().glob(".compared.part*"))])
 
 
 def _recordings(found: Found) -> list[Group]:
@@ -173,6 +184,12 @@ def _made(root: Path, speaker: str) -> list[Path]:
     base = root / _BASE
     learned = _names(base / families.FACTS, speaker)
     return [path.relative_to(root) for path in space.made(root) if learned or not path.is_relative_to(base)]
+
+
+def _fetched(root: Path, speaker: str) -> list[Path]:
+    """The model folders below models/ that name the speaker, such as an earlier voice in `models/first`."""
+    facts = sorted(root.glob(f"models/*/**/{families.FACTS}"))
+    return [one.parent.relative_to(root) for one in facts if _names(one, speaker)]
 
 
 def _pages() -> list[Path]:

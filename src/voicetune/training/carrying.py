@@ -1,5 +1,6 @@
 """Carry the states of unfinished trainings to a folder, and from it to another machine, where the trainings go on."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -99,7 +100,16 @@ def _copy(folder: Path, place: Path, found: manifest.Manifest) -> bool:
                 shutil.copyfile(folder / name, place / name)
     with files.writing(place):
         manifest.write(place, found.step, found.best_step, found.model_dump()["files"])
+    with suppress(OSError):  # as old as it was there: `state_folders.tidy` removes the oldest, not those made here
+        _keep_age(folder, place)
     return True
+
+
+def _keep_age(source: Path, place: Path) -> None:
+    """Give the files of a copied state the time at which the training last wrote its own."""
+    last = max(path.stat().st_mtime for path in source.glob("step-*.json"))
+    for path in place.iterdir():
+        os.utime(path, (last, last))
 
 
 def _copy_file(source: Path, target: Path, entry: manifest.Entry) -> bool:
