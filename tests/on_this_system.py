@@ -9,6 +9,7 @@ import csv
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +51,8 @@ def kill_a_training() -> None:
     if process.poll() is not None:
         sys.exit(f"the training ended (status {process.returncode}) before it could be killed")
     for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-        one.kill()
+        with suppress(psutil.NoSuchProcess):  # a process that has lost its parent ends itself
+            one.kill()
     process.wait()
     print(f"killed after {count_steps()} steps")
 

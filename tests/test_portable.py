@@ -187,7 +187,11 @@ def test_a_file_system_with_capitals_is_told_from_one_without(tmp_path, monkeypa
     assert not files.ignores_case(tmp_path / "Data")
     (tmp_path / "dATA").symlink_to("Data")  # what a file system without capitals answers
     assert files.ignores_case(tmp_path / "Data")
+    (tmp_path / "Data/2026").mkdir()
+    assert files.ignores_case(tmp_path / "Data/2026")
     assert not files.ignores_case(Path("/"))
+    monkeypatch.setattr(type(tmp_path), "__eq__", lambda one, other: str(one).lower() == str(other).lower())
+    assert files.ignores_case(tmp_path / "Data"), "on Windows, paths that differ in capitals are equal"
 
 
 @pytest.mark.parametrize("id", ["12:30", "what?", "a*b", "<a>", 'a"b', "a|b"])

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from html_tags import Tags
 from made_up_revisions import cached, commit, git, make
 
 from voicetune.errors import UserError
-from voicetune.forget import cache
+from voicetune.forget import cache, history
 from voicetune.revisions import command, differences, naming, page, results, snapshots
 
 
@@ -140,7 +141,7 @@ def test_fetch_gets_from_a_remote_what_the_cache_lacks(root, tmp_path):
     commit(root, "with stages")
     (made,) = yaml.safe_load((root / "dvc.lock").read_text())["stages"]["base"]["outs"]
     (root / ".dvc/cache").rename(root / ".dvc/elsewhere")
-    with pytest.raises(UserError, match=r"no remote has metrics/.* of HEAD, or there is no remote; push the results"):
+    with pytest.raises(UserError, match=r"no remote has metrics/.* of HEAD, or there is no remote, or it does not "):
         command.run(root, ["HEAD", "workspace"], Path("compared"), fetch=True)
     (root / ".dvc/config.local").write_text(
         f"[core]\n    remote = store\n['remote \"store\"']\n    url = {root}/.dvc/elsewhere\n"
@@ -152,6 +153,19 @@ def test_fetch_gets_from_a_remote_what_the_cache_lacks(root, tmp_path):
     assert not cached(root, made["md5"]).exists()
 
 
+@pytest.mark.parametrize("url", ["ssh://127.0.0.1:1/x", "{root}/dvc.lock", "remote://none/x"])
+def test_a_remote_that_cannot_be_used_is_said_in_one_sentence(root, url):
+    stages = {name: {"cmd": "true", "outs": paths} for name, paths in made_up_revisions.CACHED.items()}
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    commit(root, "with stages")
+    shutil.rmtree(root / ".dvc/cache")
+    (root / ".dvc/config.local").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {url.format(root=root)}\n"
+    )
+    with pytest.raises(UserError, match=r"DVC cannot fetch the results of HEAD \(.*\); correct that, or run"):
+        command.run(root, ["HEAD", "workspace"], Path("compared"), fetch=True)
+
+
 def test_what_the_workspace_lacks_is_said(root, tmp_path):
     shutil.rmtree(root / "metrics/train_phase2")
     here = measure(root, tmp_path, "workspace", "old")[0]
@@ -160,6 +174,43 @@ def test_what_the_workspace_lacks_is_said(root, tmp_path):
         "`dvc repro`."
     ]
     assert len(here.phases) == 1
+
+
+def test_results_of_another_commit_in_the_workspace_are_said(root, tmp_path):
+    """As after `git checkout` without `dvc checkout`."""
+    git(root, "checkout", "-q", "old")
+    (here,) = measure(root, tmp_path, "workspace", "main")[0].notes
+    assert here == (
+        "workspace: metrics/evaluate/base, metrics/evaluate/phase1, metrics/evaluate/phase2 and 1 more are not what "
+        "dvc.lock names, so the page may show another voice's results; `dvc checkout` brings back those that it names, "
+        "or `dvc repro` makes new ones."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("metrics/prepare.json", "metrics/prepare.json"), ("data/quality/clips.csv", "data/quality/clips.csv"),
+     ("metrics/train_phase2/more.tsv", "metrics/train_phase2"), ("data/samples/00.wav", "data/samples")],
+)  # fmt: skip
+def test_a_result_in_the_workspace_that_was_changed_is_said(root, tmp_path, path, said):
+    made_up.write(root / "data/samples/.DS_Store", {})
+    assert measure(root, tmp_path, "workspace", "main")[0].notes == []
+    with (root / path).open("ab") as file:
+        file.write(b" ")
+    notes = measure(root, tmp_path, "workspace", "main")[0].notes
+    assert any(one.startswith(f"workspace: {said} are not what dvc.lock names") for one in notes)
+    shutil.rmtree(root / ".dvc/cache")
+    notes = measure(root, tmp_path, "workspace", "main")[0].notes
+    assert any("are not what" in one for one in notes) == (path == "metrics/prepare.json"), "only a file has its hash"
+
+
+def test_a_commit_with_links_is_read_without_them(root, tmp_path):
+    for name, target in (("away", "/etc/hostname"), ("up", "../../../x"), ("inside", "train.py")):
+        (root / "src" / name).symlink_to(target)
+    commit(root, "links")
+    whole = measure(root, tmp_path, "HEAD", "old")[0].snapshot
+    assert [path.name for path in (whole.folder / "src").iterdir()] == ["train.py"]
+    assert whole.notes == []
 
 
 def test_a_workspace_whose_settings_or_code_changed_is_said(root, tmp_path):
@@ -190,6 +241,45 @@ def test_a_revision_without_results_is_refused(root):
     assert not (root / "compared").exists()
 
 
+ALIASES = "a0: &a0 {k: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 36))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [ALIASES, ALIASES + "stages: *a35\n", "stages: &a [*a]\n", "[" * 100_000, "a: !!bool maybe\n", "a: !!timestamp x\n",
+     "a: " + ":".join(["1"] + ["0"] * 200) + ".0\n"],
+    ids=["merges", "merges that are used", "circle", "deep", "no boolean", "no time", "too large"],
+)  # fmt: skip
+def test_yaml_that_would_never_end_or_end_the_process_is_refused_at_once(root, text):
+    """Any branch that somebody fetched may have it, in a commit or as a file here."""
+    (root / "dvc.lock").write_text(text)
+    (root / "data/raw").mkdir()
+    (root / "data/raw/x.dvc").write_text(text)
+    git(root, "add", "-f", "data/raw/x.dvc")
+    commit(root, "from elsewhere")
+    with pytest.raises(UserError, match=r"the dvc\.lock of (HEAD|workspace) is damaged"):
+        compared(root, "HEAD", "workspace")
+    (root / "params.yaml").write_text(text)
+    found = history.read(root, root / "runs")
+    assert any("data/samples" in record.outs for record in found.records), "those of the other commits"
+    assert not any(record.outs for record in found.current)
+
+
+def test_a_few_aliases_and_many_values_are_read():
+    few = yaml.load("a: &a {b: 1}\nc: {<<: *a, d: *a}\n", history.Loader)
+    assert few == {"a": {"b": 1}, "c": {"b": 1, "d": {"b": 1}}}
+    many = [0] * 150_000
+    assert yaml.load(json.dumps(many), history.Loader) == many
+
+
+def test_a_lock_with_values_of_other_kinds_is_no_crash(root):
+    (root / "dvc.lock").write_text("stages: {a: {deps: 5, outs: x, params: {params.yaml: 5}}}\n")
+    assert [record.outs for record in history.read(root, root / "runs").current] == [{}]
+    (root / "dvc.lock").write_text("stages: {a: {params: {params.yaml: 5}}}\n")
+    with pytest.raises(UserError, match=r"the dvc\.lock of workspace is damaged"):
+        compared(root, "old", "workspace")
+
+
 @pytest.mark.parametrize("lock", ["<<<<<<< ours\n", "stages: [1]\n", "a: 1\n", "stages: {a: {outs: [1]}}\n", "[\0"])
 def test_a_damaged_lock_is_refused(root, lock):
     (root / "dvc.lock").write_text(lock)
@@ -204,6 +294,7 @@ def test_a_table_of_another_version_is_read_as_far_as_it_is_known(root, tmp_path
     cut = [",".join(cell for i, cell in enumerate([*line.split(","), end]) if i != at)
            for line, end in ((header, "warmth"), *((row, "3") for row in rows))]  # fmt: skip
     path.write_text("\n".join(cut) + "\n")
+    made_up_revisions.record(root, 5e-4)
     before = path.read_bytes()
     here, old = measure(root, tmp_path, "workspace", "old")
     assert here.notes == [
@@ -392,6 +483,20 @@ def test_a_folder_with_anything_else_is_left_alone(root):
             command.run(root, ["old", "main"], Path(out))
     assert (root / "metrics/voice.json").read_bytes() == before
     assert (root / "notes/index.html").read_text() == "mine"
+
+
+def test_sounds_are_copied_to_no_place_outside_the_project(root, monkeypatch):
+    """A kill would leave them there."""
+    made = []
+
+    def noted(*given, real=tempfile.mkdtemp, **more):
+        made.append(Path(real(*given, **more)))
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", noted)
+    compared(root, "old", "main")
+    assert [path.parent for path in made] == [root / ".cache"]
+    assert list((root / ".cache").iterdir()) == []
 
 
 def test_git_sees_nothing_of_the_page():

@@ -89,6 +89,14 @@ def test_a_user_error_ends_it_without_a_restart():
 
 
 @pytest.mark.slow
+def test_a_process_that_sent_nothing_is_no_error_on_windows():
+    class Broken:
+        def poll(self) -> bool:
+            raise BrokenPipeError(109, "The pipe has been ended")
+
+    assert spawned._receive(Broken()) == ("", None)
+
+
 def test_restarts_are_counted(tmp_path, capfd):
     with pytest.raises(UserError) as caught:
         spawned.run(partial(fail_and_count, tmp_path), restarts=1)

@@ -39,7 +39,18 @@ from voicetune.params.decoding import Decoding
 from voicetune.params.training import Phase, TrainStage
 from voicetune.speech.say import say
 from voicetune.speech.voice import Line, Voice
-from voicetune.training import batches, checkpoint, devices, durable, gather, loop, optimization, phase, state_folders
+from voicetune.training import (
+    attempts,
+    batches,
+    checkpoint,
+    devices,
+    durable,
+    gather,
+    loop,
+    optimization,
+    phase,
+    state_folders,
+)
 from voicetune.training.checkpoint import State
 from voicetune.training.job import Job
 from voicetune.training.step import drawn_of_step, recipe_of
@@ -506,6 +517,22 @@ TRAINING = {
     "lr": 1e-3, "epochs": 100, "max_steps": 14, "batch_size": 4, "warmup_steps": 2, "schedule": "cosine",
     "dropout": 0.1, "reference_seconds": [0.4, 0.6], "precision": "bf16-mixed", "eval_every": 4, "log_every": 1,
 }  # fmt: skip
+
+
+def test_a_gpu_of_apple_is_not_given_wrong_gradients(monkeypatch):
+    monkeypatch.setattr(devices, "choose_device", lambda wanted: "mps")
+    with pytest.raises(UserError, match=r"^activation_checkpointing draws another dropout .*; set dropout: 0 or "):
+        devices.fabric_for(settings_with(activation_checkpointing=True, dropout=0.1))
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory: you tried to allocate 9 B",
+     "MPS backend out of memory (MPS allocated: 9 GB)"],
+)  # fmt: skip
+def test_too_little_memory_is_known_on_each_system(told):
+    assert attempts._why(RuntimeError(f"[enforce fail] {told}")) == attempts.OUT_OF_MEMORY
+    assert attempts._why(RuntimeError("CUDA error: an illegal memory access")) != attempts.OUT_OF_MEMORY
 
 
 def settings_with(**changes) -> TrainStage:

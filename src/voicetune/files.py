@@ -42,10 +42,15 @@ def is_file(path: Path) -> bool:
 
 
 def ignores_case(folder: Path) -> bool:
-    """Whether the file system of a folder takes a.wav and A.wav for the same file, as on Windows and macOS."""
-    folder = folder.resolve()
-    other = folder.with_name(folder.name.swapcase()) if folder.name else folder
-    return other != folder and other.exists() and other.samefile(folder)
+    """Whether the file system of a folder takes a.wav and A.wav for the same file, as on Windows and macOS.
+
+    A folder without letters in its name, such as 2026, is judged by the one above it.
+    """
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if place.name != place.name.swapcase():  # names, because two paths of Windows are equal without case
+            other = place.with_name(place.name.swapcase())
+            return other.exists() and other.samefile(place)
+    return False
 
 
 def sha256(path: Path) -> str:

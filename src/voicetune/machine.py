@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import platform
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,17 +71,28 @@ def _processor() -> str:
             name, _, value = line.partition(":")
             cells.setdefault(name.strip(), value.strip())
     except OSError:
-        return f"{platform.machine()} {platform.processor()}".strip()
+        return f"{platform.machine()} {_chip() or platform.processor()}".strip()
     found = (cells.get(name) for name in ("vendor_id", "cpu family", "model"))
     return " ".join([platform.machine(), *filter(None, found)])
+
+
+def _chip() -> str:
+    """What macOS calls its processor, such as `Apple M2`; empty elsewhere."""
+    if sys.platform != "darwin":
+        return ""
+    asked = subprocess.run(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
+    return asked.stdout.strip()
 
 
 def _gpu() -> str | None:
     """The GPU, if this process has loaded torch and there is one."""
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    if torch is None:
         return None
-    return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    if torch.cuda.is_available():
+        made_for = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
+        return f"{torch.cuda.get_device_name()}, {made_for}"
+    return "Apple" if torch.backends.mps.is_available() else None
 
 
 def _version(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """The command `serve`: voices over HTTP."""
 
 import argparse
+import sys
 from functools import partial
 from typing import Annotated
 
@@ -8,8 +9,11 @@ from pydantic import Field
 
 from voicetune.commands import options
 from voicetune.device import choose_device
+from voicetune.errors import UserError
 from voicetune.params import reading
 from voicetune.params.speaking import Tries
+
+_MOST_ON_WINDOWS = 450  # connections; the event loop there waits for 512 sockets
 
 
 class Serving(reading.Section):
@@ -60,6 +64,10 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serve voices over HTTP."""
     given = {name: getattr(arguments, name) for name in Serving.model_fields}
     reading.check(Serving, given, options.COMMAND_LINE)
+    if sys.platform == "win32" and arguments.limit_connections > _MOST_ON_WINDOWS:
+        raise UserError(
+            f"--limit-connections is {arguments.limit_connections}; on Windows, give {_MOST_ON_WINDOWS} or fewer."
+        )
     if not arguments.voice:
         options.check_model(options.VOICE)
     from voicetune.service import command  # torch and a web server: not needed for --help

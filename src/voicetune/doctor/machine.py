@@ -158,14 +158,14 @@ def cards() -> Cards:
     return Cards((), 0.0, "", "", "a card of NVIDIA is there, but no driver; install NVIDIA's" if _on_the_bus() else "")
 
 
-def _on_the_bus() -> bool:
-    """Whether Linux lists a display controller of NVIDIA."""
+def _on_the_bus(maker: str = "0x10de") -> bool:
+    """Whether Linux lists a display controller of a maker, by default NVIDIA."""
     for device in Path("/sys/bus/pci/devices").glob("*"):
         try:
             vendor, kind = ((device / name).read_text(encoding="ascii").strip() for name in ("vendor", "class"))
         except OSError:
             continue
-        if vendor == "0x10de" and kind.startswith("0x03"):
+        if vendor == maker and kind.startswith("0x03"):
             return True
     return False
 
@@ -186,6 +186,8 @@ def gpu(settings: Settings, found: Cards) -> Finding:
         return Finding(lacking, f"GPU: {found.fault}")
     if (platform.system(), platform.machine()) == ("Darwin", "arm64") and settings.device != "cuda":
         return Finding(OK, "GPU: that of Apple")
+    if settings.device != "mps" and _on_the_bus("0x1002"):
+        return Finding(WARNING, "GPU: one of AMD; docs/systems.md says how to install torch for it, and to ask torch")
     if settings.device != "auto":
         return Finding(MISSING, f"GPU: none, but device is {settings.device}; set device: auto in params.yaml")
     if settings.base == "tiny":

@@ -128,7 +128,8 @@ def _copies(store: Cache, objects: list[str], runs: list[Path], any_result: bool
 
 def _compared() -> list[Path]:
     """The page of `compare`, and what a killed one leaves."""
-    return _exists([Path("compared"), *sorted(Path().glob(".compared.part*"))])
+    left = [*Path().glob(".compared.part*"), *Path().glob(".cache/compare-*")]
+    return _exists([Path("compared"), *sorted(left)])
 
 
 def _recordings(found: Found) -> list[Group]:

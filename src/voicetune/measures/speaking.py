@@ -38,7 +38,7 @@ def speak(
     said = said * takes
     lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
     every = voice.codes(lines, who, decoding, [seed + number for number in numbers])
-    with ThreadPoolExecutor(_VOCODERS) as pool:
+    with ThreadPoolExecutor(voice.workers(_VOCODERS)) as pool:
         sounds = list(pool.map(voice.sound, every, lines, who))
     return [
         Take(clip, number, sound, stopped=voice.model.stopped(own))
@@ -56,7 +56,7 @@ def through_codec(voice: Voice, data: Dataset, chosen: np.ndarray) -> list[Take]
     speakers = _speakers(voice, data, {clip.speaker for clip in said})
     own = [torch.from_numpy(codes.codes(i).astype(np.int64)) for i in chosen]
     lines, who = [Line(clip.text, clip.language) for clip in said], [speakers[clip.speaker] for clip in said]
-    with ThreadPoolExecutor(_VOCODERS) as pool:
+    with ThreadPoolExecutor(voice.workers(_VOCODERS)) as pool:
         sounds = list(pool.map(voice.sound, own, lines, who))
     return [Take(clip, 0, sound, stopped=True) for clip, sound in zip(said, sounds, strict=True)]
 

@@ -126,7 +126,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}{at} {rule}.") from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply; restore it with `git checkout`.") from None
-    except (ValueError, LookupError, AttributeError, TypeError) as error:  # what PyYAML raises for `!!bool maybe`
+    except (
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ) as error:  # what PyYAML raises for `!!bool maybe`
         if "digits" not in str(error):
             raise UserError(f"{path} has a value that its tag (!!...) does not fit; remove the tag.") from None
         raise UserError(f"{path} has a number of more digits than can be read; shorten it.") from None

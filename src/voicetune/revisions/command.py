@@ -4,12 +4,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicetune import copies, space, terminal
+from voicetune import copies, files, space, terminal
 from voicetune.errors import UserError, shown
 from voicetune.forget import cache
 from voicetune.revisions import naming, page, results, snapshots
 from voicetune.revisions.naming import Revision
 from voicetune.revisions.snapshots import Snapshot
+
+_CACHE = ".cache"  # which git ignores
 
 
 def run(root: Path, names: Sequence[str], out: Path, fetch: bool = False) -> None:
@@ -27,7 +29,7 @@ def run(root: Path, names: Sequence[str], out: Path, fetch: bool = False) -> Non
     space.check_root(root)
     check_place(out)
     found = naming.find(root, names)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(prefix="compare-", dir=_place(root)) as temporary:
         taken = _take(root, found, Path(temporary, "first"))
         missing = [one for one in taken if fetch and one.missing and one.revision.commit]
         for one in missing:
@@ -41,6 +43,14 @@ def run(root: Path, names: Sequence[str], out: Path, fetch: bool = False) -> Non
     for note in notes:
         print(shown(note))
     print(shown(f"{out / page.PAGE}: {', '.join(one.name for one in found)}"))
+
+
+def _place(root: Path) -> Path:
+    """The project's folder for what a command needs while it runs. If it is killed, no sound is left elsewhere."""
+    place = root / _CACHE
+    with files.writing(place):
+        place.mkdir(exist_ok=True)
+    return place
 
 
 def _take(root: Path, found: Sequence[Revision], place: Path) -> list[Snapshot]:
@@ -58,8 +68,8 @@ def _check_fetched(taken: Sequence[Snapshot]) -> None:
     for one in taken:
         if one.missing and one.revision.commit:
             raise UserError(
-                f"no remote has {one.missing[0]} of {one.revision.name}, or there is no remote; push the results where "
-                "they are, or run this without --fetch, to see what there is."
+                f"no remote has {one.missing[0]} of {one.revision.name}, or there is no remote, or it does not answer; "
+                "push the results where they are, or run this without --fetch, to see what there is."
             )
 
 

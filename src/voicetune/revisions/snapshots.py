@@ -19,7 +19,7 @@ import yaml
 from voicetune import files
 from voicetune.errors import UserError, quoted
 from voicetune.forget.cache import Cache, md5
-from voicetune.forget.history import LOADER
+from voicetune.forget.history import UNREADABLE, Loader
 from voicetune.git import git
 from voicetune.measures.compared import ROWS
 from voicetune.params import reading
@@ -35,6 +35,7 @@ _JUDGED, _CLIPS = "data/quality", "data/clips/clips.csv"
 _FLOAT = re.compile(r"-?\d+(\.\d+)?e[+-]?\d+")  # DVC writes 1e-06, which PyYAML reads as a text
 _SHOWN = 3  # names in a sentence
 _ABSENT = object()
+_OF_SYSTEMS = {".DS_Store", "desktop.ini", "Thumbs.db"}  # see .dvcignore
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ def take(root: Path, revision: Revision, cache: Cache, folder: Path) -> Snapshot
     listed = cache.listing(_outs(stages).get("data/clips", ""))
     missing = _missing_here(stages, folder) if revision.commit is None else _restore(stages, cache, folder)
     missing = list(dict.fromkeys(missing))
-    notes = [f"{revision.name}: {sentence}" for sentence in [_of_missing(missing, revision), _of_stale(stages, folder)]
-             if sentence]  # fmt: skip
+    changed = _changed_here(stages, cache, folder) if revision.commit is None else []
+    said = [_of_missing(missing, revision), _of_changed(changed), _of_stale(stages, folder)]
+    notes = [f"{revision.name}: {sentence}" for sentence in said if sentence]
     return Snapshot(revision, folder, stages, listed, missing, notes)
 
 
@@ -94,17 +96,17 @@ def fetch(root: Path, snapshot: Snapshot) -> None:
     minutes (2026-11-28: `dvc push --all-commits` of these results was not ready after 3 min 20 s, with 490 commits).
 
     Raises:
-        UserError: there is no remote, or it lacks a result.
+        UserError: the remote lacks a result, is not reached, or needs a package that is not installed.
     """
-    from dvc.exceptions import DvcException  # a second of imports
-    from dvc.repo import Repo
+    from dvc.repo import Repo  # a second of imports
 
     try:
         with Repo(str(root)) as repo:
             repo.fetch(targets=snapshot.missing, revs=[snapshot.revision.commit], workspace=False)
-    except DvcException as error:
+    except Exception as error:  # each kind of remote has its own package, with its own errors for what is not reached
+        reason = quoted(str(error) or type(error).__name__, 200)
         raise UserError(
-            f"DVC cannot fetch the results of {snapshot.revision.name} ({quoted(str(error), 200)}); correct that, or "
+            f"DVC cannot fetch the results of {snapshot.revision.name} ({reason}); correct that, or "
             "run this without --fetch, to see what there is."
         ) from None
 
@@ -120,12 +122,20 @@ def flatten(value: Any, start: str = "") -> dict[str, Any]:
 
 
 def _extract(root: Path, commit: str, folder: Path) -> None:
-    """Copy what git tracks of a commit. git writes the paths, and tarfile refuses what would leave the folder."""
+    """Copy the files that git tracks of a commit."""
     there = git(root, "ls-tree", "-z", "--name-only", commit, "--", *TRACKED).decode("utf-8", "replace").split("\0")
     if names := [name for name in there if name]:
         packed = git(root, "archive", "--format=tar", commit, "--", *names)
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder, filter=_plain)
+
+
+def _plain(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """A file or folder that stays in the folder; None for a link, because a revision's links may lead anywhere."""
+    try:
+        return tarfile.data_filter(member, folder) if member.isreg() or member.isdir() else None
+    except tarfile.FilterError:
+        return None
 
 
 def _copy_all(source: Path, target: Path) -> None:
@@ -145,14 +155,14 @@ def _stages(path: Path, revision: Revision) -> dict[str, dict[str, Any]]:
             "`git log --oneline -- dvc.lock`."
         )
     try:
-        found = yaml.load(files.read_text(path, "restore it with `git checkout`"), LOADER)
+        found = yaml.load(files.read_text(path, "restore it with `git checkout`"), Loader)
         stages = found["stages"]
         for name, stage in stages.items():
             known = Snapshot(revision, path.parent, {name: stage}, {}, [], [])  # raises if a part of it is damaged
             known.out("")
             known.deps("")
             known.parameters()
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
+    except UNREADABLE:
         raise UserError(
             f"the dvc.lock of {revision.name} is damaged, or holds a merge conflict; restore it with `git checkout`, or"
             " leave the revision out."
@@ -166,7 +176,10 @@ def _outs(stages: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 def _params(stage: dict[str, Any]) -> dict[str, Any]:
-    return (stage.get("params") or {}).get("params.yaml") or {}
+    found = (stage.get("params") or {}).get("params.yaml") or {}
+    if not isinstance(found, dict):
+        raise TypeError("the parameters of a stage are no mapping")
+    return found
 
 
 def _wanted(stages: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
@@ -184,6 +197,27 @@ def _missing_here(stages: dict[str, dict[str, Any]], folder: Path) -> list[str]:
     return [path for path, _, _ in _wanted(stages) if not (folder / path).exists()]
 
 
+def _parts(path: str, out: str, hash: str, cache: Cache) -> dict[str, str]:
+    """The hash of each file of one of `_wanted`, by its path; empty if the cache lacks the list of a folder."""
+    listed = {f"{out}/{name}": one for name, one in cache.listing(hash).items()}
+    every = listed if hash.endswith(".dir") else {out: hash}
+    return {name: one for name, one in every.items()
+            if f"{name}/".startswith(f"{path}/") and ".." not in Path(name).parts}  # fmt: skip
+
+
+def _changed_here(stages: dict[str, dict[str, Any]], cache: Cache, folder: Path) -> list[str]:
+    """The results that are here with another content than dvc.lock names. Folders need their lists in the cache."""
+    changed = []
+    for path, out, hash in _wanted(stages):
+        place = max(path, out, key=len)
+        whole, named = folder / place, _parts(path, out, hash, cache)
+        files_here = [whole] if whole.is_file() else [one for one in whole.rglob("*") if one.is_file()]
+        here = {one.relative_to(folder).as_posix(): md5(one) for one in files_here if one.name not in _OF_SYSTEMS}
+        if here and named and here != named:
+            changed.append(place)
+    return list(dict.fromkeys(changed))
+
+
 def _restore(stages: dict[str, dict[str, Any]], cache: Cache, folder: Path) -> Iterator[str]:
     """Copy from the cache what git does not track. Yields what the cache lacks."""
     for path, out, hash in _wanted(stages):
@@ -191,10 +225,7 @@ def _restore(stages: dict[str, dict[str, Any]], cache: Cache, folder: Path) -> I
             continue
         if hash.endswith(".dir") and hash not in cache.objects:
             yield max(path, out, key=len)
-        parts = {f"{out}/{name}": one for name, one in cache.listing(hash).items()}
-        for name, one in (parts if hash.endswith(".dir") else {out: hash}).items():
-            if not f"{name}/".startswith(f"{path}/") or ".." in Path(name).parts:
-                continue
+        for name, one in _parts(path, out, hash, cache).items():
             if one in cache.objects:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(cache.objects[one], folder / name)
@@ -213,6 +244,16 @@ def _of_missing(missing: list[str], revision: Revision) -> str:
     return (
         f"DVC's cache lacks {_listed(missing)}; add --fetch to get them from a remote, if they were pushed (`dvc fetch "
         "--all-commits` gets the results of every commit)."
+    )
+
+
+def _of_changed(changed: list[str]) -> str:
+    """The sentence about results that are those of another commit, of a run that goes on, or of a hand."""
+    if not changed:
+        return ""
+    return (
+        f"{_listed(changed)} are not what dvc.lock names, so the page may show another voice's results; `dvc checkout` "
+        "brings back those that it names, or `dvc repro` makes new ones."
     )
 
 

@@ -63,7 +63,8 @@ class Checker:
         known = sorted(set(languages)) if checks.asr else []
         for language in known:
             recogniser.refuse_english_only(str(checks.asr), language, checks.key)
-        self._readers = {one: Recogniser(str(checks.asr), one, voice.device.type, checks.key) for one in known}
+        device = "auto" if voice.device.type == "cuda" else "cpu"  # the GPU may be one that the recogniser cannot use
+        self._readers = {one: Recogniser(str(checks.asr), one, device, checks.key) for one in known}
 
     def check(self, codes: Tensor, sound: np.ndarray, line: Line) -> Checked:
         """Check the sound of a part, (samples,), and the audio codes it was made of, (codes,)."""

@@ -8,7 +8,6 @@ The draws of a part depend on the part, its speaker, the settings and the seed, 
 gives the same sound.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ def _draw_once(
     if not parts:
         return []
     every = voice.codes(parts, speakers, settings, seeds)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(voice.workers(None)) as pool:
         sounds = pool.map(voice.sound, every, parts, speakers)
         return list(pool.map(checker.check, every, sounds, parts))
 

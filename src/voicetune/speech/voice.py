@@ -1,6 +1,7 @@
 """Speak with a model folder."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,14 @@ class Voice:
         """Move the model."""
         self.device = torch.device(device)
         self.model.to(self.device)
+
+    def workers(self, most: int | None) -> int:
+        """How many sounds may be made at once: on a GPU of Apple one, because a second thread there ends the process.
+
+        Args:
+            most: elsewhere; None means the cores.
+        """
+        return 1 if self.device.type == "mps" else most or os.cpu_count() or 1
 
     @property
     def rate(self) -> int:

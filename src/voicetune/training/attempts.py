@@ -135,8 +135,12 @@ def _failure(line: bytes) -> Failure | None:
         return None
 
 
+# What torch says on Linux, on Windows, and of a GPU of Apple, where it raises no error of its own.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
 def _why(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if isinstance(error, torch.OutOfMemoryError) or any(one in text for one in _NO_MEMORY):
         return OUT_OF_MEMORY
     return f"{type(error).__name__}: {text[:160]}"

@@ -30,6 +30,11 @@ def fabric_for(settings: TrainStage) -> Fabric:
     if accelerator == "mps" and precision != "32-true":
         print(f"precision: a GPU of Apple trains in 32-true here, and not in {precision}")
         precision = "32-true"
+    if accelerator == "mps" and phase.activation_checkpointing and phase.dropout:
+        raise UserError(
+            "activation_checkpointing draws another dropout in the backward pass on a GPU of Apple, so the gradients"
+            " would be wrong; set dropout: 0 or activation_checkpointing: false in params.yaml, or device: cpu."
+        )
     if accelerator == "cpu" and precision == "bf16-mixed" and not has_fast_bfloat16():
         print("precision: this CPU has no instructions for bfloat16; precision: 32-true in params.yaml is faster here")
     ranks = settings.devices * settings.num_nodes

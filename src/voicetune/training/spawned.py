@@ -68,7 +68,7 @@ def _run_once(work: Work, launch: str, count: int) -> tuple[str | None, str]:
 def _receive(pipe: Any) -> tuple[str, str | None]:
     try:
         return pipe.recv() if pipe.poll() else ("", None)
-    except EOFError:
+    except (EOFError, OSError):  # the process has ended and sent nothing; Windows raises BrokenPipeError then
         return "", None
 
 

@@ -48,4 +48,5 @@ class Batch:
     mel_clips: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+        later = torch.device(device).type == "cuda"  # a GPU of Apple would read memory that is free again by then
+        return Batch(**{name: value.to(device, non_blocking=later) for name, value in vars(self).items()})

@@ -53,7 +53,9 @@ def _check_packing(path: Path) -> None:
 
 def _refusal(path: Path, error: Exception) -> str:
     """Say why a file was not opened, without torch's message, which advises to open it in a way that runs code."""
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError) or any(
+        one in str(error) for one in ("can't allocate memory", "not enough memory")
+    ):
         return f"{path} does not fit into the memory of this machine; free some, or use a larger one."
     asked = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
     if asked:
