@@ -56,6 +56,8 @@ def _is_number(annotation: Any) -> bool:
 S = TypeVar("S", bound=Section)
 
 
+# What PyYAML raises for `!!bool maybe` and the like.
+_BAD_TAGS = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
 _MOST_VALUES = 100_000  # in a file, with its aliases written out; params.yaml has a few hundred
 
 
@@ -126,13 +128,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}{at} {rule}.") from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply; restore it with `git checkout`.") from None
-    except (
-        ValueError,
-        ArithmeticError,
-        LookupError,
-        AttributeError,
-        TypeError,
-    ) as error:  # what PyYAML raises for `!!bool maybe`
+    except _BAD_TAGS as error:
         if "digits" not in str(error):
             raise UserError(f"{path} has a value that its tag (!!...) does not fit; remove the tag.") from None
         raise UserError(f"{path} has a number of more digits than can be read; shorten it.") from None
