@@ -91,7 +91,7 @@ def test_a_kept_voice_has_all_that_it_needs(project, capsys):
     assert capsys.readouterr().out == ""
     commit(project, "kept")
     tracked = run(project, "git", "ls-files", "voices").split()
-    assert tracked == ["voices/.gitignore", "voices/anna.dvc"]
+    assert tracked == ["voices/anna.dvc"]
     assert run(project, "dvc", "status", "voices/anna.dvc").strip() == "Data and pipelines are up to date."
     assert keeping.uncommitted() == []
     (project / "data").mkdir()
@@ -191,10 +191,126 @@ def test_a_voice_that_does_not_fit_its_figures_or_parameters_is_not_kept(project
 @pytest.mark.parametrize("name", ["models/voice", "metrics/compare"])
 def test_a_voice_of_another_commit_is_not_kept(project, monkeypatch, name):
     """`git checkout` brings another dvc.lock, and leaves the voice and its figures as they are."""
-    out = SimpleNamespace(fs_path=str(project / name), status=lambda: {name: "modified"})
+    out = SimpleNamespace(fs_path=str(project / name), workspace_status=lambda: {name: "modified"})
     monkeypatch.setattr("dvc.repo.Repo.index", SimpleNamespace(outs=[out]))
     assert sentence(keeping.keep, "anna").startswith(f"{name} is not what dvc.lock names; run `dvc checkout {name}`, ")
     assert not (project / "voices/anna").exists()
+
+
+def test_a_voice_is_not_kept_after_git_pull_without_dvc_pull(project):
+    """dvc.lock names a colleague's voice, which the cache does not have."""
+    stage = {"cmd": "true", "outs": ["models/voice"]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"publish": stage}}))
+    lock = yaml.safe_load((project / "dvc.lock").read_text())
+    run(project, "dvc", "commit", "--force")
+    made = yaml.safe_load((project / "dvc.lock").read_text())["stages"]["publish"]["outs"]
+    lock["stages"]["publish"]["outs"] = made
+    (project / "dvc.lock").write_text(yaml.safe_dump(lock))
+    keeping.keep("own")
+    made[0]["md5"] = f"{'1' * 32}.dir"
+    (project / "dvc.lock").write_text(yaml.safe_dump(lock))
+    said = "models/voice is not what dvc.lock names; run `dvc checkout models/voice`, or"
+    assert said in sentence(keeping.keep, "anna")
+    (project / "models/voice/vocab.json").unlink()
+    (project / "models/voice/vocab.json").symlink_to(project / ".dvc/cache/nowhere")
+    assert said in sentence(keeping.keep, "anna")
+    assert not (project / "voices/anna").exists()
+
+
+def test_a_voice_whose_run_was_not_committed_names_no_commit(project, capsys):
+    (project / "params.yaml").write_text((project / "params.yaml").read_text() + "\n")
+    given = command.parser().parse_args(["keep", "anna"])
+    given.run(given)
+    told = capsys.readouterr()
+    assert told.out == "voices/anna is kept\n"
+    assert told.err.startswith("warning: params.yaml had uncommitted changes when this voice was kept, so")
+    assert "`voicetune voices --remove anna`" in told.err
+    assert voices.read(Path("voices/anna")).revision is None
+    assert table.make()[1] == []
+    commit(project, "the run")
+    keeping.remove("anna")
+    given.run(given)
+    told = capsys.readouterr()
+    assert told.out == "voices/anna is kept; commit it: `git add voices/anna.dvc && git commit`\n"
+    assert told.err == ""
+    assert voices.read(Path("voices/anna")).revision == run(project, "git", "rev-parse", "HEAD").strip()
+
+
+def test_a_voice_without_its_file_of_dvc_is_named_and_stays_out_of_git(project, capsys):
+    """A colleague removed it, and `git pull` took its file; or `keep` was killed before DVC had the folder."""
+    keeping.keep("anna")
+    keeping.keep("bela")
+    commit(project, "kept")
+    for name in ("anna", "bela"):
+        (project / f"voices/{name}.dvc").unlink()
+    commit(project, "removed")
+    assert run(project, "git", "ls-files", "voices") == ""
+    said = "voices/anna has no voices/anna.dvc, so no remote gets it; run `dvc add voices/anna`, or remove it with"
+    shown, faults = table.make()
+    assert shown.row_count == 3
+    assert faults[0] == f"{said} `voicetune voices --remove anna`"
+    assert faults[1].startswith("voices/bela has no voices/bela.dvc")
+    run(project, "dvc", "add", "voices/anna")
+    assert len(table.make()[1]) == 1
+    assert run(project, "git", "status", "--porcelain", "-uall").split() == ["??", "voices/anna.dvc"]
+    given = command.parser().parse_args(["voices", "--remove", "anna", "bela"])
+    given.run(given)
+    assert capsys.readouterr().out.splitlines() == [
+        "removed anna; DVC's cache has it until `make clean-cache`",
+        "removed bela; it had no voices/bela.dvc, so DVC cannot bring it back",
+    ]
+
+
+@pytest.fixture
+def pulled(project) -> Path:
+    """`git pull` has brought the file of a voice that a colleague kept anew; the folder is still the earlier one."""
+    keeping.keep("anna")
+    keeping.keep("new")
+    publish(project, "anna", WEIGHTS[::-1])
+    keeping.remove("new")
+    keeping.keep("new")
+    text = (project / "voices/new.dvc").read_text().replace("path: new", "path: anna")
+    (project / "voices/anna.dvc").write_text(text)
+    return project
+
+
+def test_an_earlier_voice_is_not_taken_for_the_one_that_was_pulled(pulled, capsys):
+    said = "voices/anna is not what voices/anna.dvc names; run `dvc checkout voices/anna.dvc`, or `dvc pull voices"
+    assert said in sentence(voices.find, "anna")
+    assert said in table.make()[1][0]
+    assert said in sentence(command.parser().parse_args, ["say", "x", "--voice", "anna"])
+    run(pulled, "dvc", "checkout", "voices/anna.dvc")
+    assert voices.find("anna") == Path("voices/anna")
+    assert table.make()[1] == []
+    assert capsys.readouterr().err == ""
+
+
+def test_an_earlier_voice_is_noticed_without_a_list_of_its_files(pulled, capsys):
+    """The cache does not have what was pulled. A folder of another size is another one, and one of that size may be."""
+    shutil.rmtree(pulled / ".dvc/cache")
+    keep = (pulled / "voices/anna.dvc").read_text()
+    size = yaml.safe_load(keep)["outs"][0]["size"]
+    (pulled / "voices/anna.dvc").write_text(keep.replace(f"size: {size}", f"size: {size + 1}"))
+    assert "or `dvc pull voices/anna.dvc` if that fails" in sentence(voices.find, "anna")
+    (pulled / "voices/anna.dvc").write_text(keep)
+    sizes = sum(path.stat().st_size for path in (pulled / "voices/anna").iterdir())
+    (pulled / "voices/anna.dvc").write_text(keep.replace(f"size: {size}", f"size: {sizes}"))
+    (pulled / "voices/anna/.DS_Store").write_bytes(b"macOS")
+    assert voices.find("anna") == Path("voices/anna")
+    assert "may be an earlier voice; run `dvc pull voices/anna.dvc`" in capsys.readouterr().err
+    shutil.rmtree(pulled / ".dvc")
+    assert voices.find("anna") == Path("voices/anna")
+    (pulled / "voices/anna.dvc").unlink()
+    assert voices.find("anna") == Path("voices/anna")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cache_elsewhere_is_found(pulled, tmp_path):
+    shutil.move(pulled / ".dvc/cache", tmp_path / "cache")
+    run(pulled, "dvc", "cache", "dir", str(tmp_path / "cache"))
+    assert "voices/anna is not what" in sentence(voices.find, "anna")
+    run(pulled, "dvc", "checkout", "voices/anna.dvc")
+    assert voices.find("anna") == Path("voices/anna")
 
 
 def test_a_voice_is_not_kept_while_a_run_is_half_done(project):
@@ -226,7 +342,6 @@ def test_a_full_disk_leaves_nothing(project, monkeypatch, place):
 
     keeping.keep("first")
     before = below(project / "voices")
-    ignored = (project / "voices/.gitignore").read_text()
     if place == "copy":
         monkeypatch.setattr(copies.shutil, "copyfile", full)
     else:
@@ -234,7 +349,6 @@ def test_a_full_disk_leaves_nothing(project, monkeypatch, place):
     with pytest.raises((UserError, OSError), match="No space left"):
         keeping.keep("anna")
     assert below(project / "voices") == before
-    assert (project / "voices/.gitignore").read_text() == ignored
     monkeypatch.undo()
     monkeypatch.chdir(project)
     keeping.keep("anna")
@@ -267,7 +381,7 @@ def test_of_two_that_keep_at_once_one_wins(project):
     assert sorted(one.returncode for one in started) == [0, 1]
     assert "error: another command of DVC works" in "".join(said) or "anna exists already" in "".join(said)
     assert (project / "voices/anna/best_model.pth").read_bytes() == WEIGHTS
-    assert below(project / "voices") - below(Path("voices/anna")) >= {".gitignore", "anna.dvc"}
+    assert below(project / "voices") - below(Path("voices/anna")) >= {"anna.dvc"}
     assert not list((project / "voices").glob(".*part*"))
 
 
@@ -289,9 +403,8 @@ def test_removing_one_voice_leaves_the_other_and_the_cache_keeps_what_it_needs(p
     keeping.keep("bela")
     publish(project, "cila", b"weights of cila")
     keeping.remove("anna")
-    assert below(project / "voices") - below(Path("voices/bela")) >= {".gitignore", "bela.dvc"}
+    assert below(project / "voices") - below(Path("voices/bela")) >= {"bela.dvc"}
     assert voices.names() == ["bela"]
-    assert (project / "voices/.gitignore").read_text() == "/bela\n"
     shutil.rmtree(project / "voices/bela")
     space.collect_garbage(project, yes=True)
     run(project, "dvc", "checkout", "voices/bela.dvc")
@@ -325,7 +438,8 @@ def test_a_damaged_kept_voice_is_one_sentence_and_hides_no_other(project):
     (project / "voices/two/kept.json").write_text("[]")
     shown, faults = table.make()
     assert shown.row_count == 1
-    assert all("run `dvc checkout --force voices/" in fault for fault in faults)
+    assert "run `dvc checkout voices/anna.dvc`" in faults[0]
+    assert "run `dvc checkout --force voices/two.dvc`" in faults[1]
     assert "voices/two/kept.json is not right" in sentence(voices.find, "two")
     run(project, "dvc", "checkout", "--force", "voices/anna.dvc", "voices/two.dvc")
     assert table.make()[0].row_count == 3

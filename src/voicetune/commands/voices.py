@@ -1,6 +1,7 @@
 """The commands `keep` and `voices`: voices that are kept under a name."""
 
 import argparse
+import sys
 
 from voicetune.errors import shown
 from voicetune.kept import voices
@@ -20,9 +21,16 @@ def keep(arguments: argparse.Namespace) -> None:
     from voicetune.kept import keeping  # not needed for --help
 
     folder = keeping.keep(arguments.name)
-    print(f"{folder} is kept; commit it: `git add {folder}.dvc {voices.FOLDER}/.gitignore && git commit`")
-    if changed := keeping.uncommitted():
-        print(shown(f"warning: commit {', '.join(changed)} too, so that git has what made this voice"))
+    changed = keeping.uncommitted()
+    if not changed:
+        print(f"{folder} is kept; commit it: `git add {voices.pointer(folder.name)} && git commit`")
+        return
+    print(f"{folder} is kept")
+    warning = (
+        f"{', '.join(changed)} had uncommitted changes when this voice was kept, so {folder / voices.FACTS} names no"
+        f" commit; commit them, remove the voice (`voicetune voices --remove {folder.name}`), and keep it again"
+    )
+    print(shown(f"warning: {warning}"), file=sys.stderr)
 
 
 def list_or_remove(arguments: argparse.Namespace) -> None:
@@ -32,7 +40,9 @@ def list_or_remove(arguments: argparse.Namespace) -> None:
     for name in arguments.remove:
         keeping.check_kept(name)
     for name in arguments.remove:
-        keeping.remove(name)
-        print(f"removed {name}; DVC's cache has it until `make clean-cache`")
+        if keeping.remove(name):
+            print(f"removed {name}; DVC's cache has it until `make clean-cache`")
+        else:
+            print(f"removed {name}; it had no {voices.pointer(name)}, so DVC cannot bring it back")
     if not arguments.remove:
         table.show()

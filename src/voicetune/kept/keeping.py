@@ -18,6 +18,7 @@ from voicetune.params import reading, whole
 from voicetune.shapes import Record, read_json
 
 if TYPE_CHECKING:
+    from dvc.output import Output
     from dvc.repo import Repo
 
 PUBLISHED = Path("models/voice")
@@ -60,15 +61,20 @@ def keep(name: str) -> Path:
     return out
 
 
-def remove(name: str) -> None:
-    """Remove the folder of a kept voice, its file of DVC, and its line in voices/.gitignore. DVC's cache stays.
+def remove(name: str) -> bool:
+    """Remove the folder of a kept voice and its file of DVC. DVC's cache stays.
+
+    Returns:
+        whether there was a file of DVC, which names the voice in the cache.
 
     Raises:
         UserError: there is no such voice; another command of DVC runs here; or a file cannot be removed.
     """
     check_kept(name)
     with dvc_lock.hold(Path.cwd()) as repo:
+        known = voices.pointer(name).exists()
         _remove(repo, name)
+    return known
 
 
 def check_kept(name: str) -> None:
@@ -133,8 +139,19 @@ def _check_results(repo: "Repo") -> None:
     """
     for path in (PUBLISHED, giving.MEASURED.parent):
         for out in repo.index.outs:
-            if out.fs_path == str(path.absolute()) and "modified" in out.status().values():
-                raise UserError(f"{path} is not what dvc.lock names; run `dvc checkout {path}`, or `dvc repro`.")
+            if out.fs_path == str(path.absolute()) and _is_changed(out):
+                raise UserError(
+                    f"{path} is not what dvc.lock names; run `dvc checkout {path}`, or `dvc pull {path}` if that"
+                    " fails, or else `dvc repro`."
+                )
+
+
+def _is_changed(out: "Output") -> bool:
+    try:
+        # not `status`: that does not look at the folder if the cache lacks what dvc.lock names, as after `git pull`
+        return "modified" in out.workspace_status().values()
+    except OSError:  # a link into the cache, of which the cache lacks the file
+        return True
 
 
 def _fill(part: Path) -> None:
@@ -159,7 +176,7 @@ def _fill(part: Path) -> None:
     copies.copy(reading.PATH, part / voices.PARAMS)
     if PUBLISHED.stat().st_ino != before:
         raise UserError(f"{PUBLISHED} was made anew meanwhile; run this again.")
-    facts = {"date": datetime.date.today().isoformat(), "revision": revision()}
+    facts = {"date": datetime.date.today().isoformat(), "revision": None if uncommitted() else revision()}
     with copies.written(part):
         (part / voices.FACTS).write_bytes(outputs.encode_json(facts))
 

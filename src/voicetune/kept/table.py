@@ -51,6 +51,11 @@ def make() -> tuple[Table, list[str]]:
     for heading in (*(f"{label}\n95 %" for label in _MEASURES.values()), "size"):
         shown_.add_column(heading, justify="right", no_wrap=True)
     faults = [f"{path} is no kept voice; move it away, or remove it" for path in voices.strangers()]
+    faults += [
+        f"{voices.FOLDER / name} has no {voices.pointer(name)}, so no remote gets it; run"
+        f" `dvc add {voices.FOLDER / name}`, or remove it with `voicetune voices --remove {name}`"
+        for name in voices.without_pointer()
+    ]
     for name in [None, *voices.names()]:
         try:
             if name or PUBLISHED.is_dir():

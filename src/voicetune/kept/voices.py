@@ -5,13 +5,15 @@ that made it, and what `Kept` describes. DVC has the folder, so `voices/NAME.dvc
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from voicetune import files
-from voicetune.errors import UserError, quoted
+from voicetune import families, files
+from voicetune.errors import UserError, quoted, shown
+from voicetune.kept import current
 from voicetune.shapes import Record, read_json
 
 FOLDER = Path("voices")
@@ -24,7 +26,8 @@ _TAKEN = re.compile(r"voice|con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # mode
 
 
 class Kept(Record):
-    """kept.json. date: of the day on which the voice was kept. revision: the commit of git that was checked out."""
+    """kept.json. date: of the day on which the voice was kept. revision: the commit of git that has the run; None if
+    none has it, or without git."""
 
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
     revision: str | None
@@ -63,11 +66,17 @@ def strangers() -> list[Path]:
     return sorted(path for path in FOLDER.glob("*") if path.is_dir() and path.name not in known)
 
 
+def without_pointer() -> list[str]:
+    """The names of the kept voices whose .dvc file is not here: `keep` was killed, or another clone removed them."""
+    return [name for name in names() if (FOLDER / name).is_dir() and not pointer(name).exists()]
+
+
 def find(name: str) -> Path:
-    """The folder of a kept voice.
+    """The folder of a kept voice. Warns on stderr if it may be another than the .dvc file names.
 
     Raises:
-        UserError: there is no such voice, or its folder is not here, or is not whole.
+        UserError: there is no such voice, or its folder is not here, is not whole, or is another than the .dvc file
+            names.
     """
     check_name(name)
     folder = FOLDER / name
@@ -83,6 +92,8 @@ def find(name: str) -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder} is not here; run `dvc checkout {pointer(name)}`, or `dvc pull` if that fails.")
     read(folder)
+    if doubt := current.check(folder, pointer(name), (FACTS, FIGURES, families.FACTS)):
+        print(shown(f"warning: {doubt}"), file=sys.stderr)
     return folder
 
 
