@@ -146,6 +146,9 @@ class Voice:
         order = {seed: number for number, seed in enumerate(dict.fromkeys(s for part in self.asked for s in part))}
         return [torch.full((1 + order[seed],), order[seed]) for seed in seeds]
 
+    def workers(self, most: int | None) -> int:
+        return 2
+
     def sound(self, codes, line, speaker):
         return self.draws[int(codes[0])]
 
