@@ -139,9 +139,20 @@ def test_a_folder_that_cannot_be_written(folder, monkeypatch):
 )
 def test_the_card(base, device, cards, state, said, monkeypatch):
     monkeypatch.setattr(machine.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(machine, "_on_the_bus", lambda *maker: False)
     found = machine.gpu(Settings(base, device), cards)
     assert found.state == state
     assert said in found.what
+
+
+def test_graphics_of_amd_are_told_where_they_matter(monkeypatch):
+    """Most processors of AMD have some, so they are no reason to warn who trains the tiny base."""
+    monkeypatch.setattr(machine.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(machine, "_on_the_bus", lambda maker: maker == "0x1002")
+    assert machine.gpu(Settings("tiny", "auto"), NONE).state == OK
+    for base, device in (("xtts_v2", "auto"), ("tiny", "cuda")):
+        found = machine.gpu(Settings(base, device), NONE)
+        assert (found.state, "docs/systems.md" in found.what) == (WARNING, True)
 
 
 def smi(place: Path, monkeypatch, script: str) -> None:

@@ -88,7 +88,6 @@ def test_a_user_error_ends_it_without_a_restart():
     assert spawned.run(refuse, restarts=3) == "data/codes is damaged; run `dvc repro encode`."
 
 
-@pytest.mark.slow
 def test_a_process_that_sent_nothing_is_no_error_on_windows():
     class Broken:
         def poll(self) -> bool:
@@ -97,6 +96,7 @@ def test_a_process_that_sent_nothing_is_no_error_on_windows():
     assert spawned._receive(Broken()) == ("", None)
 
 
+@pytest.mark.slow
 def test_restarts_are_counted(tmp_path, capfd):
     with pytest.raises(UserError) as caught:
         spawned.run(partial(fail_and_count, tmp_path), restarts=1)

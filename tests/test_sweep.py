@@ -488,19 +488,26 @@ def test_a_trial_begins_only_at_the_commit_of_its_sweep(experiments, tmp_path, m
         trials.check_start(experiments)
 
 
-def test_a_trial_that_was_stopped_goes_on_with_what_was_proposed(rates, monkeypatch):
+def test_a_trial_that_was_stopped_goes_on_with_what_was_proposed_and_a_failed_one_does_not(rates, monkeypatch):
     monkeypatch.setattr(searching, "optuna", lambda: None)
     monkeypatch.setattr(searching, "suggest", lambda spaces, done, number, seed: {"lr": f"{len(done)}e-4"})
-    begun = []
-    monkeypatch.setattr(running, "run", lambda order: begun.append(order.values) or 1 / 0)
-    with pytest.raises(UserError, match="2 of 2 trials failed"):
+    begun, why = [], running.STOPPED
+
+    def end(order: running.Order) -> Trial:
+        begun.append(order.values)
+        return Trial(order.number, order.values, "failed", [], 0.0, why)
+
+    monkeypatch.setattr(running, "run", end)
+    with pytest.raises(UserError, match=r"^stopped; the same command goes on"):
         command.run(replace(rates, count=2))
     with (rates.folder / trials.PROPOSED).open("a") as file:
         file.write("[3, {")
     trials.add(rates.folder, trial(1, [(0, 1.0)], lr="0e-4"))
-    with pytest.raises(UserError, match="1 of 2 trials failed"):
-        command.run(replace(rates, count=2))
-    assert begun == [{"lr": "0e-4"}] * 3, "the second trial is proposed once, though the first one is done now"
+    why = "memory ran out"
+    for _ in range(2):
+        with pytest.raises(UserError, match="1 of 2 trials failed"):
+            command.run(replace(rates, count=2))
+    assert begun == [{"lr": "0e-4"}] * 3 + [{"lr": "1e-4"}], "only after it failed, it is proposed anew"
 
 
 def test_an_error_of_the_sweep_stops_its_trials(rates, monkeypatch):

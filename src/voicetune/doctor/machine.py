@@ -186,13 +186,14 @@ def gpu(settings: Settings, found: Cards) -> Finding:
         return Finding(lacking, f"GPU: {found.fault}")
     if (platform.system(), platform.machine()) == ("Darwin", "arm64") and settings.device != "cuda":
         return Finding(OK, "GPU: that of Apple")
-    if settings.device != "mps" and _on_the_bus("0x1002"):
-        return Finding(WARNING, "GPU: one of AMD; docs/systems.md says how to install torch for it, and to ask torch")
+    amd = "; docs/systems.md says what one of AMD needs, and how to ask torch" if _on_the_bus("0x1002") else ""
+    if settings.device == "cuda" and amd:
+        return Finding(WARNING, f"GPU: none of NVIDIA{amd}")
     if settings.device != "auto":
         return Finding(MISSING, f"GPU: none, but device is {settings.device}; set device: auto in params.yaml")
     if settings.base == "tiny":
         return Finding(OK, "GPU: none; the tiny base needs none")
-    return Finding(WARNING, f"GPU: none; the base {settings.base} takes many hours on a CPU (docs/gpu.md)")
+    return Finding(WARNING, f"GPU: none; the base {settings.base} takes many hours on a CPU (docs/gpu.md){amd}")
 
 
 def _git(root: Path) -> Finding:

@@ -212,7 +212,8 @@ def _changed_here(stages: dict[str, dict[str, Any]], cache: Cache, folder: Path)
         place = max(path, out, key=len)
         whole, named = folder / place, _parts(path, out, hash, cache)
         files_here = [whole] if whole.is_file() else [one for one in whole.rglob("*") if one.is_file()]
-        here = {one.relative_to(folder).as_posix(): md5(one) for one in files_here if one.name not in _OF_SYSTEMS}
+        own = [one for one in files_here if one.name not in _OF_SYSTEMS and not one.name.startswith("._")]
+        here = {one.relative_to(folder).as_posix(): md5(one) for one in own}
         if here and named and here != named:
             changed.append(place)
     return list(dict.fromkeys(changed))

@@ -121,6 +121,8 @@ def _run_all(sweep: Sweep, commit: str, ended: list[Trial], call: Callable[[Orde
                     stopped = True
                     continue
                 trials.add(sweep.folder, trial)
+                if trial.ended == "failed" and sweep.count is not None:
+                    trials.add_proposed(sweep.folder, trial.number, {})  # it may have failed because of its values
                 found.append(trial)
                 show(_table(sweep, found, list(waiting.values())))
                 if not terminal.console.is_terminal:
@@ -154,7 +156,7 @@ def _orders(sweep: Sweep, commit: str, found: list[Trial]) -> Iterator[Order]:
 
 
 def _propose(sweep: Sweep, before: dict[int, dict[str, str]], number: int, done: Sequence[Trial]) -> dict[str, str]:
-    """The values of a search's trial: what was proposed before it was stopped or failed, or a new proposal."""
+    """The values of a search's trial: what was proposed before it was stopped, or a new proposal."""
     chosen = before.get(number)
     if chosen is None or set(chosen) != {space.name for space in sweep.spaces}:
         chosen = searching.suggest(sweep.spaces, done, number, sweep.seed)

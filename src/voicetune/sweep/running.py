@@ -72,10 +72,9 @@ def run(order: Order) -> Trial:
         if ended == STOPPED:
             continue
         why = last_error(log, status, before)
-        tries += 1
         if _SHARED in why:
             time.sleep(random.uniform(10, 20))
-        elif any(one in why for one in _BUSY) and tries < _TRIES:
+        elif any(one in why for one in _BUSY) and (tries := tries + 1) < _TRIES:
             time.sleep(random.uniform(1, 5))  # what was trained is not lost: DVC's run cache or the state has it
         elif not trials.find_experiment(order.name, order.commit):
             return end("failed", curve, why)

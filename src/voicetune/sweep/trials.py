@@ -20,7 +20,7 @@ from voicetune.revisions import snapshots
 ROOT = Path("sweeps")
 PLAN, JOURNAL, PROPOSED, STOP, LOGS = FILES = "plan.json", "trials.jsonl", "proposed.jsonl", "stop", "logs"
 _RESULTS = ("params.yaml", "dvc.lock", "machine.json", "metrics/")  # of a run, in git
-_LOOKS = 10  # seconds in which DVC's own change of the workspace has to end
+_LOOKS = 60  # seconds in which DVC's own change of the workspace has to end; it hashes the recordings meanwhile
 Curve = list[tuple[int, float]]
 
 

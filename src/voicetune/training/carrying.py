@@ -12,6 +12,7 @@ from voicetune import files
 from voicetune.errors import UserError
 from voicetune.training import durable, manifest, state_folders
 
+_OLDEST = 25 * 86400  # seconds; less than the days of `state_folders.tidy`
 _OTHERS = ("failures.jsonl",)  # how earlier processes failed, which a phase's facts list
 
 
@@ -100,14 +101,19 @@ def _copy(folder: Path, place: Path, found: manifest.Manifest) -> bool:
                 shutil.copyfile(folder / name, place / name)
     with files.writing(place):
         manifest.write(place, found.step, found.best_step, found.model_dump()["files"])
-    with suppress(OSError):  # as old as it was there: `state_folders.tidy` removes the oldest, not those made here
+    # As old as it was there: `state_folders.tidy` removes the oldest, not those made here.
+    with suppress(OSError, ValueError):  # its training has just removed the state
         _keep_age(folder, place)
     return True
 
 
 def _keep_age(source: Path, place: Path) -> None:
-    """Give the files of a copied state the time at which the training last wrote its own."""
+    """Give the files of a copied state the time at which the training last wrote its own.
+
+    Of a state older than `tidy` allows, it is a later one: what was carried is to be used.
+    """
     last = max(path.stat().st_mtime for path in source.glob("step-*.json"))
+    last = max(last, time.time() - _OLDEST)
     for path in place.iterdir():
         os.utime(path, (last, last))
 
