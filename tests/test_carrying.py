@@ -204,7 +204,9 @@ def test_the_newest_state_is_the_newest_there_and_a_training_keeps_its_own(begun
     with state_folders.locked(own):
         state_folders.tidy(store)
         assert own.exists()
-    assert {one.folder for one in state_folders.find(store)} == {own, own_training, store / newest.name}
+    left = {one.folder for one in state_folders.find(store)}
+    assert len(left) == 9, "what was carried is not too old to stay"
+    assert {own, own_training, store / newest.name} <= left
 
 
 def test_a_manifest_names_nothing_but_a_state(tmp_path):
