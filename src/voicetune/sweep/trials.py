@@ -3,10 +3,11 @@
 import json
 import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +23,7 @@ PLAN, JOURNAL, PROPOSED, STOP, LOGS = FILES = "plan.json", "trials.jsonl", "prop
 _RESULTS = ("params.yaml", "dvc.lock", "machine.json", "metrics/")  # of a run, in git
 _LOOKS = 60  # seconds in which DVC's own change of the workspace has to end; it hashes the recordings meanwhile
 Curve = list[tuple[int, float]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,8 @@ def read(folder: Path) -> list[Trial]:
 
     A last line that was cut off is skipped.
     """
-    path = folder / JOURNAL
     found: dict[int, Trial] = {}
-    for line in path.read_bytes().splitlines() if files.is_file(path) else []:
-        try:
-            trial = _TRIAL.validate_json(line)
-        except ValidationError:
-            continue
+    for trial in _read_lines(folder / JOURNAL, _TRIAL):
         if trial.ended != "failed":
             found.setdefault(trial.number, trial)
     return list(found.values())
@@ -111,17 +108,19 @@ def add(folder: Path, trial: Trial) -> None:
 
 def read_proposed(folder: Path) -> dict[int, dict[str, str]]:
     """The values that a search has proposed, by the trial's number. A last line that was cut off is skipped."""
-    path, found = folder / PROPOSED, {}
-    for line in path.read_bytes().splitlines() if files.is_file(path) else []:
-        with suppress(ValidationError):
-            number, values = _PROPOSAL.validate_json(line)
-            found[number] = values
-    return found
+    return dict(_read_lines(folder / PROPOSED, _PROPOSAL))
 
 
 def add_proposed(folder: Path, number: int, values: dict[str, str]) -> None:
     """Write down what a search proposes, so that a trial that was stopped goes on with it."""
     _add_line(folder / PROPOSED, (number, values))
+
+
+def _read_lines(path: Path, form: TypeAdapter[T]) -> Iterator[T]:
+    """The lines of a file that have this form; none if it is not there."""
+    for line in path.read_bytes().splitlines() if files.is_file(path) else []:
+        with suppress(ValidationError):
+            yield form.validate_json(line)
 
 
 def _add_line(path: Path, what: Any) -> None:
