@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -455,7 +456,8 @@ def test_a_trial_runs_no_experiment_of_others(experiments, tmp_path, monkeypatch
     run(tmp_path, sys.executable, "-c", f"from dvc.repo import Repo; Repo().experiments.{other}")
     (tmp_path / "sweeps/rates/logs").mkdir(parents=True)
     monkeypatch.setattr(running, "read_curve", lambda commit, target: [(0, 1.0)])
-    monkeypatch.setattr(running.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.2)))
+    clock = {"time": time.time, "monotonic": time.monotonic, "sleep": lambda seconds: time.sleep(min(seconds, 0.2))}
+    monkeypatch.setattr(running, "time", SimpleNamespace(**clock))
     tried, run_once = [], running._run_once
 
     def run_busy_once(order, log, began):
