@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_restarts import EXACT
@@ -225,7 +226,7 @@ def test_carrying_again_and_again_waits_for_the_first_state(tmp_path, monkeypatc
     def interrupt(seconds: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(carrying.time, "sleep", interrupt)
+    monkeypatch.setattr(carrying, "time", SimpleNamespace(sleep=interrupt, time=time.time))
     with pytest.raises(KeyboardInterrupt):
         call("states", "--to", "store", "--every", "60")
     assert capsys.readouterr() == ("", "")

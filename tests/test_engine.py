@@ -114,8 +114,11 @@ def test_a_ray_worker_that_does_not_see_the_folder_says_so(tmp_path, monkeypatch
     assert "does not see /nowhere/project, which all machines of the cluster must share under the same path" in sentence
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache/engine-1").touch()
+    monkeypatch.setenv(engine._ITEM, "")  # so that it is as before when the test ends
     task = engine._task(pickle.dumps(late_square), str(tmp_path / ".cache/engine-1"), sys.path)
     assert task(pickle.dumps(3)) == (True, (9, os.getpid()))
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert [one for one, _ in engine.map_all(late_square, [3, 4], settings(engine="ray"))] == [9, 16], "done here"
 
 
 # On a Ray cluster of two workers
@@ -154,6 +157,21 @@ def test_a_killed_worker_costs_only_its_item(on_ray, tmp_path):
 def test_an_item_that_kills_every_worker_is_one_sentence(on_ray):
     with pytest.raises(UserError, match="4 Ray workers were killed one after the other at the same item"):
         list(engine.map_all(die_at_5, range(8), on_ray))
+
+
+def squares_of_items(number: int) -> str:
+    """The work of an item that starts a process with items of its own, as a trial of a sweep starts stages."""
+    import ray
+
+    inner = f"settings(engine='ray', ray_address={ray.get_runtime_context().gcs_address!r})"
+    code = f"from test_engine import *; print([one for one, _ in engine.map_all(late_square, [3, {number}], {inner})])"
+    return subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT / "tests", timeout=60)
+
+
+@pytest.mark.ray
+def test_the_items_of_an_item_do_not_wait_for_its_cores(on_ray):
+    with engine.calling(squares_of_items, on_ray, cores=2) as call:
+        assert call(4) == "[9, 16]\n"
 
 
 @pytest.mark.ray

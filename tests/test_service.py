@@ -626,6 +626,17 @@ def test_a_version_that_could_not_be_opened_for_a_moment_is_tried_again(tmp_path
     assert [record.getMessage().partition("again in ")[2] for record in caplog.records][:2] == ["60 s", "120 s"]
 
 
+def test_one_thread_alone_computes_on_a_gpu_of_apple(tmp_path, monkeypatch):
+    monkeypatch.setattr(Tones, "speakers", {"anna": {}}, raising=False)
+    monkeypatch.setattr(voices_module, "Opened", lambda *_: Tones())
+    for device, watches in (("mps", 0), ("cpu", 1)):
+        voices = Voices([("anna", tmp_path)], device, Checks())
+        before = threading.active_count()
+        voices.watch()
+        assert threading.active_count() - before == watches
+        voices.stop()
+
+
 # The command
 
 

@@ -16,6 +16,7 @@ from test_pipeline import ENVIRONMENT, ROOT, clone, commit, copy_settings, run, 
 
 from voicetune import __main__ as command
 from voicetune import copies, giving, space
+from voicetune.commands import options
 from voicetune.errors import UserError
 from voicetune.kept import keeping, table, voices
 from voicetune.service.command import _named
@@ -279,8 +280,14 @@ def test_an_earlier_voice_is_not_taken_for_the_one_that_was_pulled(pulled, capsy
     assert said in sentence(voices.find, "anna")
     assert said in table.make()[1][0]
     assert said in sentence(command.parser().parse_args, ["say", "x", "--voice", "anna"])
+    for folder in ("voices/anna", "voices/../voices/anna/", str(pulled / "voices/anna")):
+        assert said in sentence(options.check_model, Path(folder))
+        assert said in sentence(_named, f"show={folder}")
+        assert said in sentence(_named, folder)
     run(pulled, "dvc", "checkout", "voices/anna.dvc")
     assert voices.find("anna") == Path("voices/anna")
+    assert _named("voices/anna") == (None, Path("voices/anna"))
+    options.check_model(Path("voices/anna"))
     assert table.make()[1] == []
     assert capsys.readouterr().err == ""
 

@@ -38,12 +38,16 @@ _RETRIES = 3  # times that an item is given to another worker because its worker
 _WAITING = 16  # items a core that Ray has at once: enough to keep it busy, and few enough for the memory
 _STORE = 100 * 2**20  # bytes of shared memory for the results of a local cluster; a clip's are 100 kB
 _DOCS = "see docs/cluster.md"
+_ITEM = "VOICETUNE_RAY_ITEM"  # environment variable of what an item on Ray starts
 
 
 def map_all(
     work: Callable[[T], R], items: Sequence[T], settings: Unlisted, *, processes: int | None = None, gpus: int = 0
 ) -> Iterator[R]:
     """Yield `work(item)` for each item, in their order.
+
+    An item on Ray may have items itself: a trial of a sweep runs whole stages. Those are done on its machine, which
+    would else wait for cores that it holds.
 
     Args:
         work: can be pickled. On Ray each worker keeps one copy, and an item whose worker was killed is given to
@@ -55,7 +59,7 @@ def map_all(
         UserError: `work` raises one; a process died; or Ray is not installed, cannot be reached, lacks a GPU, or has a
             worker that does not see this folder.
     """
-    if settings.engine == "ray":
+    if settings.engine == "ray" and _ITEM not in os.environ:
         return _map_on_ray(work, items, settings, gpus)
     return _map_here(work, items, settings.jobs if processes is None else processes)
 
@@ -216,6 +220,7 @@ def _task(work: bytes, marker: str, path: list[str]) -> Callable[[bytes], tuple[
     Args:
         path: where modules are looked for first.
     """
+    item_of = _ITEM
 
     def task(item: bytes) -> tuple[bool, Any]:
         folder = os.path.dirname(os.path.dirname(marker))
@@ -229,6 +234,7 @@ def _task(work: bytes, marker: str, path: list[str]) -> Callable[[bytes], tuple[
         from voicetune import engine
         from voicetune.errors import UserError
 
+        os.environ[item_of] = "1"
         try:
             return True, engine.load_work(work)(pickle.loads(item))
         except UserError as error:

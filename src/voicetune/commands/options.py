@@ -39,10 +39,12 @@ def check_model(folder: Path) -> None:
     """Require a folder with a model.
 
     Raises:
-        UserError: it does not exist, or a file of the model is missing there.
+        UserError: it does not exist, a file of the model is missing there, or it is a kept voice's and another than
+            that voice's .dvc file names.
     """
     if folder == VOICE and not folder.exists():
         raise UserError(f"{folder} does not exist yet; `dvc repro` makes it, or `dvc pull` fetches it from a remote.")
+    voices.check(folder)
     families.layout(folder).weights_file(folder)
 
 

@@ -11,11 +11,11 @@ from yaml.composer import Composer
 
 from voicetune.git import git
 from voicetune.kept import voices
+from voicetune.params import reading
 
 _CHANGE = re.compile(rb":\d+ \d+ ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [A-Z]\d*\t([^\0\n]+)")
 _FILES = ("dvc.lock", "params.yaml", "*.dvc")
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it, is ten times faster
-_MOST_VALUES = 100_000  # of a text with anchors, with its aliases written out; DVC writes neither
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError, ArithmeticError)
 """What `Loader` raises for a text that is no YAML, is too deep, or has a value that its tag does not fit."""
 
@@ -26,8 +26,8 @@ class _Guard(Composer):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         node = super().compose_node(parent, index)
-        if parent is None and node is not None and self.anchors and _values(node, {}) > _MOST_VALUES:
-            raise yaml.YAMLError(f"unfolds into more than {_MOST_VALUES:,} values")
+        if parent is None and node is not None and self.anchors:
+            reading.check_size(node)
         return node
 
 
@@ -37,17 +37,6 @@ class Loader(_Guard, _FAST):
     def __init__(self, text: str | bytes):
         _FAST.__init__(self, text)
         self.anchors: dict[str, yaml.Node] = {}  # of Composer
-
-
-def _values(node: yaml.Node, known: dict[int, float]) -> float:
-    """How many values a node has with its aliases written out; infinity if it contains itself."""
-    if isinstance(node, yaml.ScalarNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = float("inf")  # while it is being counted; a node that contains itself gets this count
-        parts = (part for one in node.value for part in (one if isinstance(one, tuple) else (one,)))
-        known[id(node)] = 1 + sum(_values(part, known) for part in parts)
-    return known[id(node)]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 that made it, and what `Kept` describes. DVC has the folder, so `voices/NAME.dvc` in git names its content.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -95,6 +96,16 @@ def find(name: str) -> Path:
     if doubt := current.check(folder, pointer(name), (FACTS, FIGURES, families.FACTS)):
         print(shown(f"warning: {doubt}"), file=sys.stderr)
     return folder
+
+
+def check(folder: Path) -> None:
+    """Check a model's folder that was named by its path, if it is the folder of a kept voice.
+
+    Raises:
+        UserError: see `find`.
+    """
+    if os.path.abspath(folder.parent) == os.path.abspath(FOLDER) and folder.name in names():
+        find(folder.name)
 
 
 def read(folder: Path) -> Kept:

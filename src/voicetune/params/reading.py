@@ -58,7 +58,7 @@ S = TypeVar("S", bound=Section)
 
 # What PyYAML raises for `!!bool maybe` and the like.
 _BAD_TAGS = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
-_MOST_VALUES = 100_000  # in a file, with its aliases written out; params.yaml has a few hundred
+_MOST_VALUES = 100_000  # in a file, with its aliases written out; params.yaml has a few hundred, dvc.lock no alias
 
 
 class _Loader(yaml.SafeLoader):
@@ -72,8 +72,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_document(self) -> yaml.Node | None:
         document = super().compose_document()
-        if document is not None and _values(document, {}) > _MOST_VALUES:
-            raise yaml.YAMLError(f"unfolds into more than {_MOST_VALUES:,} values; write out its anchors and aliases")
+        if document is not None:
+            check_size(document)
         return document
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -86,6 +86,12 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
         return mapping
+
+
+def check_size(document: yaml.Node) -> None:
+    """Raises yaml.YAMLError: aliases expand into too many values, or a text has half a character."""
+    if _values(document, {}) > _MOST_VALUES:
+        raise yaml.YAMLError(f"unfolds into more than {_MOST_VALUES:,} values; write out its anchors and aliases")
 
 
 def _values(node: yaml.Node, known: dict[int, float]) -> float:

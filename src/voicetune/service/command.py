@@ -136,17 +136,18 @@ def _named(given: str) -> tuple[str | None, Path]:
     """The name and the folder of a voice as --voice gives it.
 
     Raises:
-        UserError: a part of NAME=FOLDER is empty, or a plain name is neither a kept voice nor a folder.
+        UserError: a part of NAME=FOLDER is empty, a plain name is neither a kept voice nor a folder, or the folder of a
+            kept voice is another than its .dvc file names.
     """
     name, equals, folder = given.partition("=")
     if not name or (equals and not folder):
         raise UserError(f"--voice is {quoted(given)}, but should be a kept voice, FOLDER or NAME=FOLDER.")
-    if equals:
-        return name, Path(folder)
     is_path = os.path.dirname(given) or os.path.exists(given)
-    if given in kept_voices.names() or not is_path:
+    if not equals and (given in kept_voices.names() or not is_path):
         return given, kept_voices.find(given)
-    return None, Path(given)
+    path = Path(folder if equals else given)
+    kept_voices.check(path)
+    return name if equals else None, path
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -121,7 +121,13 @@ class Voices:
         return self._served[name]
 
     def watch(self) -> None:
-        """Look for new versions in a thread of its own, until `stop`."""
+        """Look for new versions in a thread of its own, until `stop`.
+
+        Not on a GPU of Apple: there, torch ends the process if two threads compute at once (pytorch#197805).
+        """
+        if self._device == "mps":
+            _LOG.info("on a GPU of Apple, a new version of a voice is taken only when the service starts again")
+            return
         threading.Thread(target=self._watch, name="watches", daemon=True).start()
 
     def stop(self) -> None:
