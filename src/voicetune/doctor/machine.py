@@ -193,7 +193,7 @@ def gpu(settings: Settings, found: Cards) -> Finding:
         return Finding(MISSING, f"GPU: none, but device is {settings.device}; set device: auto in params.yaml")
     if settings.base == "tiny":
         return Finding(OK, "GPU: none; the tiny base needs none")
-    return Finding(WARNING, f"GPU: none; the base {settings.base} takes many hours on a CPU (docs/gpu.md){amd}")
+    return Finding(WARNING, f"GPU: none; a base as large as XTTS v2 takes many hours on a CPU (docs/gpu.md){amd}")
 
 
 def _git(root: Path) -> Finding:
