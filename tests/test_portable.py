@@ -139,7 +139,12 @@ def test_what_another_program_reads_is_renamed_later_and_removed_later(tmp_path,
     old.write_text("weights")
     waits = []
     reader = old.open(encoding="utf-8")
-    sleep = lambda seconds: waits.append(seconds) or len(waits) < 3 or reader.close()  # noqa: E731
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            reader.close()
+
     monkeypatch.setattr(moving, "time", SimpleNamespace(sleep=sleep))
     moving.rename(old, new)
     assert (waits, new.read_text()) == ([0.05, 0.1, 0.2], "weights")

@@ -281,13 +281,13 @@ def test_an_earlier_voice_is_not_taken_for_the_one_that_was_pulled(pulled, capsy
     assert said in table.make()[1][0]
     assert said in sentence(command.parser().parse_args, ["say", "x", "--voice", "anna"])
     for folder in ("voices/anna", "voices/../voices/anna/", str(pulled / "voices/anna")):
-        assert said in sentence(options.check_model, Path(folder))
+        assert said in sentence(command.parser().parse_args, ["say", "x", "--model", folder])
         assert said in sentence(_named, f"show={folder}")
         assert said in sentence(_named, folder)
     run(pulled, "dvc", "checkout", "voices/anna.dvc")
     assert voices.find("anna") == Path("voices/anna")
     assert _named("voices/anna") == (None, Path("voices/anna"))
-    options.check_model(Path("voices/anna"))
+    assert command.parser().parse_args(["say", "x", "--model", "voices/anna"]).model == Path("voices/anna")
     assert table.make()[1] == []
     assert capsys.readouterr().err == ""
 
@@ -305,6 +305,9 @@ def test_an_earlier_voice_is_noticed_without_a_list_of_its_files(pulled, capsys)
     (pulled / "voices/anna/.DS_Store").write_bytes(b"macOS")
     assert voices.find("anna") == Path("voices/anna")
     assert "may be an earlier voice; run `dvc pull voices/anna.dvc`" in capsys.readouterr().err
+    for given in ("--voice", "anna"), ("--model", "voices/anna"):
+        options.check_model(command.parser().parse_args(["say", "x", *given]).model)
+        assert capsys.readouterr().err.count("may be an earlier voice") == 1
     shutil.rmtree(pulled / ".dvc")
     assert voices.find("anna") == Path("voices/anna")
     (pulled / "voices/anna.dvc").unlink()

@@ -28,23 +28,27 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """Add the two ways to say which model speaks."""
     which = command.add_mutually_exclusive_group()
     which.add_argument(
-        "--model", type=Path, default=VOICE, metavar="FOLDER", help="the model's folder (default: models/voice)"
+        "--model", type=_folder, default=VOICE, metavar="FOLDER", help="the model's folder (default: models/voice)"
     )
     which.add_argument(
         "--voice", type=voices.find, dest="model", metavar="NAME", help="a kept voice; `voicetune voices` lists them"
     )
 
 
+def _folder(given: str) -> Path:
+    """The type of --model. Raises UserError: it is a kept voice's, see `voices.check`."""
+    voices.check(Path(given))
+    return Path(given)
+
+
 def check_model(folder: Path) -> None:
     """Require a folder with a model.
 
     Raises:
-        UserError: it does not exist, a file of the model is missing there, or it is a kept voice's and another than
-            that voice's .dvc file names.
+        UserError: it does not exist, or a file of the model is missing there.
     """
     if folder == VOICE and not folder.exists():
         raise UserError(f"{folder} does not exist yet; `dvc repro` makes it, or `dvc pull` fetches it from a remote.")
-    voices.check(folder)
     families.layout(folder).weights_file(folder)
 
 
